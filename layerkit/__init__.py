@@ -1,0 +1,70 @@
+"""layerkit: neural networks as layers, in NumPy."""
+
+from layerkit.config import Configurable, Decay, Rate, Size, from_config, to_config
+from layerkit.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    FileError,
+    LayerkitError,
+    ShapeError,
+)
+from layerkit.graph import Sequential
+from layerkit.initializers import (
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initializer,
+    LeCunNormal,
+    LeCunUniform,
+    Zeros,
+)
+from layerkit.layers import Dense, Layer, ReLU, Sigmoid
+from layerkit.losses import Loss, SoftmaxCrossEntropy
+from layerkit.network import Network
+from layerkit.optimizers import SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
+from layerkit.parameters import Arena, Array, Param, Shape
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Arena",
+    "Array",
+    "ConfigError",
+    "Configurable",
+    "DataError",
+    "Decay",
+    "Dense",
+    "DivergenceError",
+    "FileError",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "Layer",
+    "LayerkitError",
+    "LeCunNormal",
+    "LeCunUniform",
+    "Loss",
+    "Momentum",
+    "Nesterov",
+    "Network",
+    "Optimizer",
+    "Param",
+    "RMSProp",
+    "Rate",
+    "ReLU",
+    "Sequential",
+    "Shape",
+    "ShapeError",
+    "Sigmoid",
+    "Size",
+    "SoftmaxCrossEntropy",
+    "Zeros",
+    "from_config",
+    "to_config",
+]

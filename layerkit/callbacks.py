@@ -1,0 +1,96 @@
+"""What listens to a training: progress on the screen, records on disk."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from layerkit.network import Network
+    from layerkit.training import Record
+
+
+class Callback:
+    """Listens to `layerkit.training.fit`; a subclass overrides what it wants to hear of.
+
+    Examples
+    --------
+    >>> class Losses(Callback):
+    ...     def train_begin(self, network, examples):
+    ...         self.losses = []
+    ...     def batch_end(self, size, loss):
+    ...         self.losses.append(loss)
+    """
+
+    def train_begin(self, network: Network, examples: int) -> None:
+        """Before the first epoch, with the number of training examples."""
+
+    def batch_end(self, size: int, loss: float) -> None:
+        """After a step, with the number of its examples and its loss."""
+
+    def epoch_end(self, record: Record) -> None:
+        """After an epoch has been measured."""
+
+
+class Progress(Callback):
+    """A bar with examples per second and the running loss, then a line for each epoch.
+
+    The bar appears on terminals only.
+    """
+
+    def train_begin(self, network: Network, examples: int) -> None:
+        """Remember how long an epoch is."""
+        self.examples = examples
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self.seen, self.total = 0, 0.0
+        self.bar: tqdm[None] | None = None
+
+    def batch_end(self, size: int, loss: float) -> None:
+        """Move the bar."""
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=self.examples, unit=" examples", leave=False, disable=None)
+        self.seen += size
+        self.total += size * loss
+        if self.bar.update(size):
+            self.bar.set_postfix_str(f"loss {self.total / self.seen:.3f}", refresh=False)
+
+    def epoch_end(self, record: Record) -> None:
+        """Print the record."""
+        if self.bar is not None:
+            self.bar.close()
+        self._begin_epoch()
+        print(record, flush=True)
+
+
+class CSVLog(Callback):
+    """A row for each epoch, written at once: what was measured survives a crash.
+
+    Parameters
+    ----------
+    path : path
+        Of the file to write; the columns are the fields of `layerkit.training.Record`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def train_begin(self, network: Network, examples: int) -> None:
+        """Start an empty file."""
+        self.path.write_text("")
+
+    def epoch_end(self, record: Record) -> None:
+        """Append a row, under a header if it is the first."""
+        row = asdict(record)
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if not file.tell():
+                writer.writeheader()
+            writer.writerow(row)

@@ -1,0 +1,286 @@
+"""Plain data <-> objects: every option is a field, checked in Python and in TOML alike.
+
+The one rule: `type` names a class, every other key is one of its fields; a table with a `type`
+is an object, a list is a list. Where the field itself names the class, `type` may be left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from dataclasses import MISSING, dataclass, field, fields
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
+
+import numpy as np
+
+from layerkit.errors import ConfigError, LayerkitError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+class Limits:
+    """What a number may be, in the words of pydantic's core schema: `gt`, `ge`, `lt`, `le` …"""
+
+    def __init__(self, **limits: Any) -> None:
+        self.limits = limits
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return {**handler(source), **self.limits}
+
+
+Size = Annotated[int, Limits(gt=0)]
+"""A count of at least one: units, examples, epochs."""
+Rate = Annotated[float, Limits(gt=0)]
+"""A positive number: a learning rate, an epsilon."""
+Decay = Annotated[float, Limits(ge=0, lt=1)]
+"""How much of a running mean is kept: from 0 up to, but not including, 1."""
+Sizes = Annotated[tuple[Size, ...], Limits(strict=False, min_length=1)]
+"""The shape of one example. A list will do."""
+
+
+@dataclass
+@dataclass_transform(field_specifiers=(field,))
+class Configurable:
+    """Base of everything that is built from options.
+
+    A subclass is a dataclass without further ado: its annotated fields are its options, checked
+    when an object is made, and its name is known to configuration files from then on.
+
+    Raises
+    ------
+    ConfigError
+        For a field whose value has the wrong type or is out of range.
+
+    Examples
+    --------
+    >>> class Scale(Configurable):
+    ...     factor: Rate = 1.0
+    >>> Scale(factor=2)
+    Scale(factor=2.0)
+    >>> to_config(Scale())
+    {'type': 'Scale', 'factor': 1.0}
+    >>> from_config({"type": "Scale", "factor": 3.0}, Scale)
+    Scale(factor=3.0)
+    >>> Scale(factor=-1.0)
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ConfigError: Scale.factor = -1.0: should be greater than 0
+    """
+
+    registry: ClassVar[dict[str, type[Configurable]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(cls)
+        known = Configurable.registry.get(cls.__name__, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ConfigError(
+                f"the name {cls.__name__} is taken by {known.__module__}.{known.__qualname__}; "
+                "configuration files could not tell the two apart: choose another name"
+            )
+        Configurable.registry[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        values = {option.name: getattr(self, option.name) for option in fields(self)}
+        checked, problems = _check(type(self), values)
+        if problems:
+            raise ConfigError("\n".join(f"{type(self).__name__}.{line}" for line in problems))
+        vars(self).update(checked)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.is_instance_schema(cls)
+
+
+Part = TypeVar("Part", bound=Configurable)
+
+
+def to_config(part: Configurable) -> dict[str, Any]:
+    """Describe `part` in plain data; `from_config` makes an equal object of it.
+
+    Options that are None are left out, since TOML has no word for it.
+    """
+    hints = get_type_hints(type(part))
+
+    def plain(value: Any, declared: Any = None) -> Any:
+        if isinstance(value, Configurable):
+            table = to_config(value)
+            if type(value) is declared:
+                del table["type"]
+            return table
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    values = {option.name: getattr(part, option.name) for option in fields(part)}
+    return {"type": type(part).__name__} | {
+        name: plain(value, hints[name]) for name, value in values.items() if value is not None
+    }
+
+
+def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
+    """Make the object that `table` describes: a `wanted` or one of its subclasses.
+
+    Raises
+    ------
+    ConfigError
+        With all that is wrong in the whole table, a line each: where, the value, what is allowed.
+
+    Examples
+    --------
+    >>> from layerkit import Layer
+    >>> from_config({"type": "Dense", "units": 64}, Layer)
+    Dense(units=64, init=LeCunNormal())
+    >>> from_config({"type": "Dens", "units": 64}, Layer)
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ConfigError: type = 'Dens': unknown; did you mean 'Dense'?
+    """
+    problems: list[str] = []
+    part = _build(table, wanted, "", problems)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return cast(Part, part)
+
+
+def _build(value: Any, wanted: type[Configurable] | None, path: str, problems: list[str]) -> Any:
+    """Turn tables into objects from the leaves up; what is wrong is added to `problems`."""
+    if isinstance(value, list):
+        return [_build(item, wanted, _join(path, i), problems) for i, item in enumerate(value)]
+    if wanted is None or not isinstance(value, dict):
+        return value
+    cls = _named_class(value, wanted, path, problems)
+    if cls is None:
+        return None
+    hints, options = _hints(cls), {option.name: option for option in fields(cls)}
+    found: dict[str, Any] = {}
+    before_all = len(problems)
+    for name in [key for key in value if key != "type"]:
+        if name not in options:
+            problems.append(f"{_join(path, name)}: {_unknown_option(name, cls)}")
+            continue
+        before = len(problems)
+        part = _build(value[name], _declared(hints[name]), _join(path, name), problems)
+        if len(problems) == before:
+            found[name] = part
+    for name, option in options.items():
+        if name not in value and option.default is MISSING and option.default_factory is MISSING:
+            problems.append(f"{_join(path, name)}: missing; {cls.__name__} needs it")
+    problems += [_join(path, line) for line in _check(cls, found)[1]]
+    if len(problems) > before_all:
+        return None
+    try:
+        return cls(**found)
+    except LayerkitError as error:
+        problems.append(f"{_join(path, error.place)}: {error}")
+
+
+def _named_class(
+    table: dict[str, Any], wanted: type[Configurable], path: str, problems: list[str]
+) -> type[Configurable] | None:
+    name = table.get("type", None if inspect.isabstract(wanted) else wanted.__name__)
+    cls = Configurable.registry.get(name) if isinstance(name, str) else None
+    choices = choices_for(wanted)
+    if cls in choices:
+        return cls
+    where = _join(path, "type")
+    if name is None:
+        reason = f"{where}: missing; one of {', '.join(c.__name__ for c in choices)}"
+    elif cls is None:
+        reason = f"{where} = {name!r}: unknown{_did_you_mean(str(name), choices)}"
+    else:
+        reason = f"{where} = {name!r}: not a {wanted.__name__}{_did_you_mean(str(name), choices)}"
+    problems.append(reason)
+    return None
+
+
+def choices_for(wanted: type[Configurable]) -> list[type[Configurable]]:
+    """All registered classes that can stand where a `wanted` is declared, by name."""
+    return [
+        cls
+        for _, cls in sorted(Configurable.registry.items())
+        if issubclass(cls, wanted) and not inspect.isabstract(cls)
+    ]
+
+
+def _did_you_mean(name: str, choices: list[type[Configurable]]) -> str:
+    return _suggestion(name, [cls.__name__ for cls in choices])
+
+
+def _unknown_option(name: str, cls: type[Configurable]) -> str:
+    names = [option.name for option in fields(cls)]
+    return f"{cls.__name__} has no such option{_suggestion(name, names)}"
+
+
+def _suggestion(name: str, names: list[str]) -> str:
+    by_lower_case = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    if close:
+        return f"; did you mean {by_lower_case[close[0]]!r}?"
+    return f"; known are {', '.join(names)}" if names else "; it has none"
+
+
+def _join(path: str, name: str | int) -> str:
+    return f"{path}.{name}".strip(".")
+
+
+def _hints(cls: type[Configurable]) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def _declared(hint: Any) -> type[Configurable] | None:
+    """The Configurable that a field of this type holds, alone, in a list or as one of several."""
+    if isinstance(hint, type) and issubclass(hint, Configurable):
+        return hint
+    return next((cls for cls in map(_declared, get_args(hint)) if cls), None)
+
+
+_adapters: dict[type[Configurable], TypeAdapter[dict[str, Any]]] = {}
+
+
+def _adapter(cls: type[Configurable]) -> TypeAdapter[dict[str, Any]]:
+    """What checks the options of a class. Made when first needed: pydantic is slow to import."""
+    if cls not in _adapters:
+        import typing_extensions
+        from pydantic import ConfigDict, TypeAdapter
+
+        typed_dict: Any = typing_extensions.TypedDict
+        hints = _hints(cls)
+        options = typed_dict(
+            cls.__name__, {f.name: hints[f.name] for f in fields(cls)}, total=False
+        )
+        options.__pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False)
+        _adapters[cls] = TypeAdapter(options)
+    return _adapters[cls]
+
+
+def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values as the fields want them, and a line for each that is not allowed."""
+    from pydantic import ValidationError
+
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+    try:
+        return _adapter(cls).validate_python(plain), []
+    except ValidationError as error:
+        return {}, [
+            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {_sentence(e)}"
+            for e in error.errors(include_url=False)
+        ]
+
+
+def _sentence(error: Any) -> str:
+    if error["type"] == "is_instance_of":
+        return f"should be a {error['ctx']['class']} (in a file: a table with a type)"
+    message: str = error["msg"].replace("Input should", "should")
+    return message[0].lower() + message[1:]

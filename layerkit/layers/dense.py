@@ -1,0 +1,65 @@
+"""Layers that multiply by a matrix."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+import numpy as np
+
+from layerkit.config import Size
+from layerkit.errors import ShapeError
+from layerkit.initializers import Initializer, LeCunNormal, Zeros
+from layerkit.layers.base import Layer
+from layerkit.parameters import Array, Param, Shape
+
+
+class Dense(Layer):
+    """y = x W + b: every output is a weighted sum of all inputs.
+
+    dW = x^T dy, db = sum of dy over the batch, dx = dy W^T.
+    Shapes: x (N, inputs), W (inputs, units), b (units,), y (N, units).
+
+    Parameters
+    ----------
+    units : int
+        How many outputs.
+    init : Initializer
+        Of W; b starts at 0.
+
+    Raises
+    ------
+    ShapeError
+        When an example is not a row of features.
+
+    Examples
+    --------
+    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> dense = Dense(3)
+    >>> net = Network(dense, SoftmaxCrossEntropy(), shape=(2,))
+    >>> dense.W.value.shape, dense.b.value.shape
+    ((2, 3), (3,))
+    """
+
+    units: Size
+    init: Initializer = field(default_factory=LeCunNormal)
+
+    def build(self, shape: Shape) -> Shape:
+        """Declare W and b."""
+        if len(shape) != 1:
+            raise ShapeError(f"Dense({self.units}) takes rows of features (n,), not {shape}")
+        self.W = Param((shape[0], self.units), self.init)
+        self.b = Param((self.units,), Zeros())
+        return (self.units,)
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x W + b."""
+        self.x = x
+        y = x @ self.W.value
+        y += self.b.value
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Set dW and db and return dx."""
+        np.dot(self.x.T, dy, out=self.W.grad)
+        np.dot(np.ones(len(dy), dy.dtype), dy, out=self.b.grad)
+        return dy @ self.W.value.T if self.wants_dx else dy

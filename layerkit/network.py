@@ -1,0 +1,283 @@
+"""A network: a body, a loss, and the memory of its parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from layerkit.config import Configurable, Sizes, from_config, to_config
+from layerkit.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    FileError,
+    LayerkitError,
+    ShapeError,
+)
+from layerkit.files import read_tensors, write_tensors
+from layerkit.layers.base import Layer
+from layerkit.losses import Loss
+from layerkit.parameters import Arena, Array, Param
+
+CHUNK = 1024
+"""Examples that a prediction takes at once: bounds its memory, whatever the data."""
+
+
+class Network(Configurable):
+    """A body of layers, the loss that judges it, and the arena that holds its parameters.
+
+    Inputs are arrays (N, *shape) of finite numbers. Arrays of uint8 are images, 0 to 255: they
+    are divided by 255. All others are taken as they are, in the network's dtype.
+
+    Parameters
+    ----------
+    body : Layer
+    loss : Loss
+    shape : tuple of int
+        Of one example, without the batch axis.
+    dtype : {"float32", "float64"}
+
+    Raises
+    ------
+    ShapeError
+        When the layers don't fit, with the address of the first that does not.
+    ConfigError
+        When a layer object appears twice, or belongs to another network.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, ReLU, Sequential, SoftmaxCrossEntropy
+    >>> net = Network(Sequential([Dense(8), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(3,))
+    >>> net.predict(np.ones((5, 3))).shape
+    (5,)
+    >>> net.predict_proba(np.ones((5, 3))).shape
+    (5, 2)
+    """
+
+    body: Layer
+    loss: Loss
+    shape: Sizes
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._build()
+        self.initialize()
+
+    def _build(self) -> None:
+        addresses: dict[int, str] = {}
+        for address, layer in self.layers():
+            known = layer.address or addresses.get(id(layer))
+            if known:
+                raise ConfigError(
+                    f"this {type(layer).__name__} is in use as {known} already; a layer has one "
+                    "place and its own parameters: make another, or take copy.deepcopy(layer)"
+                ).at(address)
+            addresses[id(layer)] = address
+        self.body.wants_dx = False
+        try:
+            self.loss.build(self.body.place(self.shape, "body"))
+        except LayerkitError:
+            for _, layer in self.layers():
+                layer.__dict__ = layer.__getstate__()
+            raise
+        self.arena = Arena(self.params(), self.dtype)
+
+    def initialize(self, seed: int | np.random.Generator = 0) -> Self:
+        """Draw all parameters anew, each from its own stream of `seed`, and return the network."""
+        params = self.params().values()
+        streams = np.random.default_rng(seed).spawn(len(params))
+        for param, stream in zip(params, streams, strict=True):
+            param.init.fill(param.value, stream)
+        return self
+
+    def layers(self) -> Iterator[tuple[str, Layer]]:
+        """All layers with their addresses, a container before its parts."""
+        waiting = [("body", self.body)]
+        while waiting:
+            address, layer = waiting.pop()
+            yield address, layer
+            parts = [(f"{address}.{name}", part) for name, part in layer.parts()]
+            waiting += reversed(parts)
+
+    def params(self) -> dict[str, Param]:
+        """All parameters by their addresses, as in ``body.layers.0.W``."""
+        return {
+            f"{address}.{name}": param
+            for address, layer in self.layers()
+            for name, param in layer.params().items()
+        }
+
+    def gradient(self, x: Any, t: Any) -> float:
+        """Return the loss of a batch, and leave its gradient in ``arena.grads``.
+
+        Raises
+        ------
+        ShapeError, DataError
+            For examples or targets that don't fit or are not finite.
+        DivergenceError
+            When the loss is not finite.
+        """
+        examples, targets = self.check(x, t)
+        loss = self.backpropagate(self.convert(examples), targets)
+        if not np.isfinite(loss):
+            raise DivergenceError(f"the loss is {loss}; the parameters or the examples are too big")
+        return loss
+
+    def backpropagate(self, x: Array, t: Array) -> float:
+        """Do what `gradient` does, for a batch that has been checked and converted."""
+        loss = self.loss.forward(self.body.forward(x), t)
+        self.body.backward(self.loss.backward())
+        return loss
+
+    def outputs(self, x: Any) -> Array:
+        """What the body returns, for a classifier the logits (N, K)."""
+        rows = self.check_inputs(x)
+        chunks = [
+            self.body.forward(self.convert(rows[start : start + CHUNK]), train=False)
+            for start in range(0, len(rows), CHUNK)
+        ]
+        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+
+    def predict(self, x: Any) -> Array:
+        """What the loss calls a prediction, for a classifier the class numbers (N,)."""
+        return self.loss.predict(self.outputs(x))
+
+    def predict_proba(self, x: Any) -> Array:
+        """The probabilities of the classes (N, K)."""
+        return self.loss.predict_proba(self.outputs(x))
+
+    def check(self, x: Any, t: Any) -> tuple[Array, Array]:
+        """Return examples and targets as arrays, after looking at all of them."""
+        rows, targets = self.check_inputs(x), np.asarray(t)
+        if targets.shape[:1] != rows.shape[:1]:
+            raise DataError(f"{len(rows)} examples with targets of shape {targets.shape}")
+        return rows, self.loss.targets(targets, self.body.output_shape)
+
+    def check_inputs(self, x: Any) -> Array:
+        """Return examples as an array (N, *shape), after looking at all of them."""
+        rows = np.asarray(x)
+        if rows.shape == self.shape:
+            raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
+        if rows.shape[1:] != self.shape:
+            raise ShapeError(f"examples have shape {rows.shape}; should be {('N', *self.shape)}")
+        if not len(rows):
+            raise DataError(f"no examples: an array of shape {rows.shape}")
+        if rows.dtype.kind not in "biuf":
+            raise DataError(f"examples of type {rows.dtype}; should be numbers")
+        if rows.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                for start in range(0, len(rows), CHUNK):
+                    finite = np.isfinite(self.convert(rows[start : start + CHUNK]))
+                    if not finite.all():
+                        row, *rest = (int(i) for i in np.argwhere(~finite)[0])
+                        place = (start + row, *rest)
+                        raise DataError(
+                            f"x{list(place)} is {rows[place]}; should be a finite {self.dtype}"
+                        )
+        return rows
+
+    def convert(self, x: Array) -> Array:
+        """Turn a batch into the network's dtype: images of bytes to 0 … 1, the rest as it is."""
+        if x.dtype == np.uint8:
+            return np.divide(x, 255, dtype=self.dtype)
+        return x.astype(self.dtype, copy=False)
+
+    def summary(self) -> str:
+        """A table of the layers: address, what it is, output shape, how many parameters.
+
+        Examples
+        --------
+        >>> from layerkit import Dense, Sequential, Sigmoid, SoftmaxCrossEntropy
+        >>> body = Sequential([Dense(64), Sigmoid(), Dense(10)])
+        >>> print(Network(body, SoftmaxCrossEntropy(), shape=(784,)).summary())
+        address        layer    output  parameters
+        body.layers.0  Dense    (64,)       50,240
+        body.layers.1  Sigmoid  (64,)            0
+        body.layers.2  Dense    (10,)          650
+        total                               50,890
+        """
+        rows = [("address", "layer", "output", "parameters")]
+        for address, layer in self.layers():
+            if not any(layer.parts()):
+                size = sum(param.value.size for param in layer.params().values())
+                rows.append((address, type(layer).__name__, str(layer.output_shape), f"{size:,}"))
+        rows.append(("total", "", "", f"{self.arena.values.size:,}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}"
+            for a, b, c, d in rows
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write configuration and parameters to one ``.safetensors`` file, whole or not at all.
+
+        Raises
+        ------
+        FileError
+            When the file can't be written; what was there before is still there.
+        """
+        tensors = {address: param.value for address, param in self.params().items()}
+        write_tensors(Path(path), tensors, {"layerkit.Network": json.dumps(to_config(self))})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote. Runs nothing that the file names: own layers are imported first.
+
+        Raises
+        ------
+        FileError
+            For a file that is damaged, foreign or does not fit its own configuration.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from layerkit import Dense, SoftmaxCrossEntropy
+        >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(f"{folder}/model.safetensors")
+        ...     same = Network.load(f"{folder}/model.safetensors")
+        >>> bool((same.arena.values == net.arena.values).all())
+        True
+        """
+        path = Path(path)
+        tensors, metadata = read_tensors(path)
+        if "layerkit.Network" not in metadata:
+            raise FileError(f"{path}: no network was saved in this file by layerkit")
+        try:
+            network = from_config(json.loads(metadata["layerkit.Network"]), cls)
+        except ValueError as error:
+            raise FileError(
+                f"{path}: the network that it describes can't be built: {error} "
+                "(a class of your own has to be imported before)"
+            ) from error
+        params = network.params()
+        for what, names in {
+            "misses": params.keys() - tensors.keys(),
+            "has a surplus": tensors.keys() - params.keys(),
+        }.items():
+            if names:
+                raise FileError(f"{path}: {what} {', '.join(sorted(names))}")
+        for address, param in params.items():
+            tensor = tensors[address]
+            if tensor.shape != param.shape or tensor.dtype != network.dtype:
+                raise FileError(
+                    f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
+                    f"its network wants {network.dtype} {param.shape}"
+                )
+            param.value = tensor
+        return network
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Options and parameters: views of the arena would come back as copies of their own."""
+        options = {name: getattr(self, name) for name in ("body", "loss", "shape", "dtype")}
+        return {"options": options, "values": self.arena.values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state["options"])
+        self._build()
+        self.arena.values[...] = state["values"]

@@ -1,0 +1,312 @@
+"""The training loop and what it reports."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from layerkit.callbacks import Callback
+from layerkit.config import Configurable, Limits, Size
+from layerkit.errors import DivergenceError
+from layerkit.network import CHUNK, Network
+from layerkit.optimizers import Optimizer
+from layerkit.parameters import Array
+
+OnBatch = Callable[[int, float], None]
+"""Called after each batch with the number of its examples and its loss."""
+
+
+class Training(Configurable):
+    """How long and in what portions to train: the ``[training]`` table of a configuration file.
+
+    Parameters
+    ----------
+    epochs : int
+        How often every example is used.
+    batch_size : int
+        Examples per step; the last batch of an epoch may be smaller.
+    seed : int
+        Of everything random in the run: initial weights, split of the data, order of the examples.
+    threads : int
+        BLAS threads. The last digits of a result depend on it.
+    """
+
+    epochs: Size = 10
+    batch_size: Size = 128
+    seed: Annotated[int, Limits(ge=0)] = 0
+    threads: Size = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an epoch achieved, measured after it; test figures are nan without test data.
+
+    `seconds` counts from the start of the training and includes these measurements. Losses are
+    means per example, in the unit of the loss; accuracies are shares from 0 to 1.
+
+    Examples
+    --------
+    >>> print(Record(1, 0.7, 0.95, 0.16, 0.95, 0.17))
+    Epoch 1: 0.70s, train acc=0.95, train loss=0.16, test acc=0.95, test loss=0.17
+    """
+
+    epoch: int
+    seconds: float
+    train_accuracy: float
+    train_loss: float
+    test_accuracy: float = math.nan
+    test_loss: float = math.nan
+
+    def __str__(self) -> str:
+        line = (
+            f"Epoch {self.epoch}: {self.seconds:.2f}s, "
+            f"train acc={self.train_accuracy:.2f}, train loss={self.train_loss:.2f}"
+        )
+        if math.isnan(self.test_loss):
+            return line
+        return f"{line}, test acc={self.test_accuracy:.2f}, test loss={self.test_loss:.2f}"
+
+
+def train(
+    network: Network,
+    optimizer: Optimizer,
+    x: Any,
+    t: Any,
+    *,
+    test: tuple[Any, Any] | None = None,
+    epochs: int = 10,
+    batch_size: int = 128,
+    seed: int | np.random.Generator = 0,
+    on_batch: OnBatch | None = None,
+) -> Iterator[Record]:
+    """Train, and yield a record after each epoch; leave the loop to stop early.
+
+    Every example is used once per epoch, in an order drawn anew from `seed`. All data are checked
+    before the first step.
+
+    Parameters
+    ----------
+    x, t : arrays
+        Examples (N, *shape) and targets, as `Network.gradient` takes them.
+    test : pair of arrays, optional
+        Examples and targets to measure on as well.
+    epochs, batch_size, seed
+        As in `Training`; a Generator may stand for the seed.
+    on_batch : callable, optional
+        Called with the size and the loss of each batch.
+
+    Raises
+    ------
+    ConfigError, DataError, ShapeError
+        At once, before anything has changed.
+    DivergenceError
+        When a loss is not finite: with the epoch, the batch and the first layer.
+
+    Examples
+    --------
+    >>> from layerkit import Adam, Dense, SoftmaxCrossEntropy
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(100, 2))
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
+    >>> for record in train(net, Adam(lr=0.05), x, x[:, 0] > 0, batch_size=10):
+    ...     if record.train_accuracy > 0.95:
+    ...         break
+    >>> record.train_loss < 0.5
+    True
+    """
+    options = Training(epochs=epochs, batch_size=batch_size)
+    x, t = network.check(x, t)
+    if test is not None:
+        test = network.check(*test)
+    return _epochs(network, optimizer, x, t, test, options, np.random.default_rng(seed), on_batch)
+
+
+def _epochs(
+    network: Network,
+    optimizer: Optimizer,
+    x: Array,
+    t: Array,
+    test: tuple[Array, Array] | None,
+    options: Training,
+    rng: np.random.Generator,
+    on_batch: OnBatch | None,
+) -> Iterator[Record]:
+    start = time.perf_counter()
+    for epoch in range(1, options.epochs + 1):
+        try:
+            train_epoch(network, optimizer, x, t, options.batch_size, rng, on_batch)
+            figures = _evaluate(network, x, t)
+            test_figures = _evaluate(network, *test) if test else ()
+        except DivergenceError as error:
+            raise error.at(f"epoch {epoch}") from None
+        yield Record(epoch, time.perf_counter() - start, *figures, *test_figures)
+
+
+def train_epoch(
+    network: Network,
+    optimizer: Optimizer,
+    x: Array,
+    t: Array,
+    batch_size: int,
+    rng: np.random.Generator,
+    on_batch: OnBatch | None = None,
+) -> None:
+    """Take one optimizer step for each batch of `x`, in an order drawn from `rng`.
+
+    For arrays that ``network.check`` has returned.
+    """
+    w, g = network.arena.values, network.arena.grads
+    with np.errstate(all="ignore"):
+        for i, (rows, labels) in enumerate(batches(x, t, batch_size, rng.permutation(len(x)))):
+            batch = network.convert(rows)
+            loss = network.backpropagate(batch, labels)
+            if not math.isfinite(loss):
+                raise DivergenceError(
+                    f"batch {i + 1}: the loss is {loss}; {first_not_finite(network, batch)}. "
+                    f"Try a smaller learning rate than {optimizer}, or smaller examples"
+                )
+            optimizer.step(w, g)
+            if on_batch:
+                on_batch(len(labels), loss)
+
+
+def batches(x: Array, t: Array, size: int, order: Array) -> Iterator[tuple[Array, Array]]:
+    """Gather `x` and `t` in the given order, `size` rows at a time and in the end the rest.
+
+    The rows of `x` come in one buffer, which the next batch overwrites.
+
+    Examples
+    --------
+    >>> x, t = np.array([[0], [10], [20]]), np.array([0, 1, 2])
+    >>> [(rows.tolist(), labels.tolist()) for rows, labels in batches(x, t, 2, np.array([2, 0, 1]))]
+    [([[20], [0]], [2, 0]), ([[10]], [1])]
+    """
+    buffer = np.empty((min(size, len(order)), *x.shape[1:]), x.dtype)
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        # mode="clip" writes straight into the buffer, the default mode through another one
+        yield np.take(x, rows, axis=0, out=buffer[: len(rows)], mode="clip"), t[rows]
+
+
+def evaluate(network: Network, x: Any, t: Any) -> tuple[float, float]:
+    """Return accuracy and loss, means over all examples.
+
+    Raises
+    ------
+    DataError, ShapeError
+        As `Network.gradient`.
+    DivergenceError
+        When the loss is not finite.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> net.arena.values[:] = [-1, 1, 0, 0]
+    >>> accuracy, loss = evaluate(net, [[5.0], [-5.0], [1.0], [0.0]], [1, 0, 0, 0])
+    >>> accuracy, round(loss, 4)
+    (0.75, 0.705)
+    """
+    return _evaluate(network, *network.check(x, t))
+
+
+def _evaluate(network: Network, x: Array, t: Array) -> tuple[float, float]:
+    accuracy = loss = 0.0
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), CHUNK):
+            batch, labels = network.convert(x[start : start + CHUNK]), t[start : start + CHUNK]
+            z = network.body.forward(batch, train=False)
+            accuracy += len(labels) * network.loss.accuracy(z, labels)
+            loss += len(labels) * network.loss.forward(z, labels)
+            if not math.isfinite(loss):
+                raise DivergenceError(f"the loss is not finite; {first_not_finite(network, batch)}")
+    return accuracy / len(x), loss / len(x)
+
+
+def first_not_finite(network: Network, x: Array) -> str:
+    """Say where the first value that is not finite appears when `x` goes through the network."""
+    for address, param in network.params().items():
+        if not np.isfinite(param.value).all():
+            return f"the last step left values that are not finite in the parameter {address}"
+    found: list[str] = []
+
+    def looking(address: str, method: Method) -> Method:
+        def look(*args: Any) -> Array:
+            y = method(*args)
+            if not np.isfinite(y).all():
+                found.append(address)
+            return y
+
+        return look
+
+    with watched(network, looking):
+        network.body.forward(x, False)
+    if found:
+        return f"the first value that is not finite is in the output of {found[0]}"
+    return "the output of the body is finite, the loss of it is not"
+
+
+Method = Callable[..., Array]
+
+
+@contextmanager
+def watched(network: Network, wrap: Callable[[str, Method], Method]) -> Iterator[None]:
+    """Replace forward and backward of each layer without parts by ``wrap(address, method)``."""
+    layers = {address: layer for address, layer in network.layers() if not any(layer.parts())}
+    for address, layer in layers.items():
+        for name in ("forward", "backward"):
+            setattr(layer, name, wrap(address, getattr(layer, name)))
+    try:
+        yield
+    finally:
+        for layer in layers.values():
+            del layer.forward, layer.backward
+
+
+def fit(
+    network: Network,
+    optimizer: Optimizer,
+    x: Any,
+    t: Any,
+    *,
+    callbacks: Sequence[Callback] = (),
+    **options: Any,
+) -> list[Record]:
+    """Train to the end, telling `callbacks` of every batch and epoch, and return the records.
+
+    Parameters
+    ----------
+    callbacks : sequence of Callback
+        As `layerkit.callbacks.Progress`.
+    **options
+        As for `train`.
+
+    Examples
+    --------
+    >>> from layerkit import SGD, Dense, SoftmaxCrossEntropy
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> records = fit(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1], epochs=3, batch_size=2)
+    >>> [record.train_accuracy for record in records][-1]
+    1.0
+    """
+    records = []
+    for callback in callbacks:
+        callback.train_begin(network, len(x))
+
+    def on_batch(size: int, loss: float) -> None:
+        for callback in callbacks:
+            callback.batch_end(size, loss)
+
+    for record in train(
+        network, optimizer, x, t, on_batch=on_batch if callbacks else None, **options
+    ):
+        records.append(record)
+        for callback in callbacks:
+            callback.epoch_end(record)
+    return records

@@ -70,6 +70,17 @@ class Progress(Callback):
         print(record, flush=True)
 
 
+class History(Callback):
+    """Keeps the records, also those of a training that is interrupted, in ``records``."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def epoch_end(self, record: Record) -> None:
+        """Append the record."""
+        self.records.append(record)
+
+
 class CSVLog(Callback):
     """A row for each epoch, written at once: what was measured survives a crash.
 

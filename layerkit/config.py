@@ -104,6 +104,10 @@ class Configurable:
 
         return core_schema.is_instance_schema(cls)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, str]:
+        return {"layerkit": cls.__name__}
+
 
 Part = TypeVar("Part", bound=Configurable)
 
@@ -246,12 +250,12 @@ def _declared(hint: Any) -> type[Configurable] | None:
     return next((cls for cls in map(_declared, get_args(hint)) if cls), None)
 
 
-_adapters: dict[type[Configurable], TypeAdapter[dict[str, Any]]] = {}
+_ADAPTERS: dict[type[Configurable], TypeAdapter[dict[str, Any]]] = {}
 
 
-def _adapter(cls: type[Configurable]) -> TypeAdapter[dict[str, Any]]:
+def adapter(cls: type[Configurable]) -> TypeAdapter[dict[str, Any]]:
     """What checks the options of a class. Made when first needed: pydantic is slow to import."""
-    if cls not in _adapters:
+    if cls not in _ADAPTERS:
         import typing_extensions
         from pydantic import ConfigDict, TypeAdapter
 
@@ -261,8 +265,8 @@ def _adapter(cls: type[Configurable]) -> TypeAdapter[dict[str, Any]]:
             cls.__name__, {f.name: hints[f.name] for f in fields(cls)}, total=False
         )
         options.__pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False)
-        _adapters[cls] = TypeAdapter(options)
-    return _adapters[cls]
+        _ADAPTERS[cls] = TypeAdapter(options)
+    return _ADAPTERS[cls]
 
 
 def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -271,7 +275,7 @@ def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, A
 
     plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
     try:
-        return _adapter(cls).validate_python(plain), []
+        return adapter(cls).validate_python(plain), []
     except ValidationError as error:
         return {}, [
             f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {_sentence(e)}"

@@ -1,5 +1,8 @@
 """What can go wrong: one small family, so that `except LayerkitError` catches all of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LayerkitError(ValueError):
     """Base of layerkit's errors: the message says what is wrong, `place` says where.
@@ -8,23 +11,33 @@ class LayerkitError(ValueError):
     ----------
     message : str
         What is wrong, with the value, and what is allowed.
-
-    Examples
-    --------
-    >>> ShapeError("Dense takes rows of features").at("body.layers.2").place
-    'body.layers.2'
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.place = ""
 
-    def at(self, place: str) -> "LayerkitError":
-        """Say where it happened, unless that is known already, and return the error."""
-        if not self.place:
-            self.place = place
-            self.add_note(f"at {place}")
-        return self
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Say of every `LayerkitError` raised inside that it happened at `place`.
+
+    Examples
+    --------
+    >>> with at("body.layers.2"):
+    ...     raise ShapeError("Dense takes rows of features")
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ShapeError: Dense takes rows of features
+    at body.layers.2
+    """
+    try:
+        yield
+    except LayerkitError as error:
+        if not error.place:
+            error.place = place
+            error.add_note(f"at {place}")
+        raise
 
 
 class ShapeError(LayerkitError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -74,9 +74,9 @@ class Network(Configurable):
             known = layer.address or addresses.get(id(layer))
             if known:
                 raise ConfigError(
-                    f"this {type(layer).__name__} is in use as {known} already; a layer has one "
-                    "place and its own parameters: make another, or take copy.deepcopy(layer)"
-                ).at(address)
+                    f"{address}: this {type(layer).__name__} is in use as {known} already; a layer "
+                    "has one place and its own parameters: make another, or copy.deepcopy it"
+                )
             addresses[id(layer)] = address
         self.body.wants_dx = False
         try:
@@ -187,8 +187,13 @@ class Network(Configurable):
             return np.divide(x, 255, dtype=self.dtype)
         return x.astype(self.dtype, copy=False)
 
-    def summary(self) -> str:
+    def summary(self, costs: Mapping[str, float] | None = None) -> str:
         """A table of the layers: address, what it is, output shape, how many parameters.
+
+        Parameters
+        ----------
+        costs : mapping of str to float, optional
+            Seconds by address, as `layerkit.training.measure_costs` returns them: two columns more.
 
         Examples
         --------
@@ -201,16 +206,25 @@ class Network(Configurable):
         body.layers.2  Dense    (10,)          650
         total                               50,890
         """
-        rows = [("address", "layer", "output", "parameters")]
+        rows = [["address", "layer", "output", "parameters"]]
         for address, layer in self.layers():
             if not any(layer.parts()):
                 size = sum(param.value.size for param in layer.params().values())
-                rows.append((address, type(layer).__name__, str(layer.output_shape), f"{size:,}"))
-        rows.append(("total", "", "", f"{self.arena.values.size:,}"))
+                rows.append([address, type(layer).__name__, str(layer.output_shape), f"{size:,}"])
+        rows.append(["total", "", "", f"{self.arena.values.size:,}"])
+        if costs:
+            total = sum(costs.values())
+            seconds = [*costs.values(), total]
+            rows[0] += ["us a step", "share"]
+            for row, cost in zip(rows[1:], seconds, strict=True):
+                row += [f"{cost * 1e6:,.0f}", f"{cost / total:.0%}"]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
-            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}"
-            for a, b, c, d in rows
+            "  ".join(
+                f"{cell:<{width}}" if i < 3 else f"{cell:>{width}}"
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
         )
 
     def save(self, path: str | Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from layerkit.callbacks import Callback
 from layerkit.config import Configurable, Limits, Size
-from layerkit.errors import DivergenceError
+from layerkit.errors import DivergenceError, at
 from layerkit.network import CHUNK, Network
 from layerkit.optimizers import Optimizer
 from layerkit.parameters import Array
@@ -139,12 +139,10 @@ def _epochs(
 ) -> Iterator[Record]:
     start = time.perf_counter()
     for epoch in range(1, options.epochs + 1):
-        try:
+        with at(f"epoch {epoch}"):
             train_epoch(network, optimizer, x, t, options.batch_size, rng, on_batch)
             figures = _evaluate(network, x, t)
             test_figures = _evaluate(network, *test) if test else ()
-        except DivergenceError as error:
-            raise error.at(f"epoch {epoch}") from None
         yield Record(epoch, time.perf_counter() - start, *figures, *test_figures)
 
 
@@ -267,6 +265,32 @@ def watched(network: Network, wrap: Callable[[str, Method], Method]) -> Iterator
     finally:
         for layer in layers.values():
             del layer.forward, layer.backward
+
+
+def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[str, float]:
+    """Return the seconds that each layer takes for one batch, forward and backward, by address.
+
+    The median of several rounds with random inputs; gradients are overwritten, parameters not.
+    """
+    costs: dict[str, list[float]] = {}
+
+    def timing(address: str, method: Method) -> Method:
+        def timed(*args: Any) -> Array:
+            start = time.perf_counter()
+            y = method(*args)
+            costs.setdefault(address, [0.0] * rounds)[current] += time.perf_counter() - start
+            return y
+
+        return timed
+
+    rng = np.random.default_rng(0)
+    x = rng.random((batch_size, *network.shape)).astype(network.dtype)
+    dy = rng.random((batch_size, *network.body.output_shape)).astype(network.dtype)
+    with watched(network, timing):
+        for current in range(rounds):  # noqa: B007
+            network.body.forward(x, True)
+            network.body.backward(dy)
+    return {address: float(np.median(seconds)) for address, seconds in costs.items()}
 
 
 def fit(

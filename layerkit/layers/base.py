@@ -16,7 +16,7 @@ from dataclasses import fields
 from typing import Any
 
 from layerkit.config import Configurable
-from layerkit.errors import LayerkitError
+from layerkit.errors import at
 from layerkit.parameters import Array, Param, Shape
 
 
@@ -71,11 +71,8 @@ class Layer(Configurable, ABC):
             From `build`, with the address.
         """
         self.address = address
-        try:
+        with at(address):
             self.output_shape = self.build(shape)
-        except LayerkitError as error:
-            error.at(address)
-            raise
         return self.output_shape
 
     def parts(self) -> Iterator[tuple[str, Layer]]:

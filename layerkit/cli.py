@@ -1,0 +1,263 @@
+"""The `layerkit` command."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import layerkit
+from layerkit.callbacks import Callback, CSVLog, History, Progress
+from layerkit.data import read_csv, read_npz
+from layerkit.errors import DataError, FileError, LayerkitError, at
+from layerkit.experiment import HISTORY, MODEL, Experiment, read_experiment, read_run, write_run
+from layerkit.schema import json_schema
+from layerkit.training import evaluate, fit, measure_costs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, by default the process's, and return its status."""
+    options = _parser().parse_args(arguments)
+    try:
+        for path in options.imports:
+            import_file(Path(path))
+        status: int = options.command(options)
+        return status
+    except LayerkitError as error:
+        place = f"{error.place}: " if error.place else ""
+        print(f"layerkit: {place}{error}", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"layerkit: not enough memory: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="layerkit", description="Neural networks as layers, in NumPy."
+    )
+    parser.add_argument("--version", action="version", version=layerkit.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function: Any, *positional: str) -> argparse.ArgumentParser:
+        """Add a command that is called like its function and described by its docstring."""
+        name = function.__name__.removeprefix("run_")
+        added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        added.set_defaults(command=function)
+        for metavar in positional:
+            added.add_argument(metavar.lower(), metavar=metavar, type=Path)
+        added.add_argument(
+            "--import",
+            dest="imports",
+            metavar="FILE.py",
+            action="append",
+            default=[],
+            help="Python file with layers, losses or optimizers of your own; may be repeated",
+        )
+        return added
+
+    for added in (command(run_train, "FILE"), command(run_show, "FILE")):
+        added.add_argument(
+            "--set",
+            dest="settings",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            help="change what the file says, as training.epochs=3; may be repeated",
+        )
+        added.add_argument("--seed", type=int, help="instead of training.seed")
+        added.add_argument("--threads", type=int, help="BLAS threads, instead of training.threads")
+    train, evaluating = commands.choices["train"], command(run_evaluate, "RUN")
+    for added in (train, evaluating):
+        added.add_argument(
+            "--data-dir",
+            metavar="DIR",
+            help="folder with the IDX files of MNIST (default: the environment's LAYERKIT_DATA)",
+        )
+    train.add_argument(
+        "--out", metavar="DIR", type=Path, help="the run's folder (default: runs/NAME)"
+    )
+    command(run_predict, "RUN", "FILE")
+    command(run_schema)
+    return parser
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """Train the network of a configuration file and keep the run in a folder."""
+    from threadpoolctl import threadpool_limits
+
+    experiment = _experiment(options)
+    network, training = experiment.network, experiment.training
+    dataset = experiment.load_data(options.data_dir)
+    print(dataset)
+    print(network.summary())
+    _, weights, order = experiment.streams()
+    network.initialize(weights)
+    folder = options.out or _free_folder(Path("runs") / options.file.stem)
+    history = History()
+    status = 0
+    with threadpool_limits(training.threads, user_api="blas"):
+        write_run(folder, experiment, dataset)
+        with interruptible() as interruption:
+            try:
+                fit(
+                    network,
+                    experiment.optimizer,
+                    dataset.train.x,
+                    dataset.train.t,
+                    test=(dataset.test.x, dataset.test.t),
+                    epochs=training.epochs,
+                    batch_size=training.batch_size,
+                    seed=order,
+                    callbacks=[Progress(), CSVLog(folder / HISTORY), history, interruption],
+                )
+            except KeyboardInterrupt:
+                epoch = len(history.records) + 1
+                print(f"Interrupted in epoch {epoch}: what was trained so far is kept.")
+                status = 130
+        network.save(folder / MODEL)
+        if history.records:
+            last = history.records[-1]
+            print(f"Test accuracy {last.test_accuracy:.4f}, test loss {last.test_loss:.4f}")
+        try:
+            from layerkit.plots import draw_run
+        except ImportError:
+            print("No pictures without matplotlib: pip install 'layerkit[plot]'")
+        else:
+            draw_run(folder, network, dataset, history.records)
+    print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    return status
+
+
+def run_show(options: argparse.Namespace) -> int:
+    """Show the layers of a configuration file: shapes, parameters, and what each costs."""
+    from threadpoolctl import threadpool_limits
+
+    experiment = _experiment(options)
+    training = experiment.training
+    with threadpool_limits(training.threads, user_api="blas"):
+        costs = measure_costs(experiment.network, training.batch_size)
+    print(experiment.network.summary(costs))
+    print(
+        f"\n{experiment.network.loss}, {experiment.optimizer}, batches of {training.batch_size}, "
+        f"BLAS threads: {training.threads}"
+    )
+    return 0
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    """Measure the network of a run's folder on its data again."""
+    experiment = read_run(options.run)
+    dataset = experiment.load_data(options.data_dir)
+    print(dataset)
+    for name, part in (("train", dataset.train), ("test", dataset.test)):
+        accuracy, loss = evaluate(experiment.network, part.x, part.t)
+        print(f"{name}: accuracy {accuracy:.4f}, loss {loss:.4f}")
+    return 0
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    """Print the class of each example in a .npz or .csv file, and its probability, as CSV."""
+    experiment = read_run(options.run)
+    data, network = experiment.data, experiment.network
+    with at(str(options.file)):
+        if options.file.suffix == ".csv":
+            x, _, _ = read_csv(options.file, None, data.features)
+        else:
+            x, _ = read_npz(options.file)
+            x = x.reshape(len(x), -1)
+        if data.name and x.dtype != np.uint8 and not (x.min() >= 0 and x.max() <= 1):
+            raise DataError(
+                f"x goes from {x.min()} to {x.max()} in {x.dtype}; this run learned {data.name}: "
+                "images should be uint8, 0 … 255, or go from 0 to 1"
+            )
+        probabilities = network.predict_proba(x)
+    classes = data.class_names()
+    table = csv.writer(sys.stdout)
+    table.writerow(["prediction", "probability"])
+    for row in probabilities:
+        best = int(row.argmax())
+        table.writerow([classes[best] if best < len(classes) else best, f"{row[best]:.4f}"])
+    return 0
+
+
+def run_schema(options: argparse.Namespace) -> int:
+    """Print the JSON Schema of configuration files, for editors."""
+    print(json.dumps(json_schema(Experiment), indent=2))
+    return 0
+
+
+def _experiment(options: argparse.Namespace) -> Experiment:
+    settings = list(options.settings)
+    for name in ("seed", "threads"):
+        if getattr(options, name) is not None:
+            settings.append(f"training.{name}={getattr(options, name)}")
+    return read_experiment(options.file, settings)
+
+
+def _free_folder(folder: Path) -> Path:
+    """The folder itself, or with the next number behind its name if it exists."""
+    free, number = folder, 1
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
+
+
+def import_file(path: Path) -> None:
+    """Run a Python file, so that the classes in it are known.
+
+    Raises
+    ------
+    FileError
+        When there is no such file, or it fails.
+    """
+    if path.suffix != ".py" or not path.is_file():
+        raise FileError(f"--import {path}: there is no such Python file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise FileError(f"--import {path}: Python can't load it")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin
+        ]
+        line = lines[-1] if lines else getattr(error, "lineno", "?")
+        raise FileError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def interruptible() -> Iterator[Callback]:
+    """Yield a callback that turns Ctrl-C into KeyboardInterrupt at the end of the batch."""
+    asked: list[int] = []
+
+    class Interruption(Callback):
+        def batch_end(self, size: int, loss: float) -> None:
+            if asked:
+                raise KeyboardInterrupt
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield Interruption()
+    finally:
+        signal.signal(signal.SIGINT, before)

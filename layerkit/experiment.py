@@ -1,0 +1,200 @@
+"""An experiment is a file; a run of it is a folder."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tomllib
+from collections.abc import Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+import layerkit
+from layerkit.config import Configurable, from_config, to_config
+from layerkit.data import Data, Dataset
+from layerkit.errors import ConfigError, FileError, ShapeError, at
+from layerkit.files import write_atomically
+from layerkit.network import Network
+from layerkit.optimizers import Optimizer
+from layerkit.training import Training
+
+CONFIG, HISTORY, MODEL, ENVIRONMENT = (
+    "config.toml",
+    "history.csv",
+    "model.safetensors",
+    "environment.json",
+)
+"""What a run's folder holds."""
+
+
+class Experiment(Configurable):
+    """All that a configuration file says: a table each for network, optimizer, data and training.
+
+    Examples
+    --------
+    >>> table = {
+    ...     "network": {
+    ...         "shape": [64],
+    ...         "body": {"type": "Dense", "units": 10},
+    ...         "loss": {"type": "SoftmaxCrossEntropy"},
+    ...     },
+    ...     "optimizer": {"type": "SGD", "lr": 0.5},
+    ... }
+    >>> experiment = from_config(table, Experiment)
+    >>> experiment.optimizer, experiment.data.name, experiment.training.epochs
+    (SGD(lr=0.5), 'digits', 10)
+    """
+
+    network: Network
+    optimizer: Optimizer
+    data: Data = field(default_factory=Data)
+    training: Training = field(default_factory=Training)
+
+    def streams(self) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
+        """The run's random numbers: for the split of the data, the weights, the order."""
+        split, weights, order = np.random.default_rng(self.training.seed).spawn(3)
+        return split, weights, order
+
+    def load_data(self, data_dir: str | None = None) -> Dataset:
+        """Load the data and check that the network fits them.
+
+        Raises
+        ------
+        ShapeError, DataError, FileError
+            For data that are missing, damaged, or of another shape than the network's.
+        """
+        dataset = self.data.load(self.streams()[0], data_dir)
+        if dataset.train.x.shape[1:] != self.network.shape:
+            features = dataset.train.x.shape[1]
+            raise ShapeError(
+                f"network.shape is {list(self.network.shape)}, but an example of {dataset.name} "
+                f"has {features} features: set shape = [{features}]"
+            )
+        with at(dataset.name):
+            for part in (dataset.train, dataset.test):
+                self.network.check(part.x, part.t)
+        return dataset
+
+
+def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
+    """Return the experiment of a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+    settings : sequence of str
+        Changes to what the file says, like ``"optimizer.lr=0.1"``.
+
+    Raises
+    ------
+    FileError
+        For a file that can't be read, or is no TOML: with the line.
+    ConfigError
+        With all that is wrong in it.
+    """
+    try:
+        table = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise FileError(f"{path}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: not a TOML file: {error}") from error
+    for setting in settings:
+        _set(table, setting)
+    with at(str(path)):
+        return from_config(table, Experiment)
+
+
+def _set(table: dict[str, Any], setting: str) -> None:
+    """Change one value in nested tables; the last name may be new, those before may not."""
+    path, equals, text = setting.partition("=")
+    names = path.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set {setting}: should look like training.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    place: Any = table
+    for i, name in enumerate(names):
+        key: Any = name
+        if isinstance(place, list):
+            key = int(name) if name.isdecimal() and int(name) < len(place) else None
+        if key is None or not isinstance(place, dict | list):
+            raise ConfigError(
+                f"--set {setting}: there is no {'.'.join(names[: i + 1])} in the file"
+            )
+        if i == len(names) - 1:
+            place[key] = value
+        elif isinstance(place, dict):
+            place = place.setdefault(key, {})
+        else:
+            place = place[key]
+
+
+def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
+    """Begin a run's folder: the resolved configuration and the environment.
+
+    Raises
+    ------
+    FileError
+        When there is something in the folder already, or it can't be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileError(f"{folder}: there is something already; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder}: can't be made: {error.strerror}") from error
+    config = to_config(experiment)
+    del config["type"]
+    if experiment.data.path:
+        config["data"]["path"] = str(Path(experiment.data.path).absolute())
+        config["data"]["classes"] = dataset.classes
+        if dataset.features:
+            config["data"]["features"] = dataset.features
+    write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
+    environment = json.dumps(describe_environment(experiment), indent=2) + "\n"
+    write_atomically(folder / ENVIRONMENT, environment.encode())
+
+
+def describe_environment(experiment: Experiment) -> dict[str, Any]:
+    """What besides the configuration decides the digits of a result."""
+    from threadpoolctl import threadpool_info
+
+    return {
+        "layerkit": layerkit.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "blas": [
+            {key: pool[key] for key in ("internal_api", "version", "architecture") if key in pool}
+            for pool in threadpool_info()
+            if pool["user_api"] == "blas"
+        ],
+        "threads": experiment.training.threads,
+        "seed": experiment.training.seed,
+    }
+
+
+def read_run(folder: Path) -> Experiment:
+    """Return the experiment of a run's folder, with the network as it was trained.
+
+    Raises
+    ------
+    FileError
+        When the folder is no run, or the run has left no model.
+    """
+    if not (folder / CONFIG).is_file():
+        raise FileError(f"{folder}: not a run's folder: there is no {CONFIG} in it")
+    if not (folder / MODEL).is_file():
+        raise FileError(f"{folder}: this run has left no {MODEL}: it was cut off or diverged")
+    experiment = read_experiment(folder / CONFIG)
+    network = Network.load(folder / MODEL)
+    if network != experiment.network:
+        raise FileError(f"{folder}: the networks of {CONFIG} and {MODEL} differ")
+    experiment.network = network
+    return experiment

@@ -1,0 +1,120 @@
+"""Pictures of a run: how it learned, what it looks at, what it gets wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from layerkit.data import Dataset, Examples
+from layerkit.errors import FileError
+from layerkit.network import Network
+from layerkit.parameters import Array
+from layerkit.training import Record
+
+TRAIN, TEST = "#0072b2", "#d55e00"
+
+
+def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence[Record]) -> None:
+    """Draw all pictures that fit the data into a run's folder."""
+    predicted = network.predict(dataset.test.x)
+    figures = {"curves": curves(records), "confusion": confusion(dataset, predicted)}
+    if dataset.image:
+        figures["examples"] = show_images(dataset, dataset.train)
+        figures["mistakes"] = mistakes(dataset, predicted)
+        first = next(iter(network.params().values()))
+        if first.shape[:1] == network.shape:
+            figures["weights"] = weights(first.value, dataset.image)
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        try:
+            figure.savefig(path, dpi=120)
+        except OSError as error:
+            raise FileError(f"{path}: can't be written: {error.strerror}") from error
+
+
+def curves(records: Sequence[Record]) -> Figure:
+    """Loss and accuracy over the epochs, training beside test."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    epochs = [record.epoch for record in records]
+    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for part, colour, line in (("train", TRAIN, "-o"), ("test", TEST, "--s")):
+            values = [getattr(record, f"{part}_{what}") for record in records]
+            axes.plot(epochs, values, line, color=colour, markersize=4, label=part)
+        axes.set(xlabel="epoch", ylabel=what, xlim=(0.5, len(epochs) + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def confusion(dataset: Dataset, predicted: Array) -> Figure:
+    """How often each class of the test data was taken for each."""
+    n = len(dataset.classes)
+    counts = np.zeros((n, n), int)
+    np.add.at(counts, (dataset.test.t, predicted), 1)
+    size = max(4.0, 1.5 + 0.45 * n)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, size=8)
+    axes.set_xticks(
+        range(n), dataset.classes, rotation=90 if max(map(len, dataset.classes)) > 2 else 0
+    )
+    axes.set_yticks(range(n), dataset.classes)
+    axes.set(xlabel="predicted", ylabel="true class", title="test examples")
+    return figure
+
+
+def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
+    """The first images with their labels, after the tutorial's function of this name."""
+    titles = [dataset.classes[t] for t in examples.t[: rows * columns]]
+    return _images(examples.x, titles, dataset, rows, columns)
+
+
+def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 8) -> Figure:
+    """Test images that were taken for another class."""
+    wrong = np.flatnonzero(predicted != dataset.test.t)
+    rows = max(1, math.ceil(min(len(wrong), most) / columns))
+    titles = [
+        f"{dataset.classes[dataset.test.t[i]]}, not {dataset.classes[predicted[i]]}"
+        for i in wrong[: rows * columns]
+    ]
+    figure = _images(dataset.test.x[wrong], titles, dataset, rows, columns)
+    figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are taken for another class")
+    return figure
+
+
+def _images(x: Array, titles: Sequence[str], dataset: Dataset, rows: int, columns: int) -> Figure:
+    figure = Figure(figsize=(1.5 * columns, 1.8 * rows), layout="constrained")
+    brightest = 255 if x.dtype == np.uint8 else 1
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, image, title in zip(grid, x, titles, strict=False):
+        axes.imshow(image.reshape(dataset.image), cmap="gray", vmin=0, vmax=brightest)
+        axes.set_title(title, size=9)
+    return figure
+
+
+def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
+    """What each unit of the first layer looks for: its weights as an image."""
+    units = min(W.shape[1], most)
+    columns = math.ceil(math.sqrt(units))
+    rows = math.ceil(units / columns)
+    figure = Figure(figsize=(columns, rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    largest = float(np.abs(W[:, :units]).max())
+    for axes in grid:
+        axes.axis("off")
+    for axes, column in zip(grid, W.T[:units], strict=False):
+        axes.imshow(column.reshape(image), cmap="RdBu_r", vmin=-largest, vmax=largest)
+    figure.suptitle(f"weights of {units} units: red is sought, blue avoided")
+    return figure

@@ -25,6 +25,7 @@ from layerkit.losses import Loss, SoftmaxCrossEntropy
 from layerkit.network import Network
 from layerkit.optimizers import SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
 from layerkit.parameters import Arena, Array, Param, Shape
+from layerkit.training import Record, Training, evaluate, fit, train
 
 __version__ = "0.1.0"
 
@@ -58,13 +59,18 @@ __all__ = [
     "RMSProp",
     "Rate",
     "ReLU",
+    "Record",
     "Sequential",
     "Shape",
     "ShapeError",
     "Sigmoid",
     "Size",
     "SoftmaxCrossEntropy",
+    "Training",
     "Zeros",
+    "evaluate",
+    "fit",
     "from_config",
     "to_config",
+    "train",
 ]

@@ -284,7 +284,8 @@ def read_csv(
 def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
     cells = [row[column] for column in columns]
     try:
-        numbers = np.array(cells, np.float32)
+        with np.errstate(over="ignore"):
+            numbers = np.array(cells, float).astype(np.float32)
         if np.isfinite(numbers).all():
             return numbers
     except ValueError:
@@ -313,7 +314,7 @@ def read_npz(path: Path) -> tuple[Array, Array | None]:
         For arrays that are missing, don't fit or hold what is not a finite number.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "x" not in arrays:
                 raise DataError(f"arrays {', '.join(arrays) or 'none'}; should have x (and y)")
             x, y = arrays["x"], arrays.get("y")

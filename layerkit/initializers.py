@@ -44,7 +44,7 @@ class Zeros(Initializer):
 
 
 class LeCunNormal(Initializer):
-    """w ~ N(0, 1 / n_in): the tutorial's. LeCun et al. (1998), Efficient BackProp, eq. 16."""
+    """w ~ N(0, 1 / n_in): the tutorial's. LeCun et al. (1998), Efficient BackProp."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         """Draw from the normal distribution."""
@@ -60,7 +60,7 @@ class LeCunUniform(Initializer):
 
 
 class HeNormal(Initializer):
-    """w ~ N(0, 2 / n_in): for ReLU. He et al. (2015), arXiv:1502.01852, section 2.2."""
+    """w ~ N(0, 2 / n_in): for ReLU. He et al. (2015), arXiv:1502.01852."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         """Draw from the normal distribution."""
@@ -84,7 +84,7 @@ class GlorotNormal(Initializer):
 
 
 class GlorotUniform(Initializer):
-    """w ~ U(-a, a), a = sqrt(6 / (n_in + n_out)). Glorot and Bengio (2010), eq. 16."""
+    """w ~ U(-a, a), a = sqrt(6 / (n_in + n_out)). Glorot and Bengio (2010)."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         """Draw from the uniform distribution."""

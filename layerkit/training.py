@@ -167,7 +167,7 @@ def train_epoch(
             if not math.isfinite(loss):
                 raise DivergenceError(
                     f"batch {i + 1}: the loss is {loss}; {first_not_finite(network, batch)}. "
-                    f"Try a smaller learning rate than {optimizer}, or smaller examples"
+                    f"Try a smaller learning rate than {optimizer} has, or scale the examples"
                 )
             optimizer.step(w, g)
             if on_batch:
@@ -246,7 +246,8 @@ def first_not_finite(network: Network, x: Array) -> str:
     with watched(network, looking):
         network.body.forward(x, False)
     if found:
-        return f"the first value that is not finite is in the output of {found[0]}"
+        layer = type(dict(network.layers())[found[0]]).__name__
+        return f"the first value that is not finite is in the output of {found[0]} ({layer})"
     return "the output of the body is finite, the loss of it is not"
 
 

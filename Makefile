@@ -1,0 +1,41 @@
+# Every target sets up what it needs: a virtual environment in .venv, and the extras in it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help train test check slow docs bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: $(VENV)/.plot ## Train the tutorial's network on the embedded digits
+	$(BIN)/layerkit train experiments/digits.toml
+
+test: $(VENV)/.dev ## Run all tests and the examples of the documentation
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Check format, lint and types, then run the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
+	$(BIN)/python -m pytest -m slow
+
+docs: $(VENV)/.docs ## Build the documentation in docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+bench: $(VENV)/.bench ## Compare the speed with PyTorch, JAX and scikit-learn
+	$(BIN)/python experiments/speed.py
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) docs/_build docs/_generated docs/api .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@

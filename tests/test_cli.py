@@ -1,0 +1,328 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from layerkit import Configurable, Network
+from layerkit.cli import main
+from layerkit.data import Data
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+DIGITS = EXPERIMENTS / "digits.toml"
+OWN = EXPERIMENTS / "own_parts.py"
+
+BODY = """
+[network]
+shape = [2]
+body = {type = "Dense", units = 3}
+loss = {type = "SoftmaxCrossEntropy"}
+[optimizer]
+type = "SGD"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str | Path) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """What the command says when it refuses: one message, no traceback, a non-zero status."""
+    assert run(*arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("layerkit: ")
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert run("train", DIGITS, "--set", "training.epochs=5", "--out", folder) == 0
+    return folder
+
+
+def test_a_run_leaves_its_folder(trained: Path) -> None:
+    assert sorted(path.name for path in trained.iterdir()) == [
+        "config.toml",
+        "confusion.png",
+        "curves.png",
+        "environment.json",
+        "examples.png",
+        "history.csv",
+        "mistakes.png",
+        "model.safetensors",
+        "weights.png",
+    ]
+    with (trained / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert list(rows[0])[1:] == [
+        "seconds",
+        "train_accuracy",
+        "train_loss",
+        "test_accuracy",
+        "test_loss",
+    ]
+    assert float(rows[-1]["test_accuracy"]) > 0.9
+    environment = json.loads((trained / "environment.json").read_text())
+    assert environment["seed"] == 0
+    assert environment["threads"] == 1
+    assert environment["numpy"] == np.__version__
+    assert environment["blas"]
+
+
+def test_what_a_run_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", DIGITS, "--set", "training.epochs=2") == 0
+    said = capsys.readouterr().out
+    assert "digits: 1,437 training examples, 360 test examples, 64 features, 10 classes" in said
+    assert "Epoch 2: " in said
+    assert "test acc=0." in said
+    assert "In runs/digits: config.toml" in said
+
+
+def test_the_resolved_configuration_gives_the_same_weights(trained: Path) -> None:
+    assert run("train", trained / "config.toml", "--out", "again") == 0
+    first, again = (Network.load(f / "model.safetensors") for f in (trained, Path("again")))
+    np.testing.assert_array_equal(first.arena.values, again.arena.values)
+    assert run("train", trained / "config.toml", "--seed", "1", "--out", "other") == 0
+    other = Network.load("other/model.safetensors")
+    assert not np.array_equal(first.arena.values, other.arena.values)
+    assert tomllib.loads(Path("other/config.toml").read_text())["training"]["seed"] == 1
+
+
+def test_runs_get_folders_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        assert run("train", DIGITS, "--set", "training.epochs=1") == 0
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
+        "digits",
+        "digits-2",
+        "digits-3",
+    ]
+    before = Path("runs/digits/history.csv").read_text()
+    assert "choose another" in refused(capsys, "train", DIGITS, "--out", "runs/digits")
+    assert Path("runs/digits/history.csv").read_text() == before
+
+
+def test_evaluate_measures_what_the_history_says(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", trained) == 0
+    with (trained / "history.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    accuracy, loss = float(last["test_accuracy"]), float(last["test_loss"])
+    assert f"test: accuracy {accuracy:.4f}, loss {loss:.4f}" in capsys.readouterr().out
+
+
+def test_predict_prints_what_the_network_says(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Data().load(seed=0)
+    np.savez("some.npz", x=data.test.x[:20].reshape(20, 8, 8))
+    assert run("predict", trained, "some.npz") == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    network = Network.load(trained / "model.safetensors")
+    assert [int(row["prediction"]) for row in rows] == network.predict(data.test.x[:20]).tolist()
+    probabilities = network.predict_proba(data.test.x[:20]).max(axis=1)
+    assert [float(row["probability"]) for row in rows] == pytest.approx(probabilities, abs=1e-4)
+
+
+def test_predict_refuses_images_of_another_range(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez("raw.npz", x=np.full((1, 64), 16.0))
+    assert "should be uint8, 0 … 255, or go from 0 to 1" in refused(
+        capsys, "predict", trained, "raw.npz"
+    )
+    np.savez("wide.npz", x=np.zeros((1, 784)))
+    assert "raw" not in refused(capsys, "predict", trained, "wide.npz")
+    assert "No such file" in refused(capsys, "predict", trained, "none.npz")
+
+
+def write_table(path: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{'far' if a > 0 else 'near'},{b:.3f}" for a, b in rng.normal(size=(60, 2))]
+    Path(path).write_text("\n".join(["a,kind,b", *rows]) + "\n")
+
+
+def test_own_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str]) -> None:
+    write_table("t.csv")
+    Path("own.toml").write_text(BODY + 'lr = 1.0\n[data]\npath = "t.csv"\nlabel = "kind"\n')
+    assert run("train", "own.toml", "--set", "training.batch_size=8", "--out", "run") == 0
+    resolved = tomllib.loads(Path("run/config.toml").read_text())["data"]
+    assert resolved["classes"] == ["far", "near"]
+    assert resolved["features"] == ["a", "b"]
+    assert not Path("run/weights.png").exists()
+    capsys.readouterr()
+    Path("new.csv").write_text("b,a\n0,3\n0,-3\n")
+    assert run("predict", "run", "new.csv") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in said] == ["prediction", "far", "near"]
+
+
+def test_show_lists_layers_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", EXPERIMENTS / "sigmoid_momentum.toml") == 0
+    said = capsys.readouterr().out
+    assert "body.layers.0  Dense    (64,)       50,240" in said
+    assert "50,890" in said
+    assert "100%" in said
+
+
+def test_own_parts_come_by_import(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", EXPERIMENTS / "own_parts.toml", "--import", OWN, "--out", "run") == 0
+    assert run("evaluate", "run", "--import", OWN) == 0
+    accuracy = float(capsys.readouterr().out.split("test: accuracy ")[1].split(",")[0])
+    assert accuracy > 0.95
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError"), ("def f(:\n", "line 1: SyntaxError")],
+)
+def test_an_import_that_fails_is_reported(
+    capsys: pytest.CaptureFixture[str], code: str, reason: str
+) -> None:
+    Path("mine.py").write_text(code)
+    assert reason in refused(capsys, "show", DIGITS, "--import", "mine.py")
+    assert "no such Python file" in refused(capsys, "show", DIGITS, "--import", "none.py")
+
+
+def test_the_schema_accepts_our_files_and_refuses_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Configurable.registry.pop("Snake", None)
+    assert run("schema", "--import", OWN) == 0
+    schema = json.loads(capsys.readouterr().out)
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in EXPERIMENTS.glob("*.toml"):
+        validator.validate(tomllib.loads(path.read_text()))
+    table: dict[str, Any] = tomllib.loads(DIGITS.read_text())
+    table["network"]["body"]["layers"][0]["units"] = 0
+    assert not validator.is_valid(table)
+    table["network"]["body"]["layers"][0] = {"type": "Dens", "units": 3}
+    assert not validator.is_valid(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        ("[network\n", ["not a TOML file", "line 1"]),
+        ("", ["network: missing", "optimizer: missing"]),
+        (BODY.replace("Dense", "Dence"), ["network.body.type = 'Dence'", "did you mean 'Dense'"]),
+        (BODY.replace("units = 3", "unit = 3"), ["body.unit", "did you mean 'units'", "missing"]),
+        (BODY.replace("3", '"3"'), ["network.body.units = '3': should be a valid integer"]),
+        (BODY.replace("3", "true"), ["network.body.units = True"]),
+        (BODY + "lr = nan\n", ["optimizer.lr = nan: should be a finite number"]),
+        (BODY + "[trainig]\n", ["trainig", "did you mean 'training'"]),
+        (BODY + "[training]\nbatch_size = 0\n", ["training.batch_size = 0"]),
+        (BODY.replace("[2]", "[2, 2]"), ["network.body", "Dense(3)", "(2, 2)"]),
+        (BODY.replace("units = 3", "units = 1"), ["at least two outputs", "(1,)"]),
+        (
+            BODY.replace("3", "-3") + "lr = 0\nmomentum = 1\n[data]\nname = 3\n",
+            ["units = -3", "optimizer.lr = 0", "optimizer.momentum", "data.name = 3"],
+        ),
+    ],
+)
+def test_mistakes_in_a_file_are_told_with_their_place(
+    capsys: pytest.CaptureFixture[str], text: str, reasons: list[str]
+) -> None:
+    Path("wrong.toml").write_text(text)
+    said = refused(capsys, "train", "wrong.toml")
+    for reason in ["wrong.toml", *reasons]:
+        assert reason in said
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (["training.epochs"], "should look like training.epochs=3"),
+        (["training.epochs=three"], "training.epochs = 'three': should be a valid integer"),
+        (["network.body.layers.7.units=3"], "there is no network.body.layers.7"),
+        (["network.shape.x=3"], "there is no network.shape.x"),
+        (["training.seed.x=3"], "there is no training.seed.x"),
+        (["network.shape=[784]"], "has 64 features: set shape = [64]"),
+        (["network.body.layers.2.units=5"], "since the network has 5 outputs"),
+        (["network.body.layers.2.units=9"], "label 9"),
+        (["network.body.layers.0.units=1000000000000"], "not enough memory"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    capsys: pytest.CaptureFixture[str], settings: list[str], reason: str
+) -> None:
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    said = refused(capsys, "train", DIGITS, *arguments)
+    assert reason in said
+    assert not Path("runs").exists()
+
+
+def test_files_and_folders_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "none.toml" in refused(capsys, "train", "none.toml")
+    assert "can't be read" in refused(capsys, "train", ".")
+    assert "not a run's folder" in refused(capsys, "evaluate", ".")
+    assert "no train-images-idx3-ubyte" in refused(
+        capsys, "train", EXPERIMENTS / "relu_sgd.toml", "--data-dir", "."
+    )
+    Path("file").write_text("")
+    assert "file" in refused(capsys, "train", DIGITS, "--out", "file")
+    assert "can't be made" in refused(capsys, "train", DIGITS, "--out", "file/run")
+
+
+def test_a_run_without_a_model_is_not_evaluated(
+    capsys: pytest.CaptureFixture[str], trained: Path
+) -> None:
+    Path("cut").mkdir()
+    Path("cut/config.toml").write_bytes((trained / "config.toml").read_bytes())
+    assert "has left no model.safetensors" in refused(capsys, "evaluate", "cut")
+    text = (trained / "config.toml").read_text()
+    Path("cut/config.toml").write_text(text.replace("units = 64", "units = 65"))
+    Path("cut/model.safetensors").write_bytes((trained / "model.safetensors").read_bytes())
+    assert "differ" in refused(capsys, "evaluate", "cut")
+
+
+def test_a_diverging_run_says_where_and_what_to_try(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--set", "optimizer.lr=1e30", "--set", "network.body.layers.1.type=ReLU")
+    said = refused(capsys, "train", DIGITS, *arguments)
+    assert "epoch 1: batch 2: the loss is nan" in said
+    assert "in the output of body.layers.2 (Dense)" in said
+    assert "Try a smaller learning rate" in said
+
+
+def test_wrong_usage_exits_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["tran"], ["train"], ["train", "f.toml", "--seed", "x"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+        assert "usage: layerkit" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_ctrl_c_keeps_what_was_trained() -> None:
+    command = f"-u -m layerkit train {DIGITS} --set training.epochs=100000 --out run".split()
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("Epoch 3:"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.stdout.read()
+    process.stdout.close()
+    assert process.wait() == 130
+    assert "Interrupted in epoch" in rest
+    network = Network.load("run/model.safetensors")
+    data = Data().load(seed=0)
+    assert (network.predict(data.test.x) == data.test.t).mean() > 0.8
+    assert Path("run/curves.png").exists()

@@ -11,11 +11,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from layerkit import Array, ReLU
 from layerkit.experiment import read_experiment
-from layerkit.training import fit
 
 CONFIG = Path(__file__).with_name("relu_sgd.toml")
 
@@ -51,22 +49,13 @@ def main() -> None:
 
 def test_accuracy(relu: str, seed: int, epochs: int, data_dir: str | None) -> float:
     """Train the configured network with this ReLU and return its accuracy on the test images."""
-    settings = [f"network.body.layers.1.type={relu}", f"training.seed={seed}"]
+    settings = [
+        f"network.body.layers.1.type={relu}",
+        f"training.seed={seed}",
+        f"training.epochs={epochs}",
+    ]
     experiment = read_experiment(CONFIG, settings)
-    dataset = experiment.load_data(data_dir)
-    _, weights, order = experiment.streams()
-    with threadpool_limits(experiment.training.threads, user_api="blas"):
-        records = fit(
-            experiment.network.initialize(weights),
-            experiment.optimizer,
-            dataset.train.x,
-            dataset.train.t,
-            test=(dataset.test.x, dataset.test.t),
-            epochs=epochs,
-            batch_size=experiment.training.batch_size,
-            seed=order,
-        )
-    return records[-1].test_accuracy
+    return experiment.run(experiment.load_data(data_dir))[-1].test_accuracy
 
 
 if __name__ == "__main__":

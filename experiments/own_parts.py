@@ -25,7 +25,8 @@ class Snake(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Return dy (1 + sin(2 a x))."""
-        return dy * (1 + np.sin(2 * self.a * self.x))
+        dx: Array = dy * (1 + np.sin(2 * self.a * self.x))
+        return dx
 
 
 class Signum(Optimizer):

@@ -22,7 +22,7 @@ from layerkit.data import read_csv, read_npz
 from layerkit.errors import DataError, FileError, LayerkitError, at
 from layerkit.experiment import HISTORY, MODEL, Experiment, read_experiment, read_run, write_run
 from layerkit.schema import json_schema
-from layerkit.training import evaluate, fit, measure_costs
+from layerkit.training import evaluate, measure_costs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,47 +96,31 @@ def _parser() -> argparse.ArgumentParser:
 
 def run_train(options: argparse.Namespace) -> int:
     """Train the network of a configuration file and keep the run in a folder."""
-    from threadpoolctl import threadpool_limits
-
     experiment = _experiment(options)
-    network, training = experiment.network, experiment.training
+    network = experiment.network
     dataset = experiment.load_data(options.data_dir)
+    folder = options.out or _free_folder(Path("runs") / options.file.stem)
+    write_run(folder, experiment, dataset)
     print(dataset)
     print(network.summary())
-    _, weights, order = experiment.streams()
-    network.initialize(weights)
-    folder = options.out or _free_folder(Path("runs") / options.file.stem)
-    history = History()
-    status = 0
-    with threadpool_limits(training.threads, user_api="blas"):
-        write_run(folder, experiment, dataset)
-        with interruptible() as interruption:
-            try:
-                fit(
-                    network,
-                    experiment.optimizer,
-                    dataset.train.x,
-                    dataset.train.t,
-                    test=(dataset.test.x, dataset.test.t),
-                    epochs=training.epochs,
-                    batch_size=training.batch_size,
-                    seed=order,
-                    callbacks=[Progress(), CSVLog(folder / HISTORY), history, interruption],
-                )
-            except KeyboardInterrupt:
-                epoch = len(history.records) + 1
-                print(f"Interrupted in epoch {epoch}: what was trained so far is kept.")
-                status = 130
-        network.save(folder / MODEL)
-        if history.records:
-            last = history.records[-1]
-            print(f"Test accuracy {last.test_accuracy:.4f}, test loss {last.test_loss:.4f}")
+    history, status = History(), 0
+    with interruptible() as interruption:
         try:
-            from layerkit.plots import draw_run
-        except ImportError:
-            print("No pictures without matplotlib: pip install 'layerkit[plot]'")
-        else:
-            draw_run(folder, network, dataset, history.records)
+            experiment.run(dataset, [Progress(), CSVLog(folder / HISTORY), history, interruption])
+        except KeyboardInterrupt:
+            epoch = len(history.records) + 1
+            print(f"Interrupted in epoch {epoch}: what was trained so far is kept.")
+            status = 130
+    network.save(folder / MODEL)
+    if history.records:
+        last = history.records[-1]
+        print(f"Test accuracy {last.test_accuracy:.4f}, test loss {last.test_loss:.4f}")
+    try:
+        from layerkit.plots import draw_run
+    except ImportError:
+        print("No pictures without matplotlib: pip install 'layerkit[plot]'")
+    else:
+        draw_run(folder, network, dataset, history.records)
     print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return status
 

@@ -14,13 +14,14 @@ import numpy as np
 import tomli_w
 
 import layerkit
+from layerkit.callbacks import Callback
 from layerkit.config import Configurable, from_config, to_config
 from layerkit.data import Data, Dataset
 from layerkit.errors import ConfigError, FileError, ShapeError, at
 from layerkit.files import write_atomically
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
-from layerkit.training import Training
+from layerkit.training import Record, Training, fit
 
 CONFIG, HISTORY, MODEL, ENVIRONMENT = (
     "config.toml",
@@ -78,6 +79,24 @@ class Experiment(Configurable):
             for part in (dataset.train, dataset.test):
                 self.network.check(part.x, part.t)
         return dataset
+
+    def run(self, dataset: Dataset, callbacks: Sequence[Callback] = ()) -> list[Record]:
+        """Train the network from its first weights on, and return a record of each epoch."""
+        from threadpoolctl import threadpool_limits
+
+        _, weights, order = self.streams()
+        with threadpool_limits(self.training.threads, user_api="blas"):
+            return fit(
+                self.network.initialize(weights),
+                self.optimizer,
+                dataset.train.x,
+                dataset.train.t,
+                test=(dataset.test.x, dataset.test.t),
+                epochs=self.training.epochs,
+                batch_size=self.training.batch_size,
+                seed=order,
+                callbacks=callbacks,
+            )
 
 
 def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:

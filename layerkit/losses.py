@@ -141,7 +141,7 @@ class SoftmaxCrossEntropy(Loss):
         log_p, self.p = _softmax(z)
         self.t, N = t, len(z)
         if t.ndim == 1:
-            return -float(log_p[t, np.arange(N)].mean(dtype=float))
+            return -float(log_p[t, np.arange(N)].sum(dtype=float)) / N
         return -float((t.T * log_p).sum(dtype=float)) / N
 
     def backward(self) -> Array:

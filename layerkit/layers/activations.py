@@ -28,19 +28,21 @@ class ReLU(Layer):
 class Sigmoid(Layer):
     """y = 1 / (1 + exp(-x)); dy/dx = y (1 - y).
 
-    With e = exp(-|x|), which can't overflow, y is 1 / (1 + e) on the right and e / (1 + e) on the
-    left, and dy/dx is e / (1 + e)^2 on both sides: exact where 1 - y would round to 0.
+    With e = exp(-|x|), which can't overflow: y = exp(min(x, 0)) / (1 + e), dy/dx = e / (1 + e)^2.
+    The same numbers, but exact where 1 - y would round to 0.
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return the logistic function of x."""
+        """Return exp(min(x, 0)) s, with s = 1 / (1 + e)."""
         e = np.exp(-np.abs(x))
         s = 1 / (1 + e)
         self.e, self.s = e, s
-        return np.where(x < 0, e * s, s)
+        y = np.exp(np.minimum(x, 0))
+        y *= s
+        return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy e s^2, with s = 1 / (1 + e)."""
+        """Return dy e s^2."""
         dx = self.e * self.s
         dx *= self.s
         dx *= dy

@@ -1,0 +1,129 @@
+"""What the checks of all kinds of objects have in common."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from layerkit.config import Configurable, from_config, to_config
+from layerkit.parameters import Array, Shape
+
+H = 1e-5
+"""Step of the difference quotients."""
+PLACES = 60
+"""How many numbers of an array have their derivative checked; they are drawn at random."""
+
+
+def require(right: bool, sentence: str) -> None:
+    """Raise an AssertionError with the sentence, unless all is right."""
+    if not right:
+        raise AssertionError(sentence)
+
+
+@contextmanager
+def calling(what: str, law: str = "") -> Iterator[None]:
+    """Translate what a method raises; a write to a read-only array breaks the given law."""
+    try:
+        yield
+    except Exception as error:
+        if law and "read-only" in str(error):
+            raise AssertionError(f"{what} {law}") from error
+        raise AssertionError(f"{what} raised {type(error).__name__}: {error}") from error
+
+
+def normal(shape: Shape, seed: int, dtype: str = "float64") -> Array:
+    """Draw ordinary numbers, always the same for the same seed."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def read_only(array: Array) -> Array:
+    """Return a view that NumPy refuses to write to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def close(a: Array, b: Array) -> bool:
+    """Whether two arrays agree but for rounding in float64."""
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def check_options(part: Configurable) -> None:
+    """Options are fields, so that configuration files and copies know of them."""
+    name, options = type(part).__name__, [option.name for option in fields(part)]
+    arguments = list(inspect.signature(type(part)).parameters)
+    require(
+        arguments == options,
+        f"{name}({', '.join(arguments)}) has the fields {options}: write no __init__, but declare "
+        "the options in the class body, as in `units: Size`",
+    )
+    with calling(f"{name}: from_config(to_config({part}))"):
+        table = json.loads(json.dumps(to_config(part), allow_nan=False))
+        same = from_config(table, type(part))
+    require(
+        same == part,
+        f"{name}: the configuration {table} makes {same}, not {part}; don't change options",
+    )
+
+
+def copies(part: Any) -> dict[str, Any]:
+    """Copies by the ways in which they were made."""
+    copies = {"copy.deepcopy": copy.deepcopy(part)}
+    if getattr(sys.modules.get(type(part).__module__), type(part).__qualname__, None) is type(part):
+        copies["pickle"] = pickle.loads(pickle.dumps(part))
+    return copies
+
+
+def check_derivative(what: str, f: Callable[[], float], v: Array, dv: Array, noise: float) -> None:
+    """Compare dv with the difference quotients of f, which reads the numbers in v.
+
+    Left and right quotient enclose the derivative; where they differ much, f has a kink.
+    """
+    places = np.random.default_rng(2).permutation(v.size)[:PLACES]
+    middle, right, left = f(), np.empty(len(places)), np.empty(len(places))
+    for i, place in enumerate(places):
+        old = v.flat[place]
+        v.flat[place] = old + H
+        right[i] = (f() - middle) / H
+        v.flat[place] = old - H
+        left[i] = (middle - f()) / H
+        v.flat[place] = old
+    true, ours, bend = (left + right) / 2, dv.flat[places], abs(right - left)
+    scale = float(abs(true).max())
+    smooth = bend <= 1e-2 * scale + noise
+    require(
+        bool(smooth.mean() > 0.5),
+        f"{what} can't be checked: forward has a jump or a kink at most of the places tried",
+    )
+    true, ours, places = true[smooth], ours[smooth], places[smooth]
+    excess = abs(ours - true) - bend[smooth]
+    worst = int(excess.argmax())
+    place = [int(i) for i in np.unravel_index(places[worst], v.shape)]
+    require(
+        bool(excess[worst] <= 1e-5 * scale + noise),
+        f"{what}{place} is {ours[worst]:.4g}, but difference quotients of forward give "
+        f"{true[worst]:.4g}{_cause(ours, true)}",
+    )
+
+
+def _cause(ours: Array, true: Array) -> str:
+    factor = float(ours @ true / (true @ true)) if true.any() else 1.0
+    if np.allclose(ours, factor * true, rtol=1e-4, atol=1e-4 * abs(true).max()):
+        return f"; it is {factor:.4g} times the right value everywhere: a factor or a sign is wrong"
+    return "; the formula is wrong, or a sum goes over the wrong axis"
+
+
+def widening(x: Array) -> str:
+    """Tell why results may be of another type than x."""
+    if x.dtype == np.float64:
+        return "keep the type of what comes in"
+    return "NumPy scalars widen (np.sqrt(2.0) * x): use math.sqrt, or dtype=x.dtype"

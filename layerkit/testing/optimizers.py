@@ -1,0 +1,145 @@
+"""The contract of optimizers."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from layerkit.config import from_config, to_config
+from layerkit.optimizers import Optimizer
+from layerkit.parameters import Array
+from layerkit.testing.common import calling, check_options, copies, normal, read_only, require
+
+
+def check_optimizer(optimizer: Optimizer) -> None:
+    """Check an optimizer with the options it has.
+
+    Raises
+    ------
+    AssertionError
+        With the first law that is broken, and what may be the cause.
+
+    Examples
+    --------
+    >>> class Uphill(Optimizer):
+    ...     def update(self, w, g):
+    ...         w += 0.1 * g
+    >>> check_optimizer(Uphill())
+    Traceback (most recent call last):
+    ...
+    AssertionError: Uphill: 300 steps on a bowl of 5 parameters lead from the height 1.28e+03 to \
+8.9e+07; is the sign right, w -= lr * g?
+    """
+    check_options(optimizer)
+    table = to_config(optimizer)
+
+    def fresh() -> Optimizer:
+        return from_config(table, type(optimizer))
+
+    _check_step(fresh())
+    path = _walk(fresh(), 6)
+    _check_nothing_is_shared(fresh(), fresh(), path)
+    _check_copies_walk_on(fresh(), path)
+    _check_refusal(fresh())
+    _check_zero_gradient(fresh())
+    for seed in range(3):
+        _check_downhill(fresh(), seed)
+
+
+def _step(optimizer: Optimizer, w: Array, g: Array) -> None:
+    law = "writes to g, which is the network's: make a new array, or use self.s"
+    with calling(f"{type(optimizer).__name__}.update", law):
+        optimizer.step(w, read_only(g))
+
+
+def _walk(optimizer: Optimizer, steps: int, w: Array | None = None, start: int = 0) -> Array:
+    """Take steps along given gradients, from the same place where no other is given."""
+    w = np.linspace(-1, 1, 5) if w is None else w.copy()
+    for i in range(start, start + steps):
+        _step(optimizer, w, normal(w.shape, seed=40 + i))
+    return w
+
+
+def _check_step(optimizer: Optimizer) -> None:
+    name, w = type(optimizer).__name__, normal((5,), 1, "float32")
+    before = w.copy()
+    for i in range(10):
+        _step(optimizer, w, normal((5,), 40 + i, "float32"))
+    require(
+        not np.array_equal(w, before),
+        f"{name}.update leaves w as it was: write w -= …, since w = w - … only renames",
+    )
+    for what, value in {**vars(optimizer), **optimizer.memory}.items():
+        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f":
+            require(
+                value.dtype == np.float32,
+                f"{name}: {what} is {value.dtype} for float32 parameters; name it in slots, or use "
+                "math and Python floats instead of np.sqrt and the like",
+            )
+
+
+def _check_nothing_is_shared(one: Optimizer, two: Optimizer, path: Array) -> None:
+    a = b = None
+    for i in range(6):
+        a, b = _walk(one, 1, a, i), _walk(two, 1, b, i)
+    require(
+        np.array_equal(a, path) and np.array_equal(b, path),  # type: ignore[arg-type]
+        f"{type(one).__name__}: two optimizers with the same options and gradients go different "
+        "ways; they share what they remember, or follow chance: name the state in slots",
+    )
+
+
+def _check_copies_walk_on(optimizer: Optimizer, path: Array) -> None:
+    w = _walk(optimizer, 3)
+    with calling(f"{type(optimizer).__name__}: copying it"):
+        walkers = copies(optimizer)
+    for how, walker in {**walkers, "making copies": optimizer}.items():
+        require(
+            np.array_equal(_walk(walker, 3, w, 3), path),
+            f"{type(optimizer).__name__}: after {how} the next steps are others: copies have to "
+            "remember all, and share nothing; name the state in slots",
+        )
+
+
+def _check_refusal(optimizer: Optimizer) -> None:
+    w = _walk(optimizer, 2)
+    before = copy.deepcopy((w, optimizer.t, optimizer.memory))
+    name, refused = type(optimizer).__name__, False
+    try:
+        optimizer.step(w, np.ones(len(w) - 1))
+    except ValueError:
+        refused = True
+    require(refused, f"{name}.step takes gradients of another size than the parameters")
+    same = np.array_equal(w, before[0]) and optimizer.t == before[1]
+    require(
+        same and all(np.array_equal(v, before[2][k]) for k, v in optimizer.memory.items()),
+        f"{name}.step refuses gradients of a wrong size only after it has changed something",
+    )
+
+
+def _check_zero_gradient(optimizer: Optimizer) -> None:
+    w = np.ones(5)
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            _step(optimizer, w, np.zeros(5))
+    require(
+        bool(np.isfinite(w).all()),
+        f"{type(optimizer).__name__}: w is {w[0]} after steps with the gradient 0; is there a "
+        "division by 0?",
+    )
+
+
+def _check_downhill(optimizer: Optimizer, seed: int) -> None:
+    """On a wide bowl, which learning rates up to 10 don't jump out of."""
+    rng, curvature, steps = np.random.default_rng(seed), np.geomspace(0.02, 0.2, 5), 300
+    w = rng.choice([-1, 1], 5) * rng.uniform(20, 100, 5)
+    start = curvature @ w**2 / 2
+    for _ in range(steps):
+        _step(optimizer, w, curvature * w)
+    end = curvature @ w**2 / 2
+    require(
+        bool(end < start),
+        f"{type(optimizer).__name__}: {steps} steps on a bowl of {len(w)} parameters lead from the "
+        f"height {start:.3g} to {end:.3g}; is the sign right, w -= lr * g?",
+    )

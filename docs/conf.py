@@ -35,6 +35,12 @@ numpydoc_show_class_members = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "layerkit"
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
+html_sidebars = {
+    page: []
+    for page in ("index", "get_started", "tutorial", "extending", "configuration", "design")
+}
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -58,39 +64,63 @@ def escape_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lin
             lines[i] = "`".join(parts)
 
 
+def trim_examples(app: Any, name: str, source: list[str]) -> None:
+    """A doctest in Markdown ends with a blank line, which need not be shown."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
 def write_reference(app: Any) -> None:
     """Describe all options of configuration files in Markdown, from the JSON Schema."""
     definitions = json_schema(Experiment)["$defs"]
-    known = {name: cls for name, cls in Configurable.registry.items() if name in definitions}
-    families = {name: d["anyOf"] for name, d in definitions.items() if "anyOf" in d}
-    members = {ref["$ref"].rpartition("/")[2] for refs in families.values() for ref in refs}
+    names = ["Experiment"]
+    for name in names:
+        found = re.findall(r"#/\$defs/(\w+)", json.dumps(definitions[name]))
+        names += [name for name in dict.fromkeys(found) if name not in names]
+    registry = Configurable.registry
+    families = {n: choices(definitions[n]) for n in names if "anyOf" in definitions[n]}
+    members = {name for family in families.values() for name in family}
     lines = ["## Tables", ""]
-    for name in ["Experiment", *(n for n in known if n not in {*families, *members, "Experiment"})]:
-        lines += section(known[name], definitions[name])
-    for family in families:
-        lines += [f"(config-{family.lower()})=", f"## {family}", "", summary(known[family]), ""]
-        for name, cls in known.items():
-            if {"$ref": f"#/$defs/{name}"} in families[family]:
-                lines += section(cls, definitions[name])
+    for name in [name for name in names if name not in families and name not in members]:
+        lines += section(registry[name], definitions[name])
+    for family, parts in families.items():
+        lines += [
+            f"(config-{family.lower()})=",
+            f"## {family}",
+            "",
+            first_line(registry[family]),
+            "",
+        ]
+        for name in [name for name in registry if name in parts]:
+            lines += section(registry[name], definitions[name])
     REFERENCE.parent.mkdir(exist_ok=True)
     text = "\n".join(lines)
     if not REFERENCE.exists() or REFERENCE.read_text(encoding="utf-8") != text:
         REFERENCE.write_text(text, encoding="utf-8")
 
 
+def choices(family: dict[str, Any]) -> list[str]:
+    """The classes that can stand where one of this family is wanted."""
+    return [reference["$ref"].rpartition("/")[2] for reference in family["anyOf"]]
+
+
 def section(cls: type[Configurable], schema: dict[str, Any]) -> list[str]:
+    """What a class is, and a table of its options."""
     from numpydoc.docscrape import ClassDoc
 
     lines = [f"(config-{cls.__name__.lower()})=", f"### {cls.__name__}", "", summary(cls), ""]
     options = {name: node for name, node in schema["properties"].items() if name != "type"}
     if not options:
         return lines
-    meanings = {p.name: " ".join(p.desc) for p in ClassDoc(cls)["Parameters"]}
-    lines += ["| Option | Type | Allowed | Default | Meaning |", "|---|---|---|---|---|"]
+    meanings = {p.name: escape(" ".join(p.desc)) for p in ClassDoc(cls)["Parameters"]}
+    rows = [["Option", "Type", "Allowed", "Default", "Meaning"]]
     for name, node in options.items():
         default = "required" if name in schema["required"] else toml(node.get("default"))
-        cells = [f"`{name}`", *kind(node), default, escape(meanings.get(name, ""))]
-        lines.append(f"| {' | '.join(cells)} |")
+        if default and default.startswith(f'`{{type = "{node.get("$ref", "").rpartition("/")[2]}"'):
+            default = "its defaults"
+        rows.append([f"`{name}`", *kind(node), default, meanings.get(name, "")])
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    heading, *rows = zip(*columns, strict=True)
+    lines += [f"| {' | '.join(row)} |" for row in (heading, ["---"] * len(heading), *rows)]
     return [*lines, ""]
 
 
@@ -99,6 +129,10 @@ def summary(cls: type[Configurable]) -> str:
 
     doc = ClassDoc(cls)
     return escape("\n".join([*doc["Summary"], "", *doc["Extended Summary"]]).strip())
+
+
+def first_line(cls: type[Configurable]) -> str:
+    return summary(cls).partition("\n\n")[0]
 
 
 def escape(text: str) -> str:
@@ -122,7 +156,7 @@ def kind(node: dict[str, Any]) -> tuple[str, str]:
         return f"list of {of}", ", ".join(filter(None, [least, allowed]))
     if "enum" in node:
         return node["type"], ", ".join(toml(value) for value in node["enum"])
-    return node["type"], ", ".join(f"{LIMITS[k]} {v}" for k, v in node.items() if k in LIMITS)
+    return node["type"], ", ".join(f"{LIMITS[k]} {node[k]}" for k in LIMITS if k in node)
 
 
 def toml(value: Any) -> str:
@@ -138,4 +172,5 @@ def toml(value: Any) -> str:
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", write_reference, priority=400)
+    app.connect("source-read", trim_examples)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)

@@ -35,6 +35,17 @@ CONFIG, HISTORY, MODEL, ENVIRONMENT = (
 class Experiment(Configurable):
     """All that a configuration file says: a table each for network, optimizer, data and training.
 
+    Parameters
+    ----------
+    network : Network
+        What is trained.
+    optimizer : Optimizer
+        How its parameters are changed.
+    data : Data, optional
+        What it learns from.
+    training : Training, optional
+        How long, and in what portions.
+
     Examples
     --------
     >>> table = {

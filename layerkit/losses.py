@@ -42,7 +42,9 @@ class Loss(Configurable, ABC):
         """Check that the loss can judge outputs of `shape`. Raise `ShapeError` if not."""
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return `t` as `forward` takes it, for outputs of `shape`.
+        """Return `t` as `forward` takes it, for outputs of `shape`; here as floats.
+
+        The network brings floats to its own dtype.
 
         Raises
         ------
@@ -56,7 +58,7 @@ class Loss(Configurable, ABC):
             raise DataError(f"targets of type {targets.dtype}; should be numbers")
         if not np.isfinite(targets).all():
             raise DataError(f"target {targets[~np.isfinite(targets)][0]}; should be finite")
-        return targets
+        return targets if targets.dtype.kind == "f" else targets.astype(float)
 
     @abstractmethod
     def forward(self, z: Array, t: Array) -> float:
@@ -138,21 +140,24 @@ class SoftmaxCrossEntropy(Loss):
 
     def forward(self, z: Array, t: Array) -> float:
         """Return the mean cross-entropy."""
-        log_p, self.p = _softmax(z)
-        self.t, N = t, len(z)
+        log_p = z.T.copy()  # (K, N): sums over the few classes then add whole rows
+        log_p -= log_p.max(axis=0)
+        log_p -= np.log(np.exp(log_p).sum(axis=0))
+        self.log_p, self.t = log_p, t
         if t.ndim == 1:
-            return -float(log_p[t, np.arange(N)].sum(dtype=float)) / N
-        return -float((t.T * log_p).sum(dtype=float)) / N
+            return -float(log_p[t, np.arange(len(t))].sum(dtype=float)) / len(t)
+        return -float((t.T * log_p).sum(dtype=float)) / len(t)
 
     def backward(self) -> Array:
         """Return (p sum_k t_nk - t) / N."""
-        t, N = self.t, len(self.t)
-        dz = self.p / N
+        t = self.t
+        dz = np.exp(self.log_p)
         if t.ndim == 1:
-            dz[t, np.arange(N)] -= 1 / N
+            dz[t, np.arange(len(t))] -= 1
         else:
             dz *= t.sum(axis=1)
-            dz -= t.T / N
+            dz -= t.T
+        dz /= len(t)
         return dz.T
 
     def predict(self, z: Array) -> Array:
@@ -162,20 +167,11 @@ class SoftmaxCrossEntropy(Loss):
 
     def predict_proba(self, z: Array) -> Array:
         """Softmax of z: (N, K), each row sums to 1."""
-        return _softmax(z)[1].T
+        p: Array = np.exp(z - z.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        return p
 
     def accuracy(self, z: Array, t: Array) -> float:
         """The share of examples whose most probable class is the right one."""
         right = t if t.ndim == 1 else t.argmax(axis=1)
         return float((z.argmax(axis=1) == right).mean())
-
-
-def _softmax(z: Array) -> tuple[Array, Array]:
-    """Return log p and p, as (K, N): what is summed over the few classes are then whole rows."""
-    log_p = z.T.copy()
-    log_p -= log_p.max(axis=0)
-    p = np.exp(log_p)
-    total = p.sum(axis=0)
-    p /= total
-    log_p -= np.log(total)
-    return log_p, p

@@ -36,10 +36,13 @@ class Network(Configurable):
     Parameters
     ----------
     body : Layer
+        What turns examples into outputs, as a rule a Sequential.
     loss : Loss
+        What judges the outputs and is to become small.
     shape : tuple of int
         Of one example, without the batch axis.
     dtype : {"float32", "float64"}
+        Of the parameters and of all arithmetic.
 
     Raises
     ------
@@ -137,11 +140,10 @@ class Network(Configurable):
     def outputs(self, x: Any) -> Array:
         """What the body returns, for a classifier the logits (N, K)."""
         rows = self.check_inputs(x)
-        chunks = [
-            self.body.forward(self.convert(rows[start : start + CHUNK]), train=False)
-            for start in range(0, len(rows), CHUNK)
-        ]
-        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+        if len(rows) <= CHUNK:
+            return self.body.forward(self.convert(rows), train=False)
+        chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))
+        return np.concatenate([self.body.forward(self.convert(c), train=False) for c in chunks])
 
     def predict(self, x: Any) -> Array:
         """What the loss calls a prediction, for a classifier the class numbers (N,)."""
@@ -156,7 +158,8 @@ class Network(Configurable):
         rows, targets = self.check_inputs(x), np.asarray(t)
         if targets.shape[:1] != rows.shape[:1]:
             raise DataError(f"{len(rows)} examples with targets of shape {targets.shape}")
-        return rows, self.loss.targets(targets, self.body.output_shape)
+        targets = self.loss.targets(targets, self.body.output_shape)
+        return rows, targets.astype(self.dtype) if targets.dtype.kind == "f" else targets
 
     def check_inputs(self, x: Any) -> Array:
         """Return examples as an array (N, *shape), after looking at all of them."""
@@ -170,22 +173,29 @@ class Network(Configurable):
         if rows.dtype.kind not in "biuf":
             raise DataError(f"examples of type {rows.dtype}; should be numbers")
         if rows.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                for start in range(0, len(rows), CHUNK):
-                    finite = np.isfinite(self.convert(rows[start : start + CHUNK]))
-                    if not finite.all():
-                        row, *rest = (int(i) for i in np.argwhere(~finite)[0])
-                        place = (start + row, *rest)
-                        raise DataError(
-                            f"x{list(place)} is {rows[place]}; should be a finite {self.dtype}"
-                        )
+            for start in range(0, len(rows), CHUNK):
+                chunk = self.convert(rows[start : start + CHUNK])
+                if not np.isfinite(chunk).all():
+                    row, *rest = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
+                    place = (start + row, *rest)
+                    raise DataError(
+                        f"x{list(place)} is {rows[place]}; should be a finite {self.dtype}"
+                    )
         return rows
 
-    def convert(self, x: Array) -> Array:
-        """Turn a batch into the network's dtype: images of bytes to 0 … 1, the rest as it is."""
+    def convert(self, x: Array, out: Array | None = None) -> Array:
+        """Turn a batch into the network's dtype: images of bytes to 0 … 1, the rest as it is.
+
+        Parameters
+        ----------
+        out : array, optional
+            Memory for bytes to go to; without it, and for other types, the result is new memory.
+        """
         if x.dtype == np.uint8:
-            return np.divide(x, 255, dtype=self.dtype)
-        return x.astype(self.dtype, copy=False)
+            images: Array = np.divide(x, 255, out=out, dtype=self.dtype)
+            return images
+        with np.errstate(over="ignore"):  # the checks find what becomes infinite
+            return x.astype(self.dtype, copy=False)
 
     def summary(self, costs: Mapping[str, float] | None = None) -> str:
         """A table of the layers: address, what it is, output shape, how many parameters.

@@ -72,6 +72,11 @@ class Optimizer(Configurable, ABC):
 class SGD(Optimizer):
     """w <- w - lr g: stochastic gradient descent.
 
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+
     Examples
     --------
     >>> w = np.array([1.0, 2.0])
@@ -91,6 +96,13 @@ class Momentum(Optimizer):
     """v <- beta v + (1 - beta) g;  w <- w - lr v: the moving-average form.
 
     The tutorial's. PyTorch's is v <- beta v + g, the same path with lr (1 - beta) for lr.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+    beta : float
+        How much of v is kept at each step.
 
     Examples
     --------
@@ -117,6 +129,13 @@ class Nesterov(Optimizer):
 
     PyTorch's ``SGD(momentum=beta, nesterov=True)``. Sutskever et al. (2013), On the importance of
     initialization and momentum in deep learning, in the form that keeps w at the look-ahead point.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+    beta : float
+        How much of v is kept at each step.
 
     Examples
     --------
@@ -145,6 +164,15 @@ class RMSProp(Optimizer):
 
     PyTorch's, not centred: eps stands outside the root. Hinton (2012), Neural Networks for Machine
     Learning, lecture 6e.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+    alpha : float
+        How much of the mean of g^2 is kept at each step.
+    eps : float
+        Added to the root, so that nothing is divided by 0.
 
     Examples
     --------
@@ -180,6 +208,15 @@ class Adam(Optimizer):
 
     PyTorch's: eps is added to the root of the corrected v'. Kingma and Ba (2015),
     arXiv:1412.6980, algorithm 1.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+    beta1, beta2 : float
+        How much of the means of g and of g^2 is kept at each step.
+    eps : float
+        Added to the root, so that nothing is divided by 0.
 
     Examples
     --------

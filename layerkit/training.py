@@ -92,6 +92,10 @@ def train(
 
     Parameters
     ----------
+    network : Network
+        Changed in place.
+    optimizer : Optimizer
+        It remembers its steps: take a new one for another network.
     x, t : arrays
         Examples (N, *shape) and targets, as `Network.gradient` takes them.
     test : pair of arrays, optional
@@ -160,9 +164,10 @@ def train_epoch(
     For arrays that ``network.check`` has returned.
     """
     w, g = network.arena.values, network.arena.grads
+    memory = np.empty((min(batch_size, len(x)), *network.shape), network.dtype)
     with np.errstate(all="ignore"):
         for i, (rows, labels) in enumerate(batches(x, t, batch_size, rng.permutation(len(x)))):
-            batch = network.convert(rows)
+            batch = network.convert(rows, out=memory[: len(rows)])
             loss = network.backpropagate(batch, labels)
             if not math.isfinite(loss):
                 raise DivergenceError(
@@ -307,6 +312,8 @@ def fit(
 
     Parameters
     ----------
+    network, optimizer, x, t
+        As for `train`.
     callbacks : sequence of Callback
         As `layerkit.callbacks.Progress`.
     **options

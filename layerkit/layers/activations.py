@@ -21,8 +21,9 @@ class ReLU(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where x > 0, else 0."""
-        return dy * (self.y > 0)
+        """Return dy where x > 0, else 0: since y >= 0, its sign is the derivative."""
+        dx: Array = dy * np.sign(self.y)
+        return dx
 
 
 class Sigmoid(Layer):

@@ -25,8 +25,8 @@ class Layer(Configurable, ABC):
 
     Two laws make any wiring safe: `forward` never writes to `x`, `backward` never writes to `dy`;
     and what they return may be overwritten by their own next call, not before. With
-    ``train=False`` the result must not depend on anything kept, nor be read back from the layer:
-    several threads may be predicting.
+    ``train=False`` several threads may be predicting: hold what you return in a variable of your
+    own (``y = ...; self.y = y; return y``), since another thread may write to the layer meanwhile.
 
     Examples
     --------

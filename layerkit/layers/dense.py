@@ -54,7 +54,7 @@ class Dense(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return x W + b."""
         self.x = x
-        y = x @ self.W.value
+        y: Array = np.dot(x, self.W.value)
         y += self.b.value
         return y
 
@@ -62,4 +62,4 @@ class Dense(Layer):
         """Set dW and db and return dx."""
         np.dot(self.x.T, dy, out=self.W.grad)
         np.dot(np.ones(len(dy), dy.dtype), dy, out=self.b.grad)
-        return dy @ self.W.value.T if self.wants_dx else dy
+        return np.dot(dy, self.W.value.T) if self.wants_dx else dy

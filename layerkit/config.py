@@ -151,6 +151,8 @@ def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
     ...
     layerkit.errors.ConfigError: type = 'Dens': unknown; did you mean 'Dense'?
     """
+    if not isinstance(table, dict):
+        raise ConfigError(f"{table!r}: should be a table that describes a {wanted.__name__}")
     problems: list[str] = []
     part = _build(table, wanted, "", problems)
     if problems:
@@ -204,7 +206,7 @@ def _named_class(
     elif cls is None:
         reason = f"{where} = {name!r}: unknown{_did_you_mean(str(name), choices)}"
     else:
-        reason = f"{where} = {name!r}: not a {wanted.__name__}{_did_you_mean(str(name), choices)}"
+        reason = f"{where} = {name!r}: is no {wanted.__name__}{_did_you_mean(str(name), choices)}"
     problems.append(reason)
     return None
 
@@ -285,6 +287,6 @@ def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, A
 
 def _sentence(error: Any) -> str:
     if error["type"] == "is_instance_of":
-        return f"should be a {error['ctx']['class']} (in a file: a table with a type)"
+        return f"should be of type {error['ctx']['class']} (in a file: a table with a type)"
     message: str = error["msg"].replace("Input should", "should")
     return message[0].lower() + message[1:]

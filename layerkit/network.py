@@ -15,7 +15,6 @@ from layerkit.errors import (
     DataError,
     DivergenceError,
     FileError,
-    LayerkitError,
     ShapeError,
 )
 from layerkit.files import read_tensors, write_tensors
@@ -84,7 +83,7 @@ class Network(Configurable):
         self.body.wants_dx = False
         try:
             self.loss.build(self.body.place(self.shape, "body"))
-        except LayerkitError:
+        except Exception:
             for _, layer in self.layers():
                 layer.__dict__ = layer.__getstate__()
             raise

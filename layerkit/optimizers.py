@@ -53,16 +53,21 @@ class Optimizer(Configurable, ABC):
 
     def step(self, w: Array, g: Array) -> None:
         """Change `w` in place by one step."""
+        self.check(w, g)
         if self.t == 0:
             self.memory = {slot: np.zeros_like(w) for slot in self.slots}
             self.s = np.empty_like(w)
-        if w.shape != self.s.shape or w.shape != g.shape or w.dtype != self.s.dtype:
-            raise ShapeError(
-                f"{w.dtype} parameters {w.shape} with gradients {g.shape}, but this "
-                f"{type(self).__name__} began with {self.s.dtype} {self.s.shape}; make a new one"
-            )
         self.t += 1
         self.update(w, g, *self.memory.values())
+
+    def check(self, w: Array, g: Array) -> None:
+        """Refuse vectors of different sizes, or other than those of the first step."""
+        first = self.s if self.t else w
+        if not w.shape == g.shape == first.shape or w.dtype != first.dtype:
+            raise ShapeError(
+                f"{w.dtype} parameters {w.shape} with gradients {g.shape}, but this "
+                f"{type(self).__name__} began with {first.dtype} {first.shape}; make a new one"
+            )
 
     @abstractmethod
     def update(self, w: Array, g: Array, *slots: Any) -> None:

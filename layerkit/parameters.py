@@ -75,7 +75,7 @@ class Param:
         self._value, self._grad = value, grad
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_value", "_grad"):
+        if name in ("_value", "_grad", "value", "grad"):
             raise AttributeError("this parameter has no memory yet: put its layer into a Network")
         raise AttributeError(name)
 

@@ -128,6 +128,7 @@ def train(
     x, t = network.check(x, t)
     if test is not None:
         test = network.check(*test)
+    optimizer.check(network.arena.values, network.arena.grads)
     return _epochs(network, optimizer, x, t, test, options, np.random.default_rng(seed), on_batch)
 
 

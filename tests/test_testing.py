@@ -127,6 +127,11 @@ class WidensBackwards(Layer):
         return dy * np.float64(2)
 
 
+class WidensPrediction(ReLU):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return super().forward(x) if train else np.maximum(x, np.float64(0))
+
+
 class AlwaysFloat32(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         return x.astype(np.float32)
@@ -221,7 +226,7 @@ class GuessesInPrediction(Layer):
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        return x.copy() if train else x + self.rng.normal(size=x.shape)
+        return x.copy() if train else x + self.rng.standard_normal(x.shape, x.dtype)
 
     def backward(self, dy: Array) -> Array:
         return dy
@@ -335,10 +340,14 @@ class DeclaresTooEarly(Layer):
         (WritesToX(), "writes to x, which others may still read"),
         (WritesToDy(), "writes to dy, or to the x that forward has kept"),
         (PrintedReLU(), r"dx\[\d, \d\] is .*, but difference quotients of forward give -?0;"),
-        (TimesRootOfTwo(), "forward returns float64 for float32; NumPy scalars widen"),
+        (
+            TimesRootOfTwo(),
+            r"forward \(train=True\) returns float64 for float32; NumPy scalars widen",
+        ),
         (WidensBackwards(), "backward returns float64 for float32; NumPy scalars widen"),
-        (AlwaysFloat32(), "forward returns float32 for float64; keep the type"),
-        (PromisesTooMuch(), r"returns \(5, 3\) for 5 rows, but build promised \(4,\) for each"),
+        (WidensPrediction(), r"forward \(train=False\) returns float64 for float32"),
+        (AlwaysFloat32(), r"forward \(train=True\) returns float32 for float64; keep the type"),
+        (PromisesTooMuch(), r"returns \(5, 3\) for 5 rows, but build promised \(4,\)"),
         (PromisesAList(), r"build returns \[3\]; should be a tuple of int"),
         (PromisesNothing(), "build returns None; should be a tuple of int"),
         (ReadsBack(), "reads back from self what another thread may have changed meanwhile"),

@@ -1,0 +1,245 @@
+import math
+import re
+from dataclasses import field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import (
+    SGD,
+    Adam,
+    ConfigError,
+    Configurable,
+    Decay,
+    Dense,
+    HeNormal,
+    Layer,
+    Network,
+    Optimizer,
+    Rate,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Size,
+    SoftmaxCrossEntropy,
+    from_config,
+    to_config,
+)
+
+TABLE: dict[str, Any] = {
+    "type": "Network",
+    "body": {
+        "type": "Sequential",
+        "layers": [
+            {"type": "Dense", "units": 4, "init": {"type": "HeNormal"}},
+            {"type": "ReLU"},
+            {"type": "Sequential", "layers": [{"type": "Dense", "units": 2}]},
+        ],
+    },
+    "loss": {"type": "SoftmaxCrossEntropy"},
+    "shape": [3],
+    "dtype": "float64",
+}
+
+
+def test_plain_data_and_objects_are_the_same_thing() -> None:
+    network = from_config(TABLE, Network)
+    assert network == Network(
+        Sequential([Dense(4, init=HeNormal()), ReLU(), Sequential([Dense(2)])]),
+        SoftmaxCrossEntropy(),
+        shape=(3,),
+        dtype="float64",
+    )
+    assert from_config(to_config(network), Network) == network
+    assert eval(repr(network), dict(Configurable.registry)) == network
+
+
+def test_a_table_is_left_alone() -> None:
+    table = {"type": "Dense", "units": 2, "init": {"type": "HeNormal"}}
+    from_config(table, Layer)  # type: ignore[type-abstract]
+    assert table == {"type": "Dense", "units": 2, "init": {"type": "HeNormal"}}
+
+
+@pytest.mark.parametrize(
+    ("table", "sentences"),
+    [
+        ({"type": "Dens", "units": 1}, ["type = 'Dens': unknown; did you mean 'Dense'?"]),
+        ({"type": "dense", "units": 1}, ["type = 'dense': unknown; did you mean 'Dense'?"]),
+        ({"type": "SGD"}, ["type = 'SGD': is no Layer"]),
+        ({"type": "Layer"}, ["type = 'Layer': is no Layer"]),
+        ({"type": 3}, ["type = 3: unknown"]),
+        ({"units": 3}, ["type: missing; one of "]),
+        ({"type": "Dense"}, ["units: missing; Dense needs it"]),
+        (
+            {"type": "Dense", "unit": 1},
+            ["unit: Dense has no such option; did you mean 'units'?", "units: missing"],
+        ),
+        ({"type": "ReLU", "units": 1}, ["units: ReLU has no such option; it has none"]),
+        ({"type": "Dense", "units": -1}, ["units = -1: should be greater than 0"]),
+        ({"type": "Dense", "units": 0}, ["units = 0: should be greater than 0"]),
+        ({"type": "Dense", "units": True}, ["units = True: should be a valid integer"]),
+        ({"type": "Dense", "units": 1.0}, ["units = 1.0: should be a valid integer"]),
+        ({"type": "Dense", "units": "1"}, ["units = '1': should be a valid integer"]),
+        (
+            {"type": "Dense", "units": 1, "init": "He"},
+            ["init = 'He': should be of type Initializer"],
+        ),
+        (
+            {"type": "Dense", "units": 1, "init": {"type": "ReLU"}},
+            ["init.type = 'ReLU': is no Initializer"],
+        ),
+        ({"type": "Sequential", "layers": []}, ["should have at least one layer"]),
+        ({"type": "Sequential", "layers": [3]}, ["layers.0 = 3: should be a Layer"]),
+        (
+            {
+                "type": "Sequential",
+                "layers": [
+                    {"type": "Dense", "units": 0},
+                    {"type": "Sigmoyd"},
+                    {"type": "Sequential", "layers": [{"type": "Dense", "unit": 2}]},
+                ],
+            },
+            [
+                "layers.0.units = 0: should be greater than 0",
+                "layers.1.type = 'Sigmoyd': unknown; did you mean 'Sigmoid'?",
+                "layers.2.layers.0.unit: Dense has no such option",
+                "layers.2.layers.0.units: missing",
+            ],
+        ),
+    ],
+)
+def test_all_that_is_wrong_is_said_at_once_with_its_place(
+    table: dict[str, Any], sentences: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_config(table, Layer)  # type: ignore[type-abstract]
+    lines = str(caught.value).split("\n")
+    assert len(lines) == len(sentences)
+    for line, sentence in zip(lines, sentences, strict=True):
+        assert line.startswith(sentence) or sentence in line
+
+
+@pytest.mark.parametrize("table", [[], [{"type": "ReLU"}], "ReLU", 3, None, True])
+def test_what_is_no_table_is_refused(table: Any) -> None:
+    with pytest.raises(ConfigError):
+        from_config(table, Layer)  # type: ignore[type-abstract]
+
+
+def test_what_the_parts_refuse_together_has_its_place() -> None:
+    table = {**TABLE, "shape": [3, 3]}
+    with pytest.raises(ConfigError, match=r"body\.layers\.0: Dense\(4\) takes rows of features"):
+        from_config(table, Network)
+
+
+class Options(Configurable):
+    """One option of each kind."""
+
+    size: Size = 1
+    rate: Rate = 1.0
+    decay: Decay = 0.0
+    name: str | None = None
+    layer: Layer | None = None
+    sizes: list[Size] = field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "kept"),
+    [
+        ("size", np.int64(3), 3),
+        ("rate", 2, 2.0),
+        ("rate", np.float32(0.5), 0.5),
+        ("decay", 0, 0.0),
+        ("name", None, None),
+        ("name", "a", "a"),
+        ("layer", ReLU(), ReLU()),
+        ("sizes", [1, 2], [1, 2]),
+    ],
+)
+def test_values_that_mean_the_same_are_taken(option: str, value: Any, kept: Any) -> None:
+    made = Options(**{option: value})
+    assert getattr(made, option) == kept
+    assert type(getattr(made, option)) is type(kept)
+    assert from_config(to_config(made), Options) == made
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("size", 0),
+        ("size", True),
+        ("size", 2.0),
+        ("size", np.float64(2)),
+        ("size", np.bool_(True)),
+        ("rate", math.nan),
+        ("rate", np.float64("nan")),
+        ("rate", math.inf),
+        ("rate", True),
+        ("rate", "0.1"),
+        ("decay", 1),
+        ("name", 3),
+        ("layer", SGD()),
+        ("layer", ReLU),
+        ("sizes", [1, 0]),
+        ("sizes", 3),
+    ],
+)
+def test_values_that_cannot_be_are_refused(option: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^Options\.{option}\b.* = .*: should be"):
+        Options(**{option: value})
+
+
+def test_python_and_files_give_the_same_sentence() -> None:
+    sentences = []
+    for python in (True, False):
+        with pytest.raises(ConfigError) as caught:
+            _ = Dense(-1) if python else from_config({"type": "Dense", "units": -1}, Dense)
+        sentences.append(str(caught.value).removeprefix("Dense."))
+    assert sentences[0] == sentences[1] == "units = -1: should be greater than 0"
+
+
+def test_two_classes_of_one_name_are_refused() -> None:
+    before = Configurable.registry["Dense"]
+    with pytest.raises(ConfigError, match=re.escape("taken by layerkit.layers.dense.Dense")):
+        type("Dense", (Layer,), {"__module__": "elsewhere"})
+    assert Configurable.registry["Dense"] is before
+
+
+def test_a_class_that_is_defined_again_replaces_itself() -> None:
+    def define() -> Any:
+        class Again(ReLU):
+            pass
+
+        return Again
+
+    first, second = define(), define()
+    assert first is not second
+    assert Configurable.registry["Again"] is second
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (Dense(2), Dense(3)),
+        (Dense(2), Dense(2, init=HeNormal())),
+        (SGD(), SGD(lr=1)),
+        (SGD(), Adam()),
+    ],
+)
+def test_equality_is_that_of_class_and_options(part: Configurable, other: Configurable) -> None:
+    assert part != other
+    assert part == from_config(to_config(part), type(part))
+
+
+def test_where_a_field_names_a_class_the_type_may_be_left_out() -> None:
+    class Holder(Configurable):
+        optimizer: Optimizer
+        sgd: SGD = field(default_factory=SGD)
+
+    holder = from_config({"optimizer": {"type": "Adam"}, "sgd": {"lr": 0.5}}, Holder)
+    assert holder == Holder(Adam(), SGD(lr=0.5))
+    assert to_config(holder)["sgd"] == {"lr": 0.5}
+
+
+def test_activations_have_no_options() -> None:
+    assert to_config(Sigmoid()) == {"type": "Sigmoid"}

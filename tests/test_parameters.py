@@ -1,0 +1,60 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import Arena, Param, ShapeError, Zeros
+
+
+def arena(dtype: str = "float32") -> tuple[Arena, Param, Param]:
+    W, b = Param((2, 3), Zeros()), Param((3,), Zeros())
+    return Arena({"W": W, "b": b}, dtype), W, b
+
+
+@pytest.mark.parametrize("what", ["value", "grad"])
+def test_assigning_writes_through_to_the_vector(what: str) -> None:
+    place, W, b = arena()
+    view = getattr(W, what)
+    setattr(W, what, np.arange(6.0).reshape(2, 3))
+    setattr(b, what, [7, 8, 9])
+    vector = place.values if what == "value" else place.grads
+    assert vector.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    assert vector.dtype == np.float32
+    assert getattr(W, what) is view
+    assert np.shares_memory(view, vector)
+
+
+def test_what_an_optimizer_does_to_the_vector_the_layers_see() -> None:
+    place, W, b = arena()
+    place.values -= 2
+    assert W.value.tolist() == [[-2, -2, -2], [-2, -2, -2]]
+    assert b.value.tolist() == [-2, -2, -2]
+
+
+@pytest.mark.parametrize("what", ["value", "grad"])
+@pytest.mark.parametrize(
+    "new", [1.0, np.ones(3), np.ones((1, 3)), np.ones((3, 2)), np.ones((2, 3, 1))]
+)
+def test_nothing_is_broadcast(what: str, new: Any) -> None:
+    place, W, _ = arena()
+    kind = {"value": "value", "grad": "gradient"}[what]
+    with pytest.raises(ShapeError, match=rf"a {kind} of shape .* parameter of shape \(2, 3\)"):
+        setattr(W, what, new)
+    assert not place.values.any()
+    assert not place.grads.any()
+
+
+@pytest.mark.parametrize("what", ["value", "grad"])
+def test_a_parameter_without_a_network_says_so(what: str) -> None:
+    with pytest.raises(AttributeError, match="no memory yet: put its layer into a Network"):
+        getattr(Param((2,), Zeros()), what)
+
+
+def test_other_names_are_no_attributes_of_a_parameter() -> None:
+    with pytest.raises(AttributeError, match="gradient"):
+        _ = Param((2,), Zeros()).gradient
+
+
+def test_a_network_without_parameters_has_empty_vectors() -> None:
+    empty = Arena({}, "float64")
+    assert empty.values.shape == empty.grads.shape == (0,)

@@ -190,11 +190,13 @@ class Network(Configurable):
         out : array, optional
             Memory for bytes to go to; without it, and for other types, the result is new memory.
         """
+        if x.dtype == self.arena.values.dtype:
+            return x
         if x.dtype == np.uint8:
             images: Array = np.divide(x, 255, out=out, dtype=self.dtype)
             return images
         with np.errstate(over="ignore"):  # the checks find what becomes infinite
-            return x.astype(self.dtype, copy=False)
+            return x.astype(self.dtype)
 
     def summary(self, costs: Mapping[str, float] | None = None) -> str:
         """A table of the layers: address, what it is, output shape, how many parameters.

@@ -38,44 +38,30 @@ class Param:
         When what is assigned has another shape: nothing is broadcast.
     """
 
-    _value: Array
-    _grad: Array
+    value: Array
+    grad: Array
 
     def __init__(self, shape: Shape, init: Initializer) -> None:
         self.shape = shape
         self.init = init
 
-    @property
-    def value(self) -> Array:
-        """The parameter itself."""
-        return self._value
+    def place(self, value: Array, grad: Array) -> None:
+        """Live in these two arrays from now on."""
+        vars(self).update(value=value, grad=grad)
 
-    @value.setter
-    def value(self, new: Array) -> None:
-        self._assign(self._value, new, "value")
-
-    @property
-    def grad(self) -> Array:
-        """The gradient of the loss with respect to the parameter, set by `backward`."""
-        return self._grad
-
-    @grad.setter
-    def grad(self, new: Array) -> None:
-        self._assign(self._grad, new, "gradient")
-
-    def _assign(self, view: Array, new: Array, what: str) -> None:
-        if np.shape(new) != self.shape:
+    def __setattr__(self, name: str, new: Any) -> None:
+        if name not in ("value", "grad"):
+            super().__setattr__(name, new)
+        elif np.shape(new) != self.shape:
+            what = "gradient" if name == "grad" else name
             raise ShapeError(
                 f"a {what} of shape {np.shape(new)} for a parameter of shape {self.shape}"
             )
-        view[...] = new
-
-    def place(self, value: Array, grad: Array) -> None:
-        """Live in these two arrays from now on."""
-        self._value, self._grad = value, grad
+        else:
+            getattr(self, name)[...] = new
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_value", "_grad", "value", "grad"):
+        if name in ("value", "grad"):
             raise AttributeError("this parameter has no memory yet: put its layer into a Network")
         raise AttributeError(name)
 

@@ -90,7 +90,7 @@ def test_a_table_is_left_alone() -> None:
             ["init.type = 'ReLU': is no Initializer"],
         ),
         ({"type": "Sequential", "layers": []}, ["should have at least one layer"]),
-        ({"type": "Sequential", "layers": [3]}, ["layers.0 = 3: should be a Layer"]),
+        ({"type": "Sequential", "layers": [3]}, ["layers.0 = 3: should be of type Layer"]),
         (
             {
                 "type": "Sequential",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import field
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,14 @@ from layerkit.errors import ShapeError
 from layerkit.initializers import Initializer, LeCunNormal, Zeros
 from layerkit.layers.base import Layer
 from layerkit.parameters import Array, Param, Shape
+
+
+@lru_cache(maxsize=8)
+def ones(N: int, dtype: np.dtype[Any]) -> Array:
+    """N ones, kept: ``ones @ dy`` adds dy up over the batch, faster than its `sum`."""
+    row = np.ones(N, dtype)
+    row.flags.writeable = False
+    return row
 
 
 class Dense(Layer):
@@ -61,5 +71,5 @@ class Dense(Layer):
     def backward(self, dy: Array) -> Array:
         """Set dW and db and return dx."""
         np.dot(self.x.T, dy, out=self.W.grad)
-        np.dot(np.ones(len(dy), dy.dtype), dy, out=self.b.grad)
+        np.dot(ones(len(dy), dy.dtype), dy, out=self.b.grad)
         return np.dot(dy, self.W.value.T) if self.wants_dx else dy

@@ -25,6 +25,7 @@ slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
 	$(BIN)/python -m pytest -m slow
 
 docs: $(VENV)/.docs ## Build the documentation in docs/_build/html
+	rm -rf docs/api docs/_generated
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.bench ## Compare the speed with PyTorch, JAX and scikit-learn

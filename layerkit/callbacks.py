@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+
+from layerkit.errors import FileError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -34,6 +38,9 @@ class Callback:
 
     def epoch_end(self, record: Record) -> None:
         """After an epoch has been measured."""
+
+    def train_end(self) -> None:
+        """After the last epoch, or when the training was cut off."""
 
 
 class Progress(Callback):
@@ -64,10 +71,14 @@ class Progress(Callback):
 
     def epoch_end(self, record: Record) -> None:
         """Print the record."""
-        if self.bar is not None:
-            self.bar.close()
+        self.train_end()
         self._begin_epoch()
         print(record, flush=True)
+
+    def train_end(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 class History(Callback):
@@ -95,13 +106,22 @@ class CSVLog(Callback):
 
     def train_begin(self, network: Network, examples: int) -> None:
         """Start an empty file."""
-        self.path.write_text("")
+        with self._open("w"):
+            pass
 
     def epoch_end(self, record: Record) -> None:
         """Append a row, under a header if it is the first."""
         row = asdict(record)
-        with self.path.open("a", newline="") as file:
+        with self._open("a") as file:
             writer = csv.DictWriter(file, row)
             if not file.tell():
                 writer.writeheader()
             writer.writerow(row)
+
+    @contextmanager
+    def _open(self, mode: str) -> Iterator[IO[str]]:
+        try:
+            with open(self.path, mode, newline="") as file:
+                yield file
+        except OSError as error:
+            raise FileError(f"{self.path}: can't be written: {error.strerror}") from error

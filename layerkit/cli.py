@@ -6,6 +6,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import os
 import signal
 import sys
 import traceback
@@ -18,11 +19,20 @@ import numpy as np
 
 import layerkit
 from layerkit.callbacks import Callback, CSVLog, History, Progress
-from layerkit.data import read_csv, read_npz
 from layerkit.errors import DataError, FileError, LayerkitError, at
-from layerkit.experiment import HISTORY, MODEL, Experiment, read_experiment, read_run, write_run
+from layerkit.experiment import (
+    HISTORY,
+    MODEL,
+    Experiment,
+    read_environment,
+    read_experiment,
+    read_run,
+    write_run,
+)
+from layerkit.inspection import measure_costs
+from layerkit.readers import read_csv, read_npz
 from layerkit.schema import json_schema
-from layerkit.training import evaluate, measure_costs
+from layerkit.training import evaluate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except MemoryError as error:
         print(f"layerkit: not enough memory: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"layerkit: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -143,12 +159,15 @@ def run_show(options: argparse.Namespace) -> int:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Measure the network of a run's folder on its data again."""
+    from threadpoolctl import threadpool_limits
+
     experiment = read_run(options.run)
     dataset = experiment.load_data(options.data_dir)
     print(dataset)
-    for name, part in (("train", dataset.train), ("test", dataset.test)):
-        accuracy, loss = evaluate(experiment.network, part.x, part.t)
-        print(f"{name}: accuracy {accuracy:.4f}, loss {loss:.4f}")
+    with threadpool_limits(experiment.training.threads, user_api="blas"):
+        for name, part in (("train", dataset.train), ("test", dataset.test)):
+            accuracy, loss = evaluate(experiment.network, part.x, part.t)
+            print(f"{name}: accuracy {accuracy:.4f}, loss {loss:.4f}")
     return 0
 
 
@@ -162,6 +181,12 @@ def run_predict(options: argparse.Namespace) -> int:
         else:
             x, _ = read_npz(options.file)
             x = x.reshape(len(x), -1)
+        learned = read_environment(options.run)["examples"]
+        if data.path and (x.dtype == np.uint8) != (learned == "uint8"):
+            raise DataError(
+                f"x is {x.dtype}, but this run learned from {learned}; uint8 means images, "
+                "whose bytes are divided by 255, and other types are taken as they are"
+            )
         if data.name and x.dtype != np.uint8 and not (x.min() >= 0 and x.max() <= 1):
             raise DataError(
                 f"x goes from {x.min()} to {x.max()} in {x.dtype}; this run learned {data.name}: "
@@ -210,7 +235,10 @@ def import_file(path: Path) -> None:
     """
     if path.suffix != ".py" or not path.is_file():
         raise FileError(f"--import {path}: there is no such Python file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    known = sys.modules.get(path.stem)
+    if known and getattr(known, "__file__", None) != str(path.resolve()):
+        raise FileError(f"--import {path}: a module called {path.stem} exists; rename the file")
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if spec is None or spec.loader is None:
         raise FileError(f"--import {path}: Python can't load it")
     module = importlib.util.module_from_spec(spec)
@@ -218,6 +246,7 @@ def import_file(path: Path) -> None:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[path.stem]
         lines = [
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin
         ]

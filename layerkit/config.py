@@ -79,10 +79,14 @@ class Configurable:
     """
 
     registry: ClassVar[dict[str, type[Configurable]]] = {}
+    reserved: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(cls)
+        for option in fields(cls):
+            if option.name in cls.reserved:
+                raise ConfigError(f"{cls.__name__}.{option.name}: the base class uses this name")
         known = Configurable.registry.get(cls.__name__, cls)
         if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ConfigError(
@@ -92,11 +96,18 @@ class Configurable:
         Configurable.registry[cls.__name__] = cls
 
     def __post_init__(self) -> None:
-        values = {option.name: getattr(self, option.name) for option in fields(self)}
-        checked, problems = _check(type(self), values)
+        self.check_options()
+
+    def check_options(self) -> None:
+        """Check all fields, as is done when the object is made; ConfigError if one is wrong."""
+        checked, problems = _check(type(self), Configurable.__getstate__(self))
         if problems:
             raise ConfigError("\n".join(f"{type(self).__name__}.{line}" for line in problems))
         vars(self).update(checked)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy or a pickle has the options, and nothing that came later."""
+        return {option.name: getattr(self, option.name) for option in fields(self)}
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -275,7 +286,7 @@ def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, A
     """Return the values as the fields want them, and a line for each that is not allowed."""
     from pydantic import ValidationError
 
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+    plain = {name: _without_numpy(value) for name, value in values.items()}
     try:
         return adapter(cls).validate_python(plain), []
     except ValidationError as error:
@@ -283,6 +294,12 @@ def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, A
             f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {_sentence(e)}"
             for e in error.errors(include_url=False)
         ]
+
+
+def _without_numpy(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_without_numpy(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _sentence(error: Any) -> str:

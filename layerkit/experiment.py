@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import tomllib
 from collections.abc import Sequence
@@ -86,6 +87,11 @@ class Experiment(Configurable):
                 f"network.shape is {list(self.network.shape)}, but an example of {dataset.name} "
                 f"has {features} features: set shape = [{features}]"
             )
+        outputs, classes = math.prod(self.network.body.output_shape), len(dataset.classes)
+        if outputs > classes:
+            raise ShapeError(
+                f"the network has {outputs} outputs, but {dataset.name} has {classes} classes"
+            )
         with at(dataset.name):
             for part in (dataset.train, dataset.test):
                 self.network.check(part.x, part.t)
@@ -96,6 +102,7 @@ class Experiment(Configurable):
         from threadpoolctl import threadpool_limits
 
         _, weights, order = self.streams()
+        self.optimizer = from_config(to_config(self.optimizer), type(self.optimizer))
         with threadpool_limits(self.training.threads, user_api="blas"):
             return fit(
                 self.network.initialize(weights),
@@ -139,7 +146,7 @@ def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
 
 
 def _set(table: dict[str, Any], setting: str) -> None:
-    """Change one value in nested tables; the last name may be new, those before may not."""
+    """Change one value in nested tables, or add it; lists keep their length."""
     path, equals, text = setting.partition("=")
     names = path.strip().split(".")
     if not equals or not all(names):
@@ -187,8 +194,9 @@ def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
         if dataset.features:
             config["data"]["features"] = dataset.features
     write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
-    environment = json.dumps(describe_environment(experiment), indent=2) + "\n"
-    write_atomically(folder / ENVIRONMENT, environment.encode())
+    environment = describe_environment(experiment) | {"examples": dataset.train.x.dtype.name}
+    text = json.dumps(environment, indent=2) + "\n"
+    write_atomically(folder / ENVIRONMENT, text.encode())
 
 
 def describe_environment(experiment: Experiment) -> dict[str, Any]:
@@ -228,3 +236,19 @@ def read_run(folder: Path) -> Experiment:
         raise FileError(f"{folder}: the networks of {CONFIG} and {MODEL} differ")
     experiment.network = network
     return experiment
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Return what `write_run` wrote of a run's environment.
+
+    Raises
+    ------
+    FileError
+        When the file is missing or damaged.
+    """
+    path = folder / ENVIRONMENT
+    try:
+        environment: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: can't be read: {error}") from error
+    return environment

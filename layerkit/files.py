@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises
     ------
     FileError
-        When that fails; the old file is then untouched and nothing else is left.
+        When that fails: `path` then has its old content or the new, and nothing else is left.
     """
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with open(descriptor, "wb") as file:
+            with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         if os.name == "posix":
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -47,17 +46,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise FileError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
     """Write arrays by name to a safetensors file, atomically."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    # the library writes what lies in memory, which is something else for views like W.T
+    contiguous = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
     write_atomically(path, save(contiguous, dict(metadata)))
 
 
@@ -72,20 +66,26 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise FileError(f"{path}: {twice!r} stands in the file twice")
-        return dict(pairs)
-
     try:
         content = path.read_bytes()
         tensors = load(content)
         size = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + size], object_pairs_hook=refuse_duplicates)
+        header = read_json(content[8 : 8 + size])
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: damaged, or not a safetensors file: {error}") from error
-    return tensors, header.get("__metadata__", {})
+    return tensors, header.get("__metadata__") or {}
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return what JSON says, refusing with a ValueError what names something twice."""
+
+    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{twice!r} stands there twice")
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=table)

@@ -17,7 +17,7 @@ from layerkit.errors import (
     FileError,
     ShapeError,
 )
-from layerkit.files import read_tensors, write_tensors
+from layerkit.files import read_json, read_tensors, write_tensors
 from layerkit.layers.base import Layer
 from layerkit.losses import Loss
 from layerkit.parameters import Arena, Array, Param
@@ -67,10 +67,17 @@ class Network(Configurable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._build()
-        self.initialize()
+        self._claim_layers()
+        try:
+            self._build()
+            self.initialize()
+        except BaseException:
+            for _, layer in self.layers():
+                layer.__dict__ = layer.__getstate__()
+            raise
 
-    def _build(self) -> None:
+    def _claim_layers(self) -> None:
+        """Refuse layers that have a place already, here or in another network."""
         addresses: dict[int, str] = {}
         for address, layer in self.layers():
             known = layer.address or addresses.get(id(layer))
@@ -80,13 +87,13 @@ class Network(Configurable):
                     "has one place and its own parameters: make another, or copy.deepcopy it"
                 )
             addresses[id(layer)] = address
+
+    def _build(self) -> None:
         self.body.wants_dx = False
-        try:
-            self.loss.build(self.body.place(self.shape, "body"))
-        except Exception:
-            for _, layer in self.layers():
-                layer.__dict__ = layer.__getstate__()
-            raise
+        self.loss.build(self.body.place(self.shape, "body"))
+        for address, layer in self.layers():
+            if not layer.address:
+                raise ConfigError(f"{address}: not built; its container should call place for it")
         self.arena = Arena(self.params(), self.dtype)
 
     def initialize(self, seed: int | np.random.Generator = 0) -> Self:
@@ -125,7 +132,8 @@ class Network(Configurable):
             When the loss is not finite.
         """
         examples, targets = self.check(x, t)
-        loss = self.backpropagate(self.convert(examples), targets)
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = self.backpropagate(self.convert(examples), targets)
         if not np.isfinite(loss):
             raise DivergenceError(f"the loss is {loss}; the parameters or the examples are too big")
         return loss
@@ -137,32 +145,61 @@ class Network(Configurable):
         return loss
 
     def outputs(self, x: Any) -> Array:
-        """What the body returns, for a classifier the logits (N, K)."""
+        """What the body returns, for a classifier the logits (N, K).
+
+        Several threads may ask at once, but not while the network is being trained.
+
+        Raises
+        ------
+        ShapeError, DataError
+            For examples that don't fit or are not finite.
+        DivergenceError
+            When the result is not finite.
+        """
         rows = self.check_inputs(x)
-        if len(rows) <= CHUNK:
-            return self.body.forward(self.convert(rows), train=False)
-        chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))
-        return np.concatenate([self.body.forward(self.convert(c), train=False) for c in chunks])
+        with np.errstate(over="ignore", invalid="ignore"):
+            if len(rows) <= CHUNK:
+                z = self.body.forward(self.convert(rows), train=False)
+            else:
+                chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))
+                z = np.concatenate(
+                    [self.body.forward(self.convert(chunk), train=False) for chunk in chunks]
+                )
+        if not np.isfinite(z).all():
+            row = int(np.argwhere(~np.isfinite(z))[0, 0])
+            raise DivergenceError(
+                f"the output for example {row} is not finite: it or the parameters are too big"
+            )
+        return z
 
     def predict(self, x: Any) -> Array:
-        """What the loss calls a prediction, for a classifier the class numbers (N,)."""
+        """What the loss calls a prediction, for a classifier the class numbers (N,).
+
+        Raises and may be called as `outputs`.
+        """
         return self.loss.predict(self.outputs(x))
 
     def predict_proba(self, x: Any) -> Array:
-        """The probabilities of the classes (N, K)."""
+        """The probabilities of the classes (N, K). Raises and may be called as `outputs`."""
         return self.loss.predict_proba(self.outputs(x))
 
     def check(self, x: Any, t: Any) -> tuple[Array, Array]:
         """Return examples and targets as arrays, after looking at all of them."""
-        rows, targets = self.check_inputs(x), np.asarray(t)
+        rows, targets = self.check_inputs(x), _array(t, "targets")
         if targets.shape[:1] != rows.shape[:1]:
             raise DataError(f"{len(rows)} examples with targets of shape {targets.shape}")
         targets = self.loss.targets(targets, self.body.output_shape)
-        return rows, targets.astype(self.dtype) if targets.dtype.kind == "f" else targets
+        if targets.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                targets = targets.astype(self.dtype)
+            if not np.isfinite(targets).all():
+                row = int(np.argwhere(~np.isfinite(targets))[0, 0])
+                raise DataError(f"the target of example {row} is too big for {self.dtype}")
+        return rows, targets
 
     def check_inputs(self, x: Any) -> Array:
         """Return examples as an array (N, *shape), after looking at all of them."""
-        rows = np.asarray(x)
+        rows = _array(x, "examples")
         if rows.shape == self.shape:
             raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
         if rows.shape[1:] != self.shape:
@@ -188,7 +225,7 @@ class Network(Configurable):
         Parameters
         ----------
         out : array, optional
-            Memory for bytes to go to; without it, and for other types, the result is new memory.
+            Memory for bytes to go to.
         """
         if x.dtype == self.arena.values.dtype:
             return x
@@ -204,7 +241,7 @@ class Network(Configurable):
         Parameters
         ----------
         costs : mapping of str to float, optional
-            Seconds by address, as `layerkit.training.measure_costs` returns them: two columns more.
+            Seconds by address, from `layerkit.inspection.measure_costs`: two columns more.
 
         Examples
         --------
@@ -225,9 +262,9 @@ class Network(Configurable):
         rows.append(["total", "", "", f"{self.arena.values.size:,}"])
         if costs:
             total = sum(costs.values())
-            seconds = [*costs.values(), total]
-            rows[0] += ["us a step", "share"]
-            for row, cost in zip(rows[1:], seconds, strict=True):
+            rows[0] += ["µs a step", "share"]
+            for row in rows[1:]:
+                cost = total if row is rows[-1] else costs.get(row[0], 0.0)
                 row += [f"{cost * 1e6:,.0f}", f"{cost / total:.0%}"]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
@@ -274,8 +311,8 @@ class Network(Configurable):
         if "layerkit.Network" not in metadata:
             raise FileError(f"{path}: no network was saved in this file by layerkit")
         try:
-            network = from_config(json.loads(metadata["layerkit.Network"]), cls)
-        except ValueError as error:
+            network = from_config(read_json(metadata["layerkit.Network"]), cls)
+        except (ValueError, RecursionError, MemoryError) as error:
             raise FileError(
                 f"{path}: the network that it describes can't be built: {error} "
                 "(a class of your own has to be imported before)"
@@ -294,15 +331,26 @@ class Network(Configurable):
                     f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
                     f"its network wants {network.dtype} {param.shape}"
                 )
+            if not np.isfinite(tensor).all():
+                raise FileError(f"{path}: {address} has values that are not finite")
             param.value = tensor
         return network
 
     def __getstate__(self) -> dict[str, Any]:
         """Options and parameters: views of the arena would come back as copies of their own."""
-        options = {name: getattr(self, name) for name in ("body", "loss", "shape", "dtype")}
-        return {"options": options, "values": self.arena.values}
+        return {"options": super().__getstate__(), "values": self.arena.values}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state["options"])
+        self._claim_layers()
         self._build()
-        self.arena.values[...] = state["values"]
+        self.arena.values = state["values"]
+
+
+def _array(values: Any, what: str) -> Array:
+    if np.ma.isMaskedArray(values):
+        raise DataError(f"{what} are a masked array; fill what is masked, or leave it out")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{what} are no array: {error}") from error

@@ -44,6 +44,7 @@ class Optimizer(Configurable, ABC):
     array([ 2.5, -1.5])
     """
 
+    reserved = ("memory", "s", "t")
     slots: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -60,8 +61,12 @@ class Optimizer(Configurable, ABC):
         self.t += 1
         self.update(w, g, *self.memory.values())
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy goes on where this one is."""
+        return dict(vars(self))
+
     def check(self, w: Array, g: Array) -> None:
-        """Refuse vectors of different sizes, or other than those of the first step."""
+        """Refuse vectors of different sizes, or other than those of the first step: ShapeError."""
         first = self.s if self.t else w
         if not w.shape == g.shape == first.shape or w.dtype != first.dtype:
             raise ShapeError(
@@ -93,7 +98,7 @@ class SGD(Optimizer):
     lr: Rate = 0.1
 
     def update(self, w: Array, g: Array) -> None:
-        """W <- w - lr g."""
+        """Do w <- w - lr g."""
         w -= np.multiply(g, self.lr, out=self.s)
 
 
@@ -123,7 +128,7 @@ class Momentum(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """V <- beta v + (1 - beta) g;  w <- w - lr v."""
+        """Do v <- beta v + (1 - beta) g;  w <- w - lr v."""
         v *= self.beta
         v += np.multiply(g, 1 - self.beta, out=self.s)
         w -= np.multiply(v, self.lr, out=self.s)
@@ -155,7 +160,7 @@ class Nesterov(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """V <- beta v + g;  w <- w - lr (g + beta v)."""
+        """Do v <- beta v + g;  w <- w - lr (g + beta v)."""
         v *= self.beta
         v += g
         np.multiply(v, self.beta, out=self.s)
@@ -193,7 +198,7 @@ class RMSProp(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """V <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps)."""
+        """Do v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps)."""
         s = self.s
         v *= self.alpha
         np.multiply(g, g, out=s)

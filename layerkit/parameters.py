@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from layerkit.errors import ShapeError
+from layerkit.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
     from layerkit.initializers import Initializer
@@ -88,9 +88,11 @@ class Arena:
 
     def __init__(self, params: Mapping[str, Param], dtype: str) -> None:
         self.params = dict(params)
+        if len({id(param) for param in params.values()}) < len(params):
+            raise ConfigError(f"a parameter stands at two of the places {', '.join(params)}")
         size = sum(math.prod(param.shape) for param in self.params.values())
-        self.values = np.zeros(size, dtype)
-        self.grads = np.zeros(size, dtype)
+        self._values = np.zeros(size, dtype)
+        self._grads = np.zeros(size, dtype)
         start = 0
         for param in self.params.values():
             stop = start + math.prod(param.shape)
@@ -99,3 +101,21 @@ class Arena:
                 self.grads[start:stop].reshape(param.shape),
             )
             start = stop
+
+    @property
+    def values(self) -> Array:
+        """All parameters. Assigning writes through, so the layers' views stay."""
+        return self._values
+
+    @values.setter
+    def values(self, new: Array) -> None:
+        self._values[...] = new
+
+    @property
+    def grads(self) -> Array:
+        """All gradients. Assigning writes through."""
+        return self._grads
+
+    @grads.setter
+    def grads(self, new: Array) -> None:
+        self._grads[...] = new

@@ -21,14 +21,20 @@ TRAIN, TEST = "#0072b2", "#d55e00"
 
 def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence[Record]) -> None:
     """Draw all pictures that fit the data into a run's folder."""
+    figures = {}
+    if records:
+        figures["curves"] = curves(records)
     predicted = network.predict(dataset.test.x)
-    figures = {"curves": curves(records), "confusion": confusion(dataset, predicted)}
+    if predicted.ndim == 1 and predicted.dtype.kind in "iu":
+        figures["confusion"] = confusion(dataset, predicted)
+        if dataset.image:
+            figures["mistakes"] = mistakes(dataset, predicted)
     if dataset.image:
         figures["examples"] = show_images(dataset, dataset.train)
-        figures["mistakes"] = mistakes(dataset, predicted)
-        first = next(iter(network.params().values()))
-        if first.shape[:1] == network.shape:
-            figures["weights"] = weights(first.value, dataset.image)
+        for param in network.params().values():
+            if len(param.shape) == 2 and param.shape[:1] == network.shape:
+                figures["weights"] = weights(param.value, dataset.image)
+                break
     for name, figure in figures.items():
         path = folder / f"{name}.png"
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from layerkit.callbacks import Callback
 from layerkit.config import Configurable, Limits, Size
 from layerkit.errors import DivergenceError, at
+from layerkit.inspection import first_not_finite
 from layerkit.network import CHUNK, Network
 from layerkit.optimizers import Optimizer
 from layerkit.parameters import Array
@@ -125,30 +125,26 @@ def train(
     True
     """
     options = Training(epochs=epochs, batch_size=batch_size)
-    x, t = network.check(x, t)
-    if test is not None:
-        test = network.check(*test)
+    examples, targets = network.check(x, t)
+    test_set = None if test is None else network.check(*test)
+    optimizer.check_options()
     optimizer.check(network.arena.values, network.arena.grads)
-    return _epochs(network, optimizer, x, t, test, options, np.random.default_rng(seed), on_batch)
+    # taking rows of an array in another order would copy all of it, for every batch
+    examples, targets = np.ascontiguousarray(examples), targets.copy()
+    rng = np.random.default_rng(seed)
 
+    def records() -> Iterator[Record]:
+        start = time.perf_counter()
+        for epoch in range(1, options.epochs + 1):
+            with at(f"epoch {epoch}"):
+                train_epoch(
+                    network, optimizer, examples, targets, options.batch_size, rng, on_batch
+                )
+                figures = _evaluate(network, examples, targets)
+                test_figures = _evaluate(network, *test_set) if test_set else ()
+            yield Record(epoch, time.perf_counter() - start, *figures, *test_figures)
 
-def _epochs(
-    network: Network,
-    optimizer: Optimizer,
-    x: Array,
-    t: Array,
-    test: tuple[Array, Array] | None,
-    options: Training,
-    rng: np.random.Generator,
-    on_batch: OnBatch | None,
-) -> Iterator[Record]:
-    start = time.perf_counter()
-    for epoch in range(1, options.epochs + 1):
-        with at(f"epoch {epoch}"):
-            train_epoch(network, optimizer, x, t, options.batch_size, rng, on_batch)
-            figures = _evaluate(network, x, t)
-            test_figures = _evaluate(network, *test) if test else ()
-        yield Record(epoch, time.perf_counter() - start, *figures, *test_figures)
+    return records()
 
 
 def train_epoch(
@@ -233,92 +229,31 @@ def _evaluate(network: Network, x: Array, t: Array) -> tuple[float, float]:
     return accuracy / len(x), loss / len(x)
 
 
-def first_not_finite(network: Network, x: Array) -> str:
-    """Say where the first value that is not finite appears when `x` goes through the network."""
-    for address, param in network.params().items():
-        if not np.isfinite(param.value).all():
-            return f"the last step left values that are not finite in the parameter {address}"
-    found: list[str] = []
-
-    def looking(address: str, method: Method) -> Method:
-        def look(*args: Any) -> Array:
-            y = method(*args)
-            if not np.isfinite(y).all():
-                found.append(address)
-            return y
-
-        return look
-
-    with watched(network, looking):
-        network.body.forward(x, False)
-    if found:
-        layer = type(dict(network.layers())[found[0]]).__name__
-        return f"the first value that is not finite is in the output of {found[0]} ({layer})"
-    return "the output of the body is finite, the loss of it is not"
-
-
-Method = Callable[..., Array]
-
-
-@contextmanager
-def watched(network: Network, wrap: Callable[[str, Method], Method]) -> Iterator[None]:
-    """Replace forward and backward of each layer without parts by ``wrap(address, method)``."""
-    layers = {address: layer for address, layer in network.layers() if not any(layer.parts())}
-    for address, layer in layers.items():
-        for name in ("forward", "backward"):
-            setattr(layer, name, wrap(address, getattr(layer, name)))
-    try:
-        yield
-    finally:
-        for layer in layers.values():
-            del layer.forward, layer.backward
-
-
-def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[str, float]:
-    """Return the seconds that each layer takes for one batch, forward and backward, by address.
-
-    The median of several rounds with random inputs; gradients are overwritten, parameters not.
-    """
-    costs: dict[str, list[float]] = {}
-
-    def timing(address: str, method: Method) -> Method:
-        def timed(*args: Any) -> Array:
-            start = time.perf_counter()
-            y = method(*args)
-            costs.setdefault(address, [0.0] * rounds)[current] += time.perf_counter() - start
-            return y
-
-        return timed
-
-    rng = np.random.default_rng(0)
-    x = rng.random((batch_size, *network.shape)).astype(network.dtype)
-    dy = rng.random((batch_size, *network.body.output_shape)).astype(network.dtype)
-    with watched(network, timing):
-        for current in range(rounds):  # noqa: B007
-            network.body.forward(x, True)
-            network.body.backward(dy)
-    return {address: float(np.median(seconds)) for address, seconds in costs.items()}
-
-
 def fit(
     network: Network,
     optimizer: Optimizer,
     x: Any,
     t: Any,
     *,
+    test: tuple[Any, Any] | None = None,
+    epochs: int = 10,
+    batch_size: int = 128,
+    seed: int | np.random.Generator = 0,
     callbacks: Sequence[Callback] = (),
-    **options: Any,
 ) -> list[Record]:
     """Train to the end, telling `callbacks` of every batch and epoch, and return the records.
 
     Parameters
     ----------
-    network, optimizer, x, t
-        As for `train`.
     callbacks : sequence of Callback
         As `layerkit.callbacks.Progress`.
-    **options
+    network, optimizer, x, t, test, epochs, batch_size, seed
         As for `train`.
+
+    Raises
+    ------
+    ConfigError, DataError, ShapeError, DivergenceError
+        As `train`.
 
     Examples
     --------
@@ -328,18 +263,31 @@ def fit(
     >>> [record.train_accuracy for record in records][-1]
     1.0
     """
-    records = []
-    for callback in callbacks:
-        callback.train_begin(network, len(x))
 
     def on_batch(size: int, loss: float) -> None:
         for callback in callbacks:
             callback.batch_end(size, loss)
 
-    for record in train(
-        network, optimizer, x, t, on_batch=on_batch if callbacks else None, **options
-    ):
-        records.append(record)
+    epochs_to_come = train(
+        network,
+        optimizer,
+        x,
+        t,
+        test=test,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        on_batch=on_batch if callbacks else None,
+    )
+    records = []
+    for callback in callbacks:
+        callback.train_begin(network, len(x))
+    try:
+        for record in epochs_to_come:
+            records.append(record)
+            for callback in callbacks:
+                callback.epoch_end(record)
+    finally:
         for callback in callbacks:
-            callback.epoch_end(record)
+            callback.train_end()
     return records

@@ -160,7 +160,10 @@ def write_table(path: str) -> None:
 
 def test_own_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str]) -> None:
     write_table("t.csv")
-    Path("own.toml").write_text(BODY + 'lr = 1.0\n[data]\npath = "t.csv"\nlabel = "kind"\n')
+    Path("own.toml").write_text(
+        BODY.replace("units = 3", "units = 2")
+        + 'lr = 1.0\n[data]\npath = "t.csv"\nlabel = "kind"\n'
+    )
     assert run("train", "own.toml", "--set", "training.batch_size=8", "--out", "run") == 0
     resolved = tomllib.loads(Path("run/config.toml").read_text())["data"]
     assert resolved["classes"] == ["far", "near"]
@@ -171,6 +174,20 @@ def test_own_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str
     assert run("predict", "run", "new.csv") == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in said] == ["prediction", "far", "near"]
+
+
+def test_bytes_and_other_numbers_are_not_confused(capsys: pytest.CaptureFixture[str]) -> None:
+    write_table("t.csv")
+    Path("own.toml").write_text(
+        BODY.replace("units = 3", "units = 2") + '[data]\npath = "t.csv"\nlabel = "kind"\n'
+    )
+    assert run("train", "own.toml", "--out", "run") == 0
+    np.savez("bytes.npz", x=np.ones((3, 2), np.uint8))
+    assert "learned from float32; uint8 means images" in refused(
+        capsys, "predict", "run", "bytes.npz"
+    )
+    Path("run/environment.json").write_text("{")
+    assert "environment.json: can't be read" in refused(capsys, "predict", "run", "bytes.npz")
 
 
 def test_show_lists_layers_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,6 +274,7 @@ def test_mistakes_in_a_file_are_told_with_their_place(
         (["network.shape=[784]"], "has 64 features: set shape = [64]"),
         (["network.body.layers.2.units=5"], "since the network has 5 outputs"),
         (["network.body.layers.2.units=9"], "label 9"),
+        (["network.body.layers.2.units=11"], "11 outputs, but digits has 10 classes"),
         (["network.body.layers.0.units=1000000000000"], "not enough memory"),
     ],
 )

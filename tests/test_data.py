@@ -11,7 +11,8 @@ import pytest
 import sklearn.datasets
 
 from layerkit import ConfigError, DataError, FileError
-from layerkit.data import Data, read_csv, read_npz
+from layerkit.data import Data
+from layerkit.readers import read_csv, read_npz
 
 NAMES = {
     "train-images-idx3-ubyte": (2051, (30, 4, 4)),
@@ -139,7 +140,7 @@ def test_without_a_folder_openml_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
 
     def fetch(*args: Any, **options: Any) -> SimpleNamespace:
         asked.append((args, options["version"], options["as_frame"]))
-        x = np.zeros((60010, 4))
+        x = np.zeros((60010, 784))
         x[60000:] = 255
         return SimpleNamespace(data=x, target=np.array(["3"] * 60010, object))
 
@@ -215,6 +216,8 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
         ("a,kind\nnan,x\n", "line 2, column 'a': 'nan'"),
         ("a,kind\ninf,x\n", "line 2, column 'a': 'inf'"),
         ("a,kind\n1e300,x\n", "line 2: a number is too large"),
+        ("a,kind\n1,x\n2,\n", "line 3, column 'kind': there is no label"),
+        ("a,kind\n1,1\n2,1.0\n", "written in two ways"),
         ("a,kind\n1,x\n2,x\n3,x\n", "3 examples of 1 class"),
         ("a,kind\n1,x\n2,x\n3,x\n4,y\n", "1 of the rarest class"),
     ],
@@ -256,6 +259,8 @@ def test_npz_of_images(tmp_path: Path) -> None:
         ({"x": [[1.0], [2.0]], "y": [[0], [1]]}, r"y has shape \(2, 1\)"),
         ({"x": [[1.0], [2.0]], "y": [0]}, r"y has shape \(1,\)"),
         ({"x": [[1.0], [2.0]], "y": [0.5, 1]}, "should be whole numbers or words"),
+        ({"x": [[1.0], [2.0]], "y": [np.inf, 1]}, "should be whole numbers or words"),
+        ({"x": [[1.0], [2.0]], "y": [1e300, 1]}, "should be whole numbers or words"),
     ],
 )
 def test_an_npz_with_a_mistake_is_refused(
@@ -273,6 +278,10 @@ def test_damaged_own_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / "t.npz").write_bytes(content[:size])
         with pytest.raises(FileError, match=r"t\.npz"):
             read_npz(tmp_path / "t.npz")
+    np.save(tmp_path / "a.npy", np.zeros((2, 2)))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(FileError, match=r"a\.npz"):
+        read_npz(tmp_path / "a.npz")
     np.savez(tmp_path / "o.npz", x=np.array([[object()]], object))
     with pytest.raises(FileError, match=r"o\.npz"):
         read_npz(tmp_path / "o.npz")
@@ -292,6 +301,7 @@ def test_damaged_own_files_are_refused(tmp_path: Path) -> None:
         ({"classes": ["a"]}, "classes"),
         ({"path": "a.txt"}, "should end in"),
         ({"path": "a.csv"}, "label: missing"),
+        ({"path": "a.csv", "label": "b", "features": ["a", "b"]}, "'b' is among them"),
         ({"path": "a.npz", "label": "y"}, "whose arrays are called x and y"),
         ({"path": "a.npz", "test_size": 1.0}, "less than 1"),
         ({"name": "mnst"}, "'digits', 'mnist' or 'fashion_mnist'"),

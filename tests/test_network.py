@@ -25,6 +25,8 @@ from layerkit import (
     Layer,
     LeCunNormal,
     Network,
+    Optimizer,
+    Param,
     ReLU,
     Sequential,
     Shape,
@@ -32,7 +34,9 @@ from layerkit import (
     Sigmoid,
     SoftmaxCrossEntropy,
     Zeros,
+    to_config,
 )
+from layerkit.files import write_tensors
 from layerkit.network import CHUNK
 
 RNG = np.random.default_rng(7)
@@ -498,7 +502,7 @@ def test_where_no_file_can_be_written(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-@pytest.mark.parametrize("function", ["replace", "fsync", "chmod"])
+@pytest.mark.parametrize("function", ["replace", "fsync"])
 def test_a_write_that_fails_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, exists: bool
 ) -> None:
@@ -562,3 +566,87 @@ def test_saving_and_loading_keeps_every_bit(path: Path) -> None:
     net.arena.values[:5] = [math.pi, 5e-324, -0.0, 1e308, 1 / 3]
     net.save(str(path))
     assert Network.load(str(path)).arena.values.tobytes() == net.arena.values.tobytes()
+
+
+def test_what_is_not_finite_is_never_a_prediction() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    with pytest.raises(DivergenceError, match="output for example 1 is not finite"):
+        net.predict(np.array([[0, 0, 0], [3e38, 3e38, -3e38]]) * np.sign(net.arena.values[0]))
+    net.arena.values = np.full(8, np.nan)
+    for ask in (net.predict, net.predict_proba, net.outputs):
+        with pytest.raises(DivergenceError):
+            ask(np.ones((2, 3)))
+
+
+def test_a_file_with_nan_or_names_twice_is_refused(tmp_path: Path) -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    net.arena.values[3] = np.nan
+    net.save(tmp_path / "nan.safetensors")
+    with pytest.raises(FileError, match=r"body\.W has values that are not finite"):
+        Network.load(tmp_path / "nan.safetensors")
+    config = json.dumps(to_config(net)).replace('"shape": [3]', '"shape": [3], "shape": [3]')
+    write_tensors(tmp_path / "twice.safetensors", {}, {"layerkit.Network": config})
+    with pytest.raises(FileError, match="'shape' stands there twice"):
+        Network.load(tmp_path / "twice.safetensors")
+
+
+def test_scalar_parameters_are_saved(tmp_path: Path) -> None:
+    class ScaleAll(Layer):
+        def build(self, shape: Shape) -> Shape:
+            self.a = Param((), Zeros())
+            return shape
+
+        def forward(self, x: Array, train: bool = True) -> Array:
+            return x * self.a.value
+
+        def backward(self, dy: Array) -> Array:
+            return dy * self.a.value
+
+    net = Network(ScaleAll(), SoftmaxCrossEntropy(), shape=(3,))
+    net.arena.values = np.array([2.5])
+    net.save(tmp_path / "m.safetensors")
+    again = Network.load(tmp_path / "m.safetensors")
+    assert again.params()["body.a"].value == 2.5
+
+
+def test_assigning_the_vector_of_parameters_reaches_the_layers() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    net.arena.values = net.arena.values * 2 + 1
+    assert net.params()["body.b"].value.tolist() == [1, 1]
+
+
+def test_a_parameter_in_two_places_is_refused() -> None:
+    class Borrower(Layer):
+        first: Dense
+
+        def build(self, shape: Shape) -> Shape:
+            out = self.first.place(shape, f"{self.address}.first")
+            self.W = self.first.W
+            return out
+
+        def forward(self, x: Array, train: bool = True) -> Array:
+            return self.first.forward(x, train)
+
+        def backward(self, dy: Array) -> Array:
+            return self.first.backward(dy)
+
+    with pytest.raises(ConfigError, match=r"stands at two of the places body\.W, body\.first\.W"):
+        Network(Borrower(Dense(2)), SoftmaxCrossEntropy(), shape=(3,))
+
+
+def test_masked_and_ragged_arrays_are_refused() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    with pytest.raises(DataError, match="examples are a masked array"):
+        net.predict(np.ma.masked_less(np.ones((2, 3)), 2))
+    with pytest.raises(DataError, match="examples are no array"):
+        net.predict([[1, 2, 3], [1, 2]])
+
+
+def test_own_fields_do_not_take_the_names_of_the_base() -> None:
+    with pytest.raises(ConfigError, match=r"Scratchy\.t: the base class uses this name"):
+
+        class Scratchy(Optimizer):
+            t: int = 1
+
+            def update(self, w: Array, g: Array, *slots: Array) -> None:
+                w -= g

@@ -24,6 +24,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
 )
 from layerkit.callbacks import Callback
+from layerkit.inspection import measure_costs, watched
 from layerkit.network import CHUNK
 from layerkit.training import (
     Record,
@@ -31,10 +32,8 @@ from layerkit.training import (
     batches,
     evaluate,
     fit,
-    measure_costs,
     train,
     train_epoch,
-    watched,
 )
 
 RNG = np.random.default_rng(11)

@@ -13,10 +13,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
 
 from layerkit.config import Configurable
-from layerkit.errors import at
+from layerkit.errors import ShapeError, at
 from layerkit.parameters import Array, Param, Shape
 
 
@@ -41,6 +40,7 @@ class Layer(Configurable, ABC):
     array([[9.]])
     """
 
+    reserved = ("address", "output_shape", "wants_dx")
     wants_dx = True
     address = ""
 
@@ -73,6 +73,11 @@ class Layer(Configurable, ABC):
         self.address = address
         with at(address):
             self.output_shape = self.build(shape)
+            if not isinstance(self.output_shape, tuple):
+                raise ShapeError(
+                    f"{type(self).__name__}.build returned {self.output_shape!r}; should be the "
+                    "shape of an output, a tuple"
+                )
         return self.output_shape
 
     def parts(self) -> Iterator[tuple[str, Layer]]:
@@ -81,7 +86,7 @@ class Layer(Configurable, ABC):
             value = getattr(self, field.name)
             if isinstance(value, Layer):
                 yield field.name, value
-            elif isinstance(value, list):
+            elif isinstance(value, list | tuple):
                 for i, item in enumerate(value):
                     if isinstance(item, Layer):
                         yield f"{field.name}.{i}", item
@@ -89,7 +94,3 @@ class Layer(Configurable, ABC):
     def params(self) -> dict[str, Param]:
         """The parameters that `build` declared on this very layer, by attribute."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Param)}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy or a pickle of a layer has its options and no parameters; a Network's has both."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}

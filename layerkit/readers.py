@@ -1,0 +1,187 @@
+"""Files of data: tables in ``.csv``, arrays in ``.npz``, the IDX files of MNIST."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from layerkit.errors import DataError, FileError
+from layerkit.parameters import Array
+
+
+def read_csv(
+    path: Path, label: str | None, features: list[str] | None = None
+) -> tuple[Array, Array | None, list[str]]:
+    """Return the features (N, features), the labels (N,) or None, and the features' names.
+
+    Parameters
+    ----------
+    path : Path
+        A table with a header; commas between the cells.
+    label : str, optional
+        The column with the labels; None where it may be absent.
+    features : list of str, optional
+        The columns with the features, all others by default.
+
+    Raises
+    ------
+    FileError
+        For a file that can't be read.
+    DataError
+        For a missing column, a short or long row, a cell that is not a finite number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            names = features or [name for name in header if name != label]
+            for name in [*names, *([label] if label else [])]:
+                if header.count(name) != 1:
+                    raise DataError(
+                        f"{header.count(name)} columns called {name!r}; should be one. "
+                        f"The columns are {', '.join(header)}"
+                    )
+            columns = [header.index(name) for name in names]
+            x, labels = [], []
+            for row in rows:
+                if len(row) != len(header):
+                    raise DataError(
+                        f"line {rows.line_num}: {len(row)} cells under {len(header)} columns"
+                    )
+                x.append(_numbers_in(row, columns, header, rows.line_num))
+                labels.append(row[header.index(label)].strip() if label else "")
+                if label and not labels[-1]:
+                    raise DataError(f"line {rows.line_num}, column {label!r}: there is no label")
+    except OSError as error:
+        raise FileError(f"{path}: can't be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FileError(f"{path}: not a table of comma-separated text: {error}") from error
+    if not x:
+        raise DataError("no examples: there are no rows under the header")
+    return np.stack(x), np.array(labels) if label else None, names
+
+
+def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
+    cells = [row[column] for column in columns]
+    try:
+        with np.errstate(over="ignore"):
+            numbers = np.array(cells, float).astype(np.float32)
+        if np.isfinite(numbers).all():
+            return numbers
+    except ValueError:
+        pass
+    for column in columns:
+        try:
+            fine = math.isfinite(float(row[column]))
+        except ValueError:
+            fine = False
+        if not fine:
+            raise DataError(
+                f"line {line}, column {header[column]!r}: {row[column]!r}; "
+                "should be a finite number"
+            )
+    raise DataError(f"line {line}: a number is too large for float32")
+
+
+def read_npz(path: Path) -> tuple[Array, Array | None]:
+    """Return the arrays x (N, ...) and, if it is there, y (N,) of a ``.npz`` file.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing or damaged.
+    DataError
+        For arrays that are missing, don't fit or hold what is not a finite number.
+    """
+    try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise FileError(f"{path}: damaged, or not a .npz file")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if "x" not in arrays:
+                raise DataError(f"arrays {', '.join(arrays) or 'none'}; should have x (and y)")
+            x, y = arrays["x"], arrays.get("y")
+    except OSError as error:
+        raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (DataError, FileError):
+        raise
+    except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise FileError(f"{path}: damaged, or not a .npz of numbers: {error}") from error
+    if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
+        raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
+    if not np.isfinite(x).all():
+        place = [int(i) for i in np.argwhere(~np.isfinite(x))[0]]
+        raise DataError(f"x{place} is {x[tuple(place)]}; should be finite")
+    if y is not None:
+        if y.shape != (len(x),):
+            raise DataError(f"y has shape {y.shape}; should be ({len(x)},), a label for each x")
+        if y.dtype.kind == "f" and ((y == np.floor(y)) & (abs(y) < 2**53)).all():
+            y = y.astype(np.int64)
+        if y.dtype.kind not in "iuU":
+            raise DataError(f"y is {y.dtype} like {y[0]}; should be whole numbers or words")
+    return x, y
+
+
+def read_idx_folder(folder: Path, name: str) -> list[tuple[Array, Array]]:
+    """Return images (N, height, width) and labels, to train and to test, from MNIST's four files.
+
+    Parameters
+    ----------
+    folder : Path
+        Has the files, plain or ``.gz``, or a folder `name` that has them.
+    name : str
+
+    Raises
+    ------
+    FileError
+        For a missing or damaged file.
+    DataError
+        For labels out of range, or images and labels that don't fit.
+    """
+    if (folder / name).is_dir():
+        folder = folder / name
+    sets = []
+    for part in ("train", "t10k"):
+        x = _read_idx(folder, f"{part}-images", "idx3-ubyte")
+        t = _read_idx(folder, f"{part}-labels", "idx1-ubyte")
+        if len(x) != len(t):
+            raise DataError(f"{folder}: {len(x)} {part} images, but {len(t)} labels")
+        if (t > 9).any():
+            row = int((t > 9).argmax())
+            raise DataError(
+                f"{folder}: label {t[row]} of image {row} in {part}-labels; should be 0 … 9"
+            )
+        sets.append((x, t))
+    if sets[0][0].shape[1:] != sets[1][0].shape[1:]:
+        raise DataError(f"{folder}: training and test images differ in size")
+    return sets
+
+
+def _read_idx(folder: Path, stem: str, kind: str) -> Array:
+    """Read an IDX file: two zero bytes, 8 for unsigned bytes, the number of axes, their lengths."""
+    candidates = [folder / f"{stem}{dot}{kind}{gz}" for gz in ("", ".gz") for dot in "-."]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise FileError(f"{folder}: there is no {stem}-{kind}, plain or .gz, in this folder")
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileError(f"{path}: damaged: {error}") from error
+    axes = int(kind[3])
+    start = 4 + 4 * axes
+    if content[:4] != bytes([0, 0, 8, axes]) or len(content) < start:
+        raise FileError(f"{path}: starts with {content[:4].hex()}; should be 0000080{axes}")
+    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, offset=4))
+    if len(content) - start != math.prod(shape) or not math.prod(shape):
+        raise FileError(
+            f"{path}: its header says {shape}, that is {math.prod(shape):,} bytes; "
+            f"there are {len(content) - start:,}"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

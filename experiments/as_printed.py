@@ -8,11 +8,12 @@ Trains ``relu_sgd.toml`` with both, from the same seeds:
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from layerkit import Array, ReLU
+from layerkit import Array, LayerkitError, ReLU
 from layerkit.experiment import read_experiment
 
 CONFIG = Path(__file__).with_name("relu_sgd.toml")
@@ -59,4 +60,7 @@ def test_accuracy(relu: str, seed: int, epochs: int, data_dir: str | None) -> fl
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LayerkitError as error:
+        sys.exit(str(error))

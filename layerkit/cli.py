@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.command(options)
         return status
     except LayerkitError as error:
-        place = f"{error.place}: " if error.place else ""
-        print(f"layerkit: {place}{error}", file=sys.stderr)
+        known = str(error).startswith(error.place)
+        print(f"layerkit: {'' if known else error.place + ': '}{error}", file=sys.stderr)
         return 1
     except MemoryError as error:
         print(f"layerkit: not enough memory: {error}", file=sys.stderr)
@@ -57,7 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"layerkit: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("layerkit: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not options.imports:
+            raise
+        print(f"layerkit: {_where_it_failed(error, options.imports)}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,6 +182,8 @@ def run_predict(options: argparse.Namespace) -> int:
     experiment = read_run(options.run)
     data, network = experiment.data, experiment.network
     with at(str(options.file)):
+        if options.file.suffix not in (".csv", ".npz"):
+            raise FileError(f"{options.file}: should end in .csv or .npz")
         if options.file.suffix == ".csv":
             x, _, _ = read_csv(options.file, None, data.features)
         else:
@@ -247,11 +255,20 @@ def import_file(path: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[path.stem]
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin
-        ]
-        line = lines[-1] if lines else getattr(error, "lineno", "?")
-        raise FileError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+        raise FileError(_where_it_failed(error, [str(path)])) from error
+
+
+def _where_it_failed(error: Exception, paths: Sequence[str]) -> str:
+    """The error, and the line of a user's own files that it comes from."""
+    own = {str(Path(path).resolve()): path for path in paths}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    place = ""
+    if frames:
+        place = f"{own[frames[-1].filename]}, line {frames[-1].lineno}: "
+    elif isinstance(error, SyntaxError) and error.filename in own:
+        place = f"{own[error.filename]}, line {error.lineno}: "
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{place}{type(error).__name__}: {error}{notes}"
 
 
 @contextmanager

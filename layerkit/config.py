@@ -215,7 +215,10 @@ def _named_class(
     if name is None:
         reason = f"{where}: missing; one of {', '.join(c.__name__ for c in choices)}"
     elif cls is None:
-        reason = f"{where} = {name!r}: unknown{_did_you_mean(str(name), choices)}"
+        hint = _did_you_mean(str(name), choices)
+        reason = f"{where} = {name!r}: unknown{hint}; a class of your own has to be imported first"
+        if "did you mean" in hint:
+            reason = f"{where} = {name!r}: unknown{hint}"
     else:
         reason = f"{where} = {name!r}: is no {wanted.__name__}{_did_you_mean(str(name), choices)}"
     problems.append(reason)
@@ -290,9 +293,11 @@ def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, A
     try:
         return adapter(cls).validate_python(plain), []
     except ValidationError as error:
+        errors = error.errors(include_url=False)
         return {}, [
             f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {_sentence(e)}"
-            for e in error.errors(include_url=False)
+            for e in errors
+            if e["type"] != "too_short" or not e["input"]
         ]
 
 
@@ -302,8 +307,19 @@ def _without_numpy(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+KINDS = {
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "string_type": "should be text",
+    "list_type": "should be a list",
+    "tuple_type": "should be a list",
+    "too_short": "should not be empty",
+}
+
+
 def _sentence(error: Any) -> str:
     if error["type"] == "is_instance_of":
-        return f"should be of type {error['ctx']['class']} (in a file: a table with a type)"
-    message: str = error["msg"].replace("Input should", "should")
+        name = error["input"] if isinstance(error["input"], str) else "…"
+        return f'should be of type {error["ctx"]["class"]}; in a file: {{type = "{name}"}}'
+    message: str = KINDS.get(error["type"], error["msg"]).replace("Input should", "should")
     return message[0].lower() + message[1:]

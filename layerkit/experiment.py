@@ -88,9 +88,10 @@ class Experiment(Configurable):
                 f"has {features} features: set shape = [{features}]"
             )
         outputs, classes = math.prod(self.network.body.output_shape), len(dataset.classes)
-        if outputs > classes:
+        if outputs != classes and (outputs, classes) != (1, 2):
             raise ShapeError(
-                f"the network has {outputs} outputs, but {dataset.name} has {classes} classes"
+                f"the network has {outputs} outputs, but {dataset.name} has {classes} classes: "
+                f"{', '.join(dataset.classes[:20])}"
             )
         with at(dataset.name):
             for part in (dataset.train, dataset.test):
@@ -134,7 +135,7 @@ def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
         With all that is wrong in it.
     """
     try:
-        table = tomllib.loads(path.read_bytes().decode())
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

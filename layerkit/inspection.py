@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from layerkit.errors import ShapeError
 from layerkit.network import Network
 from layerkit.parameters import Array
 
@@ -39,6 +40,34 @@ def first_not_finite(network: Network, x: Array) -> str:
     return "the output of the body is finite, the loss of it is not"
 
 
+def check_outputs(network: Network, x: Array) -> None:
+    """Send `x` through the network and check what each layer returns.
+
+    Raises
+    ------
+    ShapeError
+        For what is no array, or of another shape than promised, or of another dtype than x.
+    """
+    layers = dict(network.layers())
+
+    def checking(address: str, method: Method) -> Method:
+        def checked(*args: Any, **options: Any) -> Array:
+            y = method(*args, **options)
+            shape = (len(x), *layers[address].output_shape)
+            if not isinstance(y, np.ndarray) or y.shape != shape or y.dtype != x.dtype:
+                found = f"{y.dtype} {y.shape}" if isinstance(y, np.ndarray) else repr(y)
+                raise ShapeError(
+                    f"{address}: {type(layers[address]).__name__}.forward returned {found}; "
+                    f"should be {x.dtype} {shape}; layerkit.testing.check_layer tells more"
+                )
+            return y
+
+        return checked
+
+    with watched(network, checking), np.errstate(all="ignore"):
+        network.body.forward(x, False)
+
+
 @contextmanager
 def watched(network: Network, wrap: Callable[[str, Method], Method]) -> Iterator[None]:
     """Replace forward and backward of each layer without parts by ``wrap(address, method)``."""
@@ -58,13 +87,15 @@ def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[s
 
     The median of several rounds with random inputs; gradients are overwritten, parameters not.
     """
-    costs: dict[str, list[float]] = {}
+    seconds: dict[str, dict[str, list[float]]] = {}
 
     def timing(address: str, method: Method) -> Method:
+        times = seconds.setdefault(address, {}).setdefault(method.__name__, [])
+
         def timed(*args: Any, **options: Any) -> Array:
             start = time.perf_counter()
             y = method(*args, **options)
-            costs.setdefault(address, [0.0] * rounds)[current] += time.perf_counter() - start
+            times.append(time.perf_counter() - start)
             return y
 
         return timed
@@ -73,7 +104,10 @@ def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[s
     x = rng.random((batch_size, *network.shape)).astype(network.dtype)
     dy = rng.random((batch_size, *network.body.output_shape)).astype(network.dtype)
     with watched(network, timing):
-        for current in range(rounds):  # noqa: B007
+        for _ in range(rounds):
             network.body.forward(x, True)
             network.body.backward(dy)
-    return {address: float(np.median(seconds)) for address, seconds in costs.items()}
+    return {
+        address: sum(float(np.median(times)) for times in methods.values())
+        for address, methods in seconds.items()
+    }

@@ -44,29 +44,39 @@ class Optimizer(Configurable, ABC):
     array([ 2.5, -1.5])
     """
 
-    reserved = ("memory", "s", "t")
+    reserved = ("memory", "s", "t", "w")
     slots: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.t = 0
+        self.w: Array | None = None
         self.memory: dict[str, Array] = {}
 
     def step(self, w: Array, g: Array) -> None:
         """Change `w` in place by one step."""
-        self.check(w, g)
+        self._check_sizes(w, g)
         if self.t == 0:
             self.memory = {slot: np.zeros_like(w) for slot in self.slots}
             self.s = np.empty_like(w)
+        self.w = w
         self.t += 1
         self.update(w, g, *self.memory.values())
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy goes on where this one is."""
-        return dict(vars(self))
+        """A copy goes on where this one is, with the first parameters that it is given."""
+        return vars(self) | {"w": None}
 
     def check(self, w: Array, g: Array) -> None:
-        """Refuse vectors of different sizes, or other than those of the first step: ShapeError."""
+        """Raise a ShapeError for other sizes than before, or another network's parameters."""
+        self._check_sizes(w, g)
+        if self.w is not None and self.w is not w:
+            raise ShapeError(
+                f"this {type(self).__name__} has moved another network's parameters and remembers "
+                "its steps; make a new one"
+            )
+
+    def _check_sizes(self, w: Array, g: Array) -> None:
         first = self.s if self.t else w
         if not w.shape == g.shape == first.shape or w.dtype != first.dtype:
             raise ShapeError(

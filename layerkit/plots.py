@@ -52,7 +52,7 @@ def curves(records: Sequence[Record]) -> Figure:
             values = [getattr(record, f"{part}_{what}") for record in records]
             axes.plot(epochs, values, line, color=colour, markersize=4, label=part)
         axes.set(xlabel="epoch", ylabel=what, xlim=(0.5, len(epochs) + 0.5))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
@@ -90,7 +90,7 @@ def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 
     wrong = np.flatnonzero(predicted != dataset.test.t)
     rows = max(1, math.ceil(min(len(wrong), most) / columns))
     titles = [
-        f"{dataset.classes[dataset.test.t[i]]}, not {dataset.classes[predicted[i]]}"
+        f"{dataset.classes[dataset.test.t[i]]}\ntaken for {dataset.classes[predicted[i]]}"
         for i in wrong[: rows * columns]
     ]
     figure = _images(dataset.test.x[wrong], titles, dataset, rows, columns)
@@ -115,12 +115,16 @@ def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
     units = min(W.shape[1], most)
     columns = math.ceil(math.sqrt(units))
     rows = math.ceil(units / columns)
-    figure = Figure(figsize=(columns, rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    largest = float(np.abs(W[:, :units]).max())
-    for axes in grid:
-        axes.axis("off")
-    for axes, column in zip(grid, W.T[:units], strict=False):
-        axes.imshow(column.reshape(image), cmap="RdBu_r", vmin=-largest, vmax=largest)
-    figure.suptitle(f"weights of {units} units: red is sought, blue avoided")
+    height, width = image
+    mosaic = np.full((rows, height + 1, columns, width + 1), np.nan)
+    for unit in range(units):
+        row, column = divmod(unit, columns)
+        mosaic[row, :height, column, :width] = W[:, unit].reshape(image)
+    largest = float(np.nanmax(np.abs(mosaic)))
+    figure = Figure(figsize=(columns, rows + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.axis("off")
+    whole = mosaic.reshape(rows * (height + 1), columns * (width + 1))
+    axes.imshow(whole, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    axes.set_title(f"weights of {units} units: red is sought, blue avoided")
     return figure

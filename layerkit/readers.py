@@ -39,17 +39,19 @@ def read_csv(
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file)
-            header = next(rows, [])
+            header = [name.strip() for name in next(rows, [])]
+            if not header:
+                raise DataError("empty")
             names = features or [name for name in header if name != label]
             for name in [*names, *([label] if label else [])]:
                 if header.count(name) != 1:
                     raise DataError(
-                        f"{header.count(name)} columns called {name!r}; should be one. "
-                        f"The columns are {', '.join(header)}"
+                        f"{header.count(name)} columns called {name!r}; should be one. The first "
+                        f"line, split at commas, has the columns {', '.join(map(repr, header))}"
                     )
             columns = [header.index(name) for name in names]
             x, labels = [], []
-            for row in rows:
+            for row in filter(None, rows):
                 if len(row) != len(header):
                     raise DataError(
                         f"line {rows.line_num}: {len(row)} cells under {len(header)} columns"
@@ -111,7 +113,10 @@ def read_npz(path: Path) -> tuple[Array, Array | None]:
     except (DataError, FileError):
         raise
     except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise FileError(f"{path}: damaged, or not a .npz of numbers: {error}") from error
+        reason = f"damaged, or not a .npz file: {error}"
+        if "Object arrays" in str(error):
+            reason = "an array holds Python objects; save labels as text, y.astype(str)"
+        raise FileError(f"{path}: {reason}") from error
     if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
         raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
     if not np.isfinite(x).all():

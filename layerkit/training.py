@@ -13,7 +13,7 @@ import numpy as np
 from layerkit.callbacks import Callback
 from layerkit.config import Configurable, Limits, Size
 from layerkit.errors import DivergenceError, at
-from layerkit.inspection import first_not_finite
+from layerkit.inspection import check_outputs, first_not_finite
 from layerkit.network import CHUNK, Network
 from layerkit.optimizers import Optimizer
 from layerkit.parameters import Array
@@ -64,13 +64,14 @@ class Record:
     test_loss: float = math.nan
 
     def __str__(self) -> str:
-        line = (
-            f"Epoch {self.epoch}: {self.seconds:.2f}s, "
-            f"train acc={self.train_accuracy:.2f}, train loss={self.train_loss:.2f}"
-        )
-        if math.isnan(self.test_loss):
-            return line
-        return f"{line}, test acc={self.test_accuracy:.2f}, test loss={self.test_loss:.2f}"
+        figures = {
+            "train acc": self.train_accuracy,
+            "train loss": self.train_loss,
+            "test acc": self.test_accuracy,
+            "test loss": self.test_loss,
+        }
+        known = [f"{name}={x:.2f}" for name, x in figures.items() if not math.isnan(x)]
+        return f"Epoch {self.epoch}: {self.seconds:.2f}s, {', '.join(known)}"
 
 
 def train(
@@ -129,6 +130,7 @@ def train(
     test_set = None if test is None else network.check(*test)
     optimizer.check_options()
     optimizer.check(network.arena.values, network.arena.grads)
+    check_outputs(network, network.convert(examples[:1]))
     # taking rows of an array in another order would copy all of it, for every batch
     examples, targets = np.ascontiguousarray(examples), targets.copy()
     rng = np.random.default_rng(seed)

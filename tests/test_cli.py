@@ -217,6 +217,45 @@ def test_an_import_that_fails_is_reported(
     assert "no such Python file" in refused(capsys, "show", DIGITS, "--import", "none.py")
 
 
+OWN_LAYER = """
+import numpy as np
+from layerkit import Layer
+class Faulty(Layer):
+    def forward(self, x, train=True):
+        {forward}
+    def backward(self, dy):
+        {backward}
+"""
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "reason"),
+    [
+        ("return np.dott(x)", "return dy", "mine.py, line 6: AttributeError"),
+        ("return x", "return dy.nothing", "mine.py, line 8: AttributeError"),
+        ("return None", "return dy", "body.layers.1: Faulty.forward returned None"),
+        ("return x[:, 1:]", "return dy", "Faulty.forward returned float32 (1, 63); should be"),
+        ("return np.sqrt(2.0) * x", "return dy", "returned float64 (1, 64); should be float32"),
+        ("return x", "return dy[:, 1:]", "ValueError"),
+    ],
+)
+def test_a_mistake_in_an_own_layer_is_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], forward: str, backward: str, reason: str
+) -> None:
+    Path("mine.py").write_text(OWN_LAYER.format(forward=forward, backward=backward))
+    sys.modules.pop("mine", None)
+    setting = "network.body.layers.1.type=Faulty"
+    assert reason in refused(capsys, "train", DIGITS, "--import", "mine.py", "--set", setting)
+
+
+def test_the_reader_of_a_pipe_may_stop_early(trained: Path) -> None:
+    np.savez("many.npz", x=np.zeros((20000, 64)))
+    command = f"{sys.executable} -m layerkit predict {trained} many.npz | head -2"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("prediction,probability")
+    assert done.stderr == ""
+
+
 def test_the_schema_accepts_our_files_and_refuses_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -240,7 +279,7 @@ def test_the_schema_accepts_our_files_and_refuses_others(
         ("", ["network: missing", "optimizer: missing"]),
         (BODY.replace("Dense", "Dence"), ["network.body.type = 'Dence'", "did you mean 'Dense'"]),
         (BODY.replace("units = 3", "unit = 3"), ["body.unit", "did you mean 'units'", "missing"]),
-        (BODY.replace("3", '"3"'), ["network.body.units = '3': should be a valid integer"]),
+        (BODY.replace("3", '"3"'), ["network.body.units = '3': should be a whole number"]),
         (BODY.replace("3", "true"), ["network.body.units = True"]),
         (BODY + "lr = nan\n", ["optimizer.lr = nan: should be a finite number"]),
         (BODY + "[trainig]\n", ["trainig", "did you mean 'training'"]),
@@ -267,13 +306,13 @@ def test_mistakes_in_a_file_are_told_with_their_place(
     ("settings", "reason"),
     [
         (["training.epochs"], "should look like training.epochs=3"),
-        (["training.epochs=three"], "training.epochs = 'three': should be a valid integer"),
+        (["training.epochs=three"], "training.epochs = 'three': should be a whole number"),
         (["network.body.layers.7.units=3"], "there is no network.body.layers.7"),
         (["network.shape.x=3"], "there is no network.shape.x"),
         (["training.seed.x=3"], "there is no training.seed.x"),
         (["network.shape=[784]"], "has 64 features: set shape = [64]"),
-        (["network.body.layers.2.units=5"], "since the network has 5 outputs"),
-        (["network.body.layers.2.units=9"], "label 9"),
+        (["network.body.layers.2.units=5"], "5 outputs, but digits has 10 classes: 0, 1, 2"),
+        (["network.body.layers.2.units=9"], "9 outputs, but digits has 10 classes"),
         (["network.body.layers.2.units=11"], "11 outputs, but digits has 10 classes"),
         (["network.body.layers.0.units=1000000000000"], "not enough memory"),
     ],

@@ -78,9 +78,9 @@ def test_a_table_is_left_alone() -> None:
         ({"type": "ReLU", "units": 1}, ["units: ReLU has no such option; it has none"]),
         ({"type": "Dense", "units": -1}, ["units = -1: should be greater than 0"]),
         ({"type": "Dense", "units": 0}, ["units = 0: should be greater than 0"]),
-        ({"type": "Dense", "units": True}, ["units = True: should be a valid integer"]),
-        ({"type": "Dense", "units": 1.0}, ["units = 1.0: should be a valid integer"]),
-        ({"type": "Dense", "units": "1"}, ["units = '1': should be a valid integer"]),
+        ({"type": "Dense", "units": True}, ["units = True: should be a whole number"]),
+        ({"type": "Dense", "units": 1.0}, ["units = 1.0: should be a whole number"]),
+        ({"type": "Dense", "units": "1"}, ["units = '1': should be a whole number"]),
         (
             {"type": "Dense", "units": 1, "init": "He"},
             ["init = 'He': should be of type Initializer"],

@@ -188,6 +188,11 @@ def test_csv_with_words_as_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.train.x[:, 1], data.train.x[:, 0] / 8)
 
 
+def test_blank_lines_and_spaces_do_not_matter(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", IRIS.replace("a,kind,b", "a, kind, b") + "\n\n")
+    assert Data(path=str(path), label="kind").load(seed=0).features == ["a", "b"]
+
+
 def test_labels_that_are_numbers_are_sorted_by_value(tmp_path: Path) -> None:
     rows = "".join(f"{i},{10 if i % 2 else 9}\n" for i in range(20))
     path = write_csv(tmp_path / "t.csv", "a,label\n" + rows)
@@ -205,9 +210,10 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "0 columns called 'kind'"),
+        ("", "empty"),
+        ("a;kind\n1;x\n", "split at commas, has the columns 'a;kind'"),
         ("a,kind\n", "no rows under the header"),
-        ("a,b\n1,2\n", "0 columns called 'kind'; should be one. The columns are a, b"),
+        ("a,b\n1,2\n", "0 columns called 'kind'; should be one. The first line, split at commas"),
         ("a,a,kind\n1,2,x\n", "2 columns called 'a'"),
         ("a,kind\n1,x\n2\n", "line 3: 1 cells under 2 columns"),
         ("a,kind\n1,x\n2,y,3\n", "line 3: 3 cells under 2 columns"),

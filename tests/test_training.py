@@ -185,7 +185,7 @@ NAN = np.where(X[5, 2] == X, math.nan, X)
     [
         ({"batch_size": 0}, ConfigError, r"batch_size = 0: should be greater than 0"),
         ({"batch_size": -1}, ConfigError, r"batch_size = -1"),
-        ({"batch_size": True}, ConfigError, r"batch_size = True: should be a valid integer"),
+        ({"batch_size": True}, ConfigError, r"batch_size = True: should be a whole number"),
         ({"batch_size": 2.0}, ConfigError, r"batch_size = 2.0"),
         ({"batch_size": "8"}, ConfigError, r"batch_size = '8'"),
         ({"batch_size": None}, ConfigError, r"batch_size = None"),
@@ -359,3 +359,17 @@ def test_one_epoch_can_be_trained_by_itself() -> None:
         train_epoch(net, optimizer, x, t, 20, rng)
     list(train(whole, SGD(), X, T, epochs=2, batch_size=20, seed=9))
     np.testing.assert_array_equal(net.arena.values, whole.arena.values)
+
+
+def test_an_optimizer_that_remembers_another_network_is_refused() -> None:
+    optimizer = Momentum(lr=0.1)
+    nets = [Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,)) for _ in range(2)]
+    x, t = np.eye(3), [0, 1, 0]
+    for _ in range(2):  # going on with the same network is fine
+        fit(nets[0], optimizer, x, t, epochs=1)
+    before = nets[1].arena.values.copy()
+    with pytest.raises(ShapeError, match="another network's parameters"):
+        fit(nets[1], optimizer, x, t, epochs=1)
+    np.testing.assert_array_equal(nets[1].arena.values, before)
+    net, optimizer = copy.deepcopy((nets[0], optimizer))
+    fit(net, optimizer, x, t, epochs=1)

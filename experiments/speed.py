@@ -533,7 +533,6 @@ def picture(results: list[Result], folder: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    mpl.rcParams["svg.hashsalt"] = "layerkit"
     import matplotlib.pyplot as plt
 
     shown = [r for r in results if r.work in "abcd" and r.threads == results[0].threads]
@@ -554,7 +553,6 @@ def picture(results: list[Result], folder: Path) -> None:
     axes[-1, 0].set_xlabel(f"time, layerkit = 1 (threads: {shown[0].threads}); shorter is faster")
     figure.tight_layout()
     figure.savefig(folder / "speed.png", dpi=150)
-    figure.savefig(folder / "speed.svg", metadata={"Date": None})
 
 
 def introduction(about: dict[str, Any], remark: str, rounds: int) -> str:
@@ -607,7 +605,7 @@ def bench(args: argparse.Namespace) -> None:
     (args.out / "speed.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if any(work in "abcd" for work in args.only):
         picture(results, args.out)
-    print(f"written: {args.out / 'speed.md'}, speed.json, speed.png, speed.svg")
+    print(f"written: {args.out / 'speed.md'}, speed.json, speed.png")
 
 
 def parse() -> argparse.Namespace:

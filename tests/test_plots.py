@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layerkit import Dense, Network, Record, SoftmaxCrossEntropy
+from layerkit.data import Data, Dataset, Examples
+from layerkit.plots import confusion, curves, draw_run, mistakes, show_images, weights
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return Data(name="digits").load(seed=0)
+
+
+def test_curves_draw_what_was_recorded() -> None:
+    records = [Record(1, 0.1, 0.5, 2.0, 0.4, 2.5), Record(2, 0.2, 0.75, 1.0, 0.6, 1.5)]
+    loss, accuracy = curves(records).axes
+    assert [line.get_ydata().tolist() for line in loss.lines] == [[2.0, 1.0], [2.5, 1.5]]  # type: ignore[union-attr]
+    assert [line.get_ydata().tolist() for line in accuracy.lines] == [[0.5, 0.75], [0.4, 0.6]]  # type: ignore[union-attr]
+    ticks = curves(records[:1]).axes[0].get_xticks()
+    assert all(tick == round(tick) for tick in ticks)
+
+
+def test_images_are_really_drawn(digits: Dataset) -> None:
+    axes = show_images(digits, digits.train).axes
+    assert len(axes) == 10
+    for i, picture in enumerate(axes):
+        drawn = np.asarray(picture.images[0].get_array())
+        np.testing.assert_array_equal(drawn, digits.train.x[i].reshape(8, 8))
+        assert picture.get_title() == str(digits.train.t[i])
+
+
+def test_mistakes_are_those_that_were_made(digits: Dataset) -> None:
+    predicted = digits.test.t.copy()
+    predicted[[3, 5]] = (predicted[[3, 5]] + 1) % 10
+    pictures = [axes for axes in mistakes(digits, predicted).axes if axes.images]
+    assert len(pictures) == 2
+    true, taken_for = digits.test.t[5], predicted[5]
+    assert pictures[1].get_title() == f"{true}\ntaken for {taken_for}"
+
+
+def test_confusion_counts_every_pair() -> None:
+    t = np.array([0, 0, 1, 1, 1])
+    dataset = Dataset("d", Examples(t, t), Examples(t, t), ["a", "b"])
+    texts = {
+        text.get_position(): text.get_text()
+        for text in confusion(dataset, np.array([0, 1, 1, 1, 1])).axes[0].texts
+    }
+    assert texts == {(0, 0): "1", (1, 0): "1", (1, 1): "3"}
+
+
+def test_weights_show_each_unit_once() -> None:
+    W = np.arange(12.0).reshape(4, 3)
+    array = weights(W, (2, 2)).axes[0].images[0].get_array()
+    assert array is not None
+    drawn = np.ma.filled(array, np.nan)
+    assert drawn.shape == (6, 6)
+    np.testing.assert_array_equal(drawn[:2, 3:5], W[:, 1].reshape(2, 2))
+    assert np.isnan(drawn[3:, 3:]).all()
+
+
+def test_what_does_not_fit_the_data_is_left_out(tmp_path: Path) -> None:
+    part = Examples(np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1]))
+    dataset = Dataset("table", part, part, ["a", "b"])
+    network = Network(Dense(2), SoftmaxCrossEntropy(), shape=(4,))
+    draw_run(tmp_path, network, dataset, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]

@@ -133,6 +133,9 @@ def run_train(options: argparse.Namespace) -> int:
             epoch = len(history.records) + 1
             print(f"Interrupted in epoch {epoch}: what was trained so far is kept.")
             status = 130
+        except LayerkitError:
+            print(f"No model is kept; the history until here is in {folder}.")
+            raise
     network.save(folder / MODEL)
     if history.records:
         last = history.records[-1]

@@ -147,8 +147,9 @@ class Momentum(Optimizer):
 class Nesterov(Optimizer):
     """v <- beta v + g;  w <- w - lr (g + beta v): momentum that looks ahead.
 
-    PyTorch's ``SGD(momentum=beta, nesterov=True)``. Sutskever et al. (2013), On the importance of
-    initialization and momentum in deep learning, in the form that keeps w at the look-ahead point.
+    PyTorch's ``SGD(momentum=beta, nesterov=True)``. After Sutskever et al. (2013), On the
+    importance of initialization and momentum in deep learning; there lr is inside v, which makes
+    another path when lr changes.
 
     Parameters
     ----------
@@ -182,8 +183,8 @@ class Nesterov(Optimizer):
 class RMSProp(Optimizer):
     """v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps).
 
-    PyTorch's, not centred: eps stands outside the root. Hinton (2012), Neural Networks for Machine
-    Learning, lecture 6e.
+    PyTorch's, not centred: eps stands outside the root. After Hinton (2012), Neural Networks for
+    Machine Learning, lecture notes.
 
     Parameters
     ----------

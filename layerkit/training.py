@@ -142,6 +142,7 @@ def train(
                 train_epoch(
                     network, optimizer, examples, targets, options.batch_size, rng, on_batch
                 )
+            with at(f"epoch {epoch}, after its last batch"):
                 figures = _evaluate(network, examples, targets)
                 test_figures = _evaluate(network, *test_set) if test_set else ()
             yield Record(epoch, time.perf_counter() - start, *figures, *test_figures)
@@ -227,7 +228,10 @@ def _evaluate(network: Network, x: Array, t: Array) -> tuple[float, float]:
             accuracy += len(labels) * network.loss.accuracy(z, labels)
             loss += len(labels) * network.loss.forward(z, labels)
             if not math.isfinite(loss):
-                raise DivergenceError(f"the loss is not finite; {first_not_finite(network, batch)}")
+                raise DivergenceError(
+                    f"the loss is not finite; {first_not_finite(network, batch)}. "
+                    "Try a smaller learning rate, or scale the examples"
+                )
     return accuracy / len(x), loss / len(x)
 
 

@@ -58,7 +58,7 @@ def test_the_split_follows_the_seed_and_loses_nothing() -> None:
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("subfolder", [False, True])
 def test_idx_files_are_read_plain_and_packed(
-    tmp_path: Path, name: str, packed: bool, subfolder: bool
+    tmp_path: Path, name: Any, packed: bool, subfolder: bool
 ) -> None:
     folder = tmp_path / name if subfolder else tmp_path
     folder.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ def test_idx_files_are_read_plain_and_packed(
             (folder / f"{file}.gz").write_bytes(gzip.compress(content))
         else:
             (folder / file).write_bytes(content)
-    data = Data(name=name).load(data_dir=str(tmp_path))  # type: ignore[arg-type]
+    data = Data(name=name).load(data_dir=str(tmp_path))
     assert data.train.x.shape == (30, 16)
     assert data.train.x.dtype == np.uint8
     assert data.test.t.shape == (20,)

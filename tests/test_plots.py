@@ -16,8 +16,14 @@ def digits() -> Dataset:
 def test_curves_draw_what_was_recorded() -> None:
     records = [Record(1, 0.1, 0.5, 2.0, 0.4, 2.5), Record(2, 0.2, 0.75, 1.0, 0.6, 1.5)]
     loss, accuracy = curves(records).axes
-    assert [line.get_ydata().tolist() for line in loss.lines] == [[2.0, 1.0], [2.5, 1.5]]  # type: ignore[union-attr]
-    assert [line.get_ydata().tolist() for line in accuracy.lines] == [[0.5, 0.75], [0.4, 0.6]]  # type: ignore[union-attr]
+    assert [np.asarray(line.get_ydata()).tolist() for line in loss.lines] == [
+        [2.0, 1.0],
+        [2.5, 1.5],
+    ]
+    assert [np.asarray(line.get_ydata()).tolist() for line in accuracy.lines] == [
+        [0.5, 0.75],
+        [0.4, 0.6],
+    ]
     ticks = curves(records[:1]).axes[0].get_xticks()
     assert all(tick == round(tick) for tick in ticks)
 

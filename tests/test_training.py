@@ -361,6 +361,13 @@ def test_one_epoch_can_be_trained_by_itself() -> None:
     np.testing.assert_array_equal(net.arena.values, whole.arena.values)
 
 
+def test_a_divergence_in_the_last_batch_is_told_with_advice() -> None:
+    net = Network(Sequential([Dense(4), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(3,))
+    with pytest.raises(DivergenceError, match="Try a smaller learning rate") as caught:
+        fit(net, SGD(lr=1e38), 100 * np.eye(3), [0, 1, 0], epochs=1)
+    assert caught.value.place == "epoch 1, after its last batch"
+
+
 def test_an_optimizer_that_remembers_another_network_is_refused() -> None:
     optimizer = Momentum(lr=0.1)
     nets = [Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,)) for _ in range(2)]

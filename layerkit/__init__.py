@@ -11,6 +11,7 @@ from layerkit.errors import (
 )
 from layerkit.graph import Sequential
 from layerkit.initializers import (
+    Constant,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -18,6 +19,7 @@ from layerkit.initializers import (
     Initializer,
     LeCunNormal,
     LeCunUniform,
+    Ones,
     Zeros,
 )
 from layerkit.layers import Dense, Layer, ReLU, Sigmoid
@@ -36,6 +38,7 @@ __all__ = [
     "Array",
     "ConfigError",
     "Configurable",
+    "Constant",
     "DataError",
     "Decay",
     "Dense",
@@ -54,6 +57,7 @@ __all__ = [
     "Momentum",
     "Nesterov",
     "Network",
+    "Ones",
     "Optimizer",
     "Param",
     "RMSProp",

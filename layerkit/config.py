@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -18,6 +18,7 @@ from typing import (
     cast,
     dataclass_transform,
     get_args,
+    get_origin,
     get_type_hints,
 )
 
@@ -49,13 +50,15 @@ Sizes = Annotated[tuple[Size, ...], Limits(strict=False, min_length=1)]
 """The shape of one example. A list will do."""
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 @dataclass_transform(field_specifiers=(field,))
 class Configurable:
     """Base of everything that is built from options.
 
     A subclass is a dataclass without further ado: its annotated fields are its options, checked
-    when an object is made, and its name is known to configuration files from then on.
+    when an object is made, and its name is known to configuration files from then on. Objects of
+    one class are equal when their options are; `repr` leaves out options that are None, and
+    keyword-only ones that have their default.
 
     Raises
     ------
@@ -83,7 +86,10 @@ class Configurable:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclass(cls)
+        if inspect.get_annotations(cls):
+            # the methods that dataclass would add for each class are written once, below: most
+            # of the time that it takes goes into compiling them
+            dataclass(cls, repr=False, eq=False, match_args=False)
         for option in fields(cls):
             if option.name in cls.reserved:
                 raise ConfigError(f"{cls.__name__}.{option.name}: the base class uses this name")
@@ -97,6 +103,20 @@ class Configurable:
 
     def __post_init__(self) -> None:
         self.check_options()
+
+    def __repr__(self) -> str:
+        options = {option.name: (getattr(self, option.name), option) for option in fields(self)}
+        shown = [
+            f"{name}={value!r}"
+            for name, (value, option) in options.items()
+            if value is not None and not (option.kw_only and value == default(option))
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return Configurable.__getstate__(self) == Configurable.__getstate__(other)
 
     def check_options(self) -> None:
         """Check all fields, as is done when the object is made; ConfigError if one is wrong."""
@@ -123,10 +143,15 @@ class Configurable:
 Part = TypeVar("Part", bound=Configurable)
 
 
+def default(option: Field[Any]) -> Any:
+    """What an option is if it isn't given; MISSING if it has to be given."""
+    return option.default if option.default_factory is MISSING else option.default_factory()
+
+
 def to_config(part: Configurable) -> dict[str, Any]:
     """Describe `part` in plain data; `from_config` makes an equal object of it.
 
-    Options that are None are left out, since TOML has no word for it.
+    Options that are None are left out, since TOML has no word for it; so are empty tables.
     """
     hints = get_type_hints(type(part))
 
@@ -136,11 +161,15 @@ def to_config(part: Configurable) -> dict[str, Any]:
             if type(value) is declared:
                 del table["type"]
             return table
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
     values = {option.name: getattr(part, option.name) for option in fields(part)}
     return {"type": type(part).__name__} | {
-        name: plain(value, hints[name]) for name, value in values.items() if value is not None
+        name: plain(value, hints[name])
+        for name, value in values.items()
+        if value is not None and value != {}
     }
 
 
@@ -171,12 +200,25 @@ def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
     return cast(Part, part)
 
 
-def _build(value: Any, wanted: type[Configurable] | None, path: str, problems: list[str]) -> Any:
-    """Turn tables into objects from the leaves up; what is wrong is added to `problems`."""
+def _build(
+    value: Any,
+    wanted: type[Configurable] | None,
+    path: str,
+    problems: list[str],
+    mapping: bool = False,
+) -> Any:
+    """Turn tables into objects from the leaves up; what is wrong is added to `problems`.
+
+    With `mapping`, `value` is itself no object, but a table of objects by name.
+    """
     if isinstance(value, list):
         return [_build(item, wanted, _join(path, i), problems) for i, item in enumerate(value)]
     if wanted is None or not isinstance(value, dict):
         return value
+    if mapping:
+        return {
+            name: _build(item, wanted, _join(path, name), problems) for name, item in value.items()
+        }
     cls = _named_class(value, wanted, path, problems)
     if cls is None:
         return None
@@ -188,11 +230,17 @@ def _build(value: Any, wanted: type[Configurable] | None, path: str, problems: l
             problems.append(f"{_join(path, name)}: {_unknown_option(name, cls)}")
             continue
         before = len(problems)
-        part = _build(value[name], _declared(hints[name]), _join(path, name), problems)
+        part = _build(
+            value[name],
+            _declared(hints[name]),
+            _join(path, name),
+            problems,
+            mapping=get_origin(hints[name]) is dict,
+        )
         if len(problems) == before:
             found[name] = part
     for name, option in options.items():
-        if name not in value and option.default is MISSING and option.default_factory is MISSING:
+        if name not in value and default(option) is MISSING:
             problems.append(f"{_join(path, name)}: missing; {cls.__name__} needs it")
     problems += [_join(path, line) for line in _check(cls, found)[1]]
     if len(problems) > before_all:
@@ -304,6 +352,8 @@ def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, A
 def _without_numpy(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_without_numpy(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _without_numpy(item) for key, item in value.items()}
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -313,6 +363,7 @@ KINDS = {
     "string_type": "should be text",
     "list_type": "should be a list",
     "tuple_type": "should be a list",
+    "dict_type": "should be a table",
     "too_short": "should not be empty",
 }
 

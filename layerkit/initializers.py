@@ -43,6 +43,30 @@ class Zeros(Initializer):
         w[...] = 0
 
 
+class Ones(Initializer):
+    """w = 1: for the gains of a normalisation."""
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Set all to 1."""
+        w[...] = 1
+
+
+class Constant(Initializer):
+    """w = value.
+
+    Parameters
+    ----------
+    value : float
+        What each number of the parameter is.
+    """
+
+    value: float
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Set all to `value`."""
+        w[...] = self.value
+
+
 class LeCunNormal(Initializer):
     """w ~ N(0, 1 / n_in): the tutorial's. LeCun et al. (1998), Efficient BackProp."""
 

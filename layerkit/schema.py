@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, fields
 from typing import Any
 
-from layerkit.config import Configurable, adapter, choices_for, to_config
+from layerkit.config import Configurable, adapter, choices_for, default, to_config
 
 
 def json_schema(root: type[Configurable]) -> dict[str, Any]:
@@ -56,19 +56,17 @@ def _object_schema(cls: type[Configurable], found: list[type[Configurable]]) -> 
 
     properties = referring(adapter(cls).json_schema()).get("properties", {})
     for option in fields(cls):
-        if (default := _default(option)) is not MISSING and default is not None:
-            properties[option.name]["default"] = default
+        value = default(option)
+        if isinstance(value, Configurable):
+            value = to_config(value)
+        if value is not MISSING and value is not None and value != {}:
+            properties[option.name]["default"] = value
     return {
         "title": cls.__name__,
         "description": (inspect.getdoc(cls) or "").split("\n\n")[0],
         "type": "object",
         "properties": {"type": {"const": cls.__name__}, **properties},
-        "required": [option.name for option in fields(cls) if _default(option) is MISSING],
+        "required": [option.name for option in fields(cls) if default(option) is MISSING],
         "additionalProperties": False,
     }
 
-
-def _default(option: Field[Any]) -> Any:
-    """What the option is if it isn't given, in plain data; MISSING if it has to be given."""
-    value = option.default_factory() if option.default_factory is not MISSING else option.default
-    return to_config(value) if isinstance(value, Configurable) else value

@@ -13,6 +13,7 @@ from layerkit import (
     SGD,
     Adam,
     Configurable,
+    Constant,
     Dense,
     GlorotNormal,
     GlorotUniform,
@@ -25,6 +26,7 @@ from layerkit import (
     Loss,
     Momentum,
     Nesterov,
+    Ones,
     Optimizer,
     ReLU,
     RMSProp,
@@ -68,6 +70,8 @@ OPTIMIZERS: list[Optimizer] = [
 ]
 INITIALIZERS: list[Initializer] = [
     Zeros(),
+    Ones(),
+    Constant(0.25),
     LeCunNormal(),
     LeCunUniform(),
     HeNormal(),

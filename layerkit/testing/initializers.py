@@ -21,13 +21,13 @@ def check_initializer(init: Initializer, shape: Shape = (40, 30)) -> None:
 
     Examples
     --------
-    >>> class Ones(Initializer):
+    >>> class AllOnes(Initializer):
     ...     def fill(self, w, rng):
     ...         w = np.ones_like(w)
-    >>> check_initializer(Ones())
+    >>> check_initializer(AllOnes())
     Traceback (most recent call last):
     ...
-    AssertionError: Ones.fill leaves numbers of w as they were; write into w (w[...] = 1), since \
+    AssertionError: AllOnes.fill leaves numbers of w as they were; write into w (w[...] = 1), since \
 w = 1 only renames
     """
     check_options(init)

@@ -19,6 +19,7 @@ import numpy as np
 
 import layerkit
 from layerkit.callbacks import Callback, CSVLog, History, Progress
+from layerkit.drawing import svg
 from layerkit.errors import DataError, FileError, LayerkitError, at
 from layerkit.experiment import (
     HISTORY,
@@ -29,7 +30,9 @@ from layerkit.experiment import (
     read_run,
     write_run,
 )
+from layerkit.files import write_atomically
 from layerkit.inspection import measure_costs
+from layerkit.lr_range import lr_range
 from layerkit.readers import read_csv, read_npz
 from layerkit.schema import json_schema
 from layerkit.training import evaluate
@@ -75,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(function: Any, *positional: str) -> argparse.ArgumentParser:
         """Add a command that is called like its function and described by its docstring."""
-        name = function.__name__.removeprefix("run_")
+        name = function.__name__.removeprefix("run_").replace("_", "-")
         added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         added.set_defaults(command=function)
         for metavar in positional:
@@ -90,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         return added
 
-    for added in (command(run_train, "FILE"), command(run_show, "FILE")):
+    for function in (run_train, run_lr_range, run_show):
+        added = command(function, "FILE")
         added.add_argument(
             "--set",
             dest="settings",
@@ -101,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         added.add_argument("--seed", type=int, help="instead of training.seed")
         added.add_argument("--threads", type=int, help="BLAS threads, instead of training.threads")
-    train, evaluating = commands.choices["train"], command(run_evaluate, "RUN")
-    for added in (train, evaluating):
+    train, finding = commands.choices["train"], commands.choices["lr-range"]
+    for added in (train, finding, command(run_evaluate, "RUN")):
         added.add_argument(
             "--data-dir",
             metavar="DIR",
@@ -110,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         )
     train.add_argument(
         "--out", metavar="DIR", type=Path, help="the run's folder (default: runs/NAME)"
+    )
+    finding.add_argument(
+        "--out", metavar="FILE", type=Path, help="the picture (default: NAME-lr-range.png)"
+    )
+    commands.choices["show"].add_argument(
+        "--svg", metavar="OUT.svg", type=Path, help="draw the graph of the network, too"
     )
     command(run_predict, "RUN", "FILE")
     command(run_schema)
@@ -163,6 +173,9 @@ def run_show(options: argparse.Namespace) -> int:
         f"\n{experiment.network.loss}, {experiment.optimizer}, batches of {training.batch_size}, "
         f"BLAS threads: {training.threads}"
     )
+    if options.svg:
+        write_atomically(options.svg, svg(experiment.network).encode())
+        print(f"The graph is drawn in {options.svg}")
     return 0
 
 
@@ -177,6 +190,38 @@ def run_evaluate(options: argparse.Namespace) -> int:
         for name, part in (("train", dataset.train), ("test", dataset.test)):
             accuracy, loss = evaluate(experiment.network, part.x, part.t)
             print(f"{name}: accuracy {accuracy:.4f}, loss {loss:.4f}")
+    return 0
+
+
+def run_lr_range(options: argparse.Namespace) -> int:
+    """Find learning rates for a configuration file: train briefly at rates that grow, and draw."""
+    from threadpoolctl import threadpool_limits
+
+    experiment = _experiment(options)
+    dataset, training = experiment.load_data(options.data_dir), experiment.training
+    _, weights, order = experiment.streams()
+    print(dataset)
+    with threadpool_limits(training.threads, user_api="blas"):
+        found = lr_range(
+            experiment.network.initialize(weights),
+            experiment.optimizer,
+            dataset.train.x,
+            dataset.train.t,
+            batch_size=training.batch_size,
+            seed=order,
+        )
+    print("      lr  loss")
+    for i in range(0, len(found.rates), 10):
+        print(f"{found.rates[i]:8.2g}  {found.smoothed[i]:.4g}")
+    print(found)
+    path = options.out or Path(f"{options.file.stem}-lr-range.png")
+    try:
+        from layerkit.plots import rate_range, save
+    except ImportError:
+        print("No picture without matplotlib: pip install 'layerkit[plot]'")
+    else:
+        save(rate_range(found), path)
+        print(f"In {path}")
     return 0
 
 

@@ -105,10 +105,10 @@ class Configurable:
         self.check_options()
 
     def __repr__(self) -> str:
-        options = {option.name: (getattr(self, option.name), option) for option in fields(self)}
+        values = [(option, getattr(self, option.name)) for option in ordered_fields(type(self))]
         shown = [
-            f"{name}={value!r}"
-            for name, (value, option) in options.items()
+            f"{option.name}={value!r}"
+            for option, value in values
             if value is not None and not (option.kw_only and value == default(option))
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -143,6 +143,11 @@ class Configurable:
 Part = TypeVar("Part", bound=Configurable)
 
 
+def ordered_fields(cls: type[Configurable]) -> list[Field[Any]]:
+    """The fields of a class in the order of its constructor: keyword-only ones come last."""
+    return sorted(fields(cls), key=lambda option: option.kw_only is True)
+
+
 def default(option: Field[Any]) -> Any:
     """What an option is if it isn't given; MISSING if it has to be given."""
     return option.default if option.default_factory is MISSING else option.default_factory()
@@ -161,11 +166,16 @@ def to_config(part: Configurable) -> dict[str, Any]:
             if type(value) is declared:
                 del table["type"]
             return table
+        if callable(value):
+            raise ConfigError(
+                f"{type(part).__name__} has a Python function, {value}, which no file can hold: "
+                "write a class of your own instead"
+            )
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
-    values = {option.name: getattr(part, option.name) for option in fields(part)}
+    values = {option.name: getattr(part, option.name) for option in ordered_fields(type(part))}
     return {"type": type(part).__name__} | {
         name: plain(value, hints[name])
         for name, value in values.items()
@@ -185,7 +195,7 @@ def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
     --------
     >>> from layerkit import Layer
     >>> from_config({"type": "Dense", "units": 64}, Layer)
-    Dense(units=64, init=LeCunNormal())
+    Dense(units=64)
     >>> from_config({"type": "Dens", "units": 64}, Layer)
     Traceback (most recent call last):
     ...
@@ -194,7 +204,10 @@ def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
     if not isinstance(table, dict):
         raise ConfigError(f"{table!r}: should be a table that describes a {wanted.__name__}")
     problems: list[str] = []
-    part = _build(table, wanted, "", problems)
+    try:
+        part = _build(table, wanted, "", problems)
+    except RecursionError:
+        raise ConfigError("tables too deep inside each other for Python") from None
     if problems:
         raise ConfigError("\n".join(problems))
     return cast(Part, part)
@@ -283,15 +296,16 @@ def choices_for(wanted: type[Configurable]) -> list[type[Configurable]]:
 
 
 def _did_you_mean(name: str, choices: list[type[Configurable]]) -> str:
-    return _suggestion(name, [cls.__name__ for cls in choices])
+    return suggestion(name, [cls.__name__ for cls in choices])
 
 
 def _unknown_option(name: str, cls: type[Configurable]) -> str:
     names = [option.name for option in fields(cls)]
-    return f"{cls.__name__} has no such option{_suggestion(name, names)}"
+    return f"{cls.__name__} has no such option{suggestion(name, names)}"
 
 
-def _suggestion(name: str, names: list[str]) -> str:
+def suggestion(name: str, names: list[str]) -> str:
+    """What to add to an error about an unknown name: the nearest of the known ones, or all."""
     by_lower_case = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
     if close:
@@ -335,6 +349,8 @@ def adapter(cls: type[Configurable]) -> TypeAdapter[dict[str, Any]]:
 
 def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the values as the fields want them, and a line for each that is not allowed."""
+    if not values:
+        return {}, []
     from pydantic import ValidationError
 
     plain = {name: _without_numpy(value) for name, value in values.items()}

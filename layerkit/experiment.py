@@ -114,6 +114,7 @@ class Experiment(Configurable):
                 epochs=self.training.epochs,
                 batch_size=self.training.batch_size,
                 seed=order,
+                average=self.training.average,
                 callbacks=callbacks,
             )
 
@@ -140,6 +141,8 @@ def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FileError(f"{path}: not a TOML file: {error}") from error
+    except RecursionError:
+        raise FileError(f"{path}: tables too deep inside each other for Python") from None
     for setting in settings:
         _set(table, setting)
     with at(str(path)):

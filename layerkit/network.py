@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from layerkit.config import Configurable, Sizes, from_config, to_config
+from layerkit.config import Configurable, Sizes, suggestion
 from layerkit.errors import (
     ConfigError,
     DataError,
     DivergenceError,
-    FileError,
     ShapeError,
+    at,
 )
-from layerkit.files import read_json, read_tensors, write_tensors
 from layerkit.layers.base import Layer
 from layerkit.losses import Loss
-from layerkit.parameters import Arena, Array, Param
+from layerkit.outline import table
+from layerkit.parameters import Arena, Array, Param, State
+from layerkit.saving import read_network, write_network
 
 CHUNK = 1024
 """Examples that a prediction takes at once: bounds its memory, whatever the data."""
@@ -71,9 +73,13 @@ class Network(Configurable):
         try:
             self._build()
             self.initialize()
+            self._take_carried()
         except BaseException:
             for _, layer in self.layers():
-                layer.__dict__ = layer.__getstate__()
+                carried = {"carried", "carried_adapted"} & vars(layer).keys()
+                layer.__dict__ = Configurable.__getstate__(layer) | {
+                    name: vars(layer)[name] for name in carried
+                }
             raise
 
     def _claim_layers(self) -> None:
@@ -94,15 +100,86 @@ class Network(Configurable):
         for address, layer in self.layers():
             if not layer.address:
                 raise ConfigError(f"{address}: not built; its container should call place for it")
-        self.arena = Arena(self.params(), self.dtype)
+        self.arena = Arena(self.declared(), self.dtype)
+
+    def _take_carried(self) -> None:
+        """Give copies of layers the numbers that they had where they were copied."""
+        for address, layer in self.layers():
+            declared = layer.declared()
+            for name, value in layer.carried.items():
+                with at(f"{address}.{name}"):
+                    declared[name].value = value
+        for _, layer in self.layers():
+            kept = vars(layer)
+            if layer.carried:
+                kept["adapted"] = kept["carried_adapted"]
+            kept.pop("carried", None)
+            kept.pop("carried_adapted", None)
+        self.adapted = all(layer.adapted for _, layer in self.layers())
 
     def initialize(self, seed: int | np.random.Generator = 0) -> Self:
-        """Draw all parameters anew, each from its own stream of `seed`, and return the network."""
-        params = self.params().values()
-        streams = np.random.default_rng(seed).spawn(len(params))
-        for param, stream in zip(params, streams, strict=True):
-            param.init.fill(param.value, stream)
+        """Draw all parameters anew, each from its own stream of `seed`, and return the network.
+
+        Layers with random numbers, as Dropout, get streams of their own too.
+        """
+        params, root = self.params(), np.random.default_rng(seed)
+        for (address, param), stream in zip(params.items(), root.spawn(len(params)), strict=True):
+            with at(address):
+                param.init.fill(param.value, stream)
+        layers = [layer for _, layer in self.layers()]
+        for layer, stream in zip(layers, root.spawn(len(layers)), strict=True):
+            for state in layer.declared().values():
+                if not isinstance(state, Param):
+                    state.init.fill(state.value, stream)
+            if layer.random:
+                layer.rng = stream
+            layer.adapted = not layer.wants_data
+        self.adapted = all(layer.adapted for layer in layers)
         return self
+
+    def adapt(self, x: Any) -> Self:
+        """Show the training data to the layers that want to see them once before: Standardize …
+
+        Training does this by itself, unless it has been done since `initialize`.
+
+        Raises
+        ------
+        ShapeError, DataError
+            For examples that don't fit or are not finite.
+        """
+        rows = self.check_inputs(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _, layer in self.layers():
+                if layer.adapts:
+                    layer.adapt(self._inputs_of(layer, rows))
+                for param in layer.params().values():
+                    if param.init.from_data:
+                        first = next(self._inputs_of(layer, rows))
+                        param.init.adapt(param.value, partial(layer.forward, first, train=False))
+                layer.adapted = True
+        self.adapted = True
+        return self
+
+    def _inputs_of(self, layer: Layer, rows: Array) -> Iterator[Array]:
+        """What a layer is given for these examples, CHUNK at a time."""
+
+        class ReachedError(Exception):
+            pass
+
+        found: list[Array] = []
+
+        def reached(x: Array, train: bool = True) -> Array:
+            found.append(x)
+            raise ReachedError
+
+        for chunk in _chunks(rows):
+            vars(layer)["forward"] = reached
+            with suppress(ReachedError):
+                try:
+                    self.body.forward(self.convert(chunk), train=False)
+                finally:
+                    del vars(layer)["forward"]
+            yield found.pop()
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
         """All layers with their addresses, a container before its parts."""
@@ -113,16 +190,40 @@ class Network(Configurable):
             parts = [(f"{address}.{name}", part) for name, part in layer.parts()]
             waiting += reversed(parts)
 
-    def params(self) -> dict[str, Param]:
-        """All parameters by their addresses, as in ``body.layers.0.W``."""
+    def declared(self) -> dict[str, State]:
+        """All parameters and states by their addresses, as in ``body.layers.0.W``."""
         return {
-            f"{address}.{name}": param
+            f"{address}.{name}": item
             for address, layer in self.layers()
-            for name, param in layer.params().items()
+            for name, item in layer.declared().items()
         }
 
-    def gradient(self, x: Any, t: Any) -> float:
+    def params(self) -> dict[str, Param]:
+        """All parameters by their addresses, as in ``body.layers.0.W``."""
+        return {name: item for name, item in self.declared().items() if isinstance(item, Param)}
+
+    def __getitem__(self, address: str) -> Layer | State:
+        """The layer or parameter at an address, as in ``net["body.layers.2"]``.
+
+        Raises
+        ------
+        ConfigError
+            When nothing is there.
+        """
+        known: dict[str, Layer | State] = {**dict(self.layers()), **self.declared()}
+        if address not in known:
+            raise ConfigError(f"{address!r}: nothing is there{suggestion(address, list(known))}")
+        return known[address]
+
+    def gradient(self, x: Any, t: Any, sample_weight: Any = None) -> float:
         """Return the loss of a batch, and leave its gradient in ``arena.grads``.
+
+        Parameters
+        ----------
+        x, t : arrays
+            Examples (N, *shape) and what the loss takes as targets.
+        sample_weight : array, optional
+            How much each example counts (N,); the loss is the weighted mean.
 
         Raises
         ------
@@ -131,16 +232,19 @@ class Network(Configurable):
         DivergenceError
             When the loss is not finite.
         """
+        self._check_adapted()
         examples, targets = self.check(x, t)
+        if sample_weight is not None:
+            sample_weight = self.loss.check_weights(sample_weight, len(examples))
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = self.backpropagate(self.convert(examples), targets)
+            loss = self.backpropagate(self.convert(examples), targets, sample_weight)
         if not np.isfinite(loss):
             raise DivergenceError(f"the loss is {loss}; the parameters or the examples are too big")
         return loss
 
-    def backpropagate(self, x: Array, t: Array) -> float:
+    def backpropagate(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """Do what `gradient` does, for a batch that has been checked and converted."""
-        loss = self.loss.forward(self.body.forward(x), t)
+        loss = self.loss.forward(self.body.forward(x), t, sample_weight)
         self.body.backward(self.loss.backward())
         return loss
 
@@ -156,14 +260,14 @@ class Network(Configurable):
         DivergenceError
             When the result is not finite.
         """
+        self._check_adapted()
         rows = self.check_inputs(x)
         with np.errstate(over="ignore", invalid="ignore"):
             if len(rows) <= CHUNK:
                 z = self.body.forward(self.convert(rows), train=False)
             else:
-                chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))
                 z = np.concatenate(
-                    [self.body.forward(self.convert(chunk), train=False) for chunk in chunks]
+                    [self.body.forward(self.convert(chunk), train=False) for chunk in _chunks(rows)]
                 )
         if not np.isfinite(z).all():
             row = int(np.argwhere(~np.isfinite(z))[0, 0])
@@ -171,6 +275,13 @@ class Network(Configurable):
                 f"the output for example {row} is not finite: it or the parameters are too big"
             )
         return z
+
+    def _check_adapted(self) -> None:
+        if not self.adapted:
+            raise ConfigError(
+                "this network has parts that are fitted to the training data, and has not seen "
+                "them yet: train it, or call network.adapt(x)"
+            )
 
     def predict(self, x: Any) -> Array:
         """What the loss calls a prediction, for a classifier the class numbers (N,).
@@ -209,11 +320,11 @@ class Network(Configurable):
         if rows.dtype.kind not in "biuf":
             raise DataError(f"examples of type {rows.dtype}; should be numbers")
         if rows.dtype.kind == "f":
-            for start in range(0, len(rows), CHUNK):
-                chunk = self.convert(rows[start : start + CHUNK])
-                if not np.isfinite(chunk).all():
-                    row, *rest = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
-                    place = (start + row, *rest)
+            for i, chunk in enumerate(_chunks(rows)):
+                converted = self.convert(chunk)
+                if not np.isfinite(converted).all():
+                    row, *rest = (int(i) for i in np.argwhere(~np.isfinite(converted))[0])
+                    place = (i * CHUNK + row, *rest)
                     raise DataError(
                         f"x{list(place)} is {rows[place]}; should be a finite {self.dtype}"
                     )
@@ -236,7 +347,9 @@ class Network(Configurable):
             return x.astype(self.dtype)
 
     def summary(self, costs: Mapping[str, float] | None = None) -> str:
-        """A table of the layers: address, what it is, output shape, how many parameters.
+        """A table of the layers: address, what it is, output shape, parameters, initializer of W.
+
+        Parts of containers are indented.
 
         Parameters
         ----------
@@ -248,32 +361,13 @@ class Network(Configurable):
         >>> from layerkit import Dense, Sequential, Sigmoid, SoftmaxCrossEntropy
         >>> body = Sequential([Dense(64), Sigmoid(), Dense(10)])
         >>> print(Network(body, SoftmaxCrossEntropy(), shape=(784,)).summary())
-        address        layer    output  parameters
-        body.layers.0  Dense    (64,)       50,240
-        body.layers.1  Sigmoid  (64,)            0
-        body.layers.2  Dense    (10,)          650
-        total                               50,890
+        address        layer            output  parameters  initial W
+        body.layers.0  Dense(units=64)  (64,)       50,240  LeCunNormal
+        body.layers.1  Sigmoid          (64,)            0
+        body.layers.2  Dense(units=10)  (10,)          650  LeCunNormal
+        total                                       50,890
         """
-        rows = [["address", "layer", "output", "parameters"]]
-        for address, layer in self.layers():
-            if not any(layer.parts()):
-                size = sum(param.value.size for param in layer.params().values())
-                rows.append([address, type(layer).__name__, str(layer.output_shape), f"{size:,}"])
-        rows.append(["total", "", "", f"{self.arena.values.size:,}"])
-        if costs:
-            total = sum(costs.values())
-            rows[0] += ["µs a step", "share"]
-            for row in rows[1:]:
-                cost = total if row is rows[-1] else costs.get(row[0], 0.0)
-                row += [f"{cost * 1e6:,.0f}", f"{cost / total:.0%}"]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(
-                f"{cell:<{width}}" if i < 3 else f"{cell:>{width}}"
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        )
+        return table(self, costs)
 
     def save(self, path: str | Path) -> None:
         """Write configuration and parameters to one ``.safetensors`` file, whole or not at all.
@@ -283,8 +377,7 @@ class Network(Configurable):
         FileError
             When the file can't be written; what was there before is still there.
         """
-        tensors = {address: param.value for address, param in self.params().items()}
-        write_tensors(Path(path), tensors, {"layerkit.Network": json.dumps(to_config(self))})
+        write_network(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -306,45 +399,19 @@ class Network(Configurable):
         >>> bool((same.arena.values == net.arena.values).all())
         True
         """
-        path = Path(path)
-        tensors, metadata = read_tensors(path)
-        if "layerkit.Network" not in metadata:
-            raise FileError(f"{path}: no network was saved in this file by layerkit")
-        try:
-            network = from_config(read_json(metadata["layerkit.Network"]), cls)
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise FileError(
-                f"{path}: the network that it describes can't be built: {error} "
-                "(a class of your own has to be imported before)"
-            ) from error
-        params = network.params()
-        for what, names in {
-            "misses": params.keys() - tensors.keys(),
-            "has a surplus": tensors.keys() - params.keys(),
-        }.items():
-            if names:
-                raise FileError(f"{path}: {what} {', '.join(sorted(names))}")
-        for address, param in params.items():
-            tensor = tensors[address]
-            if tensor.shape != param.shape or tensor.dtype != network.dtype:
-                raise FileError(
-                    f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
-                    f"its network wants {network.dtype} {param.shape}"
-                )
-            if not np.isfinite(tensor).all():
-                raise FileError(f"{path}: {address} has values that are not finite")
-            param.value = tensor
-        return network
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Options and parameters: views of the arena would come back as copies of their own."""
-        return {"options": super().__getstate__(), "values": self.arena.values}
+        return read_network(Path(path), cls)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state["options"])
+        """Build anew from the options, whose layers carry their numbers: views would be copies."""
+        vars(self).update(state)
         self._claim_layers()
         self._build()
-        self.arena.values = state["values"]
+        self._take_carried()
+
+
+def _chunks(rows: Array) -> Iterator[Array]:
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK]
 
 
 def _array(values: Any, what: str) -> Array:

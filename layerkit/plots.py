@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from layerkit.data import Dataset, Examples
 from layerkit.errors import FileError
+from layerkit.lr_range import RateRange
 from layerkit.network import Network
 from layerkit.parameters import Array
 from layerkit.training import Record
@@ -36,11 +37,15 @@ def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence
                 figures["weights"] = weights(param.value, dataset.image)
                 break
     for name, figure in figures.items():
-        path = folder / f"{name}.png"
-        try:
-            figure.savefig(path, dpi=120)
-        except OSError as error:
-            raise FileError(f"{path}: can't be written: {error.strerror}") from error
+        save(figure, folder / f"{name}.png")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture; FileError if it can't be."""
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise FileError(f"{path}: can't be written: {error.strerror}") from error
 
 
 def curves(records: Sequence[Record]) -> Figure:
@@ -55,6 +60,26 @@ def curves(records: Sequence[Record]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()
+    return figure
+
+
+def rate_range(found: RateRange) -> Figure:
+    """The loss over the learning rates of a range test."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(found.rates, found.losses, color=TRAIN, alpha=0.3, label="loss of a batch")
+    axes.plot(found.rates, found.smoothed, color=TRAIN, label="smoothed")
+    for rate, line, what in (
+        (found.steepest, "--", "falls fastest"),
+        (found.limit, ":", "diverges"),
+    ):
+        if rate:
+            axes.axvline(rate, color=TEST, linestyle=line, label=f"{what}: {rate:.2g}")
+    low, top = min(found.losses), max(found.smoothed)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axes.set_ylim(low - 0.05 * (top - low), top + 0.15 * (top - low))
+    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 

@@ -69,4 +69,3 @@ def _object_schema(cls: type[Configurable], found: list[type[Configurable]]) -> 
         "required": [option.name for option in fields(cls) if default(option) is MISSING],
         "additionalProperties": False,
     }
-

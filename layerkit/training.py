@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 
+from layerkit.averaging import Average, AveragedWeights
 from layerkit.callbacks import Callback
 from layerkit.config import Configurable, Limits, Size
-from layerkit.errors import DivergenceError, at
+from layerkit.errors import DataError, DivergenceError, at
 from layerkit.inspection import check_outputs, first_not_finite
 from layerkit.network import CHUNK, Network
 from layerkit.optimizers import Optimizer
@@ -35,12 +37,15 @@ class Training(Configurable):
         Of everything random in the run: initial weights, split of the data, order of the examples.
     threads : int
         BLAS threads. The last digits of a result depend on it.
+    average : Average, optional
+        Of the weights, to evaluate with and to keep: `EMA` or `SWA`.
     """
 
     epochs: Size = 10
     batch_size: Size = 128
     seed: Annotated[int, Limits(ge=0)] = 0
     threads: Size = 1
+    average: Average | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def train(
     epochs: int = 10,
     batch_size: int = 128,
     seed: int | np.random.Generator = 0,
+    average: Average | None = None,
     on_batch: OnBatch | None = None,
 ) -> Iterator[Record]:
     """Train, and yield a record after each epoch; leave the loop to stop early.
@@ -101,8 +107,9 @@ def train(
         Examples (N, *shape) and targets, as `Network.gradient` takes them.
     test : pair of arrays, optional
         Examples and targets to measure on as well.
-    epochs, batch_size, seed
-        As in `Training`; a Generator may stand for the seed.
+    epochs, batch_size, seed, average
+        As in `Training`; a Generator may stand for the seed. With an average, the network has the
+        averaged weights whenever a record is there.
     on_batch : callable, optional
         Called with the size and the loss of each batch.
 
@@ -125,29 +132,57 @@ def train(
     >>> record.train_loss < 0.5
     True
     """
-    options = Training(epochs=epochs, batch_size=batch_size)
+    options = Training(epochs=epochs, batch_size=batch_size, average=average)
     examples, targets = network.check(x, t)
     test_set = None if test is None else network.check(*test)
-    optimizer.check_options()
-    optimizer.check(network.arena.values, network.arena.grads)
+    batches_per_epoch, last_batch = divmod(len(examples), options.batch_size)
+    steps = options.epochs * (batches_per_epoch + bool(last_batch))
+    check_smallest_batch(network, min(last_batch or options.batch_size, len(examples)))
+    optimizer.bind(network.arena, steps)
     check_outputs(network, network.convert(examples[:1]))
+    if not network.adapted:
+        network.adapt(examples)
     # taking rows of an array in another order would copy all of it, for every batch
     examples, targets = np.ascontiguousarray(examples), targets.copy()
     rng = np.random.default_rng(seed)
 
     def records() -> Iterator[Record]:
         start = time.perf_counter()
+        averaged = AveragedWeights(network.arena, average, steps) if average else None
         for epoch in range(1, options.epochs + 1):
-            with at(f"epoch {epoch}"):
-                train_epoch(
-                    network, optimizer, examples, targets, options.batch_size, rng, on_batch
-                )
+            try:
+                with at(f"epoch {epoch}"):
+                    train_epoch(
+                        network,
+                        optimizer,
+                        examples,
+                        targets,
+                        options.batch_size,
+                        rng,
+                        averaged,
+                        on_batch,
+                    )
+            finally:
+                if averaged:
+                    averaged.swap()
             with at(f"epoch {epoch}, after its last batch"):
                 figures = _evaluate(network, examples, targets)
                 test_figures = _evaluate(network, *test_set) if test_set else ()
             yield Record(epoch, time.perf_counter() - start, *figures, *test_figures)
+            if averaged and epoch < options.epochs:
+                averaged.swap()
 
     return records()
+
+
+def check_smallest_batch(network: Network, size: int) -> None:
+    """Raise a DataError if a layer can't be trained with a batch of this size."""
+    for address, layer in network.layers():
+        if size < layer.smallest_batch:
+            raise DataError(
+                f"{address}: {type(layer).__name__} needs at least {layer.smallest_batch} examples "
+                f"in a batch, but there is one of {size}; choose another batch_size"
+            )
 
 
 def train_epoch(
@@ -157,6 +192,7 @@ def train_epoch(
     t: Array,
     batch_size: int,
     rng: np.random.Generator,
+    averaged: AveragedWeights | None = None,
     on_batch: OnBatch | None = None,
 ) -> None:
     """Take one optimizer step for each batch of `x`, in an order drawn from `rng`.
@@ -174,7 +210,9 @@ def train_epoch(
                     f"batch {i + 1}: the loss is {loss}; {first_not_finite(network, batch)}. "
                     f"Try a smaller learning rate than {optimizer} has, or scale the examples"
                 )
-            optimizer.step(w, g)
+            optimizer.step(w, g, partial(network.backpropagate, batch, labels))
+            if averaged:
+                averaged.update()
             if on_batch:
                 on_batch(len(labels), loss)
 
@@ -220,19 +258,23 @@ def evaluate(network: Network, x: Any, t: Any) -> tuple[float, float]:
 
 
 def _evaluate(network: Network, x: Array, t: Array) -> tuple[float, float]:
-    accuracy = loss = 0.0
+    hits, loss, total = [], 0.0, 0.0
     with np.errstate(all="ignore"):
         for start in range(0, len(x), CHUNK):
             batch, labels = network.convert(x[start : start + CHUNK]), t[start : start + CHUNK]
             z = network.body.forward(batch, train=False)
-            accuracy += len(labels) * network.loss.accuracy(z, labels)
-            loss += len(labels) * network.loss.forward(z, labels)
+            hits.append(network.loss.hits(z, labels))
+            loss += network.loss.forward(z, labels) * network.loss.total
+            total += network.loss.total
             if not math.isfinite(loss):
                 raise DivergenceError(
                     f"the loss is not finite; {first_not_finite(network, batch)}. "
                     "Try a smaller learning rate, or scale the examples"
                 )
-    return accuracy / len(x), loss / len(x)
+    judged = np.concatenate(hits)
+    judged = judged[~np.isnan(judged)]
+    accuracy = float(judged.mean()) if len(judged) else math.nan
+    return accuracy, loss / total if total else 0.0
 
 
 def fit(
@@ -245,6 +287,7 @@ def fit(
     epochs: int = 10,
     batch_size: int = 128,
     seed: int | np.random.Generator = 0,
+    average: Average | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> list[Record]:
     """Train to the end, telling `callbacks` of every batch and epoch, and return the records.
@@ -253,7 +296,7 @@ def fit(
     ----------
     callbacks : sequence of Callback
         As `layerkit.callbacks.Progress`.
-    network, optimizer, x, t, test, epochs, batch_size, seed
+    network, optimizer, x, t, test, epochs, batch_size, seed, average
         As for `train`.
 
     Raises
@@ -283,6 +326,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
+        average=average,
         on_batch=on_batch if callbacks else None,
     )
     records = []

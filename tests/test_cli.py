@@ -193,7 +193,7 @@ def test_bytes_and_other_numbers_are_not_confused(capsys: pytest.CaptureFixture[
 def test_show_lists_layers_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("show", EXPERIMENTS / "sigmoid_momentum.toml") == 0
     said = capsys.readouterr().out
-    assert "body.layers.0  Dense    (64,)       50,240" in said
+    assert "body.layers.0  Dense(units=64)  (64,)       50,240  LeCunNormal" in said
     assert "50,890" in said
     assert "100%" in said
 

@@ -1,6 +1,5 @@
 import math
 from collections.abc import Callable
-from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
@@ -129,53 +128,6 @@ def test_a_broadcast_batch_is_a_batch(rows: int, seed: int) -> None:
     np.testing.assert_allclose(net.arena.grads, gradient, rtol=1e-10, atol=1e-14)
 
 
-# Activations
-
-SMOOTH_AND_EXTREME = [0.0, -0.0, 1e-8, 0.5, 1.0, 3.0, 17.0, 36.7, 37.0, 88.0, 103.0, 700.0]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("layer", [ReLU(), Sigmoid()], ids=repr)
-def test_activations_are_silent_at_any_number(layer: Layer, dtype: Any) -> None:
-    top = np.finfo(dtype).max
-    x = np.array([[-top, -1e4, -745.2, -0.0, 0.0, 745.2, 1e4, top]], dtype)
-    with np.errstate(all="raise", under="ignore"):
-        y = layer.forward(x)
-        dx = layer.backward(np.ones_like(x))
-    assert np.isfinite(y).all()
-    assert np.isfinite(dx).all()
-    assert (y.dtype, dx.dtype) == (dtype, dtype)
-
-
-def test_sigmoid_reaches_its_limits() -> None:
-    sigmoid = Sigmoid()
-    assert sigmoid.forward(np.array([-1e4, 0.0, 1e4], np.float32)).tolist() == [0.0, 0.5, 1.0]
-    assert sigmoid.backward(np.ones(3, np.float32)).tolist() == [0.0, 0.25, 0.0]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("size", SMOOTH_AND_EXTREME)
-def test_sigmoid_and_its_derivative_are_exact_to_the_last_digits(
-    size: float, sign: int, dtype: Any
-) -> None:
-    x = dtype(sign * size)
-    with localcontext(prec=60):
-        e = Decimal(-float(x)).exp()
-        y, dx = 1 / (1 + e), e / (1 + e) ** 2
-    layer = Sigmoid()
-    found = layer.forward(np.array([x]))[0], layer.backward(np.ones(1, dtype))[0]
-    for value, exact in zip(found, (y, dx), strict=True):
-        ulp = max(np.spacing(dtype(float(exact))), np.finfo(dtype).smallest_subnormal)
-        assert abs(Decimal(float(value)) - exact) <= 4 * Decimal(float(ulp))
-
-
-def test_relu_is_flat_below_and_at_zero() -> None:
-    relu = ReLU()
-    assert relu.forward(np.array([-2.0, -0.0, 0.0, 3.0])).tolist() == [0.0, 0.0, 0.0, 3.0]
-    assert relu.backward(np.full(4, 5.0)).tolist() == [0.0, 0.0, 0.0, 5.0]
-
-
 # Layers in general
 
 
@@ -201,7 +153,7 @@ def test_parameters_have_no_memory_before_the_network() -> None:
 
 
 def test_a_layer_in_seven_lines_needs_no_other_file() -> None:
-    class LeakyReLU(Layer):
+    class TenthReLU(Layer):
         def forward(self, x: Array, train: bool = True) -> Array:
             self.slope = np.where(x > 0, 1, x.dtype.type(0.1))
             return x * self.slope
@@ -209,7 +161,7 @@ def test_a_layer_in_seven_lines_needs_no_other_file() -> None:
         def backward(self, dy: Array) -> Array:
             return dy * self.slope
 
-    net = network(Dense(4), LeakyReLU(), Dense(2), shape=(3,), dtype="float32")
+    net = network(Dense(4), TenthReLU(), Dense(2), shape=(3,), dtype="float32")
     net.gradient(np.ones((2, 3)), [0, 1])
     assert net.arena.grads.any()
-    assert Configurable.registry["LeakyReLU"] is LeakyReLU
+    assert Configurable.registry["TenthReLU"] is TenthReLU

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layerkit import Arena, Param, ShapeError, Zeros
+from layerkit import Arena, Param, ShapeError, State, Zeros
 
 
 def arena(dtype: str = "float32") -> tuple[Arena, Param, Param]:
@@ -58,3 +58,26 @@ def test_other_names_are_no_attributes_of_a_parameter() -> None:
 def test_a_network_without_parameters_has_empty_vectors() -> None:
     empty = Arena({}, "float64")
     assert empty.values.shape == empty.grads.shape == (0,)
+
+
+def test_states_live_in_a_vector_of_their_own() -> None:
+    W, mean = Param((2, 3), Zeros()), State((2,), Zeros())
+    place = Arena({"W": W, "mean": mean}, "float32")
+    mean.value = np.array([1, 2])
+    assert place.states.tolist() == [1, 2]
+    assert place.values.size == place.grads.size == 6
+    assert list(place.params) == ["W"]
+    with pytest.raises(ShapeError, match="shape"):
+        mean.value = np.ones(3)
+    with pytest.raises(AttributeError, match="grad"):
+        _ = mean.grad
+
+
+@pytest.mark.parametrize(
+    ("shape", "decay", "expected"),
+    [((2, 3), None, True), ((3,), None, False), ((2, 3), False, False), ((3,), True, True)],
+)
+def test_decay_is_for_matrices_unless_the_layer_says_otherwise(
+    shape: tuple[int, ...], decay: bool | None, expected: bool
+) -> None:
+    assert Param(shape, Zeros(), decay).decay == expected

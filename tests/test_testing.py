@@ -1,6 +1,7 @@
 """The checks for those who extend: each mistake is found, and named."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -222,11 +223,11 @@ class Centers(Layer):
 
 class GuessesInPrediction(Layer):
     def build(self, shape: Shape) -> Shape:
-        self.rng = np.random.default_rng(0)
+        self.guesses = np.random.default_rng(0)
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        return x.copy() if train else x + self.rng.standard_normal(x.shape, x.dtype)
+        return x.copy() if train else x + self.guesses.standard_normal(x.shape, x.dtype)
 
     def backward(self, dy: Array) -> Array:
         return dy
@@ -377,22 +378,9 @@ def test_mistakes_in_layers_are_named(layer: Layer, sentence: str) -> None:
 # Losses, each with one mistake
 
 
-class NotDivided(SoftmaxCrossEntropy):
-    def forward(self, z: Array, t: Array) -> float:
-        return super().forward(z, t) * len(t)
-
-    def backward(self) -> Array:
-        return super().backward() * len(self.t)
-
-
-class NotDividedBackwards(SoftmaxCrossEntropy):
-    def backward(self) -> Array:
-        return super().backward() * len(self.t)
-
-
 class WrongSign(SoftmaxCrossEntropy):
-    def backward(self) -> Array:
-        return -super().backward()
+    def gradients(self) -> Array:
+        return -super().gradients()
 
 
 class OwnSoftmax(SoftmaxCrossEntropy):
@@ -406,13 +394,14 @@ class OwnSoftmax(SoftmaxCrossEntropy):
     def log(self, p: Array) -> Array:
         return np.log(p)
 
-    def forward(self, z: Array, t: Array) -> float:
+    def losses(self, z: Array, t: Array) -> Array:
         self.p = self.softmax(z)
         self.one_hot = np.eye(z.shape[1], dtype=z.dtype)[t]
-        return -float((self.one_hot * self.log(self.p)).sum()) / len(z)
+        losses: Array = -(self.one_hot * self.log(self.p)).sum(axis=1)
+        return losses
 
-    def backward(self) -> Array:
-        dz: Array = (self.p - self.one_hot) / len(self.p)
+    def gradients(self) -> Array:
+        dz: Array = self.p - self.one_hot
         return dz
 
 
@@ -421,9 +410,6 @@ class WholeArraySoftmax(OwnSoftmax):
         e = np.exp(z - z.max())
         result: Array = e / e.sum()
         return result
-
-    def backward(self) -> Array:
-        return self.p - self.one_hot / len(self.p)
 
 
 class OneMaximum(OwnSoftmax):
@@ -447,67 +433,182 @@ class Clips(OwnSoftmax):
 
 
 class ReportsSquares(OwnSoftmax):
-    def forward(self, z: Array, t: Array) -> float:
-        super().forward(z, t)
-        return float(((self.p - self.one_hot) ** 2).sum()) / len(z)
+    def losses(self, z: Array, t: Array) -> Array:
+        super().losses(z, t)
+        losses: Array = ((self.p - self.one_hot) ** 2).sum(axis=1)
+        return losses
+
+
+class HalfAProbability(SoftmaxCrossEntropy):
+    def predict_proba(self, z: Array) -> Array:
+        p: Array = super().predict_proba(z) / 2
+        return p
+
+
+class WideProbabilities(SoftmaxCrossEntropy):
+    def predict_proba(self, z: Array) -> Array:
+        return super().predict_proba(z).astype(float)
+
+
+class OneHit(SoftmaxCrossEntropy):
+    def hits(self, z: Array, t: Array) -> Array:
+        hit: Array = super().hits(z, t).mean(keepdims=True)
+        return hit
 
 
 class Squares(Loss):
-    def forward(self, z: Array, t: Array) -> float:
+    def losses(self, z: Array, t: Array) -> Array:
         self.error = z - t
-        return float((self.error**2).mean())
+        losses: Array = (self.error**2).mean(axis=1)
+        return losses
 
-    def backward(self) -> Array:
+    def gradients(self) -> Array:
+        dz: Array = 2 * self.error / self.error.shape[1]
+        return dz
+
+
+class MeanOfAll(Squares):
+    def losses(self, z: Array, t: Array) -> Array:
+        return np.asarray(super().losses(z, t).mean())
+
+
+class ReturnsScalar(Squares):
+    def losses(self, z: Array, t: Array) -> Array:
+        return super().losses(z, t).mean()  # type: ignore[no-any-return]
+
+
+class LossOfEachOutput(Squares):
+    def losses(self, z: Array, t: Array) -> Array:
+        self.error = z - t
+        losses: Array = self.error**2
+        return losses
+
+
+class DividedByN(Squares):
+    def losses(self, z: Array, t: Array) -> Array:
+        losses: Array = super().losses(z, t) / len(z)
+        return losses
+
+
+class GradientsDividedByN(Squares):
+    def gradients(self) -> Array:
         dz: Array = 2 * self.error / self.error.size
         return dz
 
 
-class ReturnsScalar(Squares):
-    def forward(self, z: Array, t: Array) -> float:
-        return np.mean((z - t) ** 2)  # type: ignore[no-any-return]
+class ForgetsTheTwo(Squares):
+    def gradients(self) -> Array:
+        dz: Array = self.error / self.error.shape[1]
+        return dz
 
 
 class WritesToZ(Squares):
-    def forward(self, z: Array, t: Array) -> float:
+    def losses(self, z: Array, t: Array) -> Array:
         z -= t
         self.error = z
-        return float((z**2).mean())
+        losses: Array = (z**2).mean(axis=1)
+        return losses
 
 
 class WidensLoss(Squares):
-    def backward(self) -> Array:
-        dz: Array = self.error * (np.float64(2) / self.error.size)
+    def gradients(self) -> Array:
+        dz: Array = self.error * (np.float64(2) / self.error.shape[1])
         return dz
 
 
 class ConsumesError(Squares):
-    def backward(self) -> Array:
-        self.error *= 2 / self.error.size
+    def gradients(self) -> Array:
+        self.error *= 2 / self.error.shape[1]
         return self.error
 
 
 class FlattensDz(Squares):
-    def backward(self) -> Array:
-        return super().backward().ravel()
+    def gradients(self) -> Array:
+        return super().gradients().ravel()
 
 
 class RunningMean(Squares):
     before = 0.0
 
-    def forward(self, z: Array, t: Array) -> float:
-        loss = super().forward(z, t) + 0.1 * self.before
-        self.before = loss
-        return loss
+    def losses(self, z: Array, t: Array) -> Array:
+        losses: Array = super().losses(z, t) + 0.1 * self.before
+        self.before = float(losses.mean())
+        return losses
 
 
 class Exponentials(Squares):
-    def forward(self, z: Array, t: Array) -> float:
+    def losses(self, z: Array, t: Array) -> Array:
         self.e = np.exp(4 * z)
-        return float(self.e.mean())
+        losses: Array = self.e.mean(axis=1)
+        return losses
+
+    def gradients(self) -> Array:
+        result: Array = 4 * self.e / self.e.shape[1]
+        return result
+
+
+class SumOfAll(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        return super().forward(z, t, sample_weight) * len(z)
+
+
+class DeafForward(Squares):
+    def forward(self, z: Array, t: Array) -> float:  # type: ignore[override]
+        return super().forward(z, t)
+
+
+class ScalarForward(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        return np.float64(super().forward(z, t, sample_weight))
+
+
+class IgnoresWeights(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        return super().forward(z, t)
+
+
+class DividesByRows(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        loss = super().forward(z, t, sample_weight)
+        loss, self.total = loss * self.total / len(z), float(len(z))
+        return loss
+
+
+class ForgetsTotal(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        loss = super().forward(z, t, sample_weight)
+        self.total = float(len(z))
+        return loss
 
     def backward(self) -> Array:
-        result: Array = 4 * self.e / self.e.size
-        return result
+        a = np.ones(len(self.error)) if self.sample_weight is None else self.sample_weight
+        dz: Array = self.gradients() * (a / a.sum())[:, None].astype(self.error.dtype)
+        return dz
+
+
+class NanOfNothing(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        loss = super().forward(z, t, sample_weight)
+        return loss if self.total else math.nan
+
+
+class AtLeastTiny(Squares):
+    """Raises weights of 0."""
+
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        if sample_weight is not None and sample_weight.any():
+            sample_weight = np.maximum(sample_weight, 1e-3 * sample_weight.max())
+        return super().forward(z, t, sample_weight)
+
+
+class OneCount(Squares):
+    def counts(self, t: Array) -> Array | None:
+        return np.array(float(len(t)))
+
+
+class NegativeCounts(Squares):
+    def counts(self, t: Array) -> Array | None:
+        return -np.ones(len(t))
 
 
 LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
@@ -516,21 +617,37 @@ LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
 @pytest.mark.parametrize(
     ("loss", "targets", "sentence"),
     [
-        (NotDivided(), LABELS, "the loss of 4 rows is 4 times the mean of their losses; divide"),
-        (NotDividedBackwards(), LABELS, "it is 4 times the right value everywhere"),
         (WrongSign(), LABELS, "it is -1 times the right value everywhere"),
         (WholeArraySoftmax(), LABELS, "rows influence each other; sums and maxima go along axis=1"),
         (OneMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
         (NoMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
         (Clips(), LABELS, r"dz\[\d, \d\] is .* difference quotients of forward give 0"),
         (ReportsSquares(), LABELS, r"dz\[\d, \d\] is .* difference quotients of forward give"),
-        (ReturnsScalar(), NUMBERS, r"forward returns .*, float64; should be a float: float\(…\)"),
-        (WritesToZ(), NUMBERS, "forward writes to z or to the targets, which are not its own"),
-        (WidensLoss(), NUMBERS, "backward returns float64 for float32; NumPy scalars widen"),
-        (ConsumesError(), NUMBERS, "gives another dz when it is called again"),
+        (HalfAProbability(), LABELS, r"row 0 is \[.*\]; should be from 0 to 1 and sum to 1"),
+        (WideProbabilities(), LABELS, "predict_proba returns float64 for float32"),
+        (OneHit(), LABELS, "hits returns .* 4 numbers from 0 to 1, one for each row"),
+        (MeanOfAll(), NUMBERS, r"losses returns \(\) for 4 rows; .* mean\(axis=1\), not mean\(\)"),
+        (ReturnsScalar(), NUMBERS, r"losses returns \(\) for 4 rows; should be \(4,\)"),
+        (LossOfEachOutput(), NUMBERS, r"losses returns \(4, 3\) for 4 rows; should be \(4,\)"),
+        (DividedByN(), NUMBERS, "losses: those of 4 rows are 1/4 .* don't divide by N, forward"),
+        (GradientsDividedByN(), NUMBERS, "gradients: those of 4 rows are 1/4 .*by N, backward"),
+        (ForgetsTheTwo(), NUMBERS, "it is 0.5 times the right value everywhere"),
+        (WritesToZ(), NUMBERS, "losses writes to z or to the targets, which are not its own"),
+        (WidensLoss(), NUMBERS, "gradients returns float64 for float32; NumPy scalars widen"),
+        (ConsumesError(), NUMBERS, "gradients returns something else when it is called again"),
         (FlattensDz(), NUMBERS, r"returns \(12,\); should be the shape of z, \(4, 3\)"),
-        (RunningMean(), NUMBERS, "the loss of a batch depends on the batches before it"),
+        (RunningMean(), NUMBERS, "the losses of a batch depend on the batches before it"),
         (Exponentials(), NUMBERS, "the loss is not finite"),
+        (SumOfAll(), NUMBERS, "the loss of 4 rows is 4 times the mean of their losses; divide"),
+        (DeafForward(), NUMBERS, "forward raised TypeError: .* write losses and gradients"),
+        (ScalarForward(), NUMBERS, r"forward returns .*, float64; should be a float: float\(…\)"),
+        (IgnoresWeights(), NUMBERS, "a row of weight 2 is not the same as the row twice"),
+        (DividesByRows(), NUMBERS, "8 times the weights give another result"),
+        (ForgetsTotal(), NUMBERS, "a batch is not the mean of its two halves, weighted with"),
+        (AtLeastTiny(), NUMBERS, "a row of weight 0 is not the same as no row"),
+        (NanOfNothing(), NUMBERS, "where all weights are 0 the loss is nan, should be 0.0"),
+        (OneCount(), NUMBERS, "counts returns 4.0; should be 4 numbers >= 0, one for each row"),
+        (NegativeCounts(), NUMBERS, "counts returns .* should be 4 numbers >= 0"),
         (Squares(), NUMBERS[:1], "wants at least two rows of targets, not 1"),
         (Squares(), NUMBERS[:, :2], "targets raised DataError: targets have shape"),
     ],
@@ -612,7 +729,7 @@ class Forgetful(SGD):
 
 
 class StepsThenChecks(SGD):
-    def step(self, w: Array, g: Array) -> None:
+    def step(self, w: Array, g: Array, again: Any = None) -> None:
         self.t += 1
         if w.shape != g.shape:
             raise ValueError("sizes differ")
@@ -620,7 +737,7 @@ class StepsThenChecks(SGD):
 
 
 class ChecksNothing(SGD):
-    def step(self, w: Array, g: Array) -> None:
+    def step(self, w: Array, g: Array, again: Any = None) -> None:
         w[: len(g)] -= self.lr * g
 
 
@@ -634,7 +751,7 @@ class NoEpsilon(SGD):
 
 class NoFields(Optimizer):
     def __init__(self, lr: float = 0.1) -> None:
-        super().__post_init__()
+        super().__init__()
         self.lr = lr
 
     def update(self, w: Array, g: Array) -> None:
@@ -656,7 +773,7 @@ class NoFields(Optimizer):
         (StepsThenChecks(), "only after it has changed something"),
         (ChecksNothing(), "takes gradients of another size than the parameters"),
         (NoEpsilon(), "w is nan after steps with the gradient 0; is there a division by 0"),
-        (NoFields(), r"has the fields \[\]: write no __init__"),
+        (NoFields(), r"NoFields\(lr\) has the fields \[\]: write no __init__"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Optimizer) else "",
 )

@@ -310,7 +310,8 @@ def test_watching_ends_with_an_error_too() -> None:
 
 def test_training_options() -> None:
     assert Training() == Training(epochs=10, batch_size=128, seed=0, threads=1)
-    for option, bad in {"epochs": 0, "batch_size": 0, "seed": -1, "threads": 0}.items():
+    wrong: dict[str, Any] = {"epochs": 0, "batch_size": 0, "seed": -1, "threads": 0}
+    for option, bad in wrong.items():
         with pytest.raises(ConfigError, match=rf"Training\.{option} = {bad}"):
             Training(**{option: bad})
 

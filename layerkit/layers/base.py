@@ -11,12 +11,18 @@ A `Shape` describes one example and never holds the batch axis.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
 
 from layerkit.config import Configurable
 from layerkit.errors import ShapeError, at
-from layerkit.parameters import Array, Param, Shape
+from layerkit.initializers import Initializer, LeCunNormal
+from layerkit.parameters import Array, Param, Shape, State
+
+DEFAULT_INIT: Initializer = LeCunNormal()
 
 
 class Layer(Configurable, ABC):
@@ -40,9 +46,33 @@ class Layer(Configurable, ABC):
     array([[9.]])
     """
 
-    reserved = ("address", "output_shape", "wants_dx")
+    reserved = (
+        *("adapted", "address", "carried", "carried_adapted", "default_init", "generator"),
+        *("output_shape", "rng", "wants_dx"),
+    )
+    random: ClassVar[bool] = False
+    """Whether `forward` draws from ``self.rng``, a generator that the network provides."""
+    adapts: ClassVar[bool] = False
+    """Whether `adapt` is to be called with the data before the first step of a training."""
+    smallest_batch: ClassVar[int] = 1
+    """How many examples `forward` needs with ``train=True``."""
     wants_dx = True
+    adapted = True
     address = ""
+    default_init = DEFAULT_INIT
+    carried = dict[str, Array]()
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Random numbers of this layer's own, where `random`."""
+        if "generator" not in vars(self):
+            raise AttributeError("this layer has no random numbers yet: put it into a Network")
+        generator: np.random.Generator = vars(self)["generator"]
+        return generator
+
+    @rng.setter
+    def rng(self, generator: np.random.Generator) -> None:
+        vars(self)["generator"] = generator
 
     def build(self, shape: Shape) -> Shape:
         """Declare parameters for inputs of `shape`, and return the shape of the outputs.
@@ -80,17 +110,47 @@ class Layer(Configurable, ABC):
                 )
         return self.output_shape
 
+    def adapt(self, batches: Iterable[Array]) -> None:
+        """Look at all examples once before the training, batch by batch. Only where `adapts`."""
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether something of this layer is fitted to the data: itself, or its weights."""
+        return self.adapts or any(param.init.from_data for param in self.params().values())
+
+    def init_before(self) -> Initializer:
+        """The default weights of a layer whose outputs go into this one."""
+        return DEFAULT_INIT
+
     def parts(self) -> Iterator[tuple[str, Layer]]:
         """The layers that this one is made of, by the names of the fields that hold them."""
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Layer):
                 yield field.name, value
-            elif isinstance(value, list | tuple):
-                for i, item in enumerate(value):
+            elif isinstance(value, list | tuple | dict):
+                items = value.items() if isinstance(value, dict) else enumerate(value)
+                for name, item in items:
                     if isinstance(item, Layer):
-                        yield f"{field.name}.{i}", item
+                        yield f"{field.name}.{name}", item
+
+    def declared(self) -> dict[str, State]:
+        """The parameters and states that `build` declared on this very layer, by attribute."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, State)}
 
     def params(self) -> dict[str, Param]:
         """The parameters that `build` declared on this very layer, by attribute."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Param)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has the options, and carries the numbers along to where it will be built."""
+        state = super().__getstate__()
+        carried = self.carried or {
+            name: item.value.copy() for name, item in self.declared().items() if item.placed
+        }
+        if carried:
+            state["carried"] = carried
+            state["carried_adapted"] = vars(self).get("carried_adapted", self.adapted)
+        if "generator" in vars(self):
+            state["generator"] = self.rng
+        return state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from layerkit.config import Size
 from layerkit.errors import ShapeError
-from layerkit.initializers import Initializer, LeCunNormal, Zeros
+from layerkit.initializers import Initializer, Zeros
 from layerkit.layers.base import Layer
 from layerkit.parameters import Array, Param, Shape
 
@@ -33,8 +32,9 @@ class Dense(Layer):
     ----------
     units : int
         How many outputs.
-    init : Initializer
-        Of W; b starts at 0.
+    init : Initializer, optional
+        Of W; by default the one that suits the activation that follows: HeNormal for ReLU and its
+        relatives, GlorotUniform for tanh and its, else LeCunNormal. b starts at 0.
 
     Raises
     ------
@@ -51,13 +51,13 @@ class Dense(Layer):
     """
 
     units: Size
-    init: Initializer = field(default_factory=LeCunNormal)
+    init: Initializer | None = None
 
     def build(self, shape: Shape) -> Shape:
         """Declare W and b."""
         if len(shape) != 1:
             raise ShapeError(f"Dense({self.units}) takes rows of features (n,), not {shape}")
-        self.W = Param((shape[0], self.units), self.init)
+        self.W = Param((shape[0], self.units), self.init or self.default_init)
         self.b = Param((self.units,), Zeros())
         return (self.units,)
 

@@ -1,7 +1,34 @@
 """Optimizers: a formula over two vectors. One family per file."""
 
-from layerkit.optimizers.adaptive import Adam, RMSProp
+from layerkit.optimizers.adam import Adam, Adamax, AdamW, Adan, AMSGrad, NAdam, RAdam
+from layerkit.optimizers.adaptive import Adadelta, AdaGrad, CenteredRMSProp, RMSProp
 from layerkit.optimizers.base import Optimizer
-from layerkit.optimizers.classic import SGD, Momentum, Nesterov
+from layerkit.optimizers.classic import SGD, HeavyBall, Momentum, Nesterov
+from layerkit.optimizers.layerwise import LAMB, LARS, Muon
+from layerkit.optimizers.lbfgs import LBFGS
+from layerkit.optimizers.signs import Lion, Rprop
 
-__all__ = ["SGD", "Adam", "Momentum", "Nesterov", "Optimizer", "RMSProp"]
+__all__ = [
+    "LAMB",
+    "LARS",
+    "LBFGS",
+    "SGD",
+    "AMSGrad",
+    "AdaGrad",
+    "Adadelta",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Adan",
+    "CenteredRMSProp",
+    "HeavyBall",
+    "Lion",
+    "Momentum",
+    "Muon",
+    "NAdam",
+    "Nesterov",
+    "Optimizer",
+    "RAdam",
+    "RMSProp",
+    "Rprop",
+]

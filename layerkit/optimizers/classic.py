@@ -1,8 +1,8 @@
 """Gradient descent and its momenta, in order of increasing complexity.
 
-    w    all parameters of the network, changed in place
-    g    the gradient of the loss with respect to them, read only
-    v    a running mean or sum of g
+w    all parameters of the network, changed in place
+g    the gradient of the loss with respect to them, read only
+v    a running mean or sum of g
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from layerkit.parameters import Array
 
 class SGD(Optimizer):
     """w <- w - lr g: stochastic gradient descent.
+
+    PyTorch's and Keras's without momentum.
+
+    Source: Robbins and Monro (1951), A stochastic approximation method.
 
     Parameters
     ----------
@@ -40,7 +44,11 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """v <- beta v + (1 - beta) g;  w <- w - lr v: the moving-average form.
 
-    The tutorial's. PyTorch's is v <- beta v + g, the same path with lr (1 - beta) for lr.
+    PyTorch's is v <- beta v + g, without the factor: HeavyBall, which takes the same path with
+    lr (1 - beta) for lr.
+
+    Source: Polyak (1964), Some methods of speeding up the convergence of iteration methods, for the
+    other form.
 
     Parameters
     ----------
@@ -69,12 +77,49 @@ class Momentum(Optimizer):
         w -= np.multiply(v, self.lr, out=self.s)
 
 
+class HeavyBall(Optimizer):
+    """v <- beta v + g;  w <- w - lr v: momentum, where v is a sum and not a mean.
+
+    PyTorch's ``SGD(momentum=beta)``. Momentum takes the same path with lr / (1 - beta) for lr. In
+    Keras lr is inside v, which makes another path when lr changes.
+
+    Source: Polyak (1964), Some methods of speeding up the convergence of iteration methods.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+    beta : float
+        How much of v is kept at each step.
+
+    Examples
+    --------
+    >>> w, heavy_ball = np.array([1.0]), HeavyBall(lr=0.5, beta=0.5)
+    >>> for _ in range(2):
+    ...     heavy_ball.step(w, g=np.array([0.5]))
+    >>> w
+    array([0.375])
+    """
+
+    lr: Rate = 0.01
+    beta: Decay = 0.9
+    slots = ("v",)
+
+    def update(self, w: Array, g: Array, v: Array) -> None:
+        """Do v <- beta v + g;  w <- w - lr v."""
+        v *= self.beta
+        v += g
+        w -= np.multiply(v, self.lr, out=self.s)
+
+
 class Nesterov(Optimizer):
     """v <- beta v + g;  w <- w - lr (g + beta v): momentum that looks ahead.
 
-    PyTorch's ``SGD(momentum=beta, nesterov=True)``. After Sutskever et al. (2013), On the
-    importance of initialization and momentum in deep learning; there lr is inside v, which makes
-    another path when lr changes.
+    PyTorch's ``SGD(momentum=beta, nesterov=True)``. In the source and in Keras lr is inside v,
+    which makes another path when lr changes.
+
+    Source: Sutskever et al. (2013), On the importance of initialization and momentum in deep
+    learning.
 
     Parameters
     ----------

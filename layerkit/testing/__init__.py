@@ -1,4 +1,4 @@
-"""Checks of the whole contract, for layers, losses, optimizers and initializers of one's own.
+"""Checks of the whole contract, for layers, losses, optimizers and the like of one's own.
 
 Each check takes an object, leaves it alone and works on copies. It returns nothing if all is
 right, and raises an AssertionError with one sentence about the first law that is broken.
@@ -9,5 +9,6 @@ from layerkit.testing.initializers import check_initializer
 from layerkit.testing.layers import check_layer
 from layerkit.testing.losses import check_loss
 from layerkit.testing.optimizers import check_optimizer
+from layerkit.testing.schedules import check_schedule
 
-__all__ = ["check_initializer", "check_layer", "check_loss", "check_optimizer"]
+__all__ = ["check_initializer", "check_layer", "check_loss", "check_optimizer", "check_schedule"]

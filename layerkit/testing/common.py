@@ -59,8 +59,9 @@ def close(a: Array, b: Array) -> bool:
 
 def check_options(part: Configurable) -> None:
     """Options are fields, so that configuration files and copies know of them."""
-    name, options = type(part).__name__, [option.name for option in fields(part)]
-    arguments = list(inspect.signature(type(part)).parameters)
+    name, parameters = type(part).__name__, inspect.signature(type(part)).parameters.values()
+    arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    options = [option.name for option in fields(part) if not option.kw_only]
     require(
         arguments == options,
         f"{name}({', '.join(arguments)}) has the fields {options}: write no __init__, but declare "

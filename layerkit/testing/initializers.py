@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 
 from layerkit.initializers import Initializer
-from layerkit.parameters import Shape
-from layerkit.testing.common import calling, check_options, require
+from layerkit.parameters import Array, Shape
+from layerkit.testing.common import calling, check_options, normal, require
 
 
 def check_initializer(init: Initializer, shape: Shape = (40, 30)) -> None:
@@ -27,8 +28,8 @@ def check_initializer(init: Initializer, shape: Shape = (40, 30)) -> None:
     >>> check_initializer(AllOnes())
     Traceback (most recent call last):
     ...
-    AssertionError: AllOnes.fill leaves numbers of w as they were; write into w (w[...] = 1), since \
-w = 1 only renames
+    AssertionError: AllOnes.fill leaves numbers of w as they were; write into w (w[...] = 1), \
+since w = 1 only renames
     """
     check_options(init)
     name, results = type(init).__name__, []
@@ -47,3 +48,27 @@ w = 1 only renames
         f"{name}.fill: the same generator gives other values a second time; draw from rng alone, "
         "and overwrite w instead of changing it",
     )
+    if init.from_data:
+        _check_adapt(init, results[0])
+
+
+def _check_adapt(init: Initializer, filled: Array) -> None:
+    """On outputs that vary much, and on outputs that are all 0."""
+    name, inputs = type(init).__name__, normal((20, math.prod(filled.shape[:-1])), 3, "float32")
+    for scale in (7, 0):
+        w, x = filled.copy(), scale * inputs
+
+        def outputs(w: Array = w, x: Array = x) -> Array:
+            y: Array = x @ w.reshape(-1, w.shape[-1])
+            return y
+
+        with calling(f"{name}.adapt"):
+            copy.deepcopy(init).adapt(w, outputs)
+        require(
+            bool(np.isfinite(w).all()),
+            f"{name}.adapt makes numbers of w infinite or nan for outputs of size {scale}",
+        )
+        require(
+            scale == 0 or not np.array_equal(w, filled),
+            f"{name}.adapt leaves w as it was: write w /= …, since w = w / … only renames",
+        )

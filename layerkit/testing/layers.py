@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import copy
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from layerkit.config import from_config, to_config
+from layerkit.errors import LayerkitError
 from layerkit.layers.base import Layer
+from layerkit.layers.shapes import Lambda
 from layerkit.optimizers import SGD
-from layerkit.parameters import Arena, Array, Param, Shape
+from layerkit.parameters import Array, Shape
 from layerkit.testing.common import (
     calling,
     check_derivative,
     check_options,
     close,
     copies,
-    normal,
-    read_only,
     require,
     widening,
 )
+from layerkit.testing.probe import Probe, layers_of
 
 
-def check_layer(layer: Layer, shape: Shape) -> None:
+def check_layer(layer: Layer, shape: Shape, examples: Array | None = None) -> None:
     """Check a layer for examples of `shape`.
 
     Derivatives are compared with central differences in float64; places where the function has
     a kink are left out.
+
+    Parameters
+    ----------
+    layer : Layer
+    shape : tuple of int
+    examples : array, optional
+        What to try it with (N, *shape), for a layer that doesn't take any numbers. The derivative
+        with respect to them is then not compared.
 
     Raises
     ------
@@ -53,91 +59,29 @@ def check_layer(layer: Layer, shape: Shape) -> None:
     AssertionError: Cube.backward: dx[0, 2] is -3.446, but difference quotients of forward \
 give -5.169; it is 0.6667 times the right value everywhere: a factor or a sign is wrong
     """
-    check_options(layer)
+    if not any(isinstance(part, Lambda) for _, part in layers_of(layer)):
+        check_options(layer)
     _check_kept_options(layer)
     for dtype in ("float64", "float32"):
-        probe = _Probe(layer, shape, dtype)
+        probe = Probe(layer, shape, examples, dtype)
         _check_promised_shape(probe)
+        _check_chance([Probe(layer, shape, examples, dtype) for _ in range(2)])
         _check_forward(probe)
         _check_backward(probe)
         _check_gradients_are_set(probe)
-    probe = _Probe(layer, shape)
+    probe = Probe(layer, shape, examples)
+    _check_adapt(probe)
+    _check_smallest_batch(probe)
     _check_results_last(probe)
     _check_batches_are_independent(probe, layer)
     _check_prediction(probe)
     _check_derivatives(probe)
-    _check_gradients_are_set(_Probe(layer, shape, wants_dx=False))
+    _check_gradients_are_set(Probe(layer, shape, examples, wants_dx=False))
     _check_copies_train_on(probe)
 
 
-class _Probe:
-    """A copy of a layer, built, with parameters of its own that are nowhere 0."""
-
-    def __init__(
-        self, layer: Layer, shape: Shape, dtype: str = "float64", wants_dx: bool = True
-    ) -> None:
-        self.layer, self.shape, self.dtype = copy.deepcopy(layer), shape, dtype
-        self.name = type(layer).__name__
-        self.layer.wants_dx = wants_dx
-        with calling(f"{self.name}.build"):
-            self.output_shape = self.layer.place(shape, "layer")
-        self.params = dict(_params(self.layer))
-        self.arena = Arena(self.params, dtype)
-        rng = np.random.default_rng(3)
-        for param in self.params.values():
-            param.init.fill(param.value, rng)
-        self.arena.values += 0.1 * rng.standard_normal(self.arena.values.shape)
-
-    def batch(self, rows: int, seed: int = 4) -> tuple[Array, Array]:
-        """Draw x and dy."""
-        x = normal((rows, *self.shape), seed, self.dtype)
-        return x, normal((rows, *self.output_shape), seed + 100, self.dtype)
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Call the layer with an x that can't be written to."""
-        law = "writes to x, which others may still read: make a new array, y = x + 1, not x += 1"
-        what = f"{self.name}.forward"
-        with calling(f"{what} (train={train}, {len(x)} rows)", law):
-            y = self.layer.forward(read_only(x), train)
-        require(isinstance(y, np.ndarray), f"{what} returns {y!r}; should be an array")
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        """Call the layer with a dy that can't be written to."""
-        law = (
-            "writes to dy, or to the x that forward has kept, which others may still read: make a "
-            "new array, dx = dy * 2, not dy *= 2"
-        )
-        what = f"{self.name}.backward"
-        with calling(f"{what} ({len(dy)} rows)", law):
-            dx = self.layer.backward(read_only(dy))
-        if self.layer.wants_dx:
-            require(isinstance(dx, np.ndarray), f"{what} returns {dx!r}; should be an array, dx")
-        return dx
-
-    def gradients(self, x: Array, dy: Array, old: float) -> dict[str, Array]:
-        """The parameters' gradients, where all of them were `old` before."""
-        self.arena.grads[...] = old
-        self.forward(x)
-        self.backward(dy)
-        return {name: param.grad.copy() for name, param in self.params.items()}
-
-    def results(self, x: Array, dy: Array) -> dict[str, Array]:
-        """Copies of all that forward and backward compute."""
-        y = self.forward(x).copy()
-        dx = self.backward(dy).copy()
-        return {"y": y, "dx": dx, "gradients": self.arena.grads.copy()}
-
-
-def _params(layer: Layer, path: str = "") -> Iterator[tuple[str, Param]]:
-    for name, param in layer.params().items():
-        yield path + name, param
-    for name, part in layer.parts():
-        yield from _params(part, f"{path}{name}.")
-
-
 def _check_kept_options(layer: Layer) -> None:
-    fresh = from_config(to_config(layer), type(layer))
+    fresh = type(layer)(**{option.name: getattr(layer, option.name) for option in fields(layer)})
     unknown = vars(fresh).keys() - {option.name for option in fields(layer)}
     require(
         not unknown,
@@ -146,7 +90,7 @@ def _check_kept_options(layer: Layer) -> None:
     )
 
 
-def _check_promised_shape(probe: _Probe) -> None:
+def _check_promised_shape(probe: Probe) -> None:
     shape = probe.output_shape
     require(
         type(shape) is tuple and all(type(n) is int and n > 0 for n in shape),
@@ -154,7 +98,71 @@ def _check_promised_shape(probe: _Probe) -> None:
     )
 
 
-def _check_forward(probe: _Probe) -> None:
+def _check_chance(twins: list[Probe]) -> None:
+    """Two fresh layers with equal generators, where these may come to a layer or not."""
+    results = []
+    for probe in twins:
+        x, name = probe.batch(5)[0], probe.name
+        for layer in probe.layers.values():
+            layer.rng = np.random.default_rng(5)
+        before = _draws(probe)
+        probe.forward(x, train=False)
+        require(
+            _draws(probe) == before,
+            f"{name}.forward with train=False draws random numbers: a prediction is no matter of "
+            "chance; return what is expected, as Dropout does: x",
+        )
+        results.append(probe.forward(x))
+        silent = [
+            type(layer).__name__
+            for (path, layer), now in zip(probe.layers.items(), _draws(probe), strict=True)
+            if not layer.random and now != before[0]
+        ]
+        require(
+            not silent,
+            f"{', '.join(silent)} draws from self.rng, which a Network provides only where the "
+            "class says so: random = True",
+        )
+    require(
+        np.array_equal(results[0], results[1], equal_nan=True),
+        f"{name}.forward gives another result for the same x, parameters and generator: draw "
+        "random numbers from self.rng alone, and say random = True in the class",
+    )
+
+
+def _draws(probe: Probe) -> list[Any]:
+    return [layer.rng.bit_generator.state for layer in probe.layers.values()]
+
+
+def _check_adapt(probe: Probe) -> None:
+    """A second look at the same examples changes nothing."""
+    if probe.layer.adapts:
+        before = probe.arena.states.copy()
+        probe.adapt()
+        require(
+            close(probe.arena.states, before),
+            f"{probe.name}.adapt gives other states when it is called again with the same "
+            "examples: begin anew each time",
+        )
+
+
+def _check_smallest_batch(probe: Probe) -> None:
+    if probe.smallest == 1:
+        return
+    x = probe.batch(probe.smallest)[0][1:]
+    refused = False
+    try:
+        probe.layer.forward(x)
+    except LayerkitError:
+        refused = True
+    require(
+        refused,
+        f"{probe.name}.forward takes {len(x)} rows with train=True, though its smallest_batch is "
+        f"{probe.smallest}: raise a DataError that says what to do",
+    )
+
+
+def _check_forward(probe: Probe) -> None:
     x, dy = probe.batch(5)
     for train in (True, False):
         y, what = probe.forward(x, train), f"{probe.name}.forward (train={train})"
@@ -166,7 +174,7 @@ def _check_forward(probe: _Probe) -> None:
         require(bool(np.isfinite(y).all()), f"{what} returns nan or inf for ordinary x")
 
 
-def _check_backward(probe: _Probe) -> None:
+def _check_backward(probe: Probe) -> None:
     x, dy = probe.batch(5)
     probe.forward(x)
     dx, what = probe.backward(dy), f"{probe.name}.backward"
@@ -177,7 +185,7 @@ def _check_backward(probe: _Probe) -> None:
     require(dx.dtype == x.dtype, f"{what} returns {dx.dtype} for {x.dtype}; {widening(x)}")
 
 
-def _check_gradients_are_set(probe: _Probe) -> None:
+def _check_gradients_are_set(probe: Probe) -> None:
     x, dy = probe.batch(5)
     after_zeros, after_ones = (probe.gradients(x, dy, old) for old in (0.0, 1.0))
     wanted = "" if probe.layer.wants_dx else " where wants_dx is False"
@@ -196,7 +204,7 @@ def _check_gradients_are_set(probe: _Probe) -> None:
         )
 
 
-def _check_results_last(probe: _Probe) -> None:
+def _check_results_last(probe: Probe) -> None:
     x, dy = probe.batch(5)
     y = probe.forward(x)
     kept = y.copy()
@@ -213,25 +221,31 @@ def _check_results_last(probe: _Probe) -> None:
     )
 
 
-def _check_batches_are_independent(probe: _Probe, layer: Layer) -> None:
+def _check_batches_are_independent(probe: Probe, layer: Layer) -> None:
     """Batches of several sizes, one after the other, against each on a fresh layer."""
     for i, rows in enumerate((5, 2, 1, 5)):
         x, dy = probe.batch(rows, seed=10 + i)
-        expected = _Probe(layer, probe.shape).results(x, dy)
+        expected = Probe(layer, probe.shape, probe.examples).results(x, dy)
         for what, found in probe.results(x, dy).items():
             require(
                 close(found, expected[what]),
                 f"{probe.name}: {what} of a batch of {rows} depends on the batches before it: "
-                "something that the layer keeps is not made anew by forward",
+                "something that the layer keeps is not made anew by forward, or it draws from a "
+                "generator other than self.rng",
             )
 
 
-def _check_prediction(probe: _Probe) -> None:
+def _check_prediction(probe: Probe) -> None:
     (x, _), (other, _) = probe.batch(5), probe.batch(5, seed=20)
     what = f"{probe.name}.forward with train=False"
+    states = probe.arena.states.copy()
     y = probe.forward(x, train=False)
     kept = y.copy()
     probe.forward(other, train=False)
+    require(
+        np.array_equal(probe.arena.states, states),
+        f"{what} changes what is kept in a State: learn only with train=True",
+    )
     require(
         np.array_equal(y, kept),
         f"{what} overwrites the result of the call before: return a new array",
@@ -254,7 +268,7 @@ def _check_prediction(probe: _Probe) -> None:
     )
 
 
-def _interrupted(probe: _Probe, x: Array, other: Array) -> Array:
+def _interrupted(probe: Probe, x: Array, other: Array) -> Array:
     """Predict x, while after each bytecode of it "another thread" predicts `other`."""
 
     def interrupt(frame: FrameType, event: str, arg: Any) -> Any:
@@ -276,7 +290,7 @@ def _interrupted(probe: _Probe, x: Array, other: Array) -> Array:
         sys.settrace(before)
 
 
-def _check_derivatives(probe: _Probe) -> None:
+def _check_derivatives(probe: Probe) -> None:
     x, dy = probe.batch(3)
 
     def f() -> float:
@@ -284,25 +298,28 @@ def _check_derivatives(probe: _Probe) -> None:
 
     noise = 1e-9 * float(abs(probe.forward(x) * dy).sum())
     dx, gradients = probe.backward(dy).copy(), probe.gradients(x, dy, 0.0)
-    check_derivative(f"{probe.name}.backward: dx", f, x, dx, noise)
+    if probe.examples is None:
+        check_derivative(f"{probe.name}.backward: dx", f, x, dx, noise)
     for name, param in probe.params.items():
         what = f"{probe.name}.backward: {name}.grad"
         check_derivative(what, f, param.value, gradients[name], noise)
 
 
-def _check_copies_train_on(probe: _Probe) -> None:
+def _check_copies_train_on(probe: Probe) -> None:
     """What has been trained and its copies, given its parameters, have the same future."""
     _train(probe)
     with calling(f"{probe.name}: copying it"):
         layers = copies(probe.layer)
-        twins = {how: _Probe(layer, probe.shape) for how, layer in layers.items()}
+        twins = {how: Probe(twin, probe.shape, probe.examples) for how, twin in layers.items()}
     x = probe.batch(5)[0]
     for how, twin in twins.items():
         require(
             not layers[how].address,
-            f"{probe.name}: {how} makes a copy that is built already; a copy has just the options",
+            f"{probe.name}: {how} makes a copy that is built already; a copy has the options and "
+            "carries the parameters",
         )
-        twin.arena.values[...] = probe.arena.values
+        twin.arena.values = probe.arena.values
+        twin.arena.states = probe.arena.states
         _train(twin)
     _train(probe)
     y = probe.forward(x, train=False)
@@ -310,11 +327,12 @@ def _check_copies_train_on(probe: _Probe) -> None:
         require(
             close(twin.arena.values, probe.arena.values) and close(twin.forward(x, False), y),
             f"{probe.name}: after {how} it trains on otherwise than the original: it has learned "
-            "something that is neither an option nor a Param",
+            "something that is neither an option nor a Param nor a State: declare it in build, as "
+            "in self.mean = State(shape, Zeros()), and assign self.mean.value = …",
         )
 
 
-def _train(probe: _Probe) -> None:
+def _train(probe: Probe) -> None:
     optimizer = SGD(lr=0.01)
     for seed in range(3):
         x, dy = probe.batch(4, seed=30 + seed)

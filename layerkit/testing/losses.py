@@ -33,16 +33,16 @@ def check_loss(loss: Loss, shape: Shape, targets: Any) -> None:
     Examples
     --------
     >>> class HalfSquares(Loss):
-    ...     def forward(self, z, t):
+    ...     def losses(self, z, t):
     ...         self.error = z - t
-    ...         return float((self.error ** 2).sum()) / 2
-    ...     def backward(self):
-    ...         return self.error
+    ...         return (self.error ** 2).sum(axis=1) / 2
+    ...     def gradients(self):
+    ...         return self.error / len(self.error)
     >>> check_loss(HalfSquares(), (3,), np.zeros((4, 3)))
     Traceback (most recent call last):
     ...
-    AssertionError: HalfSquares.forward: the loss of 4 rows is 4 times the mean of their losses; \
-divide by N, the number of rows
+    AssertionError: HalfSquares.gradients: those of 4 rows are 1/4 of those of the rows one by \
+one; each row has its own derivative: don't divide by N, backward does
     """
     check_options(loss)
     loss, name = copy.deepcopy(loss), type(loss).__name__
@@ -56,17 +56,44 @@ divide by N, the number of rows
         # a network gives targets that are not whole numbers in its own type
         t = t.astype(dtype) if t.dtype.kind == "f" else t
         _check_one_batch(loss, z.astype(dtype), t)
+    _check_rows(loss, z, t)
     _check_mean(loss, z, t)
     _check_loss_derivative(loss, z, t)
+    _check_sample_weights(loss, z, t)
     _check_extremes(loss, z, t)
-    _check_probabilities(loss, z)
+    _check_predictions(loss, z, t)
 
 
-def _loss_forward(loss: Loss, z: Array, t: Array) -> float:
-    name = type(loss).__name__
+def _losses(loss: Loss, z: Array, t: Array) -> Array:
+    name, N = type(loss).__name__, len(z)
     law = "writes to z or to the targets, which are not its own: make a new array"
-    with calling(f"{name}.forward", law):
-        value = loss.forward(read_only(z), read_only(t))
+    with calling(f"{name}.losses", law):
+        losses = loss.losses(read_only(z), read_only(t))
+    require(
+        isinstance(losses, np.ndarray) and losses.shape == (N,),
+        f"{name}.losses returns {getattr(losses, 'shape', losses)!r} for {N} rows; should be "
+        f"({N},), the loss of each row: mean(axis=1), not mean()",
+    )
+    return losses
+
+
+def _gradients(loss: Loss) -> Array:
+    name = type(loss).__name__
+    with calling(f"{name}.gradients", "writes to z or to the targets: make a new array"):
+        dz = loss.gradients()
+    require(isinstance(dz, np.ndarray), f"{name}.gradients returns {dz!r}; should be an array")
+    return dz.copy()
+
+
+def _forward(loss: Loss, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+    name = type(loss).__name__
+    try:
+        value = loss.forward(read_only(z), read_only(t), sample_weight)
+    except Exception as error:
+        raise AssertionError(
+            f"{name}.forward raised {type(error).__name__}: {error}; write losses and gradients "
+            "only, forward and backward are made of them"
+        ) from error
     require(
         type(value) is float,
         f"{name}.forward returns {value!r}, {type(value).__name__}; should be a float: float(…)",
@@ -74,46 +101,69 @@ def _loss_forward(loss: Loss, z: Array, t: Array) -> float:
     return value
 
 
-def _loss_backward(loss: Loss) -> Array:
-    name = type(loss).__name__
-    with calling(f"{name}.backward", "writes to z or to the targets: make a new array"):
-        dz = loss.backward()
-    require(isinstance(dz, np.ndarray), f"{name}.backward returns {dz!r}; should be an array, dz")
-    return dz
+def _backward(loss: Loss) -> Array:
+    with calling(f"{type(loss).__name__}.backward"):
+        return loss.backward().copy()
 
 
 def _check_one_batch(loss: Loss, z: Array, t: Array) -> None:
-    name, value = type(loss).__name__, _loss_forward(loss, z, t)
-    require(bool(np.isfinite(value)), f"{name}.forward is {value} for ordinary outputs")
-    dz = _loss_backward(loss).copy()
-    what = f"{name}.backward"
+    name, losses = type(loss).__name__, _losses(loss, z, t)
+    require(bool(np.isfinite(losses).all()), f"{name}.losses returns {losses} for ordinary outputs")
+    dz = _gradients(loss)
+    what = f"{name}.gradients"
     require(dz.shape == z.shape, f"{what} returns {dz.shape}; should be the shape of z, {z.shape}")
     require(dz.dtype == z.dtype, f"{what} returns {dz.dtype} for {z.dtype}; {widening(z)}")
     require(
-        close(_loss_backward(loss), dz),
-        f"{what} gives another dz when it is called again: it changes what forward has kept",
+        close(_gradients(loss), dz),
+        f"{what} returns something else when it is called again: it changes what losses has kept",
     )
-    _loss_forward(loss, -z[:1], t[:1])
-    again = _loss_forward(loss, z, t)
+    _losses(loss, -z[:1], t[:1])
     require(
-        again == value and close(_loss_backward(loss), dz),
-        f"{name}: the loss of a batch depends on the batches before it: something that the loss "
-        "keeps is not made anew by forward",
+        close(_losses(loss, z, t), losses) and close(_gradients(loss), dz),
+        f"{name}: the losses of a batch depend on the batches before it: something that the loss "
+        "keeps is not made anew by losses",
     )
+
+
+def _check_rows(loss: Loss, z: Array, t: Array) -> None:
+    """Each row is judged alone."""
+    name, N, rows = type(loss).__name__, len(z), range(len(z))
+    losses, dz = _losses(loss, z, t), _gradients(loss)
+    alone = [(_losses(loss, z[i : i + 1], t[i : i + 1]), _gradients(loss)) for i in rows]
+    own_losses, own_dz = (np.concatenate(parts) for parts in zip(*alone, strict=True))
+    for what, together, one_by_one in [("losses", losses, own_losses), ("gradients", dz, own_dz)]:
+        require(
+            not together.any() or not close(N * together, one_by_one),
+            f"{name}.{what}: those of {N} rows are 1/{N} of those of the rows one by one; each row "
+            f"has its own {'loss' if what == 'losses' else 'derivative'}: don't divide by N, "
+            f"{'forward' if what == 'losses' else 'backward'} does",
+        )
+        require(
+            close(together, one_by_one),
+            f"{name}.{what} of {N} rows are not those of the rows one by one: rows influence each "
+            "other; sums and maxima go along axis=1",
+        )
 
 
 def _check_mean(loss: Loss, z: Array, t: Array) -> None:
-    N, value = len(z), _loss_forward(loss, z, t)
-    mean = sum(_loss_forward(loss, z[i : i + 1], t[i : i + 1]) for i in range(N)) / N
-    what = f"{type(loss).__name__}.forward: the loss of {N} rows"
+    name, N = type(loss).__name__, len(z)
+    with calling(f"{name}.counts"):
+        counts = loss.counts(read_only(t))
+    counts = np.ones(N) if counts is None else counts
+    require(
+        counts.shape == (N,) and bool((counts >= 0).all()) and bool(counts.any()),
+        f"{name}.counts returns {counts}; should be {N} numbers >= 0, one for each row, not all 0",
+    )
+    value, mean = _forward(loss, z, t), float(_losses(loss, z, t).sum() / counts.sum())
+    what = f"{name}.forward: the loss of {N} rows"
     require(
         mean == 0 or not np.isclose(value, N * mean, rtol=1e-6),
-        f"{what} is {N} times the mean of their losses; divide by N, the number of rows",
+        f"{what} is {N} times the mean of their losses; divide by the sum of counts, or write "
+        "losses only",
     )
     require(
         bool(np.isclose(value, mean, rtol=1e-9, atol=1e-12)),
-        f"{what} is {value:.4g}, the mean of their losses one by one is {mean:.4g}: rows influence "
-        "each other; sums and maxima go along axis=1",
+        f"{what} is {value:.4g}, the mean of their losses is {mean:.4g}",
     )
 
 
@@ -121,11 +171,63 @@ def _check_loss_derivative(loss: Loss, z: Array, t: Array) -> None:
     """For a classifier at logits like 40 too, where clipping would show."""
     for size in (1.0, 40.0, -40.0) if _has_classes(loss) else (1.0,):
         scaled = size * z
-        value = _loss_forward(loss, scaled, t)
-        dz, noise = _loss_backward(loss).copy(), 1e-9 * (1 + abs(value))
-        what = f"{type(loss).__name__}.backward: dz"
-        f = partial(_loss_forward, loss, scaled, t)
-        check_derivative(what, f, scaled, dz, noise)
+        value = _forward(loss, scaled, t)
+        dz, noise = _backward(loss), 1e-9 * (1 + abs(value))
+        f = partial(_forward, loss, scaled, t)
+        check_derivative(f"{type(loss).__name__}.gradients: dz", f, scaled, dz, noise)
+
+
+def _check_sample_weights(loss: Loss, z: Array, t: Array) -> None:
+    name, N = type(loss).__name__, len(z)
+
+    def run(rows: Array, a: Array | None) -> tuple[float, Array, float]:
+        value = _forward(loss, z[rows], t[rows], a)
+        return value, _backward(loss), loss.total
+
+    def same(some: tuple[float, Array, float], others: tuple[float, Array, float]) -> bool:
+        return bool(np.isclose(some[0], others[0], rtol=1e-9)) and close(some[1], others[1])
+
+    every, law = np.arange(N), f"{name}, sample_weight: "
+    plain = run(every, None)
+    require(same(run(every, np.ones(N)), plain), f"{law}weights of 1 change the result")
+    a = np.resize([0.5, 2.0, 1.0], N)
+    weighted = run(every, a)
+    require(
+        same(run(every, 8 * a), weighted),
+        f"{law}8 times the weights give another result; divide by the sum of the weights, total",
+    )
+    first, second = np.split(every, [N // 2])
+    parts = [run(rows, a[rows]) for rows in (first, second)]
+    totals = np.array([total for _, _, total in parts])
+    shares = totals / totals.sum()
+    require(
+        np.isclose(weighted[2], totals.sum())
+        and bool(np.isclose(weighted[0], shares @ [value for value, _, _ in parts], rtol=1e-9))
+        and close(
+            weighted[1],
+            np.concatenate([s * dz for s, (_, dz, _) in zip(shares, parts, strict=True)]),
+        ),
+        f"{law}a batch is not the mean of its two halves, weighted with their totals",
+    )
+    times = np.resize([2, 1, 3], N)
+    value, dz, _ = run(np.repeat(every, times), None)
+    summed = np.add.reduceat(dz, np.cumsum(times) - times, axis=0)
+    require(
+        same(run(every, times.astype(float)), (value, summed, 0.0)),
+        f"{law}a row of weight 2 is not the same as the row twice",
+    )
+    a = np.append(0.0, np.ones(N - 1))
+    value, dz, _ = run(every[1:], None)
+    require(
+        same(run(every, a), (value, np.concatenate([0 * dz[:1], dz]), 0.0)),
+        f"{law}a row of weight 0 is not the same as no row: its gradient should be 0, and it "
+        "should not count in the mean",
+    )
+    value, dz, total = run(every, np.zeros(N))
+    require(
+        value == 0 and not dz.any() and total == 0,
+        f"{law}where all weights are 0 the loss is {value}, should be 0.0 with a gradient of 0",
+    )
 
 
 def _has_classes(loss: Loss) -> bool:
@@ -145,8 +247,7 @@ def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
     what = f"{type(loss).__name__}: for outputs of up to {size} in float32"
     for big in [extreme.astype("float32") for extreme in tried]:
         with np.errstate(all="ignore"):
-            values = {"the loss": np.array(_loss_forward(loss, big, t))}
-            values["dz"] = _loss_backward(loss)
+            values = {"the loss": _losses(loss, big, t), "dz": _gradients(loss)}
             if _has_classes(loss):
                 values["predict_proba"] = loss.predict_proba(read_only(big))
         for quantity, value in values.items():
@@ -160,15 +261,30 @@ def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
             loss.backward()
 
 
-def _check_probabilities(loss: Loss, z: Array) -> None:
+def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
+    name, N = type(loss).__name__, len(z)
+    with calling(f"{name}.hits", "writes to z or to the targets: make a new array"):
+        hits = loss.hits(read_only(z), read_only(t))
+    require(
+        hits.shape == (N,) and not ((hits < 0) | (hits > 1)).any(),
+        f"{name}.hits returns {hits}; should be {N} numbers from 0 to 1, one for each row",
+    )
+    with calling(f"{name}.predict", "writes to z: make a new array"):
+        predictions = loss.predict(read_only(z))
+    require(
+        len(predictions) == N,
+        f"{name}.predict returns {predictions.shape}; should be {N} predictions",
+    )
     if not _has_classes(loss):
         return
-    what = f"{type(loss).__name__}.predict_proba"
+    what = f"{name}.predict_proba"
     with calling(what, "writes to z: make a new array"):
         p = loss.predict_proba(read_only(z.astype("float32")))
     require(p.shape == z.shape, f"{what} returns {p.shape}; should be the shape of z, {z.shape}")
     require(p.dtype == np.float32, f"{what} returns {p.dtype} for float32")
+    one_of_many = predictions.ndim == 1
     require(
-        bool((p >= 0).all()) and np.allclose(p.sum(axis=1), 1, atol=1e-5),
-        f"{what}: row 0 is {p[0]}; each row should be >= 0 and sum to 1",
+        bool(((p >= 0) & (p <= 1)).all())
+        and (not one_of_many or np.allclose(p.sum(axis=1), 1, atol=1e-5)),
+        f"{what}: row 0 is {p[0]}; should be from 0 to 1{' and sum to 1' * one_of_many}",
     )

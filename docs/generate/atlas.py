@@ -1,0 +1,289 @@
+"""The atlas: pages and pictures of all activations, losses, optimizers, schedules, initializers."""
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from docs.generate import pictures
+from docs.generate.catalogue import FAMILIES, LINES, WINDOWS, drawn, for_class, registered
+from docs.generate.docstrings import (
+    assignment,
+    blocks,
+    markdown,
+    meanings,
+    own_options,
+    paragraphs,
+    readable,
+)
+from docs.generate.pictures import VALLEY, WINDOW
+from layerkit import (
+    BinaryCrossEntropy,
+    Configurable,
+    Focal,
+    Hinge,
+    Huber,
+    Initializer,
+    Layer,
+    LogCosh,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    MultiMargin,
+    Optimizer,
+    Quantile,
+    Schedule,
+    SquaredHinge,
+)
+from layerkit.layers.rows import RowActivation
+from layerkit.parameters import Array
+
+# what the docstrings say
+
+
+def facts(cls: type[Layer]) -> dict[str, str]:
+    """Take the docstring of an activation apart: formula, range, kinks, source and notes."""
+    text = "\n\n".join(paragraphs(cls))
+    found = {}
+    for name, pattern in {
+        "formula": r"\A(.+?)\.(?:\s+|\Z)",
+        "source": r"(?<!\S)Source: (.+)$",
+        "range": r"(?<!\S)Range (.+?\.)(?:\s+|\Z)",
+        "kinks": r"(?<!\S)(Not differentiable .+?\.)(?:\s+|\Z)",
+    }.items():
+        match = re.search(pattern, text, re.MULTILINE)
+        if match:
+            found[name] = match[1]
+            text = text[: match.start()] + text[match.end() :]
+    return found | {"notes": text.strip()}
+
+
+def split_formula(text: str) -> tuple[str, list[str]]:
+    """Take a first paragraph apart: its formula, and the remarks behind a colon or a full stop."""
+    formula, _, more = (text + " ").partition(". ")
+    if not re.search("[=~]|<-", formula):
+        return "", [text]
+    formula, _, remark = formula.partition(": ")
+    if re.match(r"[a-z]{2}|a ", remark):
+        remark = remark[0].upper() + remark[1:]
+    return formula, [" ".join([f"{remark}." if remark else "", more]).strip()]
+
+
+# pages
+
+
+def formula(text: str) -> list[str]:
+    """Show formulas as they are, a line each: "v <- …;  w <- …" are two."""
+    lines = [line.strip() for line in readable(text).split("; ")]
+    return ["```{code-block} text", ":class: formula", "", *lines, "```", ""] if text else []
+
+
+def picture(cls: type[Configurable], beside: bool) -> list[str]:
+    """Show the picture of a class beside the text or across the page, with what is drawn."""
+    name, parts = cls.__name__, drawn(cls) if beside else []
+    given = pictures.changed_options(parts[0]) if len(parts) == 1 else ""
+    return [
+        f"```{{figure}} /_generated/atlas/{name}.svg",
+        f":alt: {'Curves' if beside else 'Paths'} of {name}",
+        ":class: dark-light",
+        f":figclass: {'beside' if beside else 'across'}",
+        "",
+        reference(cls) + (f" with `{given}`" if given else ""),
+        "```",
+        "",
+    ]
+
+
+def reference(cls: type[Configurable]) -> str:
+    """Link to the API."""
+    return f"{{py:obj}}`~layerkit.{cls.__name__}`"
+
+
+def options(cls: type[Configurable], family: type[Configurable]) -> list[str]:
+    """A list of the options that a class has beside its family's."""
+    texts, items = meanings(cls), dict[str, list[str]]()
+    for option in own_options(cls, family):
+        items.setdefault(texts.get(option.name, ""), []).append(f"`{assignment(option)}`")
+    lines = [
+        f"- {', '.join(names)}" + (f": {markdown(text)}" if text else "")
+        for text, names in items.items()
+    ]
+    return ["**Options**", "", *lines, ""] if lines else []
+
+
+def families(kind: type[Configurable]) -> Iterator[tuple[list[str], list[type[Any]]]]:
+    """The families of a kind: a heading each, and the classes."""
+    modules = FAMILIES[kind]
+    for title in dict.fromkeys(modules.values()):
+        names = [f"layerkit.{name}" for name, family in modules.items() if family == title]
+        yield [f"## {title}", ""], [c for c in registered(kind) if c.__module__ in names]
+
+
+def activation(cls: type[Layer]) -> Iterator[str]:
+    """The section of one activation."""
+    known = facts(cls)
+    yield from picture(cls, beside=True)
+    yield from formula(known["formula"])
+    if known["notes"]:
+        yield from (markdown(known["notes"]), "")
+    yield from (f"**Range** {markdown(known['range'])}", "")
+    if "kinks" in known:
+        yield from (markdown(known["kinks"]), "")
+    yield from options(cls, Layer)
+    yield from (f"**Source** {markdown(known['source'])}", "")
+
+
+def described(cls: type[Configurable], family: type[Configurable]) -> Iterator[str]:
+    """The formula, the text and the options of a class."""
+    first, *others = paragraphs(cls)
+    rule, remarks = split_formula(first)
+    yield from formula(rule)
+    for text in blocks([*filter(None, remarks), *others]):
+        yield re.sub(r"^Source: ", "**Source** ", text)
+    yield from options(cls, family)
+
+
+def optimizer(cls: type[Optimizer]) -> Iterator[str]:
+    """The section of one optimizer."""
+    yield from described(cls, Optimizer)
+    yield from picture(cls, beside=False)
+
+
+def schedule(cls: type[Schedule]) -> Iterator[str]:
+    """The section of one schedule."""
+    yield from picture(cls, beside=True)
+    yield from described(cls, Schedule)
+
+
+def loss(cls: type[Loss]) -> Iterator[str]:
+    """The section of one loss."""
+    yield from described(cls, Loss)
+    yield from (f"In the API: {reference(cls)}.", "")
+
+
+def page(kind: type[Configurable], section: Callable[[Any], Iterator[str]]) -> Iterator[str]:
+    """All classes of a kind, by families."""
+    for heading, classes in families(kind):
+        yield from heading
+        for cls in classes:
+            name = cls.__name__
+            yield from (f"(atlas-{name.lower()})=", f"### {name}", "", *section(cls))
+
+
+def initializers() -> Iterator[str]:
+    """Tables of all initializers, by families."""
+    for heading, classes in families(Initializer):
+        yield from (*heading, "| Initializer | Rule | Options |", "| --- | --- | --- |")
+        for cls in classes:
+            given = ", ".join(f"`{assignment(option)}`" for option in own_options(cls, Initializer))
+            rule = " ".join(map(markdown, paragraphs(cls)))
+            yield f"| {reference(cls)} | {rule} | {given} |"
+        yield ""
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "activations": partial(page, Layer, activation),
+    "optimizers": partial(page, Optimizer, optimizer),
+    "schedules": partial(page, Schedule, schedule),
+    "losses": partial(page, Loss, loss),
+    "initializers": initializers,
+}
+
+
+# pictures
+
+
+def regression_losses() -> Figure:
+    """The losses of one number, over its error."""
+    chosen = (MeanSquaredError(), MeanAbsoluteError(), Huber(), LogCosh(), Quantile((0.8,)))
+    return pictures.losses([(loss, one_output, 0.0) for loss in chosen], "error z - t")
+
+
+def classification_losses() -> Figure:
+    """The losses of a label and of two classes, over the margin of the right answer."""
+    labels = [(loss, one_output, 1) for loss in (BinaryCrossEntropy(), Hinge(), SquaredHinge())]
+    classes = [(loss, two_outputs, 0) for loss in (Focal(), MultiMargin())]
+    return pictures.losses([*labels, *classes], "margin")
+
+
+def one_output(x: Array) -> Array:
+    """Return x as a batch of one output."""
+    return x[:, None]
+
+
+def two_outputs(x: Array) -> Array:
+    """Return outputs (x, 0): the first is greater by x."""
+    return np.stack([x, np.zeros_like(x)], axis=1)
+
+
+def overview(classes: Sequence[type[Any]], draw: Callable[[type[Any], Axes], None]) -> Figure:
+    """Draw some classes."""
+    return pictures.overview(
+        [(cls.__name__.removesuffix("Schedule"), partial(draw, cls)) for cls in classes]
+    )
+
+
+def small_activation(cls: type[Layer], axes: Axes) -> None:
+    """Draw an activation with its defaults."""
+    pictures.draw_activation(axes, drawn(cls)[:1], for_class(WINDOWS, cls, WINDOW))
+
+
+def small_path(cls: type[Optimizer], axes: Axes) -> None:
+    """Draw the path of an optimizer through the valley."""
+    pictures.draw_path(axes, cls, VALLEY)
+
+
+def small_schedule(cls: type[Schedule], axes: Axes) -> None:
+    """Draw the first setting of a schedule."""
+    pictures.draw_schedules(axes, drawn(cls)[:1])
+
+
+def figures() -> dict[str, Callable[[], Figure]]:
+    """What draws the pictures, by the names of their files."""
+    layers: list[type[Any]] = registered(Layer)
+    optimizers, schedules = registered(Optimizer), registered(Schedule)
+    alone = [cls for cls in layers if not issubclass(cls, RowActivation)]
+    found: dict[str, Callable[[], Figure]] = {
+        "regression_losses": regression_losses,
+        "classification_losses": classification_losses,
+        "activations": partial(overview, alone, small_activation),
+        "optimizers": partial(overview, optimizers, small_path),
+        "schedules": partial(overview, schedules, small_schedule),
+    }
+    for layer in layers:
+        window, line = for_class(WINDOWS, layer, WINDOW), for_class(LINES, layer, None)
+        found[layer.__name__] = partial(pictures.activation, drawn(layer), window, line)
+    for optimizer in optimizers:
+        found[optimizer.__name__] = partial(pictures.optimizer, optimizer)
+    for schedule in schedules:
+        found[schedule.__name__] = partial(pictures.schedule, drawn(schedule))
+    return found
+
+
+def write_atlas(folder: Path) -> None:
+    """Write all pages and pictures; a file that is the same already is left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in PAGES.items():
+        write(folder / f"{name}.md", "\n".join(lines()))
+    with pictures.style():
+        for name, draw in figures().items():
+            write(folder / f"{name}.svg", svg(draw()))
+
+
+def svg(figure: Figure) -> str:
+    """Return the picture without the time of its making."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    """Keep the time of a file that is already as it should be: Sphinx then has less to do."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")

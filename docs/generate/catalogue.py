@@ -1,0 +1,187 @@
+"""What stands in the atlas, in which order, and what is drawn of it."""
+
+import importlib
+import pkgutil
+import sys
+from typing import Any, TypeVar
+
+import layerkit
+from docs.generate.pictures import WINDOW, Line
+from layerkit import (
+    APL,
+    CELU,
+    ELU,
+    GELU,
+    ISRLU,
+    ISRU,
+    BinaryStep,
+    ChainedSchedule,
+    Configurable,
+    Constant,
+    ConstantSchedule,
+    CosineRestartsSchedule,
+    CosineSchedule,
+    CyclicSchedule,
+    ExponentialSchedule,
+    HardTanh,
+    Initializer,
+    InverseSqrtSchedule,
+    InverseTimeSchedule,
+    Layer,
+    LeakyReLU,
+    LinearSchedule,
+    LogSoftmax,
+    Loss,
+    Maxout,
+    MultiStepSchedule,
+    OneCycleSchedule,
+    Optimizer,
+    PolynomialSchedule,
+    ReLU6,
+    Schedule,
+    SiLU,
+    Sinc,
+    SmoothTanh,
+    SoftExponential,
+    Softplus,
+    Squareplus,
+    SReLU,
+    StepSchedule,
+    WarmupStableDecaySchedule,
+)
+from layerkit.config import choices_for
+from layerkit.layers.gated import GLU
+from layerkit.layers.rows import RowActivation
+
+FAMILIES: dict[type[Configurable], dict[str, str]] = {
+    Layer: {
+        "layers.rectifiers": "ReLU and its relatives",
+        "layers.learned": "Learned rectifiers",
+        "layers.smooth": "Smooth relatives of ReLU",
+        "layers.gelu": "Smooth relatives of ReLU",
+        "layers.sigmoids": "Shaped like an S",
+        "layers.curves": "Lines, waves, shrinking",
+        "layers.rows": "Activations of a whole row",
+        "layers.gated": "Gated linear units",
+    },
+    Optimizer: {
+        "optimizers.classic": "Gradient descent and its momenta",
+        "optimizers.adaptive": "Divided by the size of past gradients",
+        "optimizers.adam": "Adam and its relatives",
+        "optimizers.signs": "By signs",
+        "optimizers.layerwise": "Each parameter as a whole",
+        "optimizers.lbfgs": "From curvature",
+    },
+    Schedule: {
+        "schedules.plain": "Without an end",
+        "schedules.ending": "Down by the end of the training",
+        "schedules.composed": "In several stretches",
+    },
+    Loss: {
+        "losses.regression": "Targets that are numbers",
+        "losses.binary": "Labels that are true or false",
+        "losses.classes": "Classes that exclude each other",
+    },
+    Initializer: {
+        "initializers.plain": "Without regard to the shape",
+        "initializers.scaled": "By the number of inputs and outputs",
+        "initializers.matrices": "Matrices",
+    },
+}
+"""The modules with the classes of each kind, in the order of the page, and their headings."""
+
+SETTINGS: dict[type[Configurable], list[Any]] = {
+    APL: [APL(hinges=2, a=Constant(-0.3))],
+    BinaryStep: [BinaryStep(), BinaryStep(straight_through=True)],
+    CELU: [CELU(), CELU(alpha=0.5), CELU(alpha=2.0)],
+    ELU: [ELU(), ELU(alpha=0.5), ELU(alpha=2.0)],
+    GELU: [GELU(), GELU("tanh"), GELU("sigmoid")],
+    HardTanh: [HardTanh(), HardTanh(min_val=-2.0, max_val=2.0)],
+    ISRLU: [ISRLU(), ISRLU(alpha=4.0)],
+    ISRU: [ISRU(), ISRU(alpha=4.0)],
+    LeakyReLU: [LeakyReLU(), LeakyReLU(0.2)],
+    Maxout: [Maxout(3)],
+    SReLU: [SReLU(a_right=Constant(0.4))],
+    SiLU: [SiLU(), SiLU(beta=0.5), SiLU(beta=5.0)],
+    SmoothTanh: [SmoothTanh(), SmoothTanh(c=1.5, d=1.5), SmoothTanh(a=0.5, c=0.5)],
+    SoftExponential: [SoftExponential(), SoftExponential(0.0), SoftExponential(-0.5)],
+    Softplus: [Softplus(), Softplus(beta=3.0)],
+    Squareplus: [Squareplus(), Squareplus(b=0.5)],
+    ChainedSchedule: [
+        ChainedSchedule(
+            [ConstantSchedule(), CosineSchedule(end=0.3), CosineSchedule()], milestones=[30, 60]
+        )
+    ],
+    ConstantSchedule: [ConstantSchedule(), ConstantSchedule(0.5)],
+    CosineRestartsSchedule: [
+        CosineRestartsSchedule(period=25),
+        CosineRestartsSchedule(period=15, growth=2),
+    ],
+    CosineSchedule: [CosineSchedule(), CosineSchedule(warmup=20, end=0.2)],
+    CyclicSchedule: [
+        CyclicSchedule(up=10),
+        CyclicSchedule(up=10, mode="triangular2"),
+        CyclicSchedule(up=5, down=15, mode="exp_range", gamma=0.97),
+    ],
+    ExponentialSchedule: [ExponentialSchedule(gamma=0.98), ExponentialSchedule(0.5, every=10)],
+    InverseSqrtSchedule: [InverseSqrtSchedule(warmup=10), InverseSqrtSchedule(warmup=30)],
+    InverseTimeSchedule: [InverseTimeSchedule(decay=0.02), InverseTimeSchedule(decay=0.2)],
+    LinearSchedule: [LinearSchedule(), LinearSchedule(warmup=20, end=0.2)],
+    MultiStepSchedule: [MultiStepSchedule([40, 70]), MultiStepSchedule([40, 70, 85], gamma=0.5)],
+    OneCycleSchedule: [OneCycleSchedule(), OneCycleSchedule(rise=0.5, curve="linear")],
+    PolynomialSchedule: [
+        PolynomialSchedule(power=2.0),
+        PolynomialSchedule(power=0.5),
+        PolynomialSchedule(power=2.0, warmup=20, end=0.2),
+    ],
+    StepSchedule: [StepSchedule(every=40), StepSchedule(every=20, gamma=0.5)],
+    WarmupStableDecaySchedule: [
+        WarmupStableDecaySchedule(warmup=10),
+        WarmupStableDecaySchedule(warmup=10, decay=0.5),
+    ],
+}
+"""What is drawn of a class, if it is not the class with its defaults."""
+
+WINDOWS = {
+    ReLU6: (-5.0, 10.0, -1.5, 7.5),
+    Sinc: (-15.0, 15.0, -1.2, 1.2),
+    RowActivation: (-5.0, 5.0, -0.75, 1.25),
+    LogSoftmax: (-5.0, 5.0, -5.0, 1.5),
+    GLU: WINDOW,
+    Maxout: WINDOW,
+}
+"""Other parts of the plane than usual."""
+
+LINES = {
+    RowActivation: Line([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]),
+    Maxout: Line([-1.0, 0.25, 1.0], [-2.0, 0.0, -1.0]),
+    GLU: Line([0.0, 1.0], [1.0, 0.0]),
+}
+"""The rows that row-wise activations are drawn for."""
+
+Value, Usual = TypeVar("Value"), TypeVar("Usual")
+
+
+def registered(kind: type[Any]) -> list[type[Any]]:
+    """All of layerkit's own classes of a kind that have a place in the atlas, in its order."""
+    for module in pkgutil.walk_packages(layerkit.__path__, "layerkit."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    known = set(choices_for(kind))
+    modules = [sys.modules[f"layerkit.{name}"] for name in FAMILIES[kind]]
+    return [
+        cls
+        for module in modules
+        for cls in vars(module).values()
+        if isinstance(cls, type) and cls in known and cls.__module__ == module.__name__
+    ]
+
+
+def drawn(cls: type[Any]) -> list[Any]:
+    """The objects of a class that its picture shows."""
+    return SETTINGS[cls] if cls in SETTINGS else [cls()]
+
+
+def for_class(table: dict[type[Any], Value], cls: type[Any], usual: Usual) -> Value | Usual:
+    """The entry of a class, or of what it is derived from."""
+    return next((table[base] for base in cls.__mro__ if base in table), usual)

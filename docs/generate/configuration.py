@@ -1,0 +1,128 @@
+"""The list of all options of configuration files, from the JSON Schema and the docstrings."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docs.generate.catalogue import FAMILIES, registered
+from docs.generate.docstrings import (
+    blocks,
+    common_options,
+    markdown,
+    meanings,
+    own_options,
+    paragraphs,
+)
+from layerkit import Configurable, Initializer
+from layerkit.experiment import Experiment
+from layerkit.schema import json_schema
+
+LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+COLUMNS = ["Option", "Type", "Allowed", "Default", "Meaning"]
+
+
+def write_configuration(path: Path) -> None:
+    """Describe all options of configuration files in Markdown."""
+    path.parent.mkdir(exist_ok=True)
+    text = "\n".join(reference())
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def reference() -> Iterator[str]:
+    """First the tables of a file, then the families of classes that can stand in them."""
+    definitions = json_schema(Experiment)["$defs"]
+    names = ["Experiment"]
+    for name in names:
+        found = re.findall(r"#/\$defs/(\w+)", json.dumps(definitions[name]))
+        names += [name for name in dict.fromkeys(found) if name not in names]
+    registry = Configurable.registry
+    families = {n: choices(definitions[n]) for n in names if "anyOf" in definitions[n]}
+    members = {name for family in families.values() for name in family}
+    pages = [kind for kind in FAMILIES if kind is not Initializer]
+    in_atlas = [cls.__name__ for kind in pages for cls in registered(kind)]
+    yield from ("## Tables", "")
+    for name in [name for name in names if name not in families and name not in members]:
+        yield from heading("###", name)
+        yield from blocks(paragraphs(registry[name]))
+        yield from table(registry[name], definitions[name], list(definitions[name]["properties"]))
+    for family, parts in families.items():
+        base = registry[family]
+        yield from heading("##", family)
+        yield from blocks(paragraphs(base)[:1])
+        common = [option.name for option in common_options(base)]
+        if common:
+            yield from ("All of them have these options:", "")
+            yield from table(base, definitions[parts[0]], common)
+        known = [name for name in in_atlas if name in parts]
+        for name in [name for name in registry if name in parts and name not in known] + known:
+            cls = registry[name]
+            yield from heading("###", name)
+            if name in in_atlas:
+                more = f"([atlas](#atlas-{name.lower()}))"
+                yield from (f"{markdown(paragraphs(cls)[0])} {more}", "")
+            else:
+                yield from blocks(paragraphs(cls))
+            own = [option.name for option in own_options(cls, base)]
+            yield from table(cls, definitions[name], own)
+
+
+def heading(level: str, name: str) -> list[str]:
+    """A heading that can be linked to."""
+    return [f"(config-{name.lower()})=", f"{level} {name}", ""]
+
+
+def choices(family: dict[str, Any]) -> list[str]:
+    """The classes that can stand where one of this family is wanted."""
+    return [node["$ref"].rpartition("/")[2] for node in family["anyOf"]]
+
+
+def table(cls: type[Configurable], schema: dict[str, Any], names: list[str]) -> list[str]:
+    """A table of some options of a class, without columns that would be empty."""
+    texts = meanings(cls)
+    rows = []
+    for name in [name for name in names if name != "type"]:
+        node = schema["properties"][name]
+        default = "required" if name in schema["required"] else toml(node.get("default"))
+        if default and default.startswith(f'`{{type = "{node.get("$ref", "").rpartition("/")[2]}"'):
+            default = "its defaults"
+        rows.append([f"`{name}`", *kind(node), default, markdown(texts.get(name, ""))])
+    if not rows:
+        return []
+    columns = [column for column in zip(COLUMNS, *rows, strict=True) if any(column[1:])]
+    first, *others = zip(*columns, strict=True)
+    lines = [f"| {' | '.join(row)} |" for row in (first, ["---"] * len(first), *others)]
+    return [*lines, ""]
+
+
+def kind(node: dict[str, Any]) -> tuple[str, str]:
+    """What type a value has, and what it may be."""
+    if "anyOf" in node:
+        (node,) = [choice for choice in node["anyOf"] if choice.get("type") != "null"]
+    if "$ref" in node:
+        name = node["$ref"].rpartition("/")[2]
+        return f"[{name}](#config-{name.lower()})", ""
+    if "enum" in node:
+        return node["type"], ", ".join(toml(value) for value in node["enum"])
+    if "not" in node:
+        return "can't stand in a file", ""
+    if node["type"] in ("array", "object"):
+        of, allowed = kind(node["items" if node["type"] == "array" else "additionalProperties"])
+        allowed = f"each {allowed}" if allowed else ""
+        least = f"at least {node['minItems']}" if "minItems" in node else ""
+        what = "list" if node["type"] == "array" else "table"
+        return f"{what} of {of}", ", ".join(filter(None, [least, allowed]))
+    return node["type"], ", ".join(f"{LIMITS[k]} {node[k]}" for k in LIMITS if k in node)
+
+
+def toml(value: Any) -> str:
+    """Show a default as it would stand in a file."""
+
+    def plain(value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key} = {plain(v)}" for key, v in value.items()) + "}"
+        return json.dumps(value)
+
+    return "" if value is None else f"`{plain(value)}`"

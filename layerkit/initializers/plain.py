@@ -1,0 +1,134 @@
+"""Initializers that do not look at the shape of the parameter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layerkit.config import Rate
+from layerkit.errors import ConfigError
+from layerkit.initializers.base import Initializer, fill_normal
+from layerkit.parameters import Array
+
+
+class Zeros(Initializer):
+    """w = 0: for biases."""
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Set all to 0."""
+        w[...] = 0
+
+
+class Ones(Initializer):
+    """w = 1: for the gains of a normalisation."""
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Set all to 1."""
+        w[...] = 1
+
+
+class Constant(Initializer):
+    """w = value, all of them.
+
+    Parameters
+    ----------
+    value : float
+
+    Examples
+    --------
+    >>> b = np.empty(3)
+    >>> Constant(0.5).fill(b, np.random.default_rng(0))
+    >>> b
+    array([0.5, 0.5, 0.5])
+    """
+
+    value: float
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Set all to `value`."""
+        w[...] = self.value
+
+
+class Normal(Initializer):
+    """w ~ N(mean, std²).
+
+    Parameters
+    ----------
+    mean, std : float
+
+    Examples
+    --------
+    >>> w = np.empty((200, 200))
+    >>> Normal(std=0.01).fill(w, np.random.default_rng(0))
+    >>> print(f"{w.std():.4f}")
+    0.0100
+    """
+
+    mean: float = 0.0
+    std: Rate = 0.05
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Draw from the normal distribution."""
+        fill_normal(w, rng, self.std)
+        w += self.mean
+
+
+class Uniform(Initializer):
+    """w ~ U(low, high).
+
+    Parameters
+    ----------
+    low, high : float
+
+    Examples
+    --------
+    >>> w = np.empty((200, 200))
+    >>> Uniform(low=0.0, high=0.5).fill(w, np.random.default_rng(0))
+    >>> print(f"{w.min():.3f} {w.max():.3f}")
+    0.000 0.500
+    """
+
+    low: float = -0.05
+    high: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.low < self.high:
+            raise ConfigError(f"Uniform.low = {self.low}: should be less than high = {self.high}")
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Draw from the uniform distribution."""
+        rng.random(out=w, dtype=w.dtype)
+        w *= self.high - self.low
+        w += self.low
+
+
+class TruncatedNormal(Initializer):
+    """w ~ N(0, std²), what is beyond 2 std drawn again.
+
+    The cut leaves a standard deviation of 0.88 std, which is not corrected: Keras's
+    TruncatedNormal. PyTorch's trunc_normal_ is the same only with bounds of ±2 std, which it does
+    not have by default.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation before the cut.
+
+    Examples
+    --------
+    >>> w = np.empty((200, 200))
+    >>> TruncatedNormal(std=0.1).fill(w, np.random.default_rng(0))
+    >>> print(f"{w.std():.3f} {abs(w).max():.3f}")
+    0.088 0.200
+    """
+
+    std: Rate = 0.05
+
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        """Draw from the normal distribution until all are near enough."""
+        rng.standard_normal(out=w, dtype=w.dtype)
+        far = abs(w) > 2
+        while far.any():
+            w[far] = rng.standard_normal(int(far.sum()), dtype=w.dtype)
+            far = abs(w) > 2
+        w *= self.std

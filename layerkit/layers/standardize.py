@@ -1,0 +1,90 @@
+"""A layer that is fitted to the data before the training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from layerkit.errors import DataError
+from layerkit.initializers import Initializer, Ones, Zeros
+from layerkit.layers.base import Layer
+from layerkit.parameters import Array, Shape, State
+
+
+class Standardize(Layer):
+    """y = (x - mean) / scale: each number of an example gets mean 0 and standard deviation 1.
+
+    Mean and scale are those of the training data. They are measured once before the training and
+    saved with the network, so that it predicts from raw numbers. The standard deviations are
+    divided by N, as by scikit-learn's StandardScaler; where all examples are equal, the scale is
+    1. Of an image every pixel counts for itself.
+
+    Raises
+    ------
+    DataError
+        When the examples differ by more than float64 can square.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, Network, Sequential, SoftmaxCrossEntropy
+    >>> body = Sequential([Standardize(), Dense(2)])
+    >>> net = Network(body, SoftmaxCrossEntropy(), shape=(2,))
+    >>> x = [[160.0, 1.0], [180.0, 1.0]]
+    >>> body.layers[0].forward(net.adapt(x).check_inputs(x))
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    """
+
+    adapts = True
+
+    def init_before(self) -> Initializer:
+        """What suits the layer behind."""
+        return self.default_init
+
+    def build(self, shape: Shape) -> Shape:
+        """Declare the mean, in two parts, and the scale."""
+        # in float32 a mean of 1e6 is rounded by up to 0.03: the rest keeps what that leaves
+        self.mean, self.rest = State(shape, Zeros()), State(shape, Zeros())
+        self.scale = State(shape, Ones())
+        return shape
+
+    def adapt(self, batches: Iterable[Array]) -> None:
+        """Measure mean and scale, batch by batch.
+
+        Two sets of numbers with the means m1, m2 and the sums of squared deviations S1, S2 have
+        together S = S1 + S2 + (m2 - m1)^2 N1 N2 / (N1 + N2).
+
+        Source: Chan, Golub and LeVeque (1983), Algorithms for computing the sample variance.
+        """
+        origin = mean = squares = np.zeros(self.output_shape)
+        count = 0
+        for batch in batches:
+            x = batch.astype(np.float64)
+            if not count:
+                # from here all is measured, so that what is constant is exactly 0
+                origin = batch[0].astype(np.float64)
+            x -= origin
+            step, share = x.mean(axis=0) - mean, len(x) / (count + len(x))
+            squares = squares + x.var(axis=0) * len(x) + step * step * (count * share)
+            mean = mean + step * share
+            count += len(x)
+        scale = np.sqrt(squares / count)
+        if not np.isfinite(scale).all():
+            raise DataError("Standardize: the examples differ by more than a float64 can square")
+        self.scale.value = scale
+        self.scale.value[self.scale.value == 0] = 1
+        self.mean.value = origin + mean
+        self.rest.value = (origin - self.mean.value) + mean
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return (x - mean) / scale."""
+        y: Array = x - self.mean.value
+        y -= self.rest.value
+        y /= self.scale.value
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy / scale."""
+        dx: Array = dy / self.scale.value
+        return dx

@@ -1,0 +1,204 @@
+"""Optimizers that look at each parameter as a whole, in order of increasing complexity.
+
+w    all parameters of the network, changed in place
+g    the gradient of the loss with respect to them, read only
+|w|  the norm of one parameter, the root of the sum of its squares
+s    scratch memory
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import field
+
+import numpy as np
+
+from layerkit.config import Decay, Rate
+from layerkit.optimizers.adam import Moments
+from layerkit.optimizers.base import Optimizer, Penalty
+from layerkit.parameters import Array
+
+
+def trust_ratio(trust: float, w: Array, u: Array) -> float:
+    """Return trust |w| / |u|, or 1 if w or u is 0."""
+    w_norm, u_norm = float(np.linalg.norm(w)), float(np.linalg.norm(u))
+    return trust * w_norm / u_norm if w_norm > 0 and u_norm > 0 else 1.0
+
+
+class LARS(Optimizer):
+    """v <- beta v + lr r u;  w <- w - v, u = g + weight_decay w, r = trust |w| / |u|.
+
+    r is computed for each parameter, and is 1 if w or u is 0. Biases and scales of normalisations
+    have r = 1 and no weight decay.
+
+    optax's, with these exceptions as its masks. The source divides by |g| + weight_decay |w|.
+
+    Source: You, Gitman and Ginsburg (2017), Large Batch Training of Convolutional Networks,
+    arXiv:1708.03888.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+    beta : float
+        How much of v is kept at each step.
+    trust : float
+        The length of the first step of a parameter, divided by lr and |w|.
+
+    Examples
+    --------
+    >>> w = np.array([3.0, 4.0])
+    >>> LARS(lr=1.0, trust=0.1).step(w, g=np.array([0.0, 100.0]))
+    >>> w
+    array([3. , 3.5])
+    """
+
+    lr: Rate = 0.1
+    beta: Decay = 0.9
+    trust: Rate = 0.001
+    slots = ("v",)
+    decoupled = False
+
+    def update(self, w: Array, g: Array, v: Array) -> None:
+        """Do v <- beta v + lr r u;  w <- w - v."""
+        u = np.multiply(w, self.decay_mask, out=self.s)
+        u *= self.weight_decay
+        u += g
+        for where, _ in self.layout:
+            lr = self.lr
+            if self.decay_mask[where].any():
+                lr *= trust_ratio(self.trust, w[where], u[where])
+            u[where] *= lr
+        v *= self.beta
+        v += u
+        w -= v
+
+
+class LAMB(Moments):
+    """w <- w - lr r u, u = m' / (sqrt(v') + eps) + weight_decay w, r = |w| / |u|.
+
+    m' and v' are Adam's. r is computed for each parameter, and is 1 if w or u is 0. Biases and
+    scales of normalisations have r = 1 and no weight decay.
+
+    optax's, with these exceptions as its masks. The source has a function of |w| instead of |w|.
+
+    Source: You et al. (2020), Large Batch Optimization for Deep Learning: Training BERT in 76
+    minutes, arXiv:1904.00962.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the length of a step divided by |w|.
+    beta1, beta2 : float
+        How much of the means of g and of g^2 is kept at each step.
+    eps : float
+        Added to the root, so that nothing is divided by 0.
+
+    Examples
+    --------
+    >>> w = np.array([3.0, 4.0])
+    >>> LAMB(lr=0.1).step(w, g=np.array([0.0, 100.0]))
+    >>> w.round(6)
+    array([3. , 3.5])
+    """
+
+    eps: Rate = 1e-6
+    decoupled = False
+
+    def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
+        """Do as Adam does, with a length of the step for each parameter."""
+        self.average(g, m, v, self.s)
+        u = self.change(m, v, self.s, 1.0)
+        for where, _ in self.layout:
+            lr = self.lr
+            if self.decay_mask[where].any():
+                if self.weight_decay:
+                    # u + weight_decay w, without memory for the product
+                    u[where] /= self.weight_decay
+                    u[where] += w[where]
+                    u[where] *= self.weight_decay
+                lr *= trust_ratio(1.0, w[where], u[where])
+            u[where] *= lr
+        w -= u
+
+
+class Muon(Moments):
+    """W <- W - 0.2 lr sqrt(max(shape of W)) Q: steps that turn all directions of a matrix alike.
+
+    M <- momentum M + (1 - momentum) G, and Q is U V^T for the singular value decomposition U S V^T
+    of (1 - momentum) G + momentum M. Five steps X <- a X + b X X^T X + c (X X^T)^2 X of Newton and
+    Schulz make all singular values but the very small ones roughly 1, from 0.68 to 1.21.
+
+    For parameters with two axes; all others move as with AdamW. Both have decoupled `weight_decay`.
+
+    PyTorch's with ``adjust_lr_fn="match_rms_adamw"``: the factor of lr makes a step as large as one
+    of AdamW, so that one lr serves both. Ours computes in the precision of W, PyTorch in bfloat16.
+    In the first source, embeddings and the last layer are left to AdamW too.
+
+    Source: Jordan et al. (2024), Muon: An optimizer for hidden layers in neural networks,
+    https://kellerjordan.github.io/posts/muon/; for the factor, Liu et al. (2025), Muon is Scalable
+    for LLM Training, arXiv:2502.16982.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, the factor of a step.
+    beta1, beta2, eps : float
+        Adam's, for parameters that are not matrices.
+    momentum : float
+        How much of the mean of G is kept at each step, for matrices.
+    weight_decay : float
+        The part of w that is subtracted from it at each step, divided by lr.
+
+    Examples
+    --------
+    >>> W = np.zeros((2, 2))
+    >>> Muon(lr=3.5, weight_decay=0.0).step(W, g=np.array([[100.0, 0.0], [0.0, -3.0]]))
+    >>> W.round()
+    array([[-1.,  0.],
+           [ 0.,  1.]])
+    """
+
+    momentum: Decay = 0.95
+    weight_decay: Penalty = field(default=0.1, kw_only=True)
+
+    def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
+        """Move each parameter as the number of its axes wants it."""
+        for where, shape in self.layout:
+            W, G, M, V, S = (x[where].reshape(shape) for x in (w, g, m, v, self.s))
+            if len(shape) == 2:
+                self.update_matrix(W, G, M, S)
+            else:
+                self.average(G, M, V, S)
+                W -= self.change(M, V, S, self.lr)
+
+    def update_matrix(self, W: Array, G: Array, M: Array, X: Array) -> None:
+        """Do W <- W - 0.2 lr sqrt(max(shape)) Q; X is scratch memory."""
+        M *= self.momentum
+        M += np.multiply(G, 1 - self.momentum, out=X)
+        np.subtract(M, G, out=X)
+        X *= self.momentum
+        X += G
+        factor = 0.2 * self.lr * math.sqrt(max(W.shape))
+        if W.shape[0] <= W.shape[1]:
+            W -= factor * polar_factor(X @ X.T) @ X
+        else:
+            W -= X @ (factor * polar_factor(X.T @ X))
+
+
+def polar_factor(A: Array) -> Array:
+    """Return P such that P X has singular values near 1, for A = X X^T.
+
+    Each step of Newton and Schulz multiplies X by p(A) = a + b A + c A^2, and so A by p(A)^2. It is
+    enough to follow A, which is small where X is long.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    norm = max(math.sqrt(float(np.trace(A))), 1e-7)
+    identity = np.eye(len(A), dtype=A.dtype)
+    A = A / norm**2
+    P = identity / norm
+    for _ in range(5):
+        p = a * identity + b * A + c * (A @ A)
+        P = p @ P
+        A = p @ A @ p
+    return P

@@ -1,0 +1,65 @@
+"""The contract of schedules."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+from layerkit.errors import ConfigError
+from layerkit.schedules import Schedule
+from layerkit.testing.common import calling, check_options, require
+
+
+def check_schedule(schedule: Schedule, steps: int = 100) -> None:
+    """Check a schedule in a training of `steps` steps, and beyond its end.
+
+    Raises
+    ------
+    AssertionError
+        With the first law that is broken, and what may be the cause.
+
+    Examples
+    --------
+    >>> class DownSchedule(Schedule):
+    ...     def factor(self, step, steps):
+    ...         return 1 - step / 100
+    >>> check_schedule(DownSchedule())
+    Traceback (most recent call last):
+    ...
+    AssertionError: DownSchedule: the factor at step 101 is -0.01; should be finite and not \
+negative, after the end of the training, too
+    """
+    check_options(schedule)
+    name, schedule = type(schedule).__name__, copy.deepcopy(schedule)
+    factors: dict[int, float] = {}
+    for step in range(3 * steps):
+        with calling(f"{name} at step {step} of {steps}"):
+            factors[step] = schedule(step, steps)
+        require(
+            math.isfinite(factors[step]) and factors[step] >= 0,
+            f"{name}: the factor at step {step} is {factors[step]:.4g}; should be finite and not "
+            "negative, after the end of the training, too",
+        )
+    for step in reversed(factors):
+        require(
+            schedule(step, steps) == factors[step],
+            f"{name}: the factor at step {step} is another one when asked again; a schedule is a "
+            "function of the step alone, and remembers nothing",
+        )
+    for step, factor in factors.items():
+        require(
+            _without_length(schedule, step) in (None, factor),
+            f"{name}: the factor at step {step} is another one where the length of the training "
+            "is unknown; a factor that reads `steps` is one of an EndingSchedule",
+        )
+
+
+def _without_length(schedule: Schedule, step: int) -> float | None:
+    """Return the factor, or None if it is refused as it should be."""
+    try:
+        with calling(f"{type(schedule).__name__} at step {step}, without a length"):
+            return schedule(step)
+    except AssertionError as error:
+        if isinstance(error.__cause__, ConfigError):
+            return None
+        raise

@@ -1,0 +1,183 @@
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import (
+    SGD,
+    Array,
+    ConfigError,
+    Constant,
+    DataError,
+    Dense,
+    Embedding,
+    Flatten,
+    HeNormal,
+    Lambda,
+    Layer,
+    Network,
+    ReLU,
+    Reshape,
+    Sequential,
+    Shape,
+    ShapeError,
+    SoftmaxCrossEntropy,
+    fit,
+    from_config,
+)
+from layerkit.parameters import Arena
+
+X = np.arange(48.0).reshape(2, 2, 3, 4)
+
+
+def test_flatten_and_reshape_go_row_by_row_and_back() -> None:
+    flatten, reshape = Flatten(), Reshape((6, 4))
+    assert flatten.place((2, 3, 4), "flatten") == (24,)
+    assert reshape.place((2, 3, 4), "reshape") == (6, 4)
+    for layer, shape in ((flatten, (2, 24)), (reshape, (2, 6, 4))):
+        for x in (X, np.asfortranarray(X), X[::-1]):
+            y = layer.forward(x)
+            np.testing.assert_array_equal(y, np.ascontiguousarray(x).reshape(shape))
+            np.testing.assert_array_equal(layer.backward(y), x)
+
+
+def test_flatten_makes_a_row_of_a_single_number() -> None:
+    layer = Flatten()
+    assert layer.place((), "flatten") == (1,)
+    assert layer.forward(np.ones(3)).shape == (3, 1)
+    assert layer.backward(np.ones((3, 1))).shape == (3,)
+
+
+def test_reshape_refuses_another_number_of_numbers() -> None:
+    layer = Reshape((5, 5))
+    with pytest.raises(ShapeError, match=r"takes examples of 25 numbers; \(2, 3, 4\) has 24"):
+        layer.place((2, 3, 4), "reshape")
+    with pytest.raises(ConfigError, match="greater than 0"):
+        Reshape((5, -1))
+
+
+@pytest.mark.parametrize("layer", [Flatten(), Reshape((3,))], ids=repr)
+def test_weights_before_them_suit_the_activation_behind(layer: Layer) -> None:
+    body = Sequential([Dense(3), copy.deepcopy(layer), ReLU(), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
+    assert net.params()["body.layers.0.W"].init == HeNormal()
+
+
+# Embedding
+
+
+def table(n: int, dim: int, shape: Shape, dtype: str = "float64") -> Embedding:
+    layer = Embedding(n, dim)
+    layer.place(shape, "embedding")
+    Arena(layer.params(), dtype)
+    layer.W.init.fill(layer.W.value, np.random.default_rng(0))
+    return layer
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (7,), (3, 5)])
+@pytest.mark.parametrize(("n", "dim"), [(1, 1), (5, 3), (1000, 2)])
+def test_embedding_looks_up_and_adds_up(n: int, dim: int, shape: Shape, dtype: str) -> None:
+    layer, rng = table(n, dim, shape, dtype), np.random.default_rng(1)
+    x = rng.integers(n, size=(6, *shape))
+    y = layer.forward(x.astype(dtype))
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, layer.W.value[x])
+    dy = np.asarray(rng.normal(size=y.shape), dtype)
+    dx = layer.backward(dy)
+    assert dx.dtype == dtype
+    np.testing.assert_array_equal(dx, np.zeros(x.shape))
+    dW = np.zeros((n, dim))
+    np.add.at(dW, x, dy)
+    np.testing.assert_allclose(layer.W.grad, dW, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [-1, 5, 0.5, 4.0001, np.nan, np.inf, -np.inf, 1e30])
+def test_embedding_refuses_what_is_no_number_of_a_row(wrong: float) -> None:
+    layer, x = table(5, 2, (3,)), np.zeros((4, 3))
+    x[2, 1] = wrong
+    for train in (True, False):
+        with pytest.raises(DataError, match=r"whole numbers from 0 to 4; x\[2, 1\] is ") as caught:
+            layer.forward(x, train)
+    assert str(float(wrong)) in str(caught.value)
+
+
+def test_embedding_takes_the_last_number_that_float32_can_tell_apart() -> None:
+    with pytest.raises(ConfigError, match="n = 16777217: should be less than or equal to 16777216"):
+        Embedding(n=2**24 + 1, dim=1)
+    x = np.array([2**24 - 1], np.float32)
+    layer = table(2**24, 1, (), "float32")
+    layer.W.value[-1] = 7
+    assert layer.forward(x).item() == 7
+
+
+def test_embedding_says_that_bytes_become_fractions() -> None:
+    body = Sequential([Embedding(9, 2), Flatten(), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
+    with pytest.raises(DataError, match="uint8, would be divided by 255: give a wider type"):
+        net.predict(np.ones((2, 3), np.uint8))
+    assert net.predict(np.ones((2, 3), np.uint16)).shape == (2,)
+
+
+def test_embedding_learns_which_words_belong_together() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(20, size=(300, 4))
+    t = (np.sum(x % 2, axis=1) > 2).astype(int)
+    body = Sequential([Embedding(n=20, dim=1, init=Constant(0.1)), Flatten(), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(4,))
+    records = fit(net, SGD(lr=1.0), x, t, epochs=60, batch_size=10)
+    assert records[-1].train_accuracy > 0.97
+    W = net.params()["body.layers.0.W"].value[:, 0]
+    assert (W[::2].max() < W[1::2].min()) or (W[::2].min() > W[1::2].max())
+
+
+# Lambda
+
+
+def half(x: Array) -> Array:
+    return x / 2
+
+
+def constant_half(x: Array) -> Array:
+    return np.full_like(x, 0.5)
+
+
+def test_a_lambda_is_copied_and_pickled_with_its_network() -> None:
+    body = Sequential([Dense(2), Lambda(half, constant_half)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(3,)).initialize(5)
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(twin.outputs(x), net.outputs(x))
+        assert twin.gradient(x, [0, 1, 1, 0]) == net.gradient(x, [0, 1, 1, 0])
+        np.testing.assert_array_equal(twin.arena.grads, net.arena.grads)
+
+
+def test_functions_without_a_name_can_be_copied_but_not_pickled() -> None:
+    layer = Lambda(lambda x: x * x, lambda x: 2 * x)
+    assert copy.deepcopy(layer) == layer
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(layer)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"function": "numpy.sin", "derivative": "numpy.cos"}, "function = 'numpy.sin': should be"),
+        ({"function": np.sin, "derivative": 1}, "derivative = 1: should be"),
+    ],
+)
+def test_a_lambda_takes_nothing_but_functions(options: dict[str, Any], place: str) -> None:
+    with pytest.raises(ConfigError, match=f"Lambda.{place} a Python function; no file can hold"):
+        Lambda(**options)
+    with pytest.raises(ConfigError, match=place):
+        from_config({"type": "Lambda", **options}, Lambda)
+
+
+def test_a_network_with_a_lambda_is_not_saved(tmp_path: Path) -> None:
+    net = Network(Sequential([Dense(2), Lambda(half, constant_half)]), SoftmaxCrossEntropy(), (3,))
+    with pytest.raises(ConfigError, match=r"Lambda has a Python function, .*half.*, which no file"):
+        net.save(tmp_path / "model.safetensors")
+    assert not any(tmp_path.iterdir())

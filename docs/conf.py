@@ -7,7 +7,7 @@ from typing import Any
 
 import layerkit
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called from
 
 from docs.generate.atlas import write_atlas
 from docs.generate.configuration import write_configuration

@@ -7,11 +7,10 @@ a    their average
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated
 
 import numpy as np
 
-from layerkit.config import Configurable, Decay, Limits, Size
+from layerkit.config import Configurable, Decay, Size
 from layerkit.parameters import Arena
 
 
@@ -77,7 +76,7 @@ class SWA(Average):
     [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.5, 0.0]
     """
 
-    start: Annotated[float, Limits(ge=0, lt=1)] = 0.75
+    start: Decay = 0.75
     every: Size = 1
 
     def share(self, step: int, steps: int) -> float:

@@ -45,7 +45,15 @@ Size = Annotated[int, Limits(gt=0)]
 Rate = Annotated[float, Limits(gt=0)]
 """A positive number: a learning rate, an epsilon."""
 Decay = Annotated[float, Limits(ge=0, lt=1)]
-"""How much of a running mean is kept: from 0 up to, but not including, 1."""
+"""What is kept of a running mean, or dropped: from 0 up to, but not including, 1."""
+Amount = Annotated[float, Limits(ge=0)]
+"""A number that is not negative: a weight, a penalty, a standard deviation."""
+Share = Annotated[float, Limits(ge=0, le=1)]
+"""A part of a whole, which may be nothing or all."""
+Ratio = Annotated[float, Limits(gt=0, le=1)]
+"""What something is multiplied by that gets smaller, or stays."""
+Fraction = Annotated[float, Limits(gt=0, lt=1)]
+"""A part of a whole, neither nothing nor all."""
 Sizes = Annotated[tuple[Size, ...], Limits(strict=False, min_length=1)]
 """The shape of one example. A list will do."""
 

@@ -11,17 +11,14 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 
-from layerkit.config import Configurable, Limits
+from layerkit.config import Configurable, Fraction
 from layerkit.errors import ConfigError, DataError, FileError, at
 from layerkit.parameters import Array
 from layerkit.readers import read_csv, read_idx_folder, read_npz
-
-Share = Annotated[float, Limits(gt=0, lt=1)]
-"""A part of a whole, neither nothing nor all."""
 
 CLOTHES = [
     "T-shirt/top",
@@ -107,7 +104,7 @@ class Data(Configurable):
     label: str | None = None
     features: list[str] | None = None
     classes: list[str] | None = None
-    test_size: Share | None = None
+    test_size: Fraction | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,7 +22,7 @@ from layerkit.errors import ConfigError, FileError, ShapeError, at
 from layerkit.files import write_atomically
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
-from layerkit.training import Record, Training, fit
+from layerkit.training import Record, Training, check_smallest_batch, fit
 
 CONFIG, HISTORY, MODEL, ENVIRONMENT = (
     "config.toml",
@@ -93,6 +93,8 @@ class Experiment(Configurable):
                 f"the network has {outputs} outputs, but {dataset.name} has {classes} classes: "
                 f"{', '.join(dataset.classes[:20])}"
             )
+        size = self.training.batch_size
+        check_smallest_batch(self.network, len(dataset.train) % size or size)
         with at(dataset.name):
             for part in (dataset.train, dataset.test):
                 self.network.check(part.x, part.t)

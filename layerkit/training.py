@@ -137,7 +137,7 @@ def train(
     test_set = None if test is None else network.check(*test)
     batches_per_epoch, last_batch = divmod(len(examples), options.batch_size)
     steps = options.epochs * (batches_per_epoch + bool(last_batch))
-    check_smallest_batch(network, min(last_batch or options.batch_size, len(examples)))
+    check_smallest_batch(network, last_batch or options.batch_size)
     optimizer.bind(network.arena, steps)
     check_outputs(network, network.convert(examples[:1]))
     if not network.adapted:

@@ -143,6 +143,8 @@ def described(cls: type[Configurable], family: type[Configurable]) -> Iterator[s
     """The formula, the text and the options of a class."""
     first, *others = paragraphs(cls)
     rule, remarks = split_formula(first)
+    while others and re.fullmatch(r"\w+ <- ((?!\. ).)+", others[0]):
+        rule += "; " + others.pop(0).removesuffix(".")
     yield from formula(rule)
     for text in blocks([*filter(None, remarks), *others]):
         yield re.sub(r"^Source: ", "**Source** ", text)
@@ -181,7 +183,10 @@ def initializers() -> Iterator[str]:
     for heading, classes in families(Initializer):
         yield from (*heading, "| Initializer | Rule | Options |", "| --- | --- | --- |")
         for cls in classes:
-            given = ", ".join(f"`{assignment(option)}`" for option in own_options(cls, Initializer))
+            given = ", ".join(
+                f"`{assignment(option).replace(' ', '')}`"
+                for option in own_options(cls, Initializer)
+            )
             rule = " ".join(map(markdown, paragraphs(cls)))
             yield f"| {reference(cls)} | {rule} | {given} |"
         yield ""

@@ -1,11 +1,8 @@
 """What stands in the atlas, in which order, and what is drawn of it."""
 
 import importlib
-import pkgutil
-import sys
 from typing import Any, TypeVar
 
-import layerkit
 from docs.generate.pictures import WINDOW, Line
 from layerkit import (
     APL,
@@ -164,11 +161,8 @@ Value, Usual = TypeVar("Value"), TypeVar("Usual")
 
 def registered(kind: type[Any]) -> list[type[Any]]:
     """All of layerkit's own classes of a kind that have a place in the atlas, in its order."""
-    for module in pkgutil.walk_packages(layerkit.__path__, "layerkit."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    modules = [importlib.import_module(f"layerkit.{name}") for name in FAMILIES[kind]]
     known = set(choices_for(kind))
-    modules = [sys.modules[f"layerkit.{name}"] for name in FAMILIES[kind]]
     return [
         cls
         for module in modules

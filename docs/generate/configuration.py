@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from docs.generate.atlas import write
 from docs.generate.catalogue import FAMILIES, registered
 from docs.generate.docstrings import (
     blocks,
@@ -26,9 +27,7 @@ COLUMNS = ["Option", "Type", "Allowed", "Default", "Meaning"]
 def write_configuration(path: Path) -> None:
     """Describe all options of configuration files in Markdown."""
     path.parent.mkdir(exist_ok=True)
-    text = "\n".join(reference())
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+    write(path, "\n".join(reference()))
 
 
 def reference() -> Iterator[str]:

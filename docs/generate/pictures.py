@@ -17,10 +17,8 @@ from layerkit import Layer, Loss, Optimizer, Schedule
 from layerkit.config import default
 from layerkit.parameters import Arena, Array
 
-BLUE, ORANGE, GREEN, PURPLE, RED, GREY = (
-    *("#3a8fd1", "#e0762b", "#2fa36b", "#9b72cf", "#d0527a", "#858585"),
-)
-COLOURS = [BLUE, ORANGE, GREEN, PURPLE, RED]
+COLOURS = BLUE, ORANGE, *_ = "#3a8fd1", "#e0762b", "#2fa36b", "#9b72cf", "#d0527a"
+GREY = "#858585"
 DASHES = ["-", "--", ":"]
 STYLE = {
     "axes.edgecolor": GREY,
@@ -28,8 +26,8 @@ STYLE = {
     "axes.linewidth": 0.6,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 8,
-    "font.size": 8,
+    "axes.titlesize": 9,
+    "font.size": 9,
     "grid.alpha": 0.25,
     "grid.color": GREY,
     "grid.linewidth": 0.6,
@@ -42,11 +40,9 @@ STYLE = {
     "xtick.color": GREY,
     "ytick.color": GREY,
 }
-
-
 LEGEND: dict[str, Any] = {
     "loc": "upper left",
-    "fontsize": 7,
+    "fontsize": 8,
     "handlelength": 1.8,
     "columnspacing": 1.2,
     "labelspacing": 0.3,
@@ -130,7 +126,7 @@ def activation(
     draw_activation(axes, layers, window, line)
     axes.set_xlabel("x")
     entries = axes.get_legend_handles_labels()
-    columns = 4 if len("".join(entries[1])) < 50 else 2
+    columns = 4 if len("".join(entries[1])) < 36 else 2
     figure.legend(*entries, **LEGEND, ncols=columns)
     return figure
 
@@ -138,14 +134,14 @@ def activation(
 def one_picture() -> tuple[Figure, Axes]:
     """Make a small figure with room for a legend above it."""
     figure = Figure(figsize=(3.7, 2.5))
-    figure.subplots_adjust(0.12, 0.15, 0.97, 0.85)
+    figure.subplots_adjust(0.14, 0.18, 0.97, 0.83)
     return figure, figure.subplots()
 
 
 def two_pictures(top: float) -> tuple[Figure, Axes, Axes]:
     """Make a wide figure."""
     figure = Figure(figsize=(7, 3.1))
-    figure.subplots_adjust(0.05, 0.13, 0.99, top, wspace=0.13)
+    figure.subplots_adjust(0.05, 0.15, 0.99, top, wspace=0.13)
     left, right = figure.subplots(1, 2)
     return figure, left, right
 
@@ -168,9 +164,8 @@ def draw_activation(
             axes.plot(*broken(x, y[:, i]), color=COLOURS[i], ls=dashes, lw=2.2, label=label)
             thin = {"color": COLOURS[i], "ls": ":"} if row else {"color": ORANGE, "ls": dashes}
             axes.plot(*broken(x, slopes[:, i]), lw=1.2, **thin)
-    axes.plot(
-        [], [], lw=1.2, label="dy/dx", **{"color": GREY, "ls": ":"} if row else {"color": ORANGE}
-    )
+    thin = {"color": GREY, "ls": ":"} if row else {"color": ORANGE}
+    axes.plot([], [], lw=1.2, label="dy/dx", **thin)
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.grid()
     axes.axhline(0, color=GREY, lw=0.8, zorder=1)
@@ -301,7 +296,7 @@ def draw_schedules(axes: Axes, schedules: Sequence[Schedule]) -> None:
 def schedule(schedules: Sequence[Schedule]) -> Figure:
     """Draw some settings of a schedule."""
     figure, axes = one_picture()
-    figure.subplots_adjust(top=0.95 - 0.06 * len(schedules))
+    figure.subplots_adjust(top=0.95 - 0.07 * len(schedules))
     draw_schedules(axes, schedules)
     if len(schedules) > 1:
         figure.legend(**LEGEND)

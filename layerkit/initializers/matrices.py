@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated
 
 import numpy as np
 
-from layerkit.config import Limits, Rate, Size
+from layerkit.config import Fraction, Rate, Size
 from layerkit.errors import ShapeError
 from layerkit.initializers.base import Initializer, fill_normal
 from layerkit.parameters import Array
@@ -91,7 +90,7 @@ class Sparse(Initializer):
     array([10, 10, 10])
     """
 
-    sparsity: Annotated[float, Limits(gt=0, lt=1)]
+    sparsity: Fraction
     std: Rate = 0.01
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 
-from layerkit.config import Limits
+from layerkit.config import Amount
 from layerkit.layers.base import Layer
 from layerkit.layers.numbers import blend, finite, lambert, squarable
 from layerkit.parameters import Array
-
-Level = Annotated[float, Limits(ge=0)]
-"""How far from 0 a threshold lies."""
 
 
 class Identity(Layer):
@@ -246,7 +241,7 @@ class HardShrink(Layer):
     array([-2.,  0.,  1.])
     """
 
-    threshold: Level = 0.5
+    threshold: Amount = 0.5
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return x where it is large enough."""
@@ -280,7 +275,7 @@ class SoftShrink(Layer):
     array([-1.5,  0. ,  0.5])
     """
 
-    threshold: Level = 0.5
+    threshold: Amount = 0.5
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return x less what is within the threshold."""

@@ -12,11 +12,10 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import field
-from typing import Annotated
 
 import numpy as np
 
-from layerkit.config import Limits, Rate, Size
+from layerkit.config import Rate, Ratio, Size
 from layerkit.errors import DataError, DivergenceError, ShapeError
 from layerkit.initializers import Initializer, Ones, Zeros
 from layerkit.layers.base import Layer
@@ -315,7 +314,7 @@ class BatchNorm(Centering):
     (array([0.2, 2. ]), array([ 1.1, 20.9]))
     """
 
-    momentum: Annotated[float, Limits(gt=0, le=1)] = 0.1
+    momentum: Ratio = 0.1
 
     smallest_batch = 2
 

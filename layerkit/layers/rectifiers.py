@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from layerkit.config import Limits
+from layerkit.config import Share
 from layerkit.errors import ConfigError
 from layerkit.initializers import HeNormal, Initializer
 from layerkit.layers.base import Layer
 from layerkit.parameters import Array
-
-Slope = Annotated[float, Limits(ge=0, le=1)]
-"""The slope of the negative side of a rectifier: from flat to straight."""
 
 
 class Rectifier(Layer):
@@ -63,7 +60,7 @@ class LeakyReLU(Rectifier):
     array([-0.2,  3. ])
     """
 
-    negative_slope: Slope = 0.01
+    negative_slope: Share = 0.01
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return x, or a part of it where it is negative."""
@@ -105,8 +102,8 @@ class RReLU(Rectifier):
     array([-0.4,  3. ])
     """
 
-    lower: Slope = 1 / 8
-    upper: Slope = 1 / 3
+    lower: Share = 1 / 8
+    upper: Share = 1 / 3
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

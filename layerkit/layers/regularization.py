@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Annotated
 
 import numpy as np
 
-from layerkit.config import Limits
+from layerkit.config import Amount, Decay
 from layerkit.initializers import Initializer
 from layerkit.layers.base import Layer
 from layerkit.parameters import Array
-
-Share = Annotated[float, Limits(ge=0, lt=1)]
-"""A part of a whole: from none to not quite all."""
-Spread = Annotated[float, Limits(ge=0)]
-"""A standard deviation."""
 
 
 class Noise(Layer):
@@ -70,7 +64,7 @@ class Dropout(Noise):
     array([0.  , 1.25])
     """
 
-    rate: Share = 0.5
+    rate: Decay = 0.5
 
     def disturb(self, x: Array) -> tuple[Array, Array]:
         """Draw the mask m."""
@@ -103,7 +97,7 @@ class AlphaDropout(Noise):
     0.00 1.00
     """
 
-    rate: Share = 0.1
+    rate: Decay = 0.1
 
     saturation = -1.7580993408473766
 
@@ -136,7 +130,7 @@ class GaussianNoise(Noise):
     0.100
     """
 
-    std: Spread = 0.1
+    std: Amount = 0.1
 
     def disturb(self, x: Array) -> tuple[Array, float]:
         """Draw e."""

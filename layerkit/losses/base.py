@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from layerkit.config import Configurable, Limits
+from layerkit.config import Configurable
 from layerkit.errors import DataError, ShapeError
 from layerkit.parameters import Array, Shape
-
-Weight = Annotated[float, Limits(ge=0)]
-"""What multiplies something: a number of at least 0."""
 
 
 class Loss(Configurable, ABC):

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from layerkit.config import Amount
 from layerkit.errors import DataError, ShapeError
-from layerkit.losses.base import ElementwiseLoss, Weight
+from layerkit.losses.base import ElementwiseLoss
 from layerkit.parameters import Array, Shape
 
 
@@ -61,7 +62,7 @@ class BinaryCrossEntropy(BinaryClassifier):
     (array([[0, 1]]), array([[0.5 , 0.88]]))
     """
 
-    pos_weight: list[Weight] | None = None
+    pos_weight: list[Amount] | None = None
 
     def build(self, shape: Shape) -> None:
         """Check that there is a weight for each output."""

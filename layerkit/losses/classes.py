@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from layerkit.config import Decay, Rate
+from layerkit.config import Amount, Decay, Rate
 from layerkit.errors import ConfigError, DataError, ShapeError
-from layerkit.losses.base import Loss, Weight
+from layerkit.losses.base import Loss
 from layerkit.parameters import Array, Shape
 
 
@@ -149,7 +149,7 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
     """
 
     label_smoothing: Decay = 0.0
-    class_weight: list[Weight] | None = None
+    class_weight: list[Amount] | None = None
     ignore_label: int | None = None
 
     def check_options(self) -> None:
@@ -255,7 +255,7 @@ class Focal(SoftmaxClassifier):
     array([0.1733, 0.0018])
     """
 
-    gamma: Weight = 2.0
+    gamma: Amount = 2.0
 
     def losses(self, z: Array, t: Array) -> Array:
         """Return -(1 - p_t)^gamma log p_t."""

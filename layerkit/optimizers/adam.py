@@ -17,8 +17,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from layerkit.config import Decay, Rate
-from layerkit.optimizers.base import Optimizer, Penalty
+from layerkit.config import Amount, Decay, Rate
+from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Array
 
 
@@ -120,7 +120,7 @@ class AdamW(Adam):
     array([95.  ,  0.85])
     """
 
-    weight_decay: Penalty = field(default=0.01, kw_only=True)
+    weight_decay: Amount = field(default=0.01, kw_only=True)
 
 
 class AMSGrad(Moments):
@@ -237,7 +237,7 @@ class NAdam(Moments):
     """
 
     lr: Rate = 0.002
-    momentum_decay: Penalty = 0.004
+    momentum_decay: Amount = 0.004
 
     def allocate(self, w: Array) -> dict[str, Array]:
         """Return the means 0 and the empty product 1."""
@@ -352,7 +352,7 @@ class Adan(Optimizer):
     beta2: Decay = 0.92
     beta3: Decay = 0.99
     eps: Rate = 1e-8
-    eps_root: Penalty = 1e-8
+    eps_root: Amount = 1e-8
     slots = ("before", "m", "d", "v")
 
     def update(self, w: Array, g: Array, before: Array, m: Array, d: Array, v: Array) -> None:

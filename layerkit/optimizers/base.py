@@ -15,17 +15,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import field, fields
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from layerkit.config import Configurable, Limits, Rate, suggestion
+from layerkit.config import Amount, Configurable, Rate, suggestion
 from layerkit.errors import ConfigError, ShapeError, at
 from layerkit.parameters import Arena, Array, Shape
 from layerkit.schedules import Schedule
-
-Penalty = Annotated[float, Limits(ge=0)]
-"""A number that is not negative: a weight decay, a penalty."""
 
 
 class Optimizer(Configurable, ABC):
@@ -77,11 +74,11 @@ class Optimizer(Configurable, ABC):
     array([ 1.25, -2.35])
     """
 
-    weight_decay: Penalty = field(default=0.0, kw_only=True)
-    l1: Penalty = field(default=0.0, kw_only=True)
-    l2: Penalty = field(default=0.0, kw_only=True)
+    weight_decay: Amount = field(default=0.0, kw_only=True)
+    l1: Amount = field(default=0.0, kw_only=True)
+    l2: Amount = field(default=0.0, kw_only=True)
     penalize: list[str] | None = field(default=None, kw_only=True)
-    rates: dict[str, Penalty] = field(default_factory=dict, kw_only=True)
+    rates: dict[str, Amount] = field(default_factory=dict, kw_only=True)
     clip_value: Rate | None = field(default=None, kw_only=True)
     clip_norm: Rate | None = field(default=None, kw_only=True)
     clip_global_norm: Rate | None = field(default=None, kw_only=True)

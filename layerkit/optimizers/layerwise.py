@@ -13,9 +13,9 @@ from dataclasses import field
 
 import numpy as np
 
-from layerkit.config import Decay, Rate
+from layerkit.config import Amount, Decay, Rate
 from layerkit.optimizers.adam import Moments
-from layerkit.optimizers.base import Optimizer, Penalty
+from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Array
 
 
@@ -160,7 +160,7 @@ class Muon(Moments):
     """
 
     momentum: Decay = 0.95
-    weight_decay: Penalty = field(default=0.1, kw_only=True)
+    weight_decay: Amount = field(default=0.1, kw_only=True)
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
         """Move each parameter as the number of its axes wants it."""

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import numpy as np
 
-from layerkit.config import Decay, Limits, Rate
+from layerkit.config import Amount, Decay, Fraction, Limits, Rate
 from layerkit.errors import ConfigError
-from layerkit.optimizers.base import Optimizer, Penalty
+from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Array
 
 
@@ -46,7 +46,7 @@ class Lion(Optimizer):
     lr: Rate = 1e-4
     beta1: Decay = 0.9
     beta2: Decay = 0.99
-    weight_decay: Penalty = field(default=1e-3, kw_only=True)
+    weight_decay: Amount = field(default=1e-3, kw_only=True)
     slots = ("m",)
 
     def update(self, w: Array, g: Array, m: Array) -> None:
@@ -101,7 +101,7 @@ class Rprop(Optimizer):
     """
 
     lr: Rate = 0.01
-    eta_minus: Annotated[float, Limits(gt=0, lt=1)] = 0.5
+    eta_minus: Fraction = 0.5
     eta_plus: Annotated[float, Limits(gt=1)] = 1.2
     min_step: Rate = 1e-6
     max_step: Rate = 50.0

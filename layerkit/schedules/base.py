@@ -18,10 +18,6 @@ from typing import Annotated
 from layerkit.config import Configurable, Limits, Size
 from layerkit.errors import ConfigError
 
-Ratio = Annotated[float, Limits(gt=0, le=1)]
-"""What a factor is multiplied by: it gets smaller, or stays."""
-Share = Annotated[float, Limits(ge=0, le=1)]
-"""A factor from 0 to 1."""
 Milestones = Annotated[list[Size], Limits(min_length=1)]
 """Steps, each greater than the one before."""
 

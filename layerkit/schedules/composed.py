@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Literal
 
-from layerkit.config import Size
+from layerkit.config import Ratio, Share, Size
 from layerkit.errors import ConfigError
-from layerkit.schedules.base import Milestones, Ratio, Schedule, Share, check_milestones, half_wave
+from layerkit.schedules.base import Milestones, Schedule, check_milestones, half_wave
 
 
 class CosineRestartsSchedule(Schedule):

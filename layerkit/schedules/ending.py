@@ -6,9 +6,9 @@ import math
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
-from layerkit.config import Limits, Rate
+from layerkit.config import Fraction, Limits, Rate, Ratio, Share
 from layerkit.errors import ConfigError
-from layerkit.schedules.base import EndingSchedule, Ratio, Share, half_wave
+from layerkit.schedules.base import EndingSchedule, half_wave
 
 
 class DecaySchedule(EndingSchedule, ABC):
@@ -179,7 +179,7 @@ class OneCycleSchedule(EndingSchedule):
     [0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.25]
     """
 
-    rise: Annotated[float, Limits(gt=0, lt=1)] = 0.3
+    rise: Fraction = 0.3
     start: Share = 0.04
     end: Share = 4e-6
     curve: Literal["cosine", "linear"] = "cosine"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import Annotated
 
-from layerkit.config import Limits, Rate, Size
-from layerkit.schedules.base import Milestones, Ratio, Schedule, check_milestones
+from layerkit.config import Amount, Rate, Ratio, Size
+from layerkit.schedules.base import Milestones, Schedule, check_milestones
 
 
 class ConstantSchedule(Schedule):
@@ -24,7 +23,7 @@ class ConstantSchedule(Schedule):
     0.5
     """
 
-    value: Annotated[float, Limits(ge=0)] = 1.0
+    value: Amount = 1.0
 
     def factor(self, step: int, steps: int) -> float:
         """Return `value`."""

@@ -126,7 +126,7 @@ def activation(
     draw_activation(axes, layers, window, line)
     axes.set_xlabel("x")
     entries = axes.get_legend_handles_labels()
-    columns = 4 if len("".join(entries[1])) < 36 else 2
+    columns = 4 if len("".join(entries[1])) < 34 else 2
     figure.legend(*entries, **LEGEND, ncols=columns)
     return figure
 
@@ -289,7 +289,8 @@ def draw_schedules(axes: Axes, schedules: Sequence[Schedule]) -> None:
     for schedule, name, colour in zip(schedules, labels(schedules, ""), COLOURS, strict=False):
         factors = np.array([schedule(int(step), TRAINING) for step in steps])
         axes.plot(*broken(steps.astype(float), factors), color=colour, label=name)
-    axes.set(xlim=(0, TRAINING), ylim=(-0.05, 1.1), xlabel="step", ylabel="factor")
+    axes.set(xlim=(0, TRAINING), ylim=(-0.05, 1.1), yticks=[0, 0.5, 1])
+    axes.set(xlabel="step", ylabel="factor")
     axes.grid()
 
 

@@ -160,6 +160,12 @@ def test_a_formula_stands_before_the_remarks() -> None:
     assert atlas.split_formula("One after the other.") == ("", ["One after the other."])
 
 
+def test_a_schedule_has_the_formula_that_its_curve_is_part_of() -> None:
+    lines = list(atlas.schedule(CosineSchedule))
+    start = lines.index("curve(p) = (1 + cos(π p)) / 2")
+    assert lines[start + 1].startswith("factor = (i + 1) / (W + 1) for i < W, then end + (1 - end)")
+
+
 def test_texts_become_markdown() -> None:
     assert readable("w <- sqrt(x^2) <= inf, `a <- b`") == "w ← √(x²) ≤ ∞, `a <- b`"
     assert markdown("a_i * |x| < 1, ``a_i``") == r"a\_i \* \|x\| \< 1, `a_i`"
@@ -167,7 +173,9 @@ def test_texts_become_markdown() -> None:
         markdown("see arXiv:1412.6980.")
         == "see [arXiv:1412.6980](https://arxiv.org/abs/1412.6980)."
     )
-    assert markdown("at https://x.org/a/, too") == "at <https://x.org/a/>, too"
+    assert (
+        markdown("https://x.org/a/; or https://x.org.") == "<https://x.org/a/>; or <https://x.org>."
+    )
 
 
 def test_options_of_the_family_are_described_once() -> None:

@@ -26,6 +26,7 @@ from docs.generate.pictures import VALLEY, WINDOW
 from layerkit import (
     BinaryCrossEntropy,
     Configurable,
+    DecaySchedule,
     Focal,
     Hinge,
     Huber,
@@ -139,10 +140,13 @@ def activation(cls: type[Layer]) -> Iterator[str]:
     yield from (f"**Source** {markdown(known['source'])}", "")
 
 
-def described(cls: type[Configurable], family: type[Configurable]) -> Iterator[str]:
-    """The formula, the text and the options of a class."""
+def described(
+    cls: type[Configurable], family: type[Configurable], inherited: str = ""
+) -> Iterator[str]:
+    """The formula, one that belongs to it, the text and the options of a class."""
     first, *others = paragraphs(cls)
     rule, remarks = split_formula(first)
+    rule += inherited
     while others and re.fullmatch(r"\w+ <- ((?!\. ).)+", others[0]):
         rule += "; " + others.pop(0).removesuffix(".")
     yield from formula(rule)
@@ -159,8 +163,9 @@ def optimizer(cls: type[Optimizer]) -> Iterator[str]:
 
 def schedule(cls: type[Schedule]) -> Iterator[str]:
     """The section of one schedule."""
+    frame = split_formula(paragraphs(DecaySchedule)[1])[0]
     yield from picture(cls, beside=True)
-    yield from described(cls, Schedule)
+    yield from described(cls, Schedule, f"; {frame}" if issubclass(cls, DecaySchedule) else "")
 
 
 def loss(cls: type[Loss]) -> Iterator[str]:

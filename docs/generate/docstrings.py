@@ -89,7 +89,7 @@ def markdown(text: str) -> str:
     """Write a text of a docstring for a page, with links to what it cites."""
     text = escape(readable(text))
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
-    return re.sub(r"(?<![(])https://[^\s,]*[^\s,.]", r"<\g<0>>", text)
+    return re.sub(r"(?<![(])https://[^\s,;]*[^\s,;.]", r"<\g<0>>", text)
 
 
 def blocks(texts: Iterable[str]) -> Iterator[str]:

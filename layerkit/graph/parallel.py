@@ -42,6 +42,7 @@ class Residual(Parallel):
     Parameters
     ----------
     body : Layer
+        What x passes through, and by.
     shortcut : Layer, optional
         For a body that changes the shape: brings x to the new one.
 

@@ -98,7 +98,7 @@ class SoftExponential(Layer):
     """y = (exp(alpha x) - 1) / alpha + alpha; dy/dx = exp(alpha x).
 
     For alpha < 0, y = -log(1 - alpha (x + alpha)) / alpha and dy/dx = 1 / (1 - alpha (x + alpha)),
-    and y is nan where x < 1 / alpha - alpha. For alpha = 0, y = x.
+    and both are nan where x < 1 / alpha - alpha. For alpha = 0, y = x.
     Range (alpha - 1 / alpha, inf) for alpha > 0, else (-inf, inf).
     Source: Godfrey and Gashler (2016), A continuum among logarithmic, linear, and exponential
     functions, and its potential to improve generalization in neural networks, arXiv:1602.01321.
@@ -140,6 +140,7 @@ class SoftExponential(Layer):
             return dy
         if self.alpha < 0:
             d: Array = 1 - self.alpha**2 - self.u
+            d[d < 0] = np.nan  # where y is
             dx: Array = dy / d
         else:
             dx = np.exp(self.u)

@@ -187,7 +187,9 @@ class Threshold(Rectifier):
     Parameters
     ----------
     threshold : float
+        What x has to exceed.
     value : float
+        What takes the place of an x that does not.
 
     Examples
     --------

@@ -303,6 +303,7 @@ class HardTanh(Saturating):
     Parameters
     ----------
     min_val, max_val : float
+        The two ends of y.
 
     Raises
     ------

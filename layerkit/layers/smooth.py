@@ -273,6 +273,7 @@ class SiLU(Rectifier):
     Parameters
     ----------
     beta : float
+        How steep: near 0 it is x / 2, a large one makes it ReLU; 1 is the usual one.
 
     Examples
     --------

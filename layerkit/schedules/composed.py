@@ -58,6 +58,7 @@ class CyclicSchedule(Schedule):
     low : float
         The factor at the foot, from 0 to 1.
     mode : {"triangular", "triangular2", "exp_range"}
+        How the height changes from cycle to cycle.
     gamma : float
         Only of exp_range.
 

@@ -171,6 +171,7 @@ class OneCycleSchedule(EndingSchedule):
         The first and the last factor. PyTorch's div_factor is 1 / start, its final_div_factor
         start / end.
     curve : {"cosine", "linear"}
+        The shape of the way up and of the way down.
 
     Examples
     --------

@@ -92,6 +92,7 @@ class ExponentialSchedule(Schedule):
     gamma : float
         Ratio of one factor to the one `every` steps before.
     every : int
+        Steps in which the factor is multiplied by gamma once.
 
     Examples
     --------

@@ -1,7 +1,18 @@
 """layerkit: neural networks as layers, in NumPy."""
 
 from layerkit.averaging import EMA, SWA, Average
-from layerkit.config import Configurable, Decay, Rate, Size, from_config, to_config
+from layerkit.config import (
+    Amount,
+    Configurable,
+    Decay,
+    Fraction,
+    Rate,
+    Ratio,
+    Share,
+    Size,
+    from_config,
+    to_config,
+)
 from layerkit.errors import (
     ConfigError,
     DataError,
@@ -191,6 +202,7 @@ __all__ = [
     "Adamax",
     "Adan",
     "AlphaDropout",
+    "Amount",
     "ArcTan",
     "Arena",
     "Array",
@@ -226,6 +238,7 @@ __all__ = [
     "FileError",
     "Flatten",
     "Focal",
+    "Fraction",
     "Gaussian",
     "GaussianNLL",
     "GaussianNoise",
@@ -287,6 +300,7 @@ __all__ = [
     "RMSProp",
     "RReLU",
     "Rate",
+    "Ratio",
     "ReGLU",
     "ReLU",
     "ReLU6",
@@ -299,6 +313,7 @@ __all__ = [
     "Sequential",
     "Shape",
     "ShapeError",
+    "Share",
     "SiLU",
     "Sigmoid",
     "Sinc",

@@ -147,9 +147,8 @@ def run_train(options: argparse.Namespace) -> int:
             print(f"No model is kept; the history until here is in {folder}.")
             raise
     network.save(folder / MODEL)
-    if history.records:
-        last = history.records[-1]
-        print(f"Test accuracy {last.test_accuracy:.4f}, test loss {last.test_loss:.4f}")
+    accuracy, loss = evaluate(network, dataset.test.x, dataset.test.t)
+    print(f"Test accuracy {accuracy:.4f}, test loss {loss:.4f}")
     try:
         from layerkit.plots import draw_run
     except ImportError:
@@ -164,6 +163,8 @@ def run_show(options: argparse.Namespace) -> int:
     """Show the layers of a configuration file: shapes, parameters, and what each costs."""
     from threadpoolctl import threadpool_limits
 
+    if options.svg and options.svg.suffix != ".svg":
+        raise FileError(f"--svg {options.svg}: should end in .svg")
     experiment = _experiment(options)
     training = experiment.training
     with threadpool_limits(training.threads, user_api="blas"):
@@ -197,6 +198,9 @@ def run_lr_range(options: argparse.Namespace) -> int:
     """Find learning rates for a configuration file: train briefly at rates that grow, and draw."""
     from threadpoolctl import threadpool_limits
 
+    path = options.out or Path(f"{options.file.stem}-lr-range.png")
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise FileError(f"--out {path}: should end in .png, .svg or .pdf")
     experiment = _experiment(options)
     dataset, training = experiment.load_data(options.data_dir), experiment.training
     _, weights, order = experiment.streams()
@@ -214,7 +218,6 @@ def run_lr_range(options: argparse.Namespace) -> int:
     for i in range(0, len(found.rates), 10):
         print(f"{found.rates[i]:8.2g}  {found.smoothed[i]:.4g}")
     print(found)
-    path = options.out or Path(f"{options.file.stem}-lr-range.png")
     try:
         from layerkit.plots import rate_range, save
     except ImportError:
@@ -229,6 +232,7 @@ def run_predict(options: argparse.Namespace) -> int:
     """Print the class of each example in a .npz or .csv file, and its probability, as CSV."""
     experiment = read_run(options.run)
     data, network = experiment.data, experiment.network
+    classes = data.class_names()
     with at(str(options.file)):
         if options.file.suffix not in (".csv", ".npz"):
             raise FileError(f"{options.file}: should end in .csv or .npz")
@@ -248,13 +252,17 @@ def run_predict(options: argparse.Namespace) -> int:
                 f"x goes from {x.min()} to {x.max()} in {x.dtype}; this run learned {data.name}: "
                 "images should be uint8, 0 … 255, or go from 0 to 1"
             )
-        probabilities = network.predict_proba(x)
-    classes = data.class_names()
+        predicted = network.predict(x).reshape(len(x))
+        columns = {"prediction": [classes[k] if k < len(classes) else k for k in predicted]}
+        if network.loss.has_probabilities:
+            p = network.predict_proba(x)
+            both = p if p.shape[1] > 1 else np.hstack([1 - p, p])  # of one output: no and yes
+            columns["probability"] = [
+                f"{row[k]:.4f}" for row, k in zip(both, predicted, strict=True)
+            ]
     table = csv.writer(sys.stdout)
-    table.writerow(["prediction", "probability"])
-    for row in probabilities:
-        best = int(row.argmax())
-        table.writerow([classes[best] if best < len(classes) else best, f"{row[best]:.4f}"])
+    table.writerow(columns)
+    table.writerows(zip(*columns.values(), strict=True))
     return 0
 
 
@@ -289,8 +297,10 @@ def import_file(path: Path) -> None:
     FileError
         When there is no such file, or it fails.
     """
-    if path.suffix != ".py" or not path.is_file():
-        raise FileError(f"--import {path}: there is no such Python file")
+    if path.suffix != ".py":
+        raise FileError(f"--import {path}: should end in .py")
+    if not path.is_file():
+        raise FileError(f"--import {path}: there is no such file")
     known = sys.modules.get(path.stem)
     if known and getattr(known, "__file__", None) != str(path.resolve()):
         raise FileError(f"--import {path}: a module called {path.stem} exists; rename the file")

@@ -30,6 +30,25 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
+ELSEWHERE = {
+    "Linear": "Dense",
+    "FullyConnected": "Dense",
+    "Swish": "SiLU",
+    "Swish1": "SiLU",
+    "CrossEntropy": "SoftmaxCrossEntropy",
+    "CrossEntropyLoss": "SoftmaxCrossEntropy",
+    "SparseCategoricalCrossentropy": "SoftmaxCrossEntropy",
+    "CategoricalCrossentropy": "SoftmaxCrossEntropy",
+    "BCEWithLogitsLoss": "BinaryCrossEntropy",
+    "BinaryCrossentropy": "BinaryCrossEntropy",
+    "MSELoss": "MeanSquaredError",
+    "L1Loss": "MeanAbsoluteError",
+    "HuberLoss": "Huber",
+    "SmoothL1Loss": "Huber",
+}
+"""Names that PyTorch or Keras users may look for, and what they find here."""
+
+
 class Limits:
     """What a number may be, in the words of pydantic's core schema: `gt`, `ge`, `lt`, `le` …"""
 
@@ -94,10 +113,14 @@ class Configurable:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if inspect.get_annotations(cls):
-            # the methods that dataclass would add for each class are written once, below: most
-            # of the time that it takes goes into compiling them
+        try:
+            # the other methods are written once, below: most of the time that dataclass takes
+            # goes into compiling them for each class
             dataclass(cls, repr=False, eq=False, match_args=False)
+        except ValueError as error:
+            raise ConfigError(
+                f"{cls.__name__}: {error}, as field(default_factory=ReLU) from dataclasses"
+            ) from error
         for option in fields(cls):
             if option.name in cls.reserved:
                 raise ConfigError(f"{cls.__name__}.{option.name}: the base class uses this name")
@@ -207,7 +230,8 @@ def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
     >>> from_config({"type": "Dens", "units": 64}, Layer)
     Traceback (most recent call last):
     ...
-    layerkit.errors.ConfigError: type = 'Dens': unknown; did you mean 'Dense'?
+    layerkit.errors.ConfigError: type = 'Dens': unknown; did you mean 'Dense'? (a class of your \
+own has to be imported first)
     """
     if not isinstance(table, dict):
         raise ConfigError(f"{table!r}: should be a table that describes a {wanted.__name__}")
@@ -285,9 +309,7 @@ def _named_class(
         reason = f"{where}: missing; one of {', '.join(c.__name__ for c in choices)}"
     elif cls is None:
         hint = _did_you_mean(str(name), choices)
-        reason = f"{where} = {name!r}: unknown{hint}; a class of your own has to be imported first"
-        if "did you mean" in hint:
-            reason = f"{where} = {name!r}: unknown{hint}"
+        reason = f"{where} = {name!r}: unknown{hint} (a class of your own has to be imported first)"
     else:
         reason = f"{where} = {name!r}: is no {wanted.__name__}{_did_you_mean(str(name), choices)}"
     problems.append(reason)
@@ -304,11 +326,14 @@ def choices_for(wanted: type[Configurable]) -> list[type[Configurable]]:
 
 
 def _did_you_mean(name: str, choices: list[type[Configurable]]) -> str:
+    ours = ELSEWHERE.get(name, "")
+    if ours in [cls.__name__ for cls in choices]:
+        return f"; here it is called {ours!r}"
     return suggestion(name, [cls.__name__ for cls in choices])
 
 
 def _unknown_option(name: str, cls: type[Configurable]) -> str:
-    names = [option.name for option in fields(cls)]
+    names = [option.name for option in ordered_fields(cls)]
     return f"{cls.__name__} has no such option{suggestion(name, names)}"
 
 
@@ -394,6 +419,8 @@ KINDS = {
 
 def _sentence(error: Any) -> str:
     if error["type"] == "is_instance_of":
+        if isinstance(error["input"], type):
+            return f"is a class; should be an object, as {error['input'].__name__}()"
         name = error["input"] if isinstance(error["input"], str) else "…"
         return f'should be of type {error["ctx"]["class"]}; in a file: {{type = "{name}"}}'
     message: str = KINDS.get(error["type"], error["msg"]).replace("Input should", "should")

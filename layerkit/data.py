@@ -202,7 +202,8 @@ def _split(
         )
     except ValueError as error:
         raise DataError(
-            f"{len(t)} examples, {counts.min()} of the rarest class, can't be split: {error}"
+            f"{len(t)} examples, {counts.min()} of the rarest class, can't be split with every "
+            f"class in both parts: change test_size, or add examples ({error})"
         ) from error
     return Examples(x[train], t[train]), Examples(x[test], t[test])
 

@@ -18,11 +18,11 @@ import layerkit
 from layerkit.callbacks import Callback
 from layerkit.config import Configurable, from_config, to_config
 from layerkit.data import Data, Dataset
-from layerkit.errors import ConfigError, FileError, ShapeError, at
+from layerkit.errors import ConfigError, DataError, FileError, ShapeError, at
 from layerkit.files import write_atomically
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
-from layerkit.training import Record, Training, check_smallest_batch, fit
+from layerkit.training import Record, Training, count_steps, fit
 
 CONFIG, HISTORY, MODEL, ENVIRONMENT = (
     "config.toml",
@@ -93,19 +93,28 @@ class Experiment(Configurable):
                 f"the network has {outputs} outputs, but {dataset.name} has {classes} classes: "
                 f"{', '.join(dataset.classes[:20])}"
             )
-        size = self.training.batch_size
-        check_smallest_batch(self.network, len(dataset.train) % size or size)
+        if not self.network.loss.judges_classes:
+            raise DataError(
+                f"{dataset.name} has classes, but {type(self.network.loss).__name__} judges numbers"
+            )
+        steps = count_steps(self.network, len(dataset.train), self.training)
+        with at("optimizer"):
+            self.new_optimizer().bind(self.network.arena, steps)
         with at(dataset.name):
             for part in (dataset.train, dataset.test):
                 self.network.check(part.x, part.t)
         return dataset
+
+    def new_optimizer(self) -> Optimizer:
+        """An optimizer with the same options that has taken no step."""
+        return from_config(to_config(self.optimizer), type(self.optimizer))
 
     def run(self, dataset: Dataset, callbacks: Sequence[Callback] = ()) -> list[Record]:
         """Train the network from its first weights on, and return a record of each epoch."""
         from threadpoolctl import threadpool_limits
 
         _, weights, order = self.streams()
-        self.optimizer = from_config(to_config(self.optimizer), type(self.optimizer))
+        self.optimizer = self.new_optimizer()
         with threadpool_limits(self.training.threads, user_api="blas"):
             return fit(
                 self.network.initialize(weights),

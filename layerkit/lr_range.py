@@ -16,7 +16,8 @@ from layerkit.errors import ConfigError, DivergenceError
 from layerkit.inspection import first_not_finite
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
-from layerkit.training import Training, check_smallest_batch
+from layerkit.schedules import ConstantSchedule
+from layerkit.training import Training, count_steps
 
 NEAR = 5
 """A loss is averaged with so many neighbours on each side, since batches differ much."""
@@ -57,8 +58,7 @@ class RateRange(NamedTuple):
         if self.steepest:
             falls = f"The loss falls fastest at lr = {self.steepest:.2g}."
         if self.limit:
-            tenth = self.limit / 10
-            diverges = f"It diverges at lr = {self.limit:.2g}; a tenth of that is {tenth:.2g}."
+            diverges = f"It diverges at lr = {self.limit:.2g}."
         advice = f" Try lr = {self.suggestion:.2g} first." if self.suggestion else ""
         return f"{falls} {diverges}{advice}"
 
@@ -119,10 +119,10 @@ def lr_range(
             f"low = {low}, high = {high}, steps = {steps}: should be positive rates, the lower one "
             "first, and at least 2 steps"
         )
-    batch_size = Training(batch_size=batch_size).batch_size
-    check_smallest_batch(network, min(batch_size, len(x)))
+    count_steps(network, len(x), Training(batch_size=batch_size))
     if "lr" not in [option.name for option in fields(optimizer)]:
         raise ConfigError(f"{optimizer}: has no learning rate, no option `lr`")
+    replace(optimizer, schedules={"lr": ConstantSchedule()})  # refused where lr is no rate
     twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
     examples, targets = twin.check(x, t)
     mover.bind(twin.arena, steps)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
+from layerkit.adaptation import adapt, check_layers
 from layerkit.config import Configurable, Sizes, suggestion
 from layerkit.errors import (
     ConfigError,
@@ -138,48 +137,28 @@ class Network(Configurable):
         return self
 
     def adapt(self, x: Any) -> Self:
-        """Show the training data to the layers that want to see them once before: Standardize …
+        """Show training data to the parts that are fitted to them, as Standardize and LSUV.
 
-        Training does this by itself, unless it has been done since `initialize`.
+        Training does this by itself. Parts that have seen data already, here or before they were
+        copied, are left as they are; `initialize` begins anew.
 
         Raises
         ------
         ShapeError, DataError
             For examples that don't fit or are not finite.
         """
-        rows = self.check_inputs(x)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for _, layer in self.layers():
-                if layer.adapts:
-                    layer.adapt(self._inputs_of(layer, rows))
-                for param in layer.params().values():
-                    if param.init.from_data:
-                        first = next(self._inputs_of(layer, rows))
-                        param.init.adapt(param.value, partial(layer.forward, first, train=False))
-                layer.adapted = True
-        self.adapted = True
+        adapt(self, self.check_inputs(x))
         return self
 
-    def _inputs_of(self, layer: Layer, rows: Array) -> Iterator[Array]:
-        """What a layer is given for these examples, CHUNK at a time."""
+    def check_layers(self, rows: Array) -> None:
+        """Let layers that don't take any numbers look at all that they will be given.
 
-        class ReachedError(Exception):
-            pass
-
-        found: list[Array] = []
-
-        def reached(x: Array, train: bool = True) -> Array:
-            found.append(x)
-            raise ReachedError
-
-        for chunk in _chunks(rows):
-            vars(layer)["forward"] = reached
-            with suppress(ReachedError):
-                try:
-                    self.body.forward(self.convert(chunk), train=False)
-                finally:
-                    del vars(layer)["forward"]
-            yield found.pop()
+        Raises
+        ------
+        DataError
+            With the address of the layer and the number of the example.
+        """
+        check_layers(self, rows)
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
         """All layers with their addresses, a container before its parts."""
@@ -212,7 +191,8 @@ class Network(Configurable):
         """
         known: dict[str, Layer | State] = {**dict(self.layers()), **self.declared()}
         if address not in known:
-            raise ConfigError(f"{address!r}: nothing is there{suggestion(address, list(known))}")
+            names = suggestion(str(address), list(known))
+            raise ConfigError(f"{address!r}: nothing is there{names}")
         return known[address]
 
     def gradient(self, x: Any, t: Any, sample_weight: Any = None) -> float:
@@ -265,9 +245,11 @@ class Network(Configurable):
         with np.errstate(over="ignore", invalid="ignore"):
             if len(rows) <= CHUNK:
                 z = self.body.forward(self.convert(rows), train=False)
+                if np.may_share_memory(z, rows):  # where nothing was done to them
+                    z = z.copy()
             else:
                 z = np.concatenate(
-                    [self.body.forward(self.convert(chunk), train=False) for chunk in _chunks(rows)]
+                    [self.body.forward(chunk, train=False) for chunk in self.chunks(rows)]
                 )
         if not np.isfinite(z).all():
             row = int(np.argwhere(~np.isfinite(z))[0, 0])
@@ -320,10 +302,9 @@ class Network(Configurable):
         if rows.dtype.kind not in "biuf":
             raise DataError(f"examples of type {rows.dtype}; should be numbers")
         if rows.dtype.kind == "f":
-            for i, chunk in enumerate(_chunks(rows)):
-                converted = self.convert(chunk)
-                if not np.isfinite(converted).all():
-                    row, *rest = (int(i) for i in np.argwhere(~np.isfinite(converted))[0])
+            for i, chunk in enumerate(self.chunks(rows)):
+                if not np.isfinite(chunk).all():
+                    row, *rest = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
                     place = (i * CHUNK + row, *rest)
                     raise DataError(
                         f"x{list(place)} is {rows[place]}; should be a finite {self.dtype}"
@@ -345,6 +326,11 @@ class Network(Configurable):
             return images
         with np.errstate(over="ignore"):  # the checks find what becomes infinite
             return x.astype(self.dtype)
+
+    def chunks(self, rows: Array) -> Iterator[Array]:
+        """Examples that have been checked, converted, CHUNK at a time."""
+        for start in range(0, len(rows), CHUNK):
+            yield self.convert(rows[start : start + CHUNK])
 
     def summary(self, costs: Mapping[str, float] | None = None) -> str:
         """A table of the layers: address, what it is, output shape, parameters, initializer of W.
@@ -407,11 +393,6 @@ class Network(Configurable):
         self._claim_layers()
         self._build()
         self._take_carried()
-
-
-def _chunks(rows: Array) -> Iterator[Array]:
-    for start in range(0, len(rows), CHUNK):
-        yield rows[start : start + CHUNK]
 
 
 def _array(values: Any, what: str) -> Array:

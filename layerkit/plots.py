@@ -26,7 +26,8 @@ def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence
     if records:
         figures["curves"] = curves(records)
     predicted = network.predict(dataset.test.x)
-    if predicted.ndim == 1 and predicted.dtype.kind in "iu":
+    if predicted.dtype.kind in "iu" and predicted.size == len(predicted):
+        predicted = predicted.ravel()
         figures["confusion"] = confusion(dataset, predicted)
         if dataset.image:
             figures["mistakes"] = mistakes(dataset, predicted)

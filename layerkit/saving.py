@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from layerkit.network import Network
 
 Kind = TypeVar("Kind", bound="Network")
-CONFIG, ADAPTED = "layerkit.Network", "layerkit.adapted"
+CONFIG, UNADAPTED = "layerkit.Network", "layerkit.unadapted"
 """Keys of what stands beside the tensors."""
 
 
 def write_network(network: Network, path: Path) -> None:
     """Do what `Network.save` says."""
     tensors = {address: item.value for address, item in network.declared().items()}
-    metadata = {CONFIG: json.dumps(to_config(network)), ADAPTED: json.dumps(network.adapted)}
+    unadapted = [address for address, layer in network.layers() if not layer.adapted]
+    metadata = {CONFIG: json.dumps(to_config(network)), UNADAPTED: json.dumps(unadapted)}
     write_tensors(path, tensors, metadata)
 
 
@@ -34,6 +35,7 @@ def read_network(path: Path, kind: type[Kind]) -> Kind:
         raise FileError(f"{path}: no network was saved in this file by layerkit")
     try:
         network = from_config(read_json(metadata[CONFIG]), kind)
+        unadapted = read_json(metadata.get(UNADAPTED, "[]"))
     except (ValueError, RecursionError, MemoryError) as error:
         raise FileError(
             f"{path}: the network that it describes can't be built: {error} "
@@ -56,8 +58,7 @@ def read_network(path: Path, kind: type[Kind]) -> Kind:
         if not np.isfinite(tensor).all():
             raise FileError(f"{path}: {address} has values that are not finite")
         item.value = tensor
-    if metadata.get(ADAPTED) != "false":
-        for _, layer in network.layers():
-            layer.adapted = True
-        network.adapted = True
+    for address, layer in network.layers():
+        layer.adapted = address not in unadapted
+    network.adapted = not unadapted
     return network

@@ -14,7 +14,7 @@ import numpy as np
 from layerkit.averaging import Average, AveragedWeights
 from layerkit.callbacks import Callback
 from layerkit.config import Configurable, Limits, Size
-from layerkit.errors import DataError, DivergenceError, at
+from layerkit.errors import ConfigError, DataError, DivergenceError, at
 from layerkit.inspection import check_outputs, first_not_finite
 from layerkit.network import CHUNK, Network
 from layerkit.optimizers import Optimizer
@@ -132,19 +132,23 @@ def train(
     >>> record.train_loss < 0.5
     True
     """
-    options = Training(epochs=epochs, batch_size=batch_size, average=average)
+    _check_kinds(network, optimizer, test)
+    if isinstance(seed, np.random.Generator):
+        options = Training(epochs=epochs, batch_size=batch_size, average=average)
+    else:
+        options = Training(epochs=epochs, batch_size=batch_size, seed=seed, average=average)
+    rng = np.random.default_rng(seed)
     examples, targets = network.check(x, t)
     test_set = None if test is None else network.check(*test)
-    batches_per_epoch, last_batch = divmod(len(examples), options.batch_size)
-    steps = options.epochs * (batches_per_epoch + bool(last_batch))
-    check_smallest_batch(network, last_batch or options.batch_size)
+    steps = count_steps(network, len(examples), options)
     optimizer.bind(network.arena, steps)
-    check_outputs(network, network.convert(examples[:1]))
+    for rows in (examples, test_set[0]) if test_set else (examples,):
+        network.check_layers(rows)
     if not network.adapted:
         network.adapt(examples)
+    check_outputs(network, network.convert(examples[:1]))
     # taking rows of an array in another order would copy all of it, for every batch
     examples, targets = np.ascontiguousarray(examples), targets.copy()
-    rng = np.random.default_rng(seed)
 
     def records() -> Iterator[Record]:
         start = time.perf_counter()
@@ -175,14 +179,28 @@ def train(
     return records()
 
 
-def check_smallest_batch(network: Network, size: int) -> None:
-    """Raise a DataError if a layer can't be trained with a batch of this size."""
+def _check_kinds(network: Any, optimizer: Any, test: Any) -> None:
+    """Refuse what is easily mixed up: classes for objects, an array for a pair."""
+    for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer)):
+        if not isinstance(value, kind):
+            hint = f", as {value.__name__}()" if isinstance(value, type) else ""
+            raise ConfigError(f"{name} = {value!r}: should be of type {kind.__name__}{hint}")
+    if test is not None and not (isinstance(test, tuple | list) and len(test) == 2):
+        raise ConfigError("test: should be a pair, examples and targets")
+
+
+def count_steps(network: Network, examples: int, training: Training) -> int:
+    """The steps of a training; DataError when a batch of it is too small for a layer."""
+    full, rest = divmod(examples, training.batch_size)
+    smallest = rest or training.batch_size
     for address, layer in network.layers():
-        if size < layer.smallest_batch:
+        if smallest < layer.smallest_batch:
             raise DataError(
                 f"{address}: {type(layer).__name__} needs at least {layer.smallest_batch} examples "
-                f"in a batch, but there is one of {size}; choose another batch_size"
+                f"in a batch, but {examples:,} examples in batches of {training.batch_size} leave "
+                f"a last one of {smallest}; choose another batch_size"
             )
+    return training.epochs * (full + bool(rest))
 
 
 def train_epoch(

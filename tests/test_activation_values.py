@@ -287,6 +287,16 @@ def test_extremes(layer: Layer, f: Function, dtype: Any) -> None:
                 assert value == pytest.approx(float(limit), rel=4 * eps, abs=1e-38)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_waves_at_infinity(dtype: Any) -> None:
+    """Sinusoid has no limit there, which is nan and no warning; Sinc is exactly 0."""
+    x = np.array([-np.inf, np.inf], dtype)
+    with np.errstate(all="raise"):
+        for layer, limit in ((Sinusoid(), np.nan), (Sinc(), 0)):
+            y, dx = layer.forward(x), layer.backward(np.ones_like(x))
+            np.testing.assert_array_equal([y, dx], limit)
+
+
 # Against PyTorch and JAX
 
 with np.load(Path(__file__).parent / "reference" / "activations.npz") as file:

@@ -9,7 +9,6 @@ from layerkit import (
     EMA,
     SGD,
     SWA,
-    Average,
     ConfigError,
     Dense,
     Network,
@@ -18,7 +17,6 @@ from layerkit import (
     evaluate,
     fit,
     from_config,
-    to_config,
     train,
 )
 from layerkit.averaging import AveragedWeights
@@ -71,16 +69,6 @@ def test_leaving_the_loop_keeps_the_average() -> None:
         if record.epoch == 2:
             break
     assert np.allclose(net.arena.values, (w[0] + w[1]) / 2, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "average", [EMA(), EMA(decay=0.0), SWA(), SWA(start=0.0, every=3)], ids=str
-)
-def test_shares_are_shares(average: Average) -> None:
-    shares = [average.share(step, 20) for step in range(20)]
-    assert shares[0] == 1
-    assert all(0 <= share <= 1 for share in shares)
-    assert from_config(to_config(average), Average) == average  # type: ignore[type-abstract]
 
 
 def test_a_training_that_is_cut_off_leaves_the_average() -> None:

@@ -12,7 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from layerkit import Configurable, Network
+from layerkit import Configurable, Network, evaluate
 from layerkit.cli import main
 from layerkit.data import Data
 
@@ -214,7 +214,10 @@ def test_an_import_that_fails_is_reported(
 ) -> None:
     Path("mine.py").write_text(code)
     assert reason in refused(capsys, "show", DIGITS, "--import", "mine.py")
-    assert "no such Python file" in refused(capsys, "show", DIGITS, "--import", "none.py")
+    assert "none.py: there is no such file" in refused(
+        capsys, "show", DIGITS, "--import", "none.py"
+    )
+    assert "should end in .py" in refused(capsys, "show", DIGITS, "--import", DIGITS)
 
 
 OWN_LAYER = """
@@ -315,6 +318,19 @@ def test_mistakes_in_a_file_are_told_with_their_place(
         (["network.body.layers.2.units=9"], "9 outputs, but digits has 10 classes"),
         (["network.body.layers.2.units=11"], "11 outputs, but digits has 10 classes"),
         (["network.body.layers.0.units=1000000000000"], "not enough memory"),
+        (['network.loss.type="Huber"'], "digits has classes, but Huber judges numbers"),
+        (
+            ['optimizer.rates={"body.layers.9.*"=0.0}'],
+            "rates: no parameter is called 'body.layers.9",
+        ),
+        (
+            ['optimizer.schedules={lr={type="CosineSchedule", warmup=5000}}'],
+            "schedules.lr: CosineSchedule.warmup = 5000: should be less than all steps",
+        ),
+        (
+            ['network.body.layers.1.type="BatchNorm"', "training.batch_size=4"],
+            "BatchNorm needs at least 2 examples in a batch, but 1,437 examples in batches of 4",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
@@ -381,6 +397,55 @@ def test_ctrl_c_keeps_what_was_trained() -> None:
     assert process.wait() == 130
     assert "Interrupted in epoch" in rest
     network = Network.load("run/model.safetensors")
-    data = Data().load(seed=0)
-    assert (network.predict(data.test.x) == data.test.t).mean() > 0.8
+    data = Data().load(np.random.default_rng(0).spawn(3)[0])
+    accuracy, loss = evaluate(network, data.test.x, data.test.t)
+    assert accuracy > 0.8
+    assert f"Test accuracy {accuracy:.4f}, test loss {loss:.4f}" in rest, "of what is kept"
     assert Path("run/curves.png").exists()
+
+
+@pytest.mark.parametrize("loss", ["BinaryCrossEntropy", "Hinge", "SoftmaxCrossEntropy"])
+def test_predict_names_the_classes_of_every_loss(
+    capsys: pytest.CaptureFixture[str], loss: str
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)) + np.repeat([[-2.0, 0], [2.0, 0]], 100, axis=0)
+    words = np.repeat(["left", "right"], 100)
+    np.savez("points.npz", x=x, y=words)
+    units = 2 if loss == "SoftmaxCrossEntropy" else 1
+    Path("points.toml").write_text(f"""
+[network]
+shape = [2]
+loss = {{type = "{loss}"}}
+body = {{type = "Dense", units = {units}}}
+[optimizer]
+type = "Adam"
+lr = 0.1
+[data]
+path = "points.npz"
+[training]
+batch_size = 20
+""")
+    assert run("train", "points.toml", "--out", "run") == 0
+    assert Path("run/confusion.png").exists()
+    capsys.readouterr()
+    assert run("predict", "run", "points.npz") == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    right = np.array([row["prediction"] for row in rows]) == words
+    assert right.mean() > 0.9
+    assert all(0.5 <= float(row.get("probability", 1)) <= 1 for row in rows)
+    assert ("probability" in rows[0]) == (loss != "Hinge")
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "reason"),
+    [
+        ("show", "--svg", "--svg a.foo: should end in .svg"),
+        ("lr-range", "--out", "--out a.foo: should end in .png, .svg or .pdf"),
+    ],
+)
+def test_pictures_of_unknown_kinds_are_refused_first(
+    capsys: pytest.CaptureFixture[str], command: str, option: str, reason: str
+) -> None:
+    assert reason in refused(capsys, command, DIGITS, option, "a.foo")
+    assert not list(Path().iterdir())

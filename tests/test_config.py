@@ -14,6 +14,7 @@ from layerkit import (
     Decay,
     Dense,
     HeNormal,
+    Initializer,
     Layer,
     Network,
     Optimizer,
@@ -179,7 +180,6 @@ def test_values_that_mean_the_same_are_taken(option: str, value: Any, kept: Any)
         ("decay", 1),
         ("name", 3),
         ("layer", SGD()),
-        ("layer", ReLU),
         ("sizes", [1, 0]),
         ("sizes", 3),
     ],
@@ -187,6 +187,24 @@ def test_values_that_mean_the_same_are_taken(option: str, value: Any, kept: Any)
 def test_values_that_cannot_be_are_refused(option: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^Options\.{option}\b.* = .*: should be"):
         Options(**{option: value})
+
+
+def test_a_class_for_an_object_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"layer = .*is a class; should be .* as ReLU\(\)"):
+        Options(layer=ReLU)  # type: ignore[arg-type]
+
+
+def test_a_default_that_all_objects_would_share_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Shared: .*use default_factory, as field\(default_fac"):
+
+        class Shared(Configurable):
+            init: Initializer = HeNormal()
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("Linear", "Dense"), ("Swish", "SiLU")])
+def test_names_of_other_libraries_lead_to_ours(theirs: str, ours: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{theirs}': unknown; here it is called '{ours}'"):
+        from_config({"type": theirs}, Layer)  # type: ignore[type-abstract]
 
 
 def test_python_and_files_give_the_same_sentence() -> None:

@@ -13,6 +13,7 @@ from layerkit import (
     APL,
     CELU,
     ELU,
+    EMA,
     GEGLU,
     GELU,
     GLU,
@@ -25,6 +26,7 @@ from layerkit import (
     SELU,
     SGD,
     SQNL,
+    SWA,
     Adadelta,
     AdaGrad,
     Adam,
@@ -35,6 +37,7 @@ from layerkit import (
     AMSGrad,
     ArcTan,
     Array,
+    Average,
     BatchNorm,
     BentIdentity,
     Bilinear,
@@ -153,6 +156,8 @@ from layerkit import (
     Uniform,
     WarmupStableDecaySchedule,
     Zeros,
+    from_config,
+    to_config,
 )
 from layerkit.config import choices_for
 from layerkit.testing import (
@@ -425,6 +430,7 @@ SCHEDULES: list[Schedule] = [
         milestones=[30],
     ),
 ]
+AVERAGES: list[Average] = [EMA(), EMA(decay=0.0), SWA(), SWA(start=0.0, every=3)]
 
 
 def named(value: object) -> str:
@@ -462,6 +468,14 @@ def test_schedules_keep_the_contract(schedule: Schedule) -> None:
     check_schedule(schedule)
 
 
+@pytest.mark.parametrize("average", AVERAGES, ids=named)
+def test_shares_of_averages_are_shares(average: Average) -> None:
+    shares = [average.share(step, 20) for step in range(20)]
+    assert shares[0] == 1
+    assert all(0 <= share <= 1 for share in shares)
+    assert from_config(to_config(average), type(average)) == average
+
+
 @pytest.mark.parametrize(
     ("kind", "examples"),
     [
@@ -470,6 +484,7 @@ def test_schedules_keep_the_contract(schedule: Schedule) -> None:
         (Optimizer, OPTIMIZERS),
         (Initializer, [init for init, _ in INITIALIZERS]),
         (Schedule, SCHEDULES),
+        (Average, AVERAGES),
     ],
 )
 def test_everything_registered_is_checked(kind: Any, examples: list[Configurable]) -> None:

@@ -201,5 +201,7 @@ def test_show_prints_the_table_and_draws(
     assert "Residual: body + input" in said
     assert f"The graph is drawn in {out}" in said
     assert ElementTree.parse(out).getroot().tag == f"{NAMESPACE}svg"
-    assert main(["show", str(EXPERIMENTS / "residual.toml"), "--svg", str(tmp_path)]) == 1
+    (tmp_path / "folder.svg").mkdir()
+    taken = ["--svg", str(tmp_path / "folder.svg")]
+    assert main(["show", str(EXPERIMENTS / "residual.toml"), *taken]) == 1
     assert "can't be written: Is a directory" in capsys.readouterr().err

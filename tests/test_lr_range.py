@@ -18,6 +18,7 @@ from layerkit import (
     Network,
     Optimizer,
     ReLU,
+    Rprop,
     Sequential,
     ShapeError,
     SoftmaxCrossEntropy,
@@ -120,8 +121,7 @@ def test_what_it_says() -> None:
         "Try lr = 0.1 first."
     )
     assert str(found._replace(limit=0.8)) == (
-        "The loss falls fastest at lr = 0.1. It diverges at lr = 0.8; a tenth of that is 0.08. "
-        "Try lr = 0.08 first."
+        "The loss falls fastest at lr = 0.1. It diverges at lr = 0.8. Try lr = 0.08 first."
     )
     assert str(found._replace(steepest=None)) == (
         "The loss does not fall between lr = 0.1 and 0.4. It does not diverge up to lr = 0.4."
@@ -206,3 +206,9 @@ def test_the_command_without_matplotlib(
     assert "No picture without matplotlib" in said
     assert "The loss falls fastest at lr = " in said
     assert not list(tmp_path.iterdir())
+
+
+def test_an_optimizer_whose_lr_is_no_rate_is_refused() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
+    with pytest.raises(ConfigError, match="lr: would have no effect"):
+        lr_range(net, Rprop(), np.ones((20, 2)), np.arange(20) % 2)

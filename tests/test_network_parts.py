@@ -104,6 +104,15 @@ def test_the_second_layer_adapts_to_what_the_first_gives_after_it_has_adapted() 
     assert np.allclose(net.arena.states[4:], 0, atol=1e-5)
 
 
+def test_features_that_would_become_constant_are_refused() -> None:
+    x = X.copy()
+    x[:, 2] = 1.7e9 + x[:, 2]
+    with pytest.raises(DataError, match=r"feature 2 goes from 1\d+\.\d+ to .* float32 can't tell"):
+        fit(network(Centred(), Dense(2)), SGD(), x, T, epochs=1)
+    body = Sequential([Centred(), Dense(2)])
+    Network(body, SoftmaxCrossEntropy(), (4,), "float64").adapt(x)
+
+
 def test_nothing_is_predicted_before() -> None:
     net = network(Centred(), Dense(2))
     for ask in (net.predict, lambda x: net.gradient(x, T[:2])):
@@ -141,7 +150,7 @@ def test_random_layers_leave_weights_of_a_seed_as_they_are() -> None:
 
 
 def test_a_layer_without_a_network_has_no_random_numbers() -> None:
-    with pytest.raises(AttributeError, match="no random numbers yet"):
+    with pytest.raises(AttributeError, match="no attribute 'rng'; it is not built: put it"):
         Noisy().forward(X)
 
 
@@ -176,11 +185,65 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 def test_a_last_batch_that_is_too_small_is_refused_before_the_first_step() -> None:
     net = network(Pairs(), Dense(2))
     before = net.arena.values.copy()
-    with pytest.raises(DataError, match=r"body\.layers\.0: Pairs needs at least 2 .* is one of 1"):
+    with pytest.raises(
+        DataError, match=r"body\.layers\.0: Pairs needs at least 2 .* leave a last one of 1"
+    ):
         fit(net, SGD(), X[:21], T[:21], batch_size=10)
     assert np.array_equal(net.arena.values, before)
     fit(net, SGD(), X[:22], T[:22], batch_size=10, epochs=1)
     fit(net, SGD(), X[:20], T[:20], batch_size=10, epochs=1)
+
+
+class WholeNumbers(Layer):
+    """A layer that takes whole numbers."""
+
+    def check(self, x: Array) -> None:
+        if (x % 1).any():
+            raise DataError(f"takes whole numbers, not {x[x % 1 != 0][0]}")
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        return dy
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_layers_look_at_all_they_will_be_given_before_the_first_step(part: str) -> None:
+    net = network(WholeNumbers(), Dense(2))
+    before, x = net.arena.values.copy(), np.ones((1500, 4))
+    data, t = {"train": x.copy(), "test": x.copy()}, np.ones(1500, int)
+    data[part][1200, 2] = 1.5
+    with pytest.raises(DataError, match=r"takes whole numbers, not 1\.5") as error:
+        fit(net, SGD(), data["train"], t, test=(data["test"], t), epochs=1)
+    assert error.value.place == "body.layers.0, examples 1024 to 1499"
+    assert np.array_equal(net.arena.values, before)
+
+
+def test_what_has_adapted_stays_when_a_new_part_adapts() -> None:
+    net = network(Centred(), Dense(8, init=LSUV()), Sigmoid(), Dense(2))
+    fit(net, SGD(lr=0.5), X, T, epochs=1)
+    new = network(*net.body[:3], Dense(2, init=LSUV()))  # type: ignore[index]
+    fit(new, SGD(rates={"body.layers.1.*": 0.0}), X + 5, T, epochs=1)
+    for address in ("body.layers.0.mean", "body.layers.1.W"):
+        assert np.array_equal(new.declared()[address].value, net.declared()[address].value)
+
+
+def test_a_network_that_has_adapted_in_part_is_saved_as_such(tmp_path: Path) -> None:
+    net = network(Centred(), Dense(2)).adapt(X)
+    new = network(*net.body[:1], Centred(), Dense(2))  # type: ignore[index]
+    new.save(tmp_path / "model.safetensors")
+    loaded = Network.load(tmp_path / "model.safetensors").adapt(X + 1)
+    means = loaded.arena.states.reshape(2, 4)
+    assert np.array_equal(means[0], net.arena.states)
+    assert np.allclose(means[1], 1, atol=1e-5)
+
+
+def test_predictions_are_no_views_of_the_examples() -> None:
+    net = Network(WholeNumbers(), SoftmaxCrossEntropy(), shape=(4,))
+    x = np.ones((3, 4), "float32")
+    net.outputs(x)[:] = 7
+    assert (x == 1).all()
 
 
 def test_parts_by_their_addresses() -> None:

@@ -1,30 +1,51 @@
 """What every optimizer can do beside its formula."""
 
+import copy
+import math
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from layerkit import (
+    APL,
+    LAMB,
+    LARS,
+    LBFGS,
     SGD,
     Adam,
+    AdamW,
     Arena,
     ConfigError,
+    ConstantSchedule,
     Dense,
+    Flatten,
     LinearSchedule,
     Momentum,
+    Muon,
     Network,
     Optimizer,
     Param,
+    PReLU,
     ReLU,
+    Rprop,
     Schedule,
     Sequential,
     SoftmaxCrossEntropy,
+    SReLU,
+    Tanh,
     Zeros,
     fit,
     from_config,
     to_config,
 )
+from layerkit.config import choices_for
+
+OPTIMIZERS: list[Any] = [
+    cls for cls in choices_for(Optimizer) if cls.__module__.startswith("layerkit.optimizers.")
+]
 
 
 class Halving(Schedule):
@@ -121,6 +142,61 @@ def test_frozen_parameters_stay_bit_for_bit(optimizer: Any, decay: float) -> Non
     assert np.array_equal(part.values[4:], free.values[4:]), "the rest moves as without"
 
 
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+def test_what_is_left_goes_downhill_with_its_penalty(cls: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(30, 3)), rng.integers(2, size=30)
+    body = Sequential([Dense(6), Tanh(), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(3,), dtype="float64").initialize(0)
+    W, frozen = (net.params()[f"body.layers.{i}.W"].value for i in (2, 0))
+    frozen *= 10
+    frozen_before = frozen.copy()
+    optimizer = cls(l2=0.1, rates={"body.layers.0.*": 0.0})
+    optimizer.bind(net.arena)
+
+    def height() -> float:
+        return net.gradient(x, t) + 0.1 * float((W**2).sum()) / 2
+
+    start = height()
+    for _ in range(20):
+        net.gradient(x, t)
+        optimizer.step(net.arena.values, net.arena.grads, lambda: net.gradient(x, t))
+    assert np.array_equal(frozen, frozen_before)
+    assert height() < start
+
+
+def test_the_search_of_lbfgs_knows_the_penalty() -> None:
+    """Of (w - 1)^2 / 2 + 3 w^2 / 2 for each number that is not frozen, the minimum is 1/4."""
+    place = Arena({"W": Param((2, 1), Zeros()), "U": Param((2, 1), Zeros())}, "float64")
+    place.values = np.array([5.0, -1.0, 7.0, 8.0])
+
+    def evaluate() -> float:
+        place.grads = place.values - 1
+        return float(((place.values - 1) ** 2).sum() / 2)
+
+    optimizer = LBFGS(l2=3.0, rates={"U": 0.0})
+    optimizer.bind(place)
+    for _ in range(10):
+        evaluate()
+        optimizer.step(place.values, place.grads, evaluate)
+    np.testing.assert_allclose(place.values, [0.25, 0.25, 7, 8], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight_decay": 0.1}, r"LBFGS.weight_decay = 0.1: should be 0, .*; use l2"),
+        ({"rates": {"*": 0.5}}, r"LBFGS.rates.\* = 0.5: should be 0 or 1"),
+        ({"rates": {"*.b": 1.0, "*.W": 2.0}}, r"LBFGS.rates.\*.W = 2.0: should be 0 or 1"),
+    ],
+)
+def test_lbfgs_refuses_what_changes_a_step_after_the_search(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LBFGS(**options)
+
+
 def test_options_that_do_nothing_change_no_bit() -> None:
     plain, with_options = arena(), arena()
     step(Adam(lr=0.1), plain, 5)
@@ -144,6 +220,78 @@ def test_a_schedule_may_change_the_decay_too_and_starts_anew_with_a_training() -
     assert place.values[0] == 0.5 * 0.75
     step(optimizer, place)
     assert place.values[0] == 0.5 * 0.75 * 0.5
+
+
+class Growing(Schedule):
+    """1 for a while, then more and more, and in the end less."""
+
+    def factor(self, step: int, steps: int) -> float:
+        return 1.5 ** max(step - 3, 0) if step < 9 else 0.5
+
+
+class Undefined(Schedule):
+    def factor(self, step: int, steps: int) -> float:
+        return math.nan if step == 2 else 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "step", "message"),
+    [
+        ({"schedules": {"beta2": ConstantSchedule(2.0)}}, 0, "beta2 = 1.998: should be less than"),
+        ({"schedules": {"beta1": ConstantSchedule(2.0)}}, 0, "beta1 = 1.8: should be less than 1"),
+        ({"schedules": {"eps": ConstantSchedule(0.0)}}, 0, "eps = 0.0: should be greater than 0"),
+        ({"beta1": 0.8, "schedules": {"beta1": Growing()}}, 8, "beta1 = .*: should be less than 1"),
+        ({"schedules": {"lr": Undefined()}}, 2, "lr = nan: should be a finite number"),
+        (
+            {"clip_value": 1.0, "schedules": {"clip_value": ConstantSchedule(0.0)}},
+            0,
+            "clip_value = 0.0: should be greater than 0",
+        ),
+    ],
+    ids=str,
+)
+def test_a_schedule_keeps_to_the_limits_of_its_option(
+    options: dict[str, Any], step: int, message: str
+) -> None:
+    place, optimizer = arena(), Adam(**options)
+    with pytest.raises(ConfigError, match=f"^Adam.{message}") as caught:
+        optimizer.bind(place, steps=10)
+    assert caught.value.place == f"schedules, step {step}"
+    assert (optimizer.t, optimizer.layout, optimizer.steps) == (0, [], None)
+
+
+def test_where_the_end_is_unknown_a_step_keeps_to_the_limits() -> None:
+    w, optimizer = np.ones(3), Adam(beta1=0.8, schedules={"beta1": Growing()})
+    for _ in range(4):
+        optimizer.step(w, np.ones(3))
+    before = w.copy()
+    with pytest.raises(ConfigError, match=r"beta1 = 1\.2"):
+        optimizer.step(w, np.ones(3))
+    assert optimizer.t == 4
+    assert optimizer.beta1 == 0.8
+    assert np.array_equal(w, before)
+
+
+def test_a_learning_rate_may_come_down_to_0() -> None:
+    place, optimizer = arena(), SGD(lr=1.0, schedules={"lr": LinearSchedule(steps=2)})
+    optimizer.bind(place, steps=4)
+    place.grads = np.ones(6)
+    for _ in range(4):
+        optimizer.step(place.values, place.grads)
+    assert place.values.tolist() == (np.arange(1.0, 7.0) - 1.5).tolist()
+
+
+def test_bounds_that_are_scheduled_stay_in_order() -> None:
+    grow: dict[str, Schedule] = {"min_step": ConstantSchedule(8.0)}
+    with pytest.raises(ConfigError, match=r"min_step = 8\.0: should not be greater than max_step"):
+        Rprop(min_step=1.0, max_step=2.0, schedules=grow).bind(arena(), steps=3)
+    grow["max_step"] = ConstantSchedule(8.0)
+    Rprop(min_step=1.0, max_step=2.0, schedules=grow).bind(arena(), steps=3)
+
+
+def test_rprop_has_no_learning_rate_to_schedule() -> None:
+    with pytest.raises(ConfigError, match=r"Rprop.schedules.lr: would have no effect.* max_step"):
+        Rprop(schedules={"lr": Halving()})
 
 
 def test_a_step_that_is_refused_changes_nothing() -> None:
@@ -226,3 +374,72 @@ def test_a_training_with_a_frozen_layer() -> None:
     fit(net, Adam(rates={"body.layers.0.*": 0.0}), x, x[:, 0] > 0, epochs=2, batch_size=10)
     for address, param in net.params().items():
         assert np.array_equal(param.value, before[address]) == address.startswith("body.layers.0.")
+
+
+@pytest.mark.parametrize("layer", [PReLU(), PReLU(shared=False), SReLU(), APL()], ids=str)
+def test_parameters_of_activations_are_no_weights(layer: Any) -> None:
+    net = Network(Sequential([layer, Flatten()]), SoftmaxCrossEntropy(), shape=(3, 2))
+    assert not any(param.decay for param in net.params().values())
+
+
+def moved(optimizer: Optimizer, decay: bool) -> Any:
+    """Return what 3 steps do to a parameter with two axes, which decay applies to or not."""
+    place = Arena({"a": Param((2, 3), Zeros(), decay=decay)}, "float64")
+    place.values, place.grads = np.arange(1.0, 7.0), np.array([3.0, -4.0, 1.0, 2.0, 0.5, -7.0])
+    return step(optimizer, place, 3)
+
+
+def test_muon_turns_matrices_and_not_tables_of_slopes() -> None:
+    np.testing.assert_array_equal(moved(Muon(lr=0.1), False), moved(AdamW(lr=0.1), False))
+    assert (moved(Muon(lr=0.1), True) != moved(AdamW(lr=0.1), True)).any()
+
+
+@pytest.mark.parametrize("cls", [LARS, LAMB])
+def test_the_trust_ratio_does_not_depend_on_what_is_penalized(cls: Any) -> None:
+    for decay in (True, False):
+        plain = moved(cls(lr=0.1), decay)
+        for penalize in ([], ["*"]):
+            np.testing.assert_array_equal(moved(cls(lr=0.1, penalize=penalize), decay), plain)
+        spared = moved(cls(lr=0.1, weight_decay=0.5, penalize=[]), decay)
+        np.testing.assert_array_equal(spared, plain)
+        assert (moved(cls(lr=0.1, weight_decay=0.5, penalize=["*"]), decay) != plain).any()
+    assert (moved(cls(lr=0.1), True) != moved(cls(lr=0.1), False)).all()
+
+
+COPIES: list[Callable[[Any], Any]] = [
+    copy.copy,
+    copy.deepcopy,
+    lambda optimizer: pickle.loads(pickle.dumps(optimizer)),
+]
+WITH_ALL: dict[str, Any] = {"l2": 0.1, "clip_norm": 1.0, "rates": {"*.W": 0.0}}
+
+
+@pytest.mark.parametrize("how", COPIES, ids=["copy", "deepcopy", "pickle"])
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+def test_a_copy_goes_on_alone_and_alike(cls: Any, how: Callable[[Any], Any]) -> None:
+    place, optimizer = arena(), cls(**WITH_ALL)
+    step(optimizer, place, 3)
+    other, w = how(optimizer), place.values.copy()
+    kept = {name: slot.copy() for name, slot in other.memory.items()}
+    optimizer.step(place.values, place.grads)
+    for name, slot in other.memory.items():
+        assert np.array_equal(slot, kept[name]), name
+    other.step(w, place.grads)
+    np.testing.assert_array_equal(w, place.values)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+def test_a_pickle_holds_no_scratch_memory(cls: Any) -> None:
+    place, optimizer = arena(), cls(**WITH_ALL)
+    step(optimizer, place, 3)
+    state = optimizer.__getstate__()
+    assert not any(isinstance(value, np.ndarray) for value in state.values())
+    assert state["memory"].keys() == optimizer.memory.keys()
+
+
+def test_addresses_are_read_when_a_training_begins() -> None:
+    place, optimizer = arena(), SGD(lr=1.0, rates={"*.W": 0.0})
+    place.grads = np.ones(6)
+    assert step(optimizer, place).tolist() == [0, 0, 0, 0, -1, -1]
+    optimizer.rates = {"*.b": 0.0}
+    assert step(optimizer, place).tolist() == [-1, -1, -1, -1, 0, 0]

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,27 @@ def test_embedding_looks_up_and_adds_up(n: int, dim: int, shape: Shape, dtype: s
 def test_embedding_refuses_what_is_no_number_of_a_row(wrong: float) -> None:
     layer, x = table(5, 2, (3,)), np.zeros((4, 3))
     x[2, 1] = wrong
-    for train in (True, False):
-        with pytest.raises(DataError, match=r"whole numbers from 0 to 4; x\[2, 1\] is ") as caught:
-            layer.forward(x, train)
-    assert str(float(wrong)) in str(caught.value)
+    sentence = f"Embedding takes whole numbers from 0 to 4, not {float(wrong)}"
+    for refuse in (layer.check, layer.forward, partial(layer.forward, train=False)):
+        with pytest.raises(DataError) as caught:
+            refuse(x)
+        assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_embedding_takes_whole_numbers_of_any_type(dtype: str) -> None:
+    table(5, 2, (5,)).check(np.arange(5, dtype=dtype)[None])
+
+
+def test_embedding_refuses_data_before_anything_has_changed() -> None:
+    body = Sequential([Embedding(5, 2), Flatten(), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(3,)).initialize(0)
+    before = net.arena.values.copy()
+    x = np.zeros((500, 3))
+    x[300, 2] = -1
+    with pytest.raises(DataError, match=r"from 0 to 4, not -1\.0"):
+        fit(net, SGD(), x, np.zeros(500, int), batch_size=10)
+    np.testing.assert_array_equal(net.arena.values, before)
 
 
 def test_embedding_takes_the_last_number_that_float32_can_tell_apart() -> None:
@@ -117,7 +135,7 @@ def test_embedding_takes_the_last_number_that_float32_can_tell_apart() -> None:
 def test_embedding_says_that_bytes_become_fractions() -> None:
     body = Sequential([Embedding(9, 2), Flatten(), Dense(2)])
     net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
-    with pytest.raises(DataError, match="uint8, would be divided by 255: give a wider type"):
+    with pytest.raises(DataError, match="uint8, are divided by 255: give a wider type"):
         net.predict(np.ones((2, 3), np.uint8))
     assert net.predict(np.ones((2, 3), np.uint16)).shape == (2,)
 

@@ -94,6 +94,34 @@ def test_what_is_too_big_to_square_is_refused_and_changes_nothing() -> None:
     np.testing.assert_array_equal(layer.mean.value, 1)
 
 
+@pytest.mark.parametrize(
+    ("mean", "std", "dtype", "advice"),
+    [
+        (1.7e9, 100, "float32", 'use dtype = "float64", or subtract 1.7'),
+        (-1.7e9, 100, "float32", 'use dtype = "float64", or subtract -1.7'),
+        (1e6, 0.1, "float32", 'use dtype = "float64", or subtract 1'),
+        (1e17, 30, "float64", "; subtract 1e"),
+    ],
+)
+def test_what_a_type_cannot_tell_apart_is_refused(
+    mean: float, std: float, dtype: str, advice: str
+) -> None:
+    layer, x = adapted(np.ones((2, 2), dtype)), RNG.normal(size=(500, 2))
+    x[:, 1] = mean + std * x[:, 1]
+    with pytest.raises(DataError, match=f"feature 1 varies by .* {dtype} can't tell") as caught:
+        layer.adapt(iter([x.astype(dtype)]))
+    assert advice in str(caught.value)
+    np.testing.assert_array_equal(layer.mean.value, 1)
+    np.testing.assert_array_equal(layer.scale.value, 1)
+
+
+def test_a_pixel_that_cannot_be_told_apart_is_named_by_its_place() -> None:
+    x = RNG.normal(size=(500, 2, 3))
+    x[:, 1, 2] = 1e17 + 30 * x[:, 1, 2]
+    with pytest.raises(DataError, match="feature 1, 2 varies by"):
+        adapted(x)
+
+
 def test_every_pixel_counts_for_itself() -> None:
     x = RNG.normal([[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5, 6]], size=(100, 2, 3))
     y = adapted(x).forward(x)

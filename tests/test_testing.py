@@ -692,6 +692,14 @@ class WideScalar(SGD):
         w -= self.decayed * g
 
 
+class RenamesSlot(Optimizer):
+    slots = ("v",)
+
+    def update(self, w: Array, g: Array, v: Array) -> None:
+        v = 0.9 * v - 0.1 * g
+        w += v
+
+
 class RebindsSlot(Optimizer):
     slots = ("v",)
 
@@ -766,6 +774,10 @@ class NoFields(Optimizer):
         (Climbs(), r"300 steps on a bowl .* is the sign right, w -= lr \* g\?"),
         (WideState(), "v is float64 for float32 parameters; name it in slots"),
         (WideScalar(), "decayed is float64 for float32 parameters; .* use math"),
+        (
+            RenamesSlot(),
+            r"slot v is still as it was at the start: write v \*= … and v \+= …, since v = …",
+        ),
         (RebindsSlot(), "v is float64 for float32 parameters"),
         (SharedCounter(), "with the same options and gradients go different ways"),
         (Random(), "with the same options and gradients go different ways"),
@@ -773,6 +785,7 @@ class NoFields(Optimizer):
         (StepsThenChecks(), "only after it has changed something"),
         (ChecksNothing(), "takes gradients of another size than the parameters"),
         (NoEpsilon(), "w is nan after steps with the gradient 0; is there a division by 0"),
+        (SGD, r"^SGD is a class: give an object, SGD\(\)$"),
         (NoFields(), r"NoFields\(lr\) has the fields \[\]: write no __init__"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Optimizer) else "",

@@ -10,6 +10,7 @@ from layerkit import (
     Array,
     BatchNorm,
     DataError,
+    Dense,
     Dropout,
     Embedding,
     Lambda,
@@ -218,3 +219,8 @@ def test_a_batch_that_is_too_small_may_be_refused_in_any_words_of_layerkit() -> 
             return 2 * self.x * dy
 
     check_layer(NeedsThree(), (3,))
+
+
+def test_a_class_is_no_layer() -> None:
+    with pytest.raises(AssertionError, match=r"Dense is a class: give an object, Dense\(\)"):
+        check_layer(Dense, (3,))  # type: ignore[arg-type]

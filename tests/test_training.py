@@ -203,7 +203,7 @@ NAN = np.where(X[5, 2] == X, math.nan, X)
         ({"test": (X, T[1:])}, DataError, "103 examples with targets"),
         ({"test": (X[:0], T[:0])}, DataError, "no examples"),
         ({"test": (X, T + 1)}, DataError, "label 2 of example"),
-        ({"seed": -1}, ValueError, "negative"),
+        ({"seed": -1}, ConfigError, "seed = -1: should be greater than or equal to 0"),
     ],
 )
 def test_a_refused_training_changes_nothing(
@@ -306,6 +306,27 @@ def test_watching_ends_with_an_error_too() -> None:
     with pytest.raises(KeyError), watched(net, lambda address, method: method):
         raise KeyError
     assert all("forward" not in vars(layer) for _, layer in net.layers())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((network, SGD), "optimizer = <class .*should be of type Optimizer, as SGD()"),
+        ((network, "adam"), "optimizer = 'adam': should be of type Optimizer"),
+        ((Dense, SGD()), "network = <class .*should be of type Network"),
+    ],
+)
+def test_classes_and_names_are_no_objects(arguments: Any, message: str) -> None:
+    net, optimizer = arguments
+    net = net() if net is network else net
+    with pytest.raises(ConfigError, match=message):
+        fit(net, optimizer, X, T)
+
+
+@pytest.mark.parametrize("test", [X, (X,), "test"])
+def test_test_data_are_a_pair(test: Any) -> None:
+    with pytest.raises(ConfigError, match="test: should be a pair, examples and targets"):
+        fit(network(), SGD(), X, T, test=test)
 
 
 def test_training_options() -> None:

@@ -25,6 +25,8 @@ LANDSCAPE = runpy.run_path(str(REFERENCE / "landscape.py"))
 ABOUT: dict[str, Any] = json.loads(str(DATA["about"]))
 CASES: dict[str, dict[str, Any]] = ABOUT["cases"]
 
+OURS = {c.__name__ for c in choices_for(Optimizer) if c.__module__.startswith("layerkit.opt")}
+
 
 def follow(optimizer: Optimizer, start: Array, again: bool = False) -> Array:
     """Return where the steps of the reference lead."""
@@ -59,5 +61,4 @@ def test_the_path_is_that_of_the_reference(name: str) -> None:
 
 def test_every_optimizer_has_a_path() -> None:
     named = {case["optimizer"]["type"] for case in CASES.values()}
-    ours = {c.__name__ for c in choices_for(Optimizer) if c.__module__.startswith("layerkit.opt")}
-    assert ours == named
+    assert named == OURS

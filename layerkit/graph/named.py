@@ -104,7 +104,12 @@ class Graph(Container):
             sources, readers = _parse(edge)
             names = [*sources.names, *readers]
             wrong = [
-                f"there is no node {name!r}{suggestion(name, list(known))}"
+                f"there is no node {name!r}"
+                + (
+                    "; names are joined before the first arrow only, and by one kind of sign"
+                    if re.search("[,+*]", name)
+                    else suggestion(name, list(known))
+                )
                 for name in dict.fromkeys(names)
                 if name not in known
             ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -62,12 +62,18 @@ class Layer(Configurable, ABC):
     default_init = DEFAULT_INIT
     carried = dict[str, Array]()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of what `build` declares that it is not there before."""
+            built = self.address or name.startswith("__")
+            hint = "" if built else "; it is not built: put it into a Network first"
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
+
     @property
     def rng(self) -> np.random.Generator:
         """Random numbers of this layer's own, where `random`."""
-        if "generator" not in vars(self):
-            raise AttributeError("this layer has no random numbers yet: put it into a Network")
-        generator: np.random.Generator = vars(self)["generator"]
+        generator: np.random.Generator = self.__getattribute__("generator")
         return generator
 
     @rng.setter
@@ -109,6 +115,9 @@ class Layer(Configurable, ABC):
                     "shape of an output, a tuple"
                 )
         return self.output_shape
+
+    def check(self, x: Array) -> None:
+        """Raise a DataError for inputs that this layer can't take; before anything is trained."""
 
     def adapt(self, batches: Iterable[Array]) -> None:
         """Look at all examples once before the training, batch by batch. Only where `adapts`."""

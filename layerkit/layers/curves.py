@@ -6,7 +6,7 @@ import numpy as np
 
 from layerkit.config import Amount
 from layerkit.layers.base import Layer
-from layerkit.layers.numbers import blend, finite, lambert, squarable
+from layerkit.layers.numbers import blend, finite, lambert, one_where, squarable
 from layerkit.parameters import Array
 
 
@@ -54,7 +54,7 @@ class BinaryStep(Layer):
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return 0 or 1."""
-        y: Array = np.clip(np.sign(x) + 1, 0, 1)
+        y = one_where(x >= 0, x)
         self.y = y
         return y
 
@@ -181,11 +181,13 @@ class Sinusoid(Layer):
     with periodic activation functions, arXiv:2006.09661.
     """
 
+    @np.errstate(invalid="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return sin(x)."""
         self.x = x
         return np.sin(x)
 
+    @np.errstate(invalid="ignore")
     def backward(self, dy: Array) -> Array:
         """Return dy cos(x)."""
         dx: Array = np.cos(self.x)
@@ -200,24 +202,29 @@ class Sinc(Layer):
     Source: Wikipedia, Activation function. NumPy's sinc(x) is ours at pi x.
     """
 
+    @np.errstate(invalid="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return sin(x) / x; at 0, where that is 0 / 0, 1."""
-        x = finite(x)
-        y = np.ones_like(x)
-        np.divide(np.sin(x), x, out=y, where=x != 0)
+        y: Array = np.sin(finite(x))
+        y /= x
+        y[x == 0] = 1
         self.x, self.y = x, y
         return y
 
+    @np.errstate(invalid="ignore")
     def backward(self, dy: Array) -> Array:
         """Return dy (cos(x) - y) / x; near 0, -dy x y v, which is the same without cancellation."""
         x, u = self.x, np.clip(self.x, -0.7, 0.7)
         near = u == x
-        t = -u * u
+        t = u * u
+        np.negative(t, out=t)
         u *= lambert(t)
-        u *= -self.y
-        dx: Array = np.cos(x)
+        u *= self.y
+        np.negative(u, out=u)
+        dx: Array = np.cos(finite(x))
         dx -= self.y
-        np.divide(dx, x, out=dx, where=x != 0)
+        dx /= x
+        dx[x == 0] = 0
         blend(dx, u, near)
         dx *= dy
         return dx
@@ -252,7 +259,7 @@ class HardShrink(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Return dy where y is not 0, else 0."""
-        dx: Array = np.abs(np.sign(self.y))
+        dx = one_where(self.y != 0, self.y)
         dx *= dy
         return dx
 
@@ -287,7 +294,7 @@ class SoftShrink(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Return dy where y is not 0, else 0."""
-        dx: Array = np.abs(np.sign(self.y))
+        dx = one_where(self.y != 0, self.y)
         dx *= dy
         return dx
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
 import numpy as np
 
 from layerkit.config import Size
 from layerkit.errors import ShapeError
 from layerkit.initializers import Initializer, Zeros
 from layerkit.layers.base import Layer
+from layerkit.layers.numbers import ones
 from layerkit.parameters import Array, Param, Shape
-
-
-@lru_cache(maxsize=8)
-def ones(N: int, dtype: np.dtype[Any]) -> Array:
-    """N ones, kept: ``ones @ dy`` adds dy up over the batch, faster than its `sum`."""
-    row = np.ones(N, dtype)
-    row.flags.writeable = False
-    return row
 
 
 class Dense(Layer):

@@ -36,8 +36,15 @@ class GELU(Rectifier):
     approximate: Literal["none", "tanh", "sigmoid"] = "none"
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x P."""
-        P = self.probability(x)
+        """Return x P. Since (1 + tanh(u)) / 2 = sigmoid(2u), two of the forms have sigmoids."""
+        if self.approximate == "none":
+            from scipy.special import ndtr
+
+            P: Array = ndtr(x)
+        else:
+            e, P = exponentials(self.exponent(x))
+            P /= 1 + e
+            self.e = e
         self.x, self.P = x, P
         y = above_minus_inf(x)
         y *= P
@@ -45,57 +52,45 @@ class GELU(Rectifier):
 
     def backward(self, dy: Array) -> Array:
         """Return dy (P + x P')."""
-        dx = self.density(self.x)
+        dx = self.density()
         dx *= finite(self.x)
         dx += self.P
         dx *= dy
         return dx
 
-    def probability(self, x: Array) -> Array:
-        """Return P(x). Since (1 + tanh(u)) / 2 = sigmoid(2u), two of the forms are sigmoids."""
+    def density(self) -> Array:
+        """Return P'(x): of a sigmoid, e / (1 + e)^2 dv/dx."""
         if self.approximate == "none":
-            from scipy.special import ndtr
-
-            P: Array = ndtr(x)
-            return P
-        e, p = exponentials(self.exponent(x))
-        p /= 1 + e
-        return p
-
-    def density(self, x: Array) -> Array:
-        """Return P'(x)."""
-        if self.approximate == "none":
-            u = np.clip(x, -40, 40)  # beyond, the result is 0, and the square may overflow
+            u = np.clip(self.x, -40, 40)  # beyond, the result is 0, and the square may overflow
             u *= u
             u *= -0.5
             np.exp(u, out=u)
             u *= 1 / math.sqrt(2 * math.pi)
             return u
-        e, _ = exponentials(self.exponent(x))
-        e /= (1 + e) ** 2
-        e *= self.exponent_slope(x)
-        return e
+        d: Array = 1 + self.e
+        d *= d
+        np.divide(self.e, d, out=d)
+        d *= self.exponent_slope()
+        return d
 
     def exponent(self, x: Array) -> Array:
         """Return v, where P = sigmoid(v)."""
-        if self.approximate == "sigmoid":
-            v: Array = 1.702 * np.clip(x, -1e4, 1e4)
-            return v
         u = np.clip(x, -1e4, 1e4)
-        v = u * u
-        v *= 0.044715
-        v += 1
+        if self.approximate == "sigmoid":
+            u *= 1.702
+            return u
+        v: Array = u * u
+        v *= math.sqrt(8 / math.pi) * 0.044715
+        v += math.sqrt(8 / math.pi)
         v *= u
-        v *= math.sqrt(8 / math.pi)
         return v
 
-    def exponent_slope(self, x: Array) -> Array | float:
+    def exponent_slope(self) -> Array | float:
         """Return dv/dx."""
         if self.approximate == "sigmoid":
             return 1.702
-        u = np.clip(x, -1e4, 1e4)
+        u = np.clip(self.x, -1e4, 1e4)
         u *= u
-        u *= 3 * 0.044715
-        u += 1
-        u *= math.sqrt(8 / math.pi)
+        u *= math.sqrt(8 / math.pi) * 3 * 0.044715
+        u += math.sqrt(8 / math.pi)
         return u

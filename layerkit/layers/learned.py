@@ -40,7 +40,7 @@ class PReLU(Rectifier):
 
     def build(self, shape: Shape) -> Shape:
         """Declare a."""
-        self.a = Param((1,) if self.shared else shape, self.init)
+        self.a = Param((1,) if self.shared else shape, self.init, decay=False)
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -92,8 +92,10 @@ class SReLU(Rectifier):
 
     def build(self, shape: Shape) -> Shape:
         """Declare the thresholds t and the slopes a."""
-        self.tl, self.al = Param(shape, self.t_left), Param(shape, self.a_left)
-        self.tr, self.ar = Param(shape, self.t_right), Param(shape, self.a_right)
+        self.tl, self.al, self.tr, self.ar = (
+            Param(shape, init, decay=False)
+            for init in (self.t_left, self.a_left, self.t_right, self.a_right)
+        )
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -153,8 +155,8 @@ class APL(Rectifier):
 
     def build(self, shape: Shape) -> Shape:
         """Declare the slopes and the bends, (hinges, *shape) each."""
-        self.slopes = Param((self.hinges, *shape), self.a)
-        self.bends = Param((self.hinges, *shape), self.b)
+        self.slopes = Param((self.hinges, *shape), self.a, decay=False)
+        self.bends = Param((self.hinges, *shape), self.b, decay=False)
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:

@@ -19,7 +19,7 @@ from layerkit.config import Rate, Ratio, Size
 from layerkit.errors import DataError, DivergenceError, ShapeError
 from layerkit.initializers import Initializer, Ones, Zeros
 from layerkit.layers.base import Layer
-from layerkit.layers.dense import ones
+from layerkit.layers.numbers import ones
 from layerkit.parameters import Array, Param, Shape, State
 
 

@@ -10,6 +10,7 @@ from layerkit.config import Share
 from layerkit.errors import ConfigError
 from layerkit.initializers import HeNormal, Initializer
 from layerkit.layers.base import Layer
+from layerkit.layers.numbers import one_where
 from layerkit.parameters import Array
 
 
@@ -146,7 +147,7 @@ class ReLU6(Rectifier):
 
     def backward(self, dy: Array) -> Array:
         """Return dy where y is at neither end, else 0."""
-        dx: Array = np.sign(self.y * (6 - self.y))
+        dx = one_where((self.y > 0) & (self.y < 6), self.y)
         dx *= dy
         return dx
 
@@ -211,6 +212,6 @@ class Threshold(Rectifier):
 
     def backward(self, dy: Array) -> Array:
         """Return dy where x was let through, else 0."""
-        dx: Array = np.sign(self.m - self.threshold)
+        dx = one_where(self.m > self.threshold, self.m)
         dx *= dy
         return dx

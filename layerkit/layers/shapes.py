@@ -128,17 +128,21 @@ class Embedding(Layer):
         self.W = Param((self.n, self.dim), self.init)
         return (*shape, self.dim)
 
+    def check(self, x: Array) -> None:
+        """Refuse anything but whole numbers from 0 to n - 1."""
+        right = (x >= 0) & (x < self.n) & (x == np.floor(x))
+        if not right.all():
+            hint = ""
+            if ((x >= 0) & (x <= 1)).all() and np.allclose(255 * x, np.round(255 * x)):
+                hint = " (bytes, uint8, are divided by 255: give a wider type)"
+            raise DataError(
+                f"Embedding takes whole numbers from 0 to {self.n - 1}, not {x[~right][0]}{hint}"
+            )
+
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return W[x]."""
-        inside = (x >= 0) & (x < self.n)
-        numbers = np.where(inside, x, 0).astype(np.intp)
-        wrong = np.argwhere(~inside | (numbers != x))
-        if len(wrong):
-            place = tuple(map(int, wrong[0]))
-            raise DataError(
-                f"Embedding takes whole numbers from 0 to {self.n - 1}; x{list(place)} is "
-                f"{x[place]} (bytes, uint8, would be divided by 255: give a wider type)"
-            )
+        self.check(x)
+        numbers = x.astype(np.intp)
         self.numbers = numbers
         y: Array = self.W.value[numbers]
         return y

@@ -10,7 +10,14 @@ from layerkit.config import Rate
 from layerkit.errors import ConfigError
 from layerkit.initializers import GlorotUniform, Initializer
 from layerkit.layers.base import Layer
-from layerkit.layers.numbers import exponentials, finite, squarable
+from layerkit.layers.numbers import (
+    exponentials,
+    finite,
+    negative_part,
+    one_where,
+    positive_part,
+    squarable,
+)
 from layerkit.parameters import Array
 
 
@@ -147,17 +154,16 @@ class SmoothTanh(Saturating):
     def forward(self, x: Array, train: bool = True) -> Array:
         """Divide both by their larger exponential: |y| = g (1 - e) / (1 + f)."""
         x = finite(x)
-        g = (self.a - self.c) * np.maximum(x, 0)
-        g -= (self.b - self.d) * np.minimum(x, 0)
-        np.exp(g, out=g)
         f, C = exponentials((self.c + self.d) * x)
-        g /= 1 + f
+        g: Array = 1 / (1 + f)
+        if self.a < self.c or self.b < self.d:  # else the exponent is 0
+            g *= np.exp((self.a - self.c) * positive_part(x) - (self.b - self.d) * negative_part(x))
         self.x, self.f, self.C, self.g = x, f, C, g
         y: Array = np.abs(x)
         y *= -(self.a + self.b)
         np.expm1(y, out=y)
         y *= g
-        return np.copysign(y, x)
+        return np.copysign(y, x, out=y)
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
@@ -166,7 +172,7 @@ class SmoothTanh(Saturating):
         With exp(ax), exp(-bx), exp(cx), exp(-dx) divided as in `forward`: A or B is 1, and C or D.
         """
         e, A = exponentials((self.a + self.b) * self.x)
-        left = self.x < 0
+        left = (self.x < 0).astype(dy.dtype)
         B, D = np.maximum(e, left), np.maximum(self.f, left)
         dx: Array = (self.a - self.c) * A
         dx += (self.b + self.c) * B
@@ -334,7 +340,7 @@ class HardTanh(Saturating):
 
     def backward(self, dy: Array) -> Array:
         """Return dy where y is at neither end, else 0."""
-        dx: Array = np.sign((self.y - self.min_val) * (self.max_val - self.y))
+        dx = one_where((self.y > self.min_val) & (self.y < self.max_val), self.y)
         dx *= dy
         return dx
 
@@ -357,7 +363,7 @@ class HardSigmoid(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Return dy / 6 where |x| < 3, else 0."""
-        dx: Array = np.sign(np.maximum(3 - np.abs(self.x), 0))
+        dx = one_where(np.abs(self.x) < 3, self.x)
         dx /= 6
         dx *= dy
         return dx

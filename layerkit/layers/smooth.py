@@ -8,7 +8,15 @@ import numpy as np
 
 from layerkit.config import Rate
 from layerkit.layers.base import Layer
-from layerkit.layers.numbers import above_minus_inf, exponentials, finite, squarable
+from layerkit.layers.numbers import (
+    above_minus_inf,
+    exponentials,
+    finite,
+    negative_part,
+    one_where,
+    positive_part,
+    squarable,
+)
 from layerkit.layers.rectifiers import Rectifier
 from layerkit.parameters import Array
 
@@ -189,7 +197,7 @@ class Softplus(Rectifier):
         self.e, self.p = e, p
         y: Array = np.log1p(e)
         y /= self.beta
-        y += np.maximum(x, 0)
+        y += positive_part(x)
         return y
 
     def backward(self, dy: Array) -> Array:
@@ -210,7 +218,7 @@ class LogSigmoid(Layer):
         """Return min(x, 0) - log(1 + e), with e = exp(-|x|), which can't overflow."""
         e, q = exponentials(-x)
         self.e, self.q = e, q
-        y = np.minimum(x, 0)
+        y = negative_part(x)
         y -= np.log1p(e)
         return y
 
@@ -241,23 +249,26 @@ class Squareplus(Rectifier):
     b: Rate = 4.0
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return max(x, 0) + b / 4 / m with m = (|x| + sqrt(x^2 + b)) / 2: no cancellation."""
-        size, h = np.abs(x), squarable(x)
+        """Return max(x, 0) + b / 4 / (|u| + h), with u = x / 2 and h = sqrt(u^2 + b / 4).
+
+        So there is no cancellation where x is negative.
+        """
+        size: Array = 0.5 * np.abs(x)
+        h = squarable(size)
         h *= h
-        h += self.b
+        h += self.b / 4
         np.sqrt(h, out=h)
         np.maximum(h, size, out=h)
-        y: Array = 0.5 * h
-        size *= 0.5
-        y += size
+        y: Array = size + h
         np.divide(self.b / 4, y, out=y)
-        y += np.maximum(x, 0)
+        y += positive_part(x)
         self.y, self.h = y, h
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy y / sqrt(x^2 + b)."""
-        dx: Array = finite(self.y) / finite(self.h)
+        """Return dy y / (2 h)."""
+        dx = finite(self.y)
+        dx /= finite(2 * self.h)
         dx *= dy
         return dx
 
@@ -315,7 +326,7 @@ class Mish(Rectifier):
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return x n / m, with exp(x) = p / q: n = p^2 + 2 p q and m = p^2 + 2 p q + 2 q^2."""
         e, p = exponentials(x)
-        q = np.maximum(e, x < 0)
+        q = np.maximum(e, (x < 0).astype(x.dtype))
         n = p * p
         n += 2 * e
         m = q * q
@@ -389,7 +400,7 @@ class HardSwish(Rectifier):
 
     def backward(self, dy: Array) -> Array:
         """Return dy (u + x / 6) where |x| < 3, else dy u."""
-        dx: Array = np.sign(np.maximum(3 - np.abs(self.x), 0))
+        dx = one_where(np.abs(self.x) < 3, self.x)
         dx *= finite(self.x)
         dx /= 6
         dx += self.u

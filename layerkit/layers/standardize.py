@@ -11,6 +11,9 @@ from layerkit.initializers import Initializer, Ones, Zeros
 from layerkit.layers.base import Layer
 from layerkit.parameters import Array, Shape, State
 
+FEW = 4
+"""A standard deviation of so many steps between neighbouring numbers is the least to work with."""
+
 
 class Standardize(Layer):
     """y = (x - mean) / scale: each number of an example gets mean 0 and standard deviation 1.
@@ -23,7 +26,9 @@ class Standardize(Layer):
     Raises
     ------
     DataError
-        When the examples differ by more than float64 can square.
+        When the examples differ by more than float64 can square; or so little, compared with their
+        mean, that their type has only a few numbers there. A feature whose numbers all have become
+        the same, as 1.7e9 + 10 N(0, 1) in float32, looks constant and can't be noticed here.
 
     Examples
     --------
@@ -72,10 +77,25 @@ class Standardize(Layer):
         scale = np.sqrt(squares / count)
         if not np.isfinite(scale).all():
             raise DataError("Standardize: the examples differ by more than a float64 can square")
+        self.check_digits(origin + mean, scale)
         self.scale.value = scale
         self.scale.value[self.scale.value == 0] = 1
         self.mean.value = origin + mean
         self.rest.value = (origin - self.mean.value) + mean
+
+    def check_digits(self, mean: Array, scale: Array) -> None:
+        """Refuse a feature that varies by less than a few steps between neighbouring numbers."""
+        dtype = self.mean.value.dtype
+        steps = np.spacing(np.abs(mean).astype(dtype))
+        lost = np.argwhere((scale.astype(dtype) > 0) & (scale < FEW * steps))
+        if len(lost):
+            place = tuple(map(int, lost[0]))
+            wider = 'use dtype = "float64", or ' if dtype == np.float32 else ""
+            raise DataError(
+                f"Standardize: feature {', '.join(map(str, place))} varies by {scale[place]:.3g} "
+                f"around {mean[place]:.8g}, where {dtype} can't tell its values apart: the numbers "
+                f"are {steps[place]:.3g} apart; {wider}subtract {mean[place]:.8g} first"
+            )
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return (x - mean) / scale."""

@@ -70,7 +70,11 @@ class Loss(Configurable, ABC):
         if shape == (1,) and targets.ndim == 1:
             targets = targets[:, None]
         if targets.shape[1:] != shape:
-            raise DataError(f"targets have shape {targets.shape}; should be {('N', *shape)}")
+            wanted = ", ".join(map(str, ("N", *shape)))
+            raise DataError(
+                f"targets have shape {targets.shape}; {type(self).__name__} takes ({wanted}), "
+                "a number for each output"
+            )
         if targets.dtype.kind not in "biuf":
             raise DataError(f"targets of type {targets.dtype}; should be numbers")
         if not np.isfinite(targets).all():
@@ -152,7 +156,17 @@ class Loss(Configurable, ABC):
 
     def predict_proba(self, z: Array) -> Array:
         """The probabilities of the classes, for a loss that has them."""
-        raise DataError(f"{type(self).__name__} has no classes, so there are no probabilities")
+        raise DataError(f"{type(self).__name__} has no probabilities")
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether there is a `predict_proba`."""
+        return type(self).predict_proba is not Loss.predict_proba
+
+    @property
+    def judges_classes(self) -> bool:
+        """Whether there is right and wrong: the loss has `hits`."""
+        return type(self).hits is not Loss.hits
 
     def hits(self, z: Array, t: Array) -> Array:
         """How right each example is, from 0 to 1: (N,); nan where there is no right and wrong."""

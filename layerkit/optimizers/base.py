@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,19 @@ from layerkit.config import Amount, Configurable, Rate, suggestion
 from layerkit.errors import ConfigError, ShapeError, at
 from layerkit.parameters import Arena, Array, Shape
 from layerkit.schedules import Schedule
+
+
+class Place(NamedTuple):
+    """Where a parameter lies in the vectors, and what the options say of it.
+
+    `is_weight` is its `Param.decay`, its nature; `decays` is what becomes of that with `penalize`.
+    """
+
+    where: slice
+    shape: Shape
+    is_weight: bool = True
+    decays: bool = True
+    rate: float = 1.0
 
 
 class Optimizer(Configurable, ABC):
@@ -42,22 +56,25 @@ class Optimizer(Configurable, ABC):
         does not contain them.
     penalize : list of str, optional
         Addresses of the parameters that decay and penalties apply to, with wildcards, as
-        ``["body.layers.0.*"]``; by default all but biases, and scales of normalisations.
+        ``["body.layers.0.*"]``; by default all but biases, scales of normalisations and
+        parameters of activations. Read when a training begins.
     rates : dict of str to float
         Factors for the steps of parameters, by address, with wildcards; the last one that matches
-        counts. 0 freezes.
+        counts. 0 freezes, and what is frozen has no penalty. Read when a training begins.
     clip_value, clip_norm, clip_global_norm : float, optional
         One of them: limit each number of g, the norm of each parameter's gradient, or the norm of
         all of g.
     schedules : dict of str to Schedule
-        What to multiply an option of the optimizer with at each step, as ``{"lr": …}``.
+        What to multiply an option of the optimizer with at each step, as ``{"lr": …}``. The
+        product has to be within the limits of the option, but `lr` may be 0.
 
     Raises
     ------
     ShapeError
         From `step`, for vectors other than those of the first step.
     ConfigError
-        From `bind`, for addresses that no parameter has.
+        From `bind`, for addresses that no parameter has, and for schedules that lead out of the
+        limits of an option. Where the length of the training is unknown, these are found by `step`.
 
     Examples
     --------
@@ -84,9 +101,18 @@ class Optimizer(Configurable, ABC):
     clip_global_norm: Rate | None = field(default=None, kw_only=True)
     schedules: dict[str, Schedule] = field(default_factory=dict, kw_only=True)
 
+    scratch = ("before", "changed", "decay_mask", "factors", "s")
     reserved = (
-        *("again", "before", "begun", "changed", "decay_mask", "factors", "layout", "memory"),
-        *("s", "steps", "t", "w"),
+        *scratch,
+        "again",
+        "begun",
+        "first",
+        "layout",
+        "memory",
+        "scratch",
+        "steps",
+        "t",
+        "w",
     )
     slots: ClassVar[tuple[str, ...]] = ()
     decoupled: ClassVar[bool] = True
@@ -95,19 +121,21 @@ class Optimizer(Configurable, ABC):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.t = self.begun = 0
+        self.first: tuple[np.dtype[Any], Shape] = (np.dtype("float32"), ())
         self.steps: int | None = None
         self.w: Array | None = None
         self.memory: dict[str, Array] = {}
-        self.layout: list[tuple[slice, Shape]] = []
+        self.layout: list[Place] = []
         self.again: Callable[[], float] | None = None
 
     def check_options(self) -> None:
         """Check all options, alone and together; ConfigError if one is wrong."""
         super().check_options()
         name, clips = type(self).__name__, ["clip_value", "clip_norm", "clip_global_norm"]
-        given = [f"{clip} = {getattr(self, clip)}" for clip in clips if getattr(self, clip)]
+        given = {clip: getattr(self, clip) for clip in clips if getattr(self, clip) is not None}
         if len(given) > 1:
-            raise ConfigError(f"{name}: {' and '.join(given)}: give one of them")
+            limits = " and ".join(f"{clip} = {limit}" for clip, limit in given.items())
+            raise ConfigError(f"{name}: {limits}: give one of them")
         numbers = [f.name for f in fields(self) if isinstance(getattr(self, f.name), float)]
         for option in self.schedules:
             if option not in numbers:
@@ -130,7 +158,7 @@ class Optimizer(Configurable, ABC):
             For other sizes than before, or another network's parameters.
         ConfigError
             For addresses in `penalize` or `rates` that no parameter has, and for schedules that
-            don't fit the training.
+            don't fit the training, or lead out of the limits of an option in its course.
         """
         self.check_options()
         self._check_sizes(arena.values, arena.grads)
@@ -149,19 +177,23 @@ class Optimizer(Configurable, ABC):
         for name, schedule in self.schedules.items():
             with at(f"schedules.{name}"):
                 schedule.check(steps)
-        decay, factors = np.ones_like(arena.values), np.ones_like(arena.values)
+        for schedule in self.schedules.values():
+            factors = [schedule(i, steps) for i in range(steps or 1)]
+            for i in {int(np.argmin(factors)), int(np.argmax(factors))}:
+                self._check_scheduled(i, steps)
+        self.layout = []
         for name, param in arena.params.items():
-            part = arena.slices[name]
-            if self.penalize is None:
-                decay[part] = param.decay
-            else:
-                decay[part] = any(fnmatchcase(name, pattern) for pattern in self.penalize)
+            decays, rate = param.decay, 1.0
+            if self.penalize is not None:
+                decays = any(fnmatchcase(name, pattern) for pattern in self.penalize)
             for pattern, factor in self.rates.items():
                 if fnmatchcase(name, pattern):
-                    factors[part] = factor
-        self.decay_mask, self.factors = decay, factors
-        self.layout = [(arena.slices[name], param.shape) for name, param in arena.params.items()]
+                    rate = factor
+            place = Place(arena.slices[name], param.shape, param.decay, decays and rate > 0, rate)
+            self.layout.append(place)
         self.steps, self.begun = steps, self.t
+        for name in self.scratch:  # made for the layout of before
+            vars(self).pop(name, None)
 
     def step(self, w: Array, g: Array, again: Callable[[], float] | None = None) -> None:
         """Change `w` in place by one step.
@@ -175,20 +207,17 @@ class Optimizer(Configurable, ABC):
             optimizers, as LBFGS, look at several places in a step.
         """
         self._check_sizes(w, g)
-        if self.t == 0:
-            self.memory = self.allocate(w)
-            self.s = np.empty_like(w)
-        if not self.layout:
-            if self.rates or self.penalize:
-                raise ConfigError(
-                    "rates and penalize name parameters, but two vectors have no names: call "
-                    "bind(network.arena) first"
-                )
-            self.layout, self.decay_mask = [(slice(0, w.size), w.shape)], np.ones_like(w)
+        if not self.layout and (self.rates or self.penalize):
+            raise ConfigError(
+                "rates and penalize name parameters, but two vectors have no names: call "
+                "bind(network.arena) first"
+            )
         given = self._follow_schedules() if self.schedules else {}
-        self.w, self.again = w, again
-        self.t += 1
         try:
+            if self.t == 0:
+                self._begin(w)
+            self.w, self.again = w, again
+            self.t += 1
             if self.rates or self.weight_decay or self._changes_gradient():
                 self._update_with_options(w, g)
             else:
@@ -207,31 +236,86 @@ class Optimizer(Configurable, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy goes on where this one is, with the first parameters that it is given."""
-        return vars(self) | {"w": None}
+        memory = {name: slot.copy() for name, slot in self.memory.items()}
+        kept = {name: value for name, value in vars(self).items() if name not in self.scratch}
+        return kept | {"w": None, "memory": memory}
+
+    @cached_property
+    def s(self) -> Array:
+        """Scratch memory as large as w."""
+        return self._vector()
+
+    @cached_property
+    def before(self) -> Array:
+        """Where w was before the step."""
+        return self._vector()
+
+    @cached_property
+    def changed(self) -> Array:
+        """The gradient with all that the options do to it."""
+        return self._vector()
+
+    @cached_property
+    def decay_mask(self) -> Array:
+        """1 where decay and penalties apply, else 0."""
+        mask = self._vector()
+        for place in self.layout:
+            mask[place.where] = place.decays
+        return mask
+
+    @cached_property
+    def factors(self) -> Array:
+        """What the step of each number is multiplied by, from `rates`."""
+        factors = self._vector()
+        for place in self.layout:
+            factors[place.where] = place.rate
+        return factors
+
+    def _vector(self) -> Array:
+        dtype, shape = self.first
+        return np.empty(shape, dtype)
+
+    def _begin(self, w: Array) -> None:
+        """Prepare for the first of all steps."""
+        self.first, self.memory = (w.dtype, w.shape), self.allocate(w)
+        self.layout = self.layout or [Place(slice(0, w.size), w.shape)]
 
     def _check_sizes(self, w: Array, g: Array) -> None:
-        first = self.s if self.t else w
-        if not w.shape == g.shape == first.shape or w.dtype != first.dtype:
+        dtype, shape = self.first if self.t else (w.dtype, w.shape)
+        if not w.shape == g.shape == shape or w.dtype != dtype:
             raise ShapeError(
                 f"{w.dtype} parameters {w.shape} with gradients {g.shape}, but this "
-                f"{type(self).__name__} began with {first.dtype} {first.shape}; make a new one"
+                f"{type(self).__name__} began with {dtype} {shape}; make a new one"
             )
+
+    def _scheduled(self, step: int, steps: int | None) -> dict[str, Any]:
+        """Return the scheduled options at a step of a training."""
+        return {
+            name: getattr(self, name) * schedule(step, steps)
+            for name, schedule in self.schedules.items()
+        }
+
+    def _check_scheduled(self, step: int, steps: int | None) -> None:
+        """Raise a ConfigError if the options can't be what they are at a step; lr may be 0."""
+        options = self._scheduled(step, steps)
+        if options.get("lr") == 0:
+            del options["lr"]
+        with at(f"schedules, step {step}"):
+            replace(self, **options)
 
     def _follow_schedules(self) -> dict[str, float]:
         """Give the scheduled options the values of this step, and return those of before."""
+        step = self.t - self.begun
+        if self.steps is None or step >= self.steps:  # bind has looked at all others
+            self._check_scheduled(step, None)
         given = {name: getattr(self, name) for name in self.schedules}
-        vars(self).update(
-            {
-                name: given[name] * schedule(self.t - self.begun, self.steps)
-                for name, schedule in self.schedules.items()
-            }
-        )
+        vars(self).update(self._scheduled(step, self.steps))
         return given
 
     def _update_with_options(self, w: Array, g: Array) -> None:
         """Call `update` with all that the options want before and after it."""
         if self.rates:
-            before = self._scratch("before", w)
+            before = self.before
             before[...] = w
         if self._changes_gradient():
             g = self._changed_gradient(w, g)
@@ -246,19 +330,19 @@ class Optimizer(Configurable, ABC):
             before += self.s
             np.copyto(w, before, where=self.factors != 1)
 
-    def _scratch(self, name: str, like: Array) -> Array:
-        if name not in vars(self):
-            vars(self)[name] = np.empty_like(like)
-        scratch: Array = vars(self)[name]
-        return scratch
-
     def _changes_gradient(self) -> bool:
-        clips = self.clip_value or self.clip_norm or self.clip_global_norm
-        return bool(clips or self.l1 or self.l2 or self.rates)
+        return bool(
+            self.l1
+            or self.l2
+            or self.rates
+            or self.clip_value is not None
+            or self.clip_norm is not None
+            or self.clip_global_norm is not None
+        )
 
     def _changed_gradient(self, w: Array, g: Array) -> Array:
         """Return a copy of g: without what is frozen, clipped, with penalties."""
-        changed, again = self._scratch("changed", g), self.again
+        changed, again = self.changed, self.again
 
         def change() -> None:
             changed[...] = g
@@ -291,15 +375,19 @@ class Optimizer(Configurable, ABC):
         return changed
 
     def _clip(self, g: Array) -> None:
-        if self.clip_value:
+        if self.clip_value is not None:
             np.clip(g, -self.clip_value, self.clip_value, out=g)
-        limit = self.clip_norm or self.clip_global_norm
-        if limit:
-            for part in [part for part, _ in self.layout] if self.clip_norm else [slice(None)]:
-                # in units of the largest number, whose square may be too large
-                sizes = np.abs(g[part], out=self.s[part])
-                largest = float(sizes.max(initial=0))
-                sizes /= largest or 1.0
-                norm = largest * math.sqrt(np.dot(sizes, sizes))
-                if norm > limit:
-                    g[part] *= limit / norm
+        if self.clip_norm is not None:
+            for place in self.layout:
+                self._clip_norm(g, place.where, self.clip_norm)
+        if self.clip_global_norm is not None:
+            self._clip_norm(g, slice(None), self.clip_global_norm)
+
+    def _clip_norm(self, g: Array, part: slice, limit: float) -> None:
+        # in units of the largest number, whose square may be too large
+        sizes = np.abs(g[part], out=self.s[part])
+        largest = float(sizes.max(initial=0))
+        sizes /= largest or 1.0
+        norm = largest * math.sqrt(np.vdot(sizes, sizes))
+        if norm > limit:
+            g[part] *= limit / norm

@@ -28,8 +28,8 @@ def trust_ratio(trust: float, w: Array, u: Array) -> float:
 class LARS(Optimizer):
     """v <- beta v + lr r u;  w <- w - v, u = g + weight_decay w, r = trust |w| / |u|.
 
-    r is computed for each parameter, and is 1 if w or u is 0. Biases and scales of normalisations
-    have r = 1 and no weight decay.
+    r is computed for each parameter, and is 1 if w or u is 0. Biases, scales of normalisations and
+    parameters of activations have r = 1, and no weight decay unless `penalize` names them.
 
     optax's, with these exceptions as its masks. The source divides by |g| + weight_decay |w|.
 
@@ -64,9 +64,9 @@ class LARS(Optimizer):
         u = np.multiply(w, self.decay_mask, out=self.s)
         u *= self.weight_decay
         u += g
-        for where, _ in self.layout:
-            lr = self.lr
-            if self.decay_mask[where].any():
+        for place in self.layout:
+            lr, where = self.lr, place.where
+            if place.is_weight:
                 lr *= trust_ratio(self.trust, w[where], u[where])
             u[where] *= lr
         v *= self.beta
@@ -77,8 +77,9 @@ class LARS(Optimizer):
 class LAMB(Moments):
     """w <- w - lr r u, u = m' / (sqrt(v') + eps) + weight_decay w, r = |w| / |u|.
 
-    m' and v' are Adam's. r is computed for each parameter, and is 1 if w or u is 0. Biases and
-    scales of normalisations have r = 1 and no weight decay.
+    m' and v' are Adam's. r is computed for each parameter, and is 1 if w or u is 0. Biases, scales
+    of normalisations and parameters of activations have r = 1, and no weight decay unless
+    `penalize` names them.
 
     optax's, with these exceptions as its masks. The source has a function of |w| instead of |w|.
 
@@ -109,14 +110,14 @@ class LAMB(Moments):
         """Do as Adam does, with a length of the step for each parameter."""
         self.average(g, m, v, self.s)
         u = self.change(m, v, self.s, 1.0)
-        for where, _ in self.layout:
-            lr = self.lr
-            if self.decay_mask[where].any():
-                if self.weight_decay:
-                    # u + weight_decay w, without memory for the product
-                    u[where] /= self.weight_decay
-                    u[where] += w[where]
-                    u[where] *= self.weight_decay
+        for place in self.layout:
+            lr, where = self.lr, place.where
+            if self.weight_decay and place.decays:
+                # u + weight_decay w, without memory for the product
+                u[where] /= self.weight_decay
+                u[where] += w[where]
+                u[where] *= self.weight_decay
+            if place.is_weight:
                 lr *= trust_ratio(1.0, w[where], u[where])
             u[where] *= lr
         w -= u
@@ -129,7 +130,8 @@ class Muon(Moments):
     of (1 - momentum) G + momentum M. Five steps X <- a X + b X X^T X + c (X X^T)^2 X of Newton and
     Schulz make all singular values but the very small ones roughly 1, from 0.68 to 1.21.
 
-    For parameters with two axes; all others move as with AdamW. Both have decoupled `weight_decay`.
+    For matrices: parameters with two axes, but for those of activations. All others move as with
+    AdamW. Both have decoupled `weight_decay`.
 
     PyTorch's with ``adjust_lr_fn="match_rms_adamw"``: the factor of lr makes a step as large as one
     of AdamW, so that one lr serves both. Ours computes in the precision of W, PyTorch in bfloat16.
@@ -163,10 +165,10 @@ class Muon(Moments):
     weight_decay: Amount = field(default=0.1, kw_only=True)
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
-        """Move each parameter as the number of its axes wants it."""
-        for where, shape in self.layout:
-            W, G, M, V, S = (x[where].reshape(shape) for x in (w, g, m, v, self.s))
-            if len(shape) == 2:
+        """Turn matrices, and move the rest as Adam does."""
+        for place in self.layout:
+            W, G, M, V, S = (x[place.where].reshape(place.shape) for x in (w, g, m, v, self.s))
+            if place.is_weight and len(place.shape) == 2:
                 self.update_matrix(W, G, M, S)
             else:
                 self.average(G, M, V, S)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from layerkit.config import Rate, Size
+from layerkit.errors import ConfigError
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Array
 
@@ -40,6 +41,11 @@ class LBFGS(Optimizer):
     history_size : int
         How many steps are remembered. The memory is twice as many vectors.
 
+    Raises
+    ------
+    ConfigError
+        For a `weight_decay`, or `rates` other than 0 and 1, which would move w apart from the step.
+
     Examples
     --------
     >>> w, lbfgs, curvature = np.array([3.0, -1.0]), LBFGS(), np.array([1.0, 100.0])
@@ -51,6 +57,21 @@ class LBFGS(Optimizer):
 
     lr: Rate = 1.0
     history_size: Size = 10
+
+    def check_options(self) -> None:
+        """Check each option by itself, and refuse what changes a step after the search."""
+        super().check_options()
+        if self.weight_decay:
+            raise ConfigError(
+                f"LBFGS.weight_decay = {self.weight_decay}: should be 0, since w may only move "
+                "along the search; use l2"
+            )
+        for pattern, rate in self.rates.items():
+            if rate not in (0, 1):
+                raise ConfigError(
+                    f"LBFGS.rates.{pattern} = {rate}: should be 0 or 1, frozen or not, since the "
+                    "search finds the length of a step"
+                )
 
     def allocate(self, w: Array) -> dict[str, Array]:
         """Return room for the pairs, the last step and the gradient before it, and their number."""

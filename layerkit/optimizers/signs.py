@@ -89,7 +89,7 @@ class Rprop(Optimizer):
     Raises
     ------
     ConfigError
-        If `min_step` is greater than `max_step`.
+        If `min_step` is greater than `max_step`, or for a schedule of `lr`.
 
     Examples
     --------
@@ -113,6 +113,11 @@ class Rprop(Optimizer):
             raise ConfigError(
                 f"Rprop.min_step = {self.min_step}: should not be greater than max_step = "
                 f"{self.max_step}"
+            )
+        if "lr" in self.schedules:
+            raise ConfigError(
+                "Rprop.schedules.lr: would have no effect, since lr is only the length of the "
+                "first step; max_step limits all of them"
             )
 
     def allocate(self, w: Array) -> dict[str, Array]:

@@ -57,8 +57,16 @@ def close(a: Array, b: Array) -> bool:
     return a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+def require_object(part: Any) -> None:
+    """Refuse a class that was given for one of its objects."""
+    if isinstance(part, type):
+        name = part.__name__
+        raise AssertionError(f"{name} is a class: give an object, {name}()")
+
+
 def check_options(part: Configurable) -> None:
     """Options are fields, so that configuration files and copies know of them."""
+    require_object(part)
     name, parameters = type(part).__name__, inspect.signature(type(part)).parameters.values()
     arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     options = [option.name for option in fields(part) if not option.kw_only]

@@ -21,6 +21,7 @@ from layerkit.testing.common import (
     close,
     copies,
     require,
+    require_object,
     widening,
 )
 from layerkit.testing.probe import Probe, layers_of
@@ -59,6 +60,7 @@ def check_layer(layer: Layer, shape: Shape, examples: Array | None = None) -> No
     AssertionError: Cube.backward: dx[0, 2] is -3.446, but difference quotients of forward \
 give -5.169; it is 0.6667 times the right value everywhere: a factor or a sign is wrong
     """
+    require_object(layer)
     if not any(isinstance(part, Lambda) for _, part in layers_of(layer)):
         check_options(layer)
     _check_kept_options(layer)

@@ -169,7 +169,7 @@ def _check_mean(loss: Loss, z: Array, t: Array) -> None:
 
 def _check_loss_derivative(loss: Loss, z: Array, t: Array) -> None:
     """For a classifier at logits like 40 too, where clipping would show."""
-    for size in (1.0, 40.0, -40.0) if _has_classes(loss) else (1.0,):
+    for size in (1.0, 40.0, -40.0) if loss.has_probabilities else (1.0,):
         scaled = size * z
         value = _forward(loss, scaled, t)
         dz, noise = _backward(loss), 1e-9 * (1 + abs(value))
@@ -230,25 +230,21 @@ def _check_sample_weights(loss: Loss, z: Array, t: Array) -> None:
     )
 
 
-def _has_classes(loss: Loss) -> bool:
-    return type(loss).predict_proba is not Loss.predict_proba
-
-
 def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
     """Rows of very different size, in float32: 1e4 for logits, 1e-3 to 30 for other outputs."""
     column, axes = (len(z), *[1] * (z.ndim - 1)), tuple(range(1, z.ndim))
-    if _has_classes(loss):
+    if loss.has_probabilities:
         offsets = np.resize([1e4, -1e4], column)
         tried = [1e4 * np.sign(z), z + offsets]
     else:
         sizes = np.geomspace(1e-3, 30, len(z)).reshape(column)
         tried = [sign * sizes * z / abs(z).max(axis=axes, keepdims=True) for sign in (-1, 1)]
-    size = "1e4" if _has_classes(loss) else "30"
+    size = "1e4" if loss.has_probabilities else "30"
     what = f"{type(loss).__name__}: for outputs of up to {size} in float32"
     for big in [extreme.astype("float32") for extreme in tried]:
         with np.errstate(all="ignore"):
             values = {"the loss": _losses(loss, big, t), "dz": _gradients(loss)}
-            if _has_classes(loss):
+            if loss.has_probabilities:
                 values["predict_proba"] = loss.predict_proba(read_only(big))
         for quantity, value in values.items():
             require(
@@ -275,7 +271,7 @@ def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
         len(predictions) == N,
         f"{name}.predict returns {predictions.shape}; should be {N} predictions",
     )
-    if not _has_classes(loss):
+    if not loss.has_probabilities:
         return
     what = f"{name}.predict_proba"
     with calling(what, "writes to z: make a new array"):

@@ -77,6 +77,12 @@ def _check_step(optimizer: Optimizer) -> None:
                 f"{name}: {what} is {value.dtype} for float32 parameters; name it in slots, or use "
                 "math and Python floats instead of np.sqrt and the like",
             )
+    for slot, value in optimizer.memory.items():
+        require(
+            slot not in optimizer.slots or bool(value.any()),
+            f"{name}: slot {slot} is still as it was at the start: write {slot} *= … and "
+            f"{slot} += …, since {slot} = … only renames",
+        )
 
 
 def _check_nothing_is_shared(one: Optimizer, two: Optimizer, path: Array) -> None:

@@ -196,35 +196,30 @@ def adaptive(book: Book) -> None:
 
 
 def layerwise(book: Book) -> None:
-    every: dict[str, Any] = {"penalize": ["*"]}
+    masks: list[tuple[dict[str, Any], Any]] = [({"penalize": ["*"]}, True), ({}, MATRICES)]
     for lr, beta, trust, decay in (
         (0.002, 0.9, 0.1, 0.0),
-        (0.05, 0.5, 0.2, 0.1),
+        (0.02, 0.5, 0.2, 0.1),
         (0.1, 0.0, 0.05, 1.0),
     ):
         options = {"lr": lr, "beta": beta, "trust": trust, "weight_decay": decay}
-        book.by_optax("LARS", options | every, optax.lars(lr, decay, True, trust, momentum=beta))
-        book.by_optax(
-            "LARS",
-            options,
-            optax.lars(lr, decay, MATRICES, trust, trust_ratio_mask=MATRICES, momentum=beta),
-        )
+        for penalize, mask in masks:
+            adapted = optax.lars(lr, decay, mask, trust, trust_ratio_mask=MATRICES, momentum=beta)
+            book.by_optax("LARS", options | penalize, adapted)
     for lr, beta1, beta2, eps, decay in (
         (0.001, 0.9, 0.999, 1e-6, 0.0),
         (0.003, 0.9, 0.99, 0.1, 0.1),
         (0.001, 0.0, 0.9, 0.03, 1.0),
     ):
         options = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": decay}
-        book.by_optax(
-            "LAMB", options | every, optax.lamb(lr, beta1, beta2, eps, weight_decay=decay)
-        )
-        adapted = optax.chain(
-            optax.scale_by_adam(beta1, beta2, eps),
-            optax.add_decayed_weights(decay, MATRICES),
-            optax.masked(optax.scale_by_trust_ratio(), MATRICES),
-            optax.scale_by_learning_rate(lr),
-        )
-        book.by_optax("LAMB", options, adapted)
+        for penalize, mask in masks:
+            adapted = optax.chain(
+                optax.scale_by_adam(beta1, beta2, eps),
+                optax.add_decayed_weights(decay, mask),
+                optax.masked(optax.scale_by_trust_ratio(), MATRICES),
+                optax.scale_by_learning_rate(lr),
+            )
+            book.by_optax("LAMB", options | penalize, adapted)
     for lr, momentum, decay in ((0.003, 0.95, 0.1), (0.001, 0.0, 0.0), (0.02, 0.99, 1.0)):
         options = {"lr": lr, "momentum": momentum, "weight_decay": decay}
         book.by_torch("Muon", options, MuonAndAdamW, **options)

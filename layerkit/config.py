@@ -6,7 +6,6 @@ is an object, a list is a list. Where the field itself names the class, `type` m
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import (
@@ -25,28 +24,10 @@ from typing import (
 import numpy as np
 
 from layerkit.errors import ConfigError, LayerkitError
+from layerkit.names import suggestion
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-
-ELSEWHERE = {
-    "Linear": "Dense",
-    "FullyConnected": "Dense",
-    "Swish": "SiLU",
-    "Swish1": "SiLU",
-    "CrossEntropy": "SoftmaxCrossEntropy",
-    "CrossEntropyLoss": "SoftmaxCrossEntropy",
-    "SparseCategoricalCrossentropy": "SoftmaxCrossEntropy",
-    "CategoricalCrossentropy": "SoftmaxCrossEntropy",
-    "BCEWithLogitsLoss": "BinaryCrossEntropy",
-    "BinaryCrossentropy": "BinaryCrossEntropy",
-    "MSELoss": "MeanSquaredError",
-    "L1Loss": "MeanAbsoluteError",
-    "HuberLoss": "Huber",
-    "SmoothL1Loss": "Huber",
-}
-"""Names that PyTorch or Keras users may look for, and what they find here."""
 
 
 class Limits:
@@ -304,14 +285,14 @@ def _named_class(
     choices = choices_for(wanted)
     if cls in choices:
         return cls
-    where = _join(path, "type")
+    where, known = f"{_join(path, 'type')} = {name!r}", [choice.__name__ for choice in choices]
     if name is None:
-        reason = f"{where}: missing; one of {', '.join(c.__name__ for c in choices)}"
+        reason = f"{_join(path, 'type')}: missing; one of {', '.join(known)}"
     elif cls is None:
-        hint = _did_you_mean(str(name), choices)
-        reason = f"{where} = {name!r}: unknown{hint} (a class of your own has to be imported first)"
+        hint = suggestion(str(name), known)
+        reason = f"{where}: unknown{hint} (a class of your own has to be imported first)"
     else:
-        reason = f"{where} = {name!r}: is no {wanted.__name__}{_did_you_mean(str(name), choices)}"
+        reason = f"{where}: is no {wanted.__name__}{suggestion(str(name), known)}"
     problems.append(reason)
     return None
 
@@ -325,25 +306,9 @@ def choices_for(wanted: type[Configurable]) -> list[type[Configurable]]:
     ]
 
 
-def _did_you_mean(name: str, choices: list[type[Configurable]]) -> str:
-    ours = ELSEWHERE.get(name, "")
-    if ours in [cls.__name__ for cls in choices]:
-        return f"; here it is called {ours!r}"
-    return suggestion(name, [cls.__name__ for cls in choices])
-
-
 def _unknown_option(name: str, cls: type[Configurable]) -> str:
     names = [option.name for option in ordered_fields(cls)]
     return f"{cls.__name__} has no such option{suggestion(name, names)}"
-
-
-def suggestion(name: str, names: list[str]) -> str:
-    """What to add to an error about an unknown name: the nearest of the known ones, or all."""
-    by_lower_case = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
-    if close:
-        return f"; did you mean {by_lower_case[close[0]]!r}?"
-    return f"; known are {', '.join(names)}" if names else "; it has none"
 
 
 def _join(path: str, name: str | int) -> str:

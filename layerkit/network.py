@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from layerkit.adaptation import adapt, check_layers
-from layerkit.config import Configurable, Sizes, suggestion
+from layerkit.config import Configurable, Sizes
 from layerkit.errors import (
     ConfigError,
     DataError,
@@ -19,6 +19,7 @@ from layerkit.errors import (
 )
 from layerkit.layers.base import Layer
 from layerkit.losses import Loss
+from layerkit.names import suggestion
 from layerkit.outline import table
 from layerkit.parameters import Arena, Array, Param, State
 from layerkit.saving import read_network, write_network

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
-from layerkit.config import suggestion
 from layerkit.errors import ConfigError, at
 from layerkit.graph.base import Container, suiting
 from layerkit.graph.merging import MERGES, Sources, total
 from layerkit.initializers import Initializer
 from layerkit.layers.base import Layer
+from layerkit.names import suggestion
 from layerkit.parameters import Array, Shape
 
 ENDS = ("input", "output")

@@ -20,8 +20,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from layerkit.config import Amount, Configurable, Rate, suggestion
+from layerkit.config import Amount, Configurable, Rate
 from layerkit.errors import ConfigError, ShapeError, at
+from layerkit.names import suggestion
 from layerkit.parameters import Arena, Array, Shape
 from layerkit.schedules import Schedule
 

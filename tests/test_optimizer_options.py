@@ -294,6 +294,18 @@ def test_rprop_has_no_learning_rate_to_schedule() -> None:
         Rprop(schedules={"lr": Halving()})
 
 
+def test_after_its_end_a_schedule_stays_where_it_is() -> None:
+    place, optimizer = arena(), SGD(lr=1.0, schedules={"lr": LinearSchedule(end=0.5)})
+    place.grads = np.ones(6)
+    optimizer.bind(place, steps=2)
+    moves = []
+    for _ in range(5):
+        before = place.values[0]
+        optimizer.step(place.values, place.grads)
+        moves.append(float(before - place.values[0]))
+    assert moves == [1.0, 0.75, 0.5, 0.5, 0.5]
+
+
 def test_a_step_that_is_refused_changes_nothing() -> None:
     w, optimizer = np.ones(3), SGD(lr=1.0, schedules={"lr": LinearSchedule()})
     with pytest.raises(ConfigError, match="length is not known"):

@@ -308,7 +308,7 @@ class Optimizer(Configurable, ABC):
         """Give the scheduled options the values of this step, and return those of before."""
         step = self.t - self.begun
         if self.steps is None or step >= self.steps:  # bind has looked at all others
-            self._check_scheduled(step, None)
+            self._check_scheduled(step, self.steps)
         given = {name: getattr(self, name) for name in self.schedules}
         vars(self).update(self._scheduled(step, self.steps))
         return given

@@ -46,7 +46,7 @@ from layerkit import (
 from layerkit.config import choices_for
 
 DTYPES = [np.float32, np.float64]
-FAMILIES = ["curves", "gated", "gelu", "learned", "rectifiers", "rows", "sigmoids", "smooth"]
+FAMILIES = ["curves", "gated", "learned", "rectifiers", "rows", "sigmoids", "smooth", "swish"]
 ACTIVATIONS = [
     cls
     for cls in choices_for(Layer)

@@ -55,7 +55,7 @@ FAMILIES: dict[type[Configurable], dict[str, str]] = {
         "layers.rectifiers": "ReLU and its relatives",
         "layers.learned": "Learned rectifiers",
         "layers.smooth": "Smooth relatives of ReLU",
-        "layers.gelu": "Smooth relatives of ReLU",
+        "layers.swish": "Swish and its relatives",
         "layers.sigmoids": "Shaped like an S",
         "layers.curves": "Lines, waves, shrinking",
         "layers.rows": "Activations of a whole row",

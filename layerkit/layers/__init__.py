@@ -15,7 +15,6 @@ from layerkit.layers.curves import (
 )
 from layerkit.layers.dense import Dense
 from layerkit.layers.gated import GEGLU, GLU, Bilinear, ReGLU, SwiGLU
-from layerkit.layers.gelu import GELU
 from layerkit.layers.learned import APL, PReLU, SReLU
 from layerkit.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from layerkit.layers.rectifiers import LeakyReLU, ReLU, ReLU6, RReLU, SquaredReLU, Threshold
@@ -34,20 +33,9 @@ from layerkit.layers.sigmoids import (
     Softsign,
     Tanh,
 )
-from layerkit.layers.smooth import (
-    CELU,
-    ELU,
-    ISRLU,
-    SELU,
-    ELiSH,
-    HardSwish,
-    LogSigmoid,
-    Mish,
-    SiLU,
-    Softplus,
-    Squareplus,
-)
+from layerkit.layers.smooth import CELU, ELU, ISRLU, SELU, LogSigmoid, Softplus, Squareplus
 from layerkit.layers.standardize import Standardize
+from layerkit.layers.swish import GELU, ELiSH, HardSwish, Mish, SiLU
 
 __all__ = [
     "APL",

@@ -9,11 +9,10 @@ import numpy as np
 from layerkit.errors import ShapeError
 from layerkit.layers.base import Layer
 from layerkit.layers.curves import Identity
-from layerkit.layers.gelu import GELU
 from layerkit.layers.rectifiers import ReLU
 from layerkit.layers.rows import RowActivation
 from layerkit.layers.sigmoids import Sigmoid
-from layerkit.layers.smooth import SiLU
+from layerkit.layers.swish import GELU, SiLU
 from layerkit.parameters import Array, Shape
 
 

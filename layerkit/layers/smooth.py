@@ -9,11 +9,9 @@ import numpy as np
 from layerkit.config import Rate
 from layerkit.layers.base import Layer
 from layerkit.layers.numbers import (
-    above_minus_inf,
     exponentials,
     finite,
     negative_part,
-    one_where,
     positive_part,
     squarable,
 )
@@ -269,140 +267,5 @@ class Squareplus(Rectifier):
         """Return dy y / (2 h)."""
         dx = finite(self.y)
         dx /= finite(2 * self.h)
-        dx *= dy
-        return dx
-
-
-class SiLU(Rectifier):
-    """y = x sigmoid(beta x); dy/dx = s (1 + beta x (1 - s)) with s = sigmoid(beta x).
-
-    Range [-0.2785 / beta, inf).
-    Source: Elfwing, Uchibe and Doya (2017), Sigmoid-weighted linear units, arXiv:1702.03118;
-    Ramachandran, Zoph and Le (2017), Searching for activation functions, arXiv:1710.05941, with
-    beta, as Swish. PyTorch and Keras have beta = 1, Keras under both names.
-
-    Parameters
-    ----------
-    beta : float
-        How steep: near 0 it is x / 2, a large one makes it ReLU; 1 is the usual one.
-
-    Examples
-    --------
-    >>> SiLU(beta=10.0).forward(np.array([-1.0, 0.0, 1.0])).round(2)
-    array([-0.,  0.,  1.])
-    """
-
-    beta: Rate = 1.0
-
-    @np.errstate(over="ignore")
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x s, with s = p / (1 + e)."""
-        e, s = exponentials(self.beta * x)
-        s /= 1 + e
-        self.x, self.e, self.s = x, e, s
-        y = above_minus_inf(x)
-        y *= s
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        """Return dy (s + beta x e / (1 + e)^2)."""
-        dx = finite(self.x)
-        dx *= self.e
-        dx *= self.beta
-        dx /= (1 + self.e) ** 2
-        dx += self.s
-        dx *= dy
-        return dx
-
-
-class Mish(Rectifier):
-    """y = x t with t = tanh(softplus(x)); dy/dx = t + x (1 - t^2) sigmoid(x).
-
-    Range [-0.3088, inf).
-    Source: Misra (2019), Mish: a self regularized non-monotonic activation function,
-    arXiv:1908.08681.
-    """
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x n / m, with exp(x) = p / q: n = p^2 + 2 p q and m = p^2 + 2 p q + 2 q^2."""
-        e, p = exponentials(x)
-        q = np.maximum(e, (x < 0).astype(x.dtype))
-        n = p * p
-        n += 2 * e
-        m = q * q
-        m *= 2
-        m += n
-        n /= m
-        self.x, self.e, self.q, self.m, self.t = x, e, q, m, n
-        y = above_minus_inf(x)
-        y *= n
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        """Return dy (t + x 4 p q^2 (p + q) / m^2)."""
-        dx: Array = 1 + self.e
-        dx *= self.e
-        dx *= self.q
-        dx /= self.m
-        dx /= self.m
-        dx *= 4
-        dx *= finite(self.x)
-        dx += self.t
-        dx *= dy
-        return dx
-
-
-class ELiSH(Rectifier):
-    """y = m sigmoid(x), with m = x where x >= 0, else exp(x) - 1; dy/dx by the product rule.
-
-    Range [-0.1716, inf).
-    Source: Basirat and Roth (2018), The quest for the golden activation function, arXiv:1808.00783.
-    """
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Return m s, with s = p / (1 + e)."""
-        e, p = exponentials(x)
-        m = np.expm1(np.minimum(x, 0))
-        m += np.maximum(x, 0)
-        d = 1 + e
-        self.e, self.p, self.m, self.d = e, p, m, d
-        y: Array = m * p
-        y /= d
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        """Return dy (p^2 + m e / (1 + e)) / (1 + e): p is the derivative of m."""
-        dx = finite(self.m)
-        dx *= self.e
-        dx /= self.d
-        dx += self.p * self.p
-        dx /= self.d
-        dx *= dy
-        return dx
-
-
-class HardSwish(Rectifier):
-    """y = x min(max(x + 3, 0), 6) / 6; dy/dx = 0 where x <= -3, 1 where x >= 3, else (2x + 3) / 6.
-
-    Range [-0.375, inf).
-    Not differentiable at -3 and 3, where the derivative is taken as 0 and 1.
-    Source: Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244.
-    """
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x u, with u = min(max(x + 3, 0), 6) / 6."""
-        u = np.clip(x + 3, 0, 6)
-        u /= 6
-        self.x, self.u = x, u
-        y = above_minus_inf(x)
-        y *= u
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        """Return dy (u + x / 6) where |x| < 3, else dy u."""
-        dx = one_where(np.abs(self.x) < 3, self.x)
-        dx *= finite(self.x)
-        dx /= 6
-        dx += self.u
         dx *= dy
         return dx

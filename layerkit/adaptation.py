@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
 class ReachedError(Exception):
     """Ends a pass through a network at the layer whose input is wanted."""
+
+
+@contextmanager
+def all_or_nothing(network: Network) -> Iterator[None]:
+    """Put parameters, states and what has adapted back as they were, if something is refused."""
+    kept = network.arena.values.copy(), network.arena.states.copy()
+    adapted = [(layer, layer.adapted) for _, layer in network.layers()]
+    try:
+        yield
+    except BaseException:
+        network.arena.values, network.arena.states = kept
+        for layer, before in adapted:
+            layer.adapted = before
+        network.adapted = all(before for _, before in adapted)
+        raise
 
 
 def inputs_of(network: Network, layer: Layer, rows: Array) -> Iterator[Array]:
@@ -49,7 +64,7 @@ def adapt(network: Network, rows: Array) -> None:
             f"feature {', '.join(map(str, place))} goes from {low[place]} to {high[place]}, which "
             f"{network.dtype} can't tell apart; subtract something first, or use float64"
         )
-    with np.errstate(over="ignore", invalid="ignore"):
+    with all_or_nothing(network), np.errstate(over="ignore", invalid="ignore"):
         for address, layer in network.layers():
             if layer.adapted:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import platform
@@ -103,6 +104,9 @@ class Experiment(Configurable):
         with at(dataset.name):
             for part in (dataset.train, dataset.test):
                 self.network.check(part.x, part.t)
+                self.network.check_layers(part.x)
+            if not self.network.adapted:
+                copy.deepcopy(self.network).adapt(dataset.train.x)
         return dataset
 
     def new_optimizer(self) -> Optimizer:

@@ -15,7 +15,7 @@ import numpy as np
 from layerkit.errors import ConfigError, DivergenceError
 from layerkit.inspection import first_not_finite
 from layerkit.network import Network
-from layerkit.optimizers import Optimizer
+from layerkit.optimizers import LBFGS, Optimizer
 from layerkit.schedules import ConstantSchedule
 from layerkit.training import Training, count_steps
 
@@ -122,10 +122,14 @@ def lr_range(
     count_steps(network, len(x), Training(batch_size=batch_size))
     if "lr" not in [option.name for option in fields(optimizer)]:
         raise ConfigError(f"{optimizer}: has no learning rate, no option `lr`")
-    replace(optimizer, schedules={"lr": ConstantSchedule()})  # refused where lr is no rate
+    if isinstance(optimizer, LBFGS):
+        raise ConfigError("LBFGS searches for the length of each step itself, whatever lr is")
+    # refused where lr is no rate of the steps
+    replace(optimizer, schedules={"lr": ConstantSchedule()})
     twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
     examples, targets = twin.check(x, t)
     mover.bind(twin.arena, steps)
+    twin.check_layers(examples)
     if not twin.adapted:
         twin.adapt(examples)
     rng = np.random.default_rng(seed)

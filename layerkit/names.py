@@ -5,22 +5,34 @@ from __future__ import annotations
 import difflib
 
 ELSEWHERE = {
-    "Identity": "Eye",
-    "Linear": "Dense",
-    "FullyConnected": "Dense",
-    "Swish": "SiLU",
-    "CrossEntropy": "SoftmaxCrossEntropy",
-    "CrossEntropyLoss": "SoftmaxCrossEntropy",
-    "SparseCategoricalCrossentropy": "SoftmaxCrossEntropy",
-    "CategoricalCrossentropy": "SoftmaxCrossEntropy",
-    "BCEWithLogitsLoss": "BinaryCrossEntropy",
-    "BinaryCrossentropy": "BinaryCrossEntropy",
-    "MSELoss": "MeanSquaredError",
-    "L1Loss": "MeanAbsoluteError",
-    "HuberLoss": "Huber",
-    "SmoothL1Loss": "Huber",
+    "identity": "Eye",
+    "linear": "Dense",
+    "fullyconnected": "Dense",
+    "swish": "SiLU",
+    "crossentropy": "SoftmaxCrossEntropy",
+    "crossentropyloss": "SoftmaxCrossEntropy",
+    "sparsecategoricalcrossentropy": "SoftmaxCrossEntropy",
+    "categoricalcrossentropy": "SoftmaxCrossEntropy",
+    "nllloss": "SoftmaxCrossEntropy",
+    "bcewithlogitsloss": "BinaryCrossEntropy",
+    "mse": "MeanSquaredError",
+    "mseloss": "MeanSquaredError",
+    "mae": "MeanAbsoluteError",
+    "l1loss": "MeanAbsoluteError",
+    "huberloss": "Huber",
+    "smoothl1loss": "Huber",
+    "kldivloss": "KLDivergence",
+    "xavieruniform": "GlorotUniform",
+    "xaviernormal": "GlorotNormal",
+    "kaiminguniform": "HeUniform",
+    "kaimingnormal": "HeNormal",
+    "steplr": "StepSchedule",
+    "cosineannealinglr": "CosineSchedule",
+    "cosinedecay": "CosineSchedule",
+    "noam": "InverseSqrtSchedule",
+    "noamschedule": "InverseSqrtSchedule",
 }
-"""Names that PyTorch or Keras users may look for, and what they find here."""
+"""Names that PyTorch or Keras users may look for, in lower case, and what they find here."""
 
 
 def suggestion(name: str, names: list[str]) -> str:
@@ -32,13 +44,10 @@ def suggestion(name: str, names: list[str]) -> str:
     "; did you mean 'Dense'?"
     >>> suggestion("Linear", ["Dense", "Bilinear"])
     "; here it is called 'Dense'"
-    >>> suggestion("body.layers.0", ["body.layers.0.W", "body.layers.0.b"])
-    "; did you mean 'body.layers.0.*'?"
     """
-    if ELSEWHERE.get(name) in names:
-        return f"; here it is called {ELSEWHERE[name]!r}"
-    if any(known.startswith(f"{name}.") for known in names):
-        return f"; did you mean '{name}.*'?"
+    ours = ELSEWHERE.get(name.lower().replace("_", ""))
+    if ours in names:
+        return f"; here it is called {ours!r}"
     by_lower_case = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
     if close:

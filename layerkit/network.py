@@ -108,6 +108,12 @@ class Network(Configurable):
             declared = layer.declared()
             for name, value in layer.carried.items():
                 with at(f"{address}.{name}"):
+                    fitted = layer.adapts and vars(layer)["carried_adapted"]
+                    if fitted and value.dtype.itemsize > np.dtype(self.dtype).itemsize:
+                        raise ConfigError(
+                            f"this {type(layer).__name__} was fitted in {value.dtype}, and the "
+                            f"network is {self.dtype}: take a new one"
+                        )
                     declared[name].value = value
         for _, layer in self.layers():
             kept = vars(layer)
@@ -213,7 +219,7 @@ class Network(Configurable):
         DivergenceError
             When the loss is not finite.
         """
-        self._check_adapted()
+        self.check_adapted()
         examples, targets = self.check(x, t)
         if sample_weight is not None:
             sample_weight = self.loss.check_weights(sample_weight, len(examples))
@@ -241,7 +247,7 @@ class Network(Configurable):
         DivergenceError
             When the result is not finite.
         """
-        self._check_adapted()
+        self.check_adapted()
         rows = self.check_inputs(x)
         with np.errstate(over="ignore", invalid="ignore"):
             if len(rows) <= CHUNK:
@@ -259,7 +265,8 @@ class Network(Configurable):
             )
         return z
 
-    def _check_adapted(self) -> None:
+    def check_adapted(self) -> None:
+        """Raise a ConfigError if parts that are fitted to the data have not seen any."""
         if not self.adapted:
             raise ConfigError(
                 "this network has parts that are fitted to the training data, and has not seen "

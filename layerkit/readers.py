@@ -70,25 +70,23 @@ def read_csv(
 
 
 def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
-    cells = [row[column] for column in columns]
     try:
-        with np.errstate(over="ignore"):
-            numbers = np.array(cells, float).astype(np.float32)
+        numbers = np.array([row[column] for column in columns], float)
         if np.isfinite(numbers).all():
             return numbers
     except ValueError:
         pass
-    for column in columns:
-        try:
-            fine = math.isfinite(float(row[column]))
-        except ValueError:
-            fine = False
-        if not fine:
-            raise DataError(
-                f"line {line}, column {header[column]!r}: {row[column]!r}; "
-                "should be a finite number"
-            )
-    raise DataError(f"line {line}: a number is too large for float32")
+    column = next(column for column in columns if not _is_finite(row[column]))
+    raise DataError(
+        f"line {line}, column {header[column]!r}: {row[column]!r}; should be a finite number"
+    )
+
+
+def _is_finite(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def read_npz(path: Path) -> tuple[Array, Array | None]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from layerkit.adaptation import all_or_nothing
 from layerkit.averaging import Average, AveragedWeights
 from layerkit.callbacks import Callback
 from layerkit.config import Configurable, Limits, Size
@@ -141,12 +142,13 @@ def train(
     examples, targets = network.check(x, t)
     test_set = None if test is None else network.check(*test)
     steps = count_steps(network, len(examples), options)
-    optimizer.bind(network.arena, steps)
     for rows in (examples, test_set[0]) if test_set else (examples,):
         network.check_layers(rows)
-    if not network.adapted:
-        network.adapt(examples)
-    check_outputs(network, network.convert(examples[:1]))
+    with all_or_nothing(network):
+        if not network.adapted:
+            network.adapt(examples)
+        check_outputs(network, network.convert(examples[:1]))
+        optimizer.bind(network.arena, steps)
     # taking rows of an array in another order would copy all of it, for every batch
     examples, targets = np.ascontiguousarray(examples), targets.copy()
 
@@ -258,7 +260,7 @@ def evaluate(network: Network, x: Any, t: Any) -> tuple[float, float]:
 
     Raises
     ------
-    DataError, ShapeError
+    ConfigError, DataError, ShapeError
         As `Network.gradient`.
     DivergenceError
         When the loss is not finite.
@@ -272,6 +274,7 @@ def evaluate(network: Network, x: Any, t: Any) -> tuple[float, float]:
     >>> accuracy, round(loss, 4)
     (0.75, 0.705)
     """
+    network.check_adapted()
     return _evaluate(network, *network.check(x, t))
 
 

@@ -228,6 +228,14 @@ def test_rows_of_any_size_are_silent(layer: Layer, dtype: Any) -> None:
     np.testing.assert_allclose(p.sum(axis=1), np.ones(3), rtol=1e-6)
 
 
+@pytest.mark.parametrize("layer", ROWS, ids=named)
+def test_rows_of_the_largest_numbers_are_silent(layer: Layer) -> None:
+    y, dx = both(layer, np.array([[3e38, -3e38]], "float32"))
+    p = np.exp(y) if isinstance(layer, LogSoftmax) else y
+    assert p.tolist() in ([[1, 0]], [[0, 1]])
+    assert np.isfinite(dx).all()
+
+
 @pytest.mark.parametrize("layer", [Softmax(), Sparsemax()], ids=named)
 def test_what_is_masked_by_minus_infinity_gets_nothing(layer: Layer) -> None:
     y, dx = both(layer, np.array([[1.0, -np.inf, 1.0]]))

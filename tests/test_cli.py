@@ -183,7 +183,7 @@ def test_bytes_and_other_numbers_are_not_confused(capsys: pytest.CaptureFixture[
     )
     assert run("train", "own.toml", "--out", "run") == 0
     np.savez("bytes.npz", x=np.ones((3, 2), np.uint8))
-    assert "learned from float32; uint8 means images" in refused(
+    assert "learned from float64; uint8 means images" in refused(
         capsys, "predict", "run", "bytes.npz"
     )
     Path("run/environment.json").write_text("{")
@@ -449,3 +449,33 @@ def test_pictures_of_unknown_kinds_are_refused_first(
 ) -> None:
     assert reason in refused(capsys, command, DIGITS, option, "a.foo")
     assert not list(Path().iterdir())
+
+
+def test_large_features_of_a_csv_are_learned_in_float64_and_refused_in_float32(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    times = 1.7e9 + 10 * np.random.default_rng(0).normal(size=200)
+    rows = [f"{time!r},{'late' if time > 1.7e9 else 'early'}" for time in times.tolist()]
+    Path("times.csv").write_text("\n".join(["time,when", *rows]))
+    Path("times.toml").write_text("""
+[network]
+shape = [1]
+loss = {type = "SoftmaxCrossEntropy"}
+[network.body]
+type = "Sequential"
+layers = [{type = "Standardize"}, {type = "Dense", units = 2}]
+[optimizer]
+type = "Adam"
+lr = 0.1
+[data]
+path = "times.csv"
+label = "when"
+[training]
+batch_size = 20
+""")
+    assert "float32 can't tell apart" in refused(capsys, "train", "times.toml")
+    assert not Path("runs").exists()
+    arguments = ("--set", "network.dtype=float64", "--out", "run")
+    assert run("train", "times.toml", *arguments) == 0
+    assert run("evaluate", "run") == 0
+    assert float(capsys.readouterr().out.split("test: accuracy ")[1].split(",")[0]) > 0.9

@@ -201,7 +201,7 @@ def test_a_default_that_all_objects_would_share_is_refused() -> None:
             init: Initializer = HeNormal()
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [("Linear", "Dense"), ("Swish", "SiLU")])
+@pytest.mark.parametrize(("theirs", "ours"), [("Linear", "Dense"), ("swish", "SiLU")])
 def test_names_of_other_libraries_lead_to_ours(theirs: str, ours: str) -> None:
     with pytest.raises(ConfigError, match=f"'{theirs}': unknown; here it is called '{ours}'"):
         from_config({"type": theirs}, Layer)  # type: ignore[type-abstract]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from layerkit import (
+    LBFGS,
     SGD,
     Adam,
     ConfigError,
@@ -212,3 +213,5 @@ def test_an_optimizer_whose_lr_is_no_rate_is_refused() -> None:
     net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
     with pytest.raises(ConfigError, match="lr: would have no effect"):
         lr_range(net, Rprop(), np.ones((20, 2)), np.arange(20) % 2)
+    with pytest.raises(ConfigError, match="LBFGS searches for the length"):
+        lr_range(net, LBFGS(), np.ones((20, 2)), np.arange(20) % 2)

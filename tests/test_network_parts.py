@@ -14,6 +14,7 @@ from layerkit import (
     SGD,
     Array,
     ConfigError,
+    CosineSchedule,
     DataError,
     Dense,
     HeNormal,
@@ -28,6 +29,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
     State,
     Zeros,
+    evaluate,
     fit,
 )
 
@@ -113,9 +115,41 @@ def test_features_that_would_become_constant_are_refused() -> None:
     Network(body, SoftmaxCrossEntropy(), (4,), "float64").adapt(x)
 
 
+class Fussy(Centred):
+    """Refuses data whose mean is not positive."""
+
+    def adapt(self, batches: Iterable[Array]) -> None:
+        super().adapt(batches)
+        if self.mean.value[0] <= 0:
+            raise DataError("the mean should be positive")
+
+
+def test_a_refused_adaptation_leaves_all_as_it_was() -> None:
+    net, optimizer = network(Centred(), Fussy(), Dense(2)), SGD(schedules={"lr": CosineSchedule()})
+    optimizer.bind(net.arena, steps=1000)
+    before = net.arena.values.copy()
+    with pytest.raises(DataError, match="should be positive"):
+        fit(net, optimizer, X, T, epochs=1)
+    assert not net.adapted
+    assert not net.arena.states.any()
+    assert np.array_equal(net.arena.values, before)
+    assert optimizer.steps == 1000
+
+
+def test_what_was_fitted_in_another_precision_is_refused() -> None:
+    body = Sequential([Centred(), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), (4,), "float64").adapt(X)
+    with pytest.raises(ConfigError, match="fitted in float64, and the network is float32"):
+        network(*copy.deepcopy(net.body.layers))  # type: ignore[attr-defined]
+
+
 def test_nothing_is_predicted_before() -> None:
     net = network(Centred(), Dense(2))
-    for ask in (net.predict, lambda x: net.gradient(x, T[:2])):
+    for ask in (
+        net.predict,
+        lambda x: net.gradient(x, T[:2]),
+        lambda x: evaluate(net, x, T[:2]),
+    ):
         with pytest.raises(ConfigError, match=r"train it, or call network\.adapt\(x\)"):
             ask(X[:2])
     net.adapt(X).predict(X[:2])

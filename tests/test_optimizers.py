@@ -392,3 +392,10 @@ def test_a_search_comes_back_from_where_there_is_no_loss(wall: float) -> None:
         evaluate()
         lbfgs.step(w, g, evaluate)
     assert w[0] == pytest.approx(1.5, abs=1e-4)
+
+
+def test_a_tiny_decay_of_lamb_is_next_to_none() -> None:
+    w, plain = np.ones(3, "float32"), np.ones(3, "float32")
+    LAMB(weight_decay=1e-39).step(w, 3 * w)
+    LAMB().step(plain, 3 * plain)
+    np.testing.assert_array_equal(w, plain)

@@ -28,6 +28,7 @@ class Softmax(RowActivation):
     outputs. As a last layer leave it out: SoftmaxCrossEntropy has it already.
     """
 
+    @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the softmax: no exponential overflows, since the largest is 1."""
         y: Array = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -50,6 +51,7 @@ class LogSoftmax(RowActivation):
     outputs: the logarithm of Softmax.
     """
 
+    @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the logarithm of the softmax, taken before it could be rounded to 0."""
         y: Array = x - x.max(axis=-1, keepdims=True)
@@ -72,6 +74,7 @@ class Softmin(RowActivation):
     Source: PyTorch has it under this name: Softmax of -x.
     """
 
+    @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the softmin: no exponential overflows, since the largest is 1."""
         y: Array = np.exp(x.min(axis=-1, keepdims=True) - x)
@@ -96,6 +99,7 @@ class Sparsemax(RowActivation):
     Source: Martins and Astudillo (2016), From softmax to sparsemax, arXiv:1602.02068.
     """
 
+    @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Find tau: the k largest are kept, as long as the k-th is above the tau of these k."""
         z = x - x.max(axis=-1, keepdims=True)

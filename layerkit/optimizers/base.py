@@ -170,10 +170,13 @@ class Optimizer(Configurable, ABC):
             )
         for option in ("penalize", "rates"):
             for pattern in getattr(self, option) or ():
-                if not any(fnmatchcase(name, pattern) for name in arena.params):
+                names = list(arena.params)
+                if not any(fnmatchcase(name, pattern) for name in names):
+                    if any(name.startswith(f"{pattern}.") for name in names):
+                        names = [f"{pattern}.*"]
                     raise ConfigError(
                         f"{type(self).__name__}.{option}: no parameter is called {pattern!r}"
-                        f"{suggestion(pattern, list(arena.params))}"
+                        f"{suggestion(pattern, names)}"
                     )
         for name, schedule in self.schedules.items():
             with at(f"schedules.{name}"):

@@ -113,10 +113,7 @@ class LAMB(Moments):
         for place in self.layout:
             lr, where = self.lr, place.where
             if self.weight_decay and place.decays:
-                # u + weight_decay w, without memory for the product
-                u[where] /= self.weight_decay
-                u[where] += w[where]
-                u[where] *= self.weight_decay
+                u[where] += self.weight_decay * w[where]
             if place.is_weight:
                 lr *= trust_ratio(1.0, w[where], u[where])
             u[where] *= lr

@@ -30,6 +30,7 @@ class LBFGS(Optimizer):
 
     PyTorch's with ``max_iter=1`` and, where there is a search, ``line_search_fn="strong_wolfe",
     max_eval=26``; it remembers 100 steps. For small data: batches should be the same, or large.
+    Every place that is looked at is a forward pass in training: BatchNorm and Dropout notice.
 
     Source: Nocedal and Wright (2006), Numerical Optimization, 2nd edition: chapter 7 for the
     direction, chapter 3 for the search.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import numbers
 from abc import ABC, abstractmethod
 from typing import Annotated
 
@@ -49,7 +50,10 @@ class Schedule(Configurable, ABC):
         """Return the factor at `step` of a training of `steps`."""
         if step < 0:
             raise ConfigError(f"step = {step}: should be at least 0, the first step")
-        return float(self.factor(step, steps or 0))
+        factor = self.factor(step, steps or 0)
+        if not isinstance(factor, numbers.Real):
+            raise ConfigError(f"{type(self).__name__}.factor returned {factor!r}; want a number")
+        return float(factor)
 
     def check(self, steps: int | None) -> None:
         """Raise a ConfigError, before a training of `steps`, if the schedule can't serve it."""

@@ -393,6 +393,9 @@ def test_a_foreign_file_is_refused(path: Path, content: bytes) -> None:
 
 def test_tensors_of_another_program_are_refused(path: Path) -> None:
     save_file({"w": np.ones(3)}, path, {"format": "pt"})
+    with pytest.raises(FileError, match="no checksum in it: damaged, or not saved by layerkit"):
+        Network.load(path)
+    write_tensors(path, {"w": np.ones(3)}, {"format": "pt"})
     with pytest.raises(FileError, match="no network was saved in this file by layerkit"):
         Network.load(path)
 
@@ -448,8 +451,9 @@ def test_tensors_that_do_not_fit_are_refused(
 ) -> None:
     tensors = {address: param.value for address, param in network().params().items()}
     metadata = json.loads(header_of(path.read_bytes())[0])["__metadata__"]
+    del metadata["layerkit.sha256"]
     change(tensors)
-    save_file(tensors, path, metadata)
+    write_tensors(path, tensors, metadata)
     with pytest.raises(FileError, match=sentence):
         Network.load(path)
 
@@ -480,7 +484,7 @@ def test_tensors_that_do_not_fit_are_refused(
 )
 def test_a_configuration_that_makes_no_network_is_refused(path: Path, config: str) -> None:
     tensors = {address: param.value for address, param in network().params().items()}
-    save_file(tensors, path, {"layerkit.Network": config})
+    write_tensors(path, tensors, {"layerkit.Network": config})
     with pytest.raises(FileError, match="the network that it describes can't be built"):
         Network.load(path)
 

@@ -90,20 +90,19 @@ def matrices(task: Task) -> list[Array]:
 
 
 def layerkit(task: Task, x: Array, t: Array, threads: int) -> Side:
-    """`training.train_epoch` and `Network.predict_proba`; images stay bytes up to the batch."""
+    """`train` without measuring and `Network.predict_proba`; images stay bytes up to the batch."""
     import layerkit as lk
-    from layerkit.training import train_epoch
 
     activation = {"sigmoid": lk.Sigmoid, "relu": lk.ReLU}[task.activation]
     layers = [layer for units in task.sizes[1:] for layer in (lk.Dense(units), activation())]
     body, loss = lk.Sequential(layers[:-1]), lk.SoftmaxCrossEntropy()
     network = lk.Network(body, loss, shape=task.sizes[:1])
     optimizer = lk.Momentum(task.lr, task.momentum) if task.momentum else lk.SGD(task.lr)
-    x, t = network.check(x, t)
-    rng = np.random.default_rng(0)
+    options: dict[str, Any] = {"epochs": 10**6, "batch_size": task.batch, "measure_train": False}
+    epochs = lk.train(network, optimizer, x, t, **options)
 
     def train() -> None:
-        train_epoch(network, optimizer, x, t, task.batch, rng)
+        next(epochs)
 
     return Side(x, lambda x: x, train, network.predict_proba)
 

@@ -1,5 +1,6 @@
 """layerkit: neural networks as layers, in NumPy."""
 
+from layerkit.augmentation import Augmentation, ImageAugmentation
 from layerkit.averaging import EMA, SWA, Average
 from layerkit.config import (
     Amount,
@@ -21,6 +22,7 @@ from layerkit.errors import (
     LayerkitError,
     ShapeError,
 )
+from layerkit.evaluation import Record, evaluate
 from layerkit.graph import Concat, Graph, Residual, Sequential, Sum
 from layerkit.initializers import (
     LSUV,
@@ -172,7 +174,8 @@ from layerkit.schedules import (
     StepSchedule,
     WarmupStableDecaySchedule,
 )
-from layerkit.training import Record, Training, evaluate, fit, train
+from layerkit.trainer import Trainer, Training
+from layerkit.training import fit, train, train_step
 
 __version__ = "0.1.0"
 
@@ -206,6 +209,7 @@ __all__ = [
     "ArcTan",
     "Arena",
     "Array",
+    "Augmentation",
     "Average",
     "BatchNorm",
     "BentIdentity",
@@ -256,6 +260,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "Identity",
+    "ImageAugmentation",
     "Initializer",
     "InverseSqrtSchedule",
     "InverseTimeSchedule",
@@ -340,6 +345,7 @@ __all__ = [
     "Tanh",
     "TanhShrink",
     "Threshold",
+    "Trainer",
     "Training",
     "TruncatedNormal",
     "Uniform",
@@ -350,4 +356,5 @@ __all__ = [
     "from_config",
     "to_config",
     "train",
+    "train_step",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from layerkit.errors import DataError, at
 from layerkit.layers.base import Layer
+from layerkit.mapped import Subset
 from layerkit.parameters import Array
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def all_or_nothing(network: Network) -> Iterator[None]:
         raise
 
 
-def inputs_of(network: Network, layer: Layer, rows: Array) -> Iterator[Array]:
+def inputs_of(network: Network, layer: Layer, rows: Array | Subset) -> Iterator[Array]:
     """What a layer of the network is given for these examples, chunk by chunk."""
     found: list[Array] = []
 
@@ -54,9 +55,11 @@ def inputs_of(network: Network, layer: Layer, rows: Array) -> Iterator[Array]:
         yield found.pop()
 
 
-def adapt(network: Network, rows: Array) -> None:
+def adapt(network: Network, rows: Array | Subset) -> None:
     """Do what `Network.adapt` says, from the first layer to the last."""
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    parts = [rows[start : start + 1024] for start in range(0, len(rows), 1024)]
+    low = np.minimum.reduce([part.min(axis=0) for part in parts])
+    high = np.maximum.reduce([part.max(axis=0) for part in parts])
     lost = np.argwhere((low < high) & (network.convert(low) == network.convert(high)))
     if len(lost):
         place = tuple(map(int, lost[0]))
@@ -78,7 +81,7 @@ def adapt(network: Network, rows: Array) -> None:
     network.adapted = True
 
 
-def check_layers(network: Network, rows: Array) -> None:
+def check_layers(network: Network, rows: Array | Subset) -> None:
     """Do what `Network.check_layers` says."""
     for address, layer in network.layers():
         if type(layer).check is not Layer.check:

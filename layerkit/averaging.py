@@ -7,6 +7,7 @@ a    their average
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -104,6 +105,7 @@ class AveragedWeights:
         self.arena, self.average, self.steps = arena, average, steps
         self.vectors = [(w, w.copy(), np.empty_like(w)) for w in (arena.values, arena.states)]
         self.step = 0
+        self.shown = False
 
     def update(self) -> None:
         """Do a <- a + s (w - a)."""
@@ -117,9 +119,30 @@ class AveragedWeights:
                 scratch *= share
                 a += scratch
 
-    def swap(self) -> None:
-        """Put the average where the network looks, or back."""
+    def show(self) -> None:
+        """Put the average where the network looks."""
+        if not self.shown:
+            self._swap()
+
+    def hide(self) -> None:
+        """Put the parameters back to where they are trained."""
+        if self.shown:
+            self._swap()
+
+    def _swap(self) -> None:
         for w, a, scratch in self.vectors:
             scratch[...] = w
             w[...] = a
             a[...] = scratch
+        self.shown = not self.shown
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and its steps so far, while it is hidden."""
+        (_, values, _), (_, states, _) = self.vectors
+        return {"values": values.copy(), "states": states.copy(), "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        (_, values, _), (_, states, _) = self.vectors
+        values[...], states[...] = state["values"], state["states"]
+        self.step = state["step"]

@@ -1,7 +1,8 @@
 """Data sets: the embedded digits, MNIST and Fashion-MNIST, and one's own files.
 
 x    examples, a row each: (N, features); bytes for images of 0 to 255, else floats
-t    class numbers (N,)
+t    class numbers (N,), or numbers to predict, (N,) or (N, D)
+w    how much each example counts (N,)
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +18,10 @@ import numpy as np
 
 from layerkit.config import Configurable, Fraction
 from layerkit.errors import ConfigError, DataError, FileError, at
+from layerkit.losses import Loss
+from layerkit.mapped import Subset
 from layerkit.parameters import Array
-from layerkit.readers import read_csv, read_idx_folder, read_npz
+from layerkit.readers import Table, read_csv, read_idx_folder, read_npy_folder, read_npz
 
 CLOTHES = [
     "T-shirt/top",
@@ -38,21 +41,45 @@ OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples x (N, features) with their class numbers t (N,)."""
+    """Examples x (N, features) with their targets t, and weights w (N,) if they have any.
+
+    Of a file that is larger than the memory, x is all that the file has, and `rows` (N,) says
+    which of its rows are the examples: row ``rows[i]`` of x belongs to ``t[i]``.
+    """
 
     x: Array
     t: Array
+    w: Array | None = None
+    rows: Array | None = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.t)
+
+    @property
+    def inputs(self) -> Array | Subset:
+        """The examples alone, as a training takes them."""
+        return self.x if self.rows is None else Subset(self.x, self.rows)
+
+    @property
+    def triple(self) -> tuple[Array | Subset, Array, Array | None]:
+        """Examples, targets and weights, as a training takes them to measure on."""
+        return self.inputs, self.t, self.w
+
+    def take(self, chosen: Array) -> Examples:
+        """Return the examples of these numbers; no row of a file is read."""
+        t, w = self.t[chosen], None if self.w is None else self.w[chosen]
+        if isinstance(self.x, np.memmap):
+            return Examples(self.x, t, w, chosen if self.rows is None else self.rows[chosen])
+        return Examples(self.x[chosen], t, w)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Examples to train on, others to test on, and what they are.
 
-    `classes` are the labels by class number, `features` the columns of x if they have names, and
-    `image` is (height, width) if each row of x is a picture.
+    `classes` are the labels by class number, none where numbers are to be predicted; `features`
+    the columns of x if they have names; `image` is (height, width) if each row of x is a picture.
+    `validation` are examples to choose options by, when they are asked for.
     """
 
     name: str
@@ -61,12 +88,19 @@ class Dataset:
     classes: list[str]
     features: list[str] | None = None
     image: tuple[int, int] | None = None
+    validation: Examples | None = None
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}: {len(self.train):,} training examples, {len(self.test):,} test "
-            f"examples, {self.train.x.shape[1]} features, {len(self.classes)} classes"
-        )
+        sizes = [f"{len(self.train):,} training examples", f"{len(self.test):,} test examples"]
+        if self.validation is not None:
+            sizes.insert(1, f"{len(self.validation):,} validation examples")
+        targets = f"{len(self.classes)} classes" if self.classes else "numbers to predict"
+        return f"{self.name}: {', '.join(sizes)}, {self.train.x.shape[1]} features, {targets}"
+
+    def parts(self) -> dict[str, Examples]:
+        """All examples by what they are for."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 class Data(Configurable):
@@ -77,7 +111,8 @@ class Data(Configurable):
     name : {"digits", "mnist", "fashion_mnist"}, optional
         A known data set; the digits inside scikit-learn if neither `name` nor `path` is given.
     path : str, optional
-        One's own: ``.npz`` with arrays x and y, or ``.csv`` with a header.
+        One's own: ``.npz`` with arrays x and y, ``.csv`` with a header, or a folder with
+        ``x.npy`` and ``y.npy``, where x may be larger than the memory.
     label : str, optional
         The column of a ``.csv`` that holds the label.
     features : list of str, optional
@@ -87,6 +122,18 @@ class Data(Configurable):
     test_size : float, optional
         The share of `path` or of the digits that is held out, 0.2 by default: drawn from the
         run's seed, the same share of every class.
+    test : str, optional
+        A file or folder of the same kind as `path` to test on; then `path` is not split.
+    validation_size : float, optional
+        The share of the training examples that is held out as validation examples, drawn likewise.
+    validation : str, optional
+        A file or folder of the same kind as `path` with the validation examples.
+    weight : str, optional
+        The column of a ``.csv`` that says how much each example counts. In other files it is the
+        array w, if there is one.
+    target : {"class", "number"}
+        Whether labels are classes, or numbers to predict: then y may be (N, D), and a split is
+        drawn without regard to it.
 
     Raises
     ------
@@ -105,27 +152,48 @@ class Data(Configurable):
     features: list[str] | None = None
     classes: list[str] | None = None
     test_size: Fraction | None = None
+    test: str | None = None
+    validation_size: Fraction | None = None
+    validation: str | None = None
+    weight: str | None = None
+    target: Literal["class", "number"] = "class"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        csv_only, path_only = ["label", "features"], ["classes"]
+        csv_only, path_only = ["label", "features", "weight"], ["classes", "test", "validation"]
         if self.path is None:
             self.name = self.name or "digits"
             self._refuse([*csv_only, *path_only], f"name = {self.name!r}")
+            if self.target == "number":
+                raise ConfigError(f"target = 'number': {self.name} has classes")
             if self.name != "digits":
                 self._refuse(["test_size"], f"name = {self.name!r}, which has a test set")
             return
         if self.name:
             raise ConfigError(f"name = {self.name!r} and path = {self.path!r}: give one of them")
-        kind = Path(self.path).suffix
-        if kind not in (".csv", ".npz"):
-            raise ConfigError(f"path = {self.path!r}: should end in .csv or .npz")
-        if kind == ".npz":
-            self._refuse(csv_only, "a .npz, whose arrays are called x and y")
+        kind = _kind(self.path)
+        if kind not in (".csv", ".npz", ""):
+            raise ConfigError(f"path = {self.path!r}: should end in .csv or .npz, or be a folder")
+        for option, size in (("test", "test_size"), ("validation", "validation_size")):
+            file = getattr(self, option)
+            if file is not None:
+                self._refuse([size], f"{option} = {file!r}")
+                if _kind(file) != kind:
+                    raise ConfigError(f"{option} = {file!r}: should be of the kind of {self.path}")
+        if self.target == "number":
+            self._refuse(["classes"], "target = 'number'")
+        if kind != ".csv":
+            self._refuse(csv_only, f"a {kind or 'folder'}, whose arrays are called x, y and w")
         elif not self.label:
             raise ConfigError(f"label: missing; which column of {self.path} holds the label?")
-        if self.label in (self.features or []):
-            raise ConfigError(f"features = {self.features}: the label {self.label!r} is among them")
+        for option in ("label", "weight"):
+            if getattr(self, option) in (self.features or []):
+                name = getattr(self, option)
+                raise ConfigError(
+                    f"features = {self.features}: the {option} {name!r} is among them"
+                )
+        if self.weight and self.weight == self.label:
+            raise ConfigError(f"weight = {self.weight!r}: that is the label")
 
     def _refuse(self, options: list[str], because: str) -> None:
         for option in options:
@@ -150,14 +218,24 @@ class Data(Configurable):
         DataError
             For values that can't be used.
         """
-        if self.path is not None:
-            return self._load_path(Path(self.path), seed)
+        rng = np.random.default_rng(seed)
+        if self.path is None:
+            dataset = self._load_known(rng, data_dir)
+        else:
+            dataset = self._load_path(Path(self.path), rng)
+        if self.validation_size:
+            with at(dataset.name):
+                train, held_out = self._split(dataset.train, "validation_size", rng)
+            dataset = replace(dataset, train=train, validation=held_out)
+        return dataset
+
+    def _load_known(self, rng: np.random.Generator, data_dir: str | None) -> Dataset:
         if self.name is None or self.name == "digits":
             from sklearn.datasets import load_digits
 
             digits = load_digits()
-            x = (digits.data / 16).astype(np.float32)
-            train, test = _split(x, digits.target, self.test_size, seed)
+            examples = Examples((digits.data / 16).astype(np.float32), digits.target)
+            train, test = self._split(examples, "test_size", rng)
             return Dataset("digits", train, test, DIGITS, image=(8, 8))
         folder = data_dir or os.environ.get("LAYERKIT_DATA")
         name = self.name
@@ -171,41 +249,85 @@ class Data(Configurable):
             return self.classes or []
         return CLOTHES if self.name == "fashion_mnist" else DIGITS
 
-    def _load_path(self, path: Path, seed: int | np.random.Generator) -> Dataset:
-        with at(str(path)):
-            image = None
-            if path.suffix == ".csv":
-                x, labels, features = read_csv(path, self.label, self.features)
-            else:
-                x, labels = read_npz(path)
-                features, image = None, x.shape[1:] if x.ndim == 3 else None
-            if labels is None:
-                raise DataError("no labels: an array y is missing")
-            classes = self.classes or _sorted(labels)
-            x = x.reshape(len(x), -1)
-            train, test = _split(x, _numbers(labels, classes), self.test_size, seed)
-        return Dataset(str(path), train, test, classes, features, image)
+    def _load_path(self, file: Path, rng: np.random.Generator) -> Dataset:
+        path, numbers = str(file), self.target == "number"
+        with at(path):
+            table, y = self._read(path, self.features)
+            classes = [] if numbers else self.classes or _sorted(y)
+            examples = self._examples(table, y, classes)
+            if not numbers and len(np.unique(examples.t)) < 2:
+                raise DataError(f"{len(examples)} examples of 1 class; should be of at least two")
+            if self.test is None:
+                train, test = self._split(examples, "test_size", rng)
+        if self.test is not None:
+            train, test = examples, self._like(table, classes, self.test)
+        image = table.x.shape[1:] if table.x.ndim == 3 else None
+        held_out = self._like(table, classes, self.validation) if self.validation else None
+        return Dataset(path, train, test, classes, table.features, image, held_out)
+
+    def _read(self, path: str, features: list[str] | None) -> tuple[Table, Array]:
+        """Return what a file has, and its labels again."""
+        kind, numbers = _kind(path), self.target == "number"
+        if kind == ".csv":
+            table = read_csv(Path(path), self.label, features, self.weight, numbers)
+        else:
+            table = (read_npz if kind else read_npy_folder)(Path(path), numbers)
+        if table.y is None:
+            raise DataError("no labels: an array y is missing")
+        return table, table.y
+
+    def _like(self, known: Table, classes: list[str], path: str) -> Examples:
+        """Read another file with the same features and classes."""
+        with at(path):
+            table, y = self._read(path, known.features)
+            if table.x.shape[1:] != known.x.shape[1:]:
+                raise DataError(
+                    f"examples have shape {table.x.shape[1:]}; those of {self.path} have "
+                    f"{known.x.shape[1:]}"
+                )
+            if (table.x.dtype == np.uint8) != (known.x.dtype == np.uint8):
+                raise DataError(
+                    f"x is {table.x.dtype}, that of {self.path} is {known.x.dtype}; uint8 means "
+                    "images, whose bytes are divided by 255, and other types are taken as they are"
+                )
+            return self._examples(table, y, classes)
+
+    def _examples(self, table: Table, y: Array, classes: list[str]) -> Examples:
+        x, w = table.x, table.w
+        t = y if self.target == "number" else _numbers(y, classes)
+        weights = None if w is None else Loss.check_weights(w, len(x))
+        return Examples(x.reshape(len(x), -1), t, weights)
+
+    def _split(
+        self, examples: Examples, option: str, rng: np.random.Generator
+    ) -> tuple[Examples, Examples]:
+        """Hold out the share that an option says."""
+        from sklearn.model_selection import train_test_split
+
+        t = examples.t if self.target == "class" else None
+        try:
+            kept, held_out = train_test_split(
+                np.arange(len(examples)),
+                test_size=getattr(self, option) or 0.2,
+                stratify=t,
+                random_state=int(rng.integers(2**31)),
+            )
+        except ValueError as error:
+            what = f"{len(examples)} examples can't be split"
+            if t is not None:
+                rarest = np.unique_counts(t).counts.min()
+                what += f" with every class in both parts, {rarest} are of the rarest class"
+            remedy = f"change {option}, or add examples"
+            if self.path is not None and t is not None:
+                remedy += '; or, if these are numbers to predict, set target = "number"'
+            reason = str(error).split(". ")[0]
+            raise DataError(f"{what}: {remedy} ({reason})") from error
+        return examples.take(kept), examples.take(held_out)
 
 
-def _split(
-    x: Array, t: Array, test_size: float | None, seed: int | np.random.Generator
-) -> tuple[Examples, Examples]:
-    from sklearn.model_selection import train_test_split
-
-    numbers, counts = np.unique(t, return_counts=True)
-    if len(numbers) < 2:
-        raise DataError(f"{len(t)} examples of {len(numbers)} class; should be of at least two")
-    state = int(np.random.default_rng(seed).integers(2**31))
-    try:
-        train, test = train_test_split(
-            np.arange(len(t)), test_size=test_size or 0.2, stratify=t, random_state=state
-        )
-    except ValueError as error:
-        raise DataError(
-            f"{len(t)} examples, {counts.min()} of the rarest class, can't be split with every "
-            f"class in both parts: change test_size, or add examples ({error})"
-        ) from error
-    return Examples(x[train], t[train]), Examples(x[test], t[test])
+def _kind(path: str) -> str:
+    """The ending of a file, nothing for a folder."""
+    return "" if path.endswith(("/", os.sep)) else Path(path).suffix
 
 
 def _sorted(labels: Array) -> list[str]:
@@ -224,10 +346,12 @@ def _numbers(labels: Array, classes: list[str]) -> Array:
     number = {name: i for i, name in enumerate(classes)}
     if len(number) < len(classes):
         raise DataError(f"classes = {classes}: a name stands there twice")
-    for row, label in enumerate(labels):
-        if str(label) not in number:
-            raise DataError(f"label {str(label)!r} of example {row}; should be one of {classes}")
-    return np.array([number[str(label)] for label in labels], np.intp)
+    known, first, places = np.unique(labels, return_index=True, return_inverse=True)
+    for row in np.sort(first):
+        if str(labels[row]) not in number:
+            label = str(labels[row])
+            raise DataError(f"label {label!r} of example {row}; should be one of {classes}")
+    return np.array([number[str(label)] for label in known], np.intp)[places]
 
 
 def _fetch_openml(name: str) -> list[tuple[Array, Array]]:

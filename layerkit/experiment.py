@@ -8,7 +8,7 @@ import math
 import platform
 import tomllib
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,25 @@ import tomli_w
 
 import layerkit
 from layerkit.callbacks import Callback
+from layerkit.checkpoints import Checkpoints
 from layerkit.config import Configurable, from_config, to_config
 from layerkit.data import Data, Dataset
 from layerkit.errors import ConfigError, DataError, FileError, ShapeError, at
+from layerkit.evaluation import Record
 from layerkit.files import write_atomically
+from layerkit.metrics import check_metrics
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
-from layerkit.training import Record, Training, count_steps, fit
+from layerkit.trainer import Training
+from layerkit.training import count_steps, fit
+from layerkit.weighting import example_weights
 
-CONFIG, HISTORY, MODEL, ENVIRONMENT = (
+CONFIG, HISTORY, MODEL, ENVIRONMENT, CHECKPOINTS = (
     "config.toml",
     "history.csv",
     "model.safetensors",
     "environment.json",
+    "checkpoints",
 )
 """What a run's folder holds."""
 
@@ -82,55 +88,97 @@ class Experiment(Configurable):
             For data that are missing, damaged, or of another shape than the network's.
         """
         dataset = self.data.load(self.streams()[0], data_dir)
+        self._check_outputs(dataset)
+        steps = count_steps(self.network, len(dataset.train), self.training)
+        with at("optimizer"):
+            self.new_optimizer().bind(self.network.arena, steps)
+        check_metrics(self.training.metrics, self.network.loss, self.network.body.output_shape)
+        for name, part in dataset.parts().items():
+            with at(f"{dataset.name}, {name}"):
+                self.network.check(part.inputs, part.t)
+                self.network.check_layers(part.inputs)
+        if self.training.class_weight is not None:
+            part = dataset.train
+            example_weights(self.training.class_weight, self.network, part.t, part.w)
+        if not self.network.adapted:
+            copy.deepcopy(self.network).adapt(dataset.train.inputs)
+        return dataset
+
+    def _check_outputs(self, dataset: Dataset) -> None:
+        """Raise a ShapeError or DataError unless the network and the loss fit the data."""
         if dataset.train.x.shape[1:] != self.network.shape:
             features = dataset.train.x.shape[1]
             raise ShapeError(
                 f"network.shape is {list(self.network.shape)}, but an example of {dataset.name} "
                 f"has {features} features: set shape = [{features}]"
             )
+        loss = self.network.loss
+        if loss.judges_classes != bool(dataset.classes):
+            kinds = ("classes", "numbers") if dataset.classes else ("numbers to predict", "classes")
+            raise DataError(
+                f"{dataset.name} has {kinds[0]}, but {type(loss).__name__} judges {kinds[1]}"
+            )
         outputs, classes = math.prod(self.network.body.output_shape), len(dataset.classes)
-        if outputs != classes and (outputs, classes) != (1, 2):
+        if classes and outputs != classes and (outputs, classes) != (1, 2):
             raise ShapeError(
                 f"the network has {outputs} outputs, but {dataset.name} has {classes} classes: "
                 f"{', '.join(dataset.classes[:20])}"
             )
-        if not self.network.loss.judges_classes:
-            raise DataError(
-                f"{dataset.name} has classes, but {type(self.network.loss).__name__} judges numbers"
-            )
-        steps = count_steps(self.network, len(dataset.train), self.training)
-        with at("optimizer"):
-            self.new_optimizer().bind(self.network.arena, steps)
-        with at(dataset.name):
-            for part in (dataset.train, dataset.test):
-                self.network.check(part.x, part.t)
-                self.network.check_layers(part.x)
-            if not self.network.adapted:
-                copy.deepcopy(self.network).adapt(dataset.train.x)
-        return dataset
 
     def new_optimizer(self) -> Optimizer:
         """An optimizer with the same options that has taken no step."""
         return from_config(to_config(self.optimizer), type(self.optimizer))
 
-    def run(self, dataset: Dataset, callbacks: Sequence[Callback] = ()) -> list[Record]:
-        """Train the network from its first weights on, and return a record of each epoch."""
+    def run(
+        self,
+        dataset: Dataset,
+        callbacks: Sequence[Callback] = (),
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> list[Record]:
+        """Train the network from its first weights on, and return a record of each epoch.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            If it has validation examples, they are measured after each epoch, else the test
+            examples.
+        callbacks : sequence of Callback
+            Told before those of the configuration.
+        folder : Path, optional
+            Where the checkpoints go, to its ``checkpoints``.
+        resume : bool
+            Whether to go on where the newest checkpoint in `folder` is.
+        """
         from threadpoolctl import threadpool_limits
 
         _, weights, order = self.streams()
         self.optimizer = self.new_optimizer()
-        with threadpool_limits(self.training.threads, user_api="blas"):
+        training, train = self.training, dataset.train
+        checkpoints = training.checkpoints
+        if folder is not None:
+            checkpoints = replace(checkpoints or Checkpoints(), folder=str(folder / CHECKPOINTS))
+        with threadpool_limits(training.threads, user_api="blas"):
             return fit(
                 self.network.initialize(weights),
                 self.optimizer,
-                dataset.train.x,
-                dataset.train.t,
-                test=(dataset.test.x, dataset.test.t),
-                epochs=self.training.epochs,
-                batch_size=self.training.batch_size,
+                train.inputs,
+                train.t,
+                sample_weight=train.w,
+                class_weight=training.class_weight,
+                validation=dataset.validation and dataset.validation.triple,
+                test=None if dataset.validation else dataset.test.triple,
+                epochs=training.epochs,
+                batch_size=training.batch_size,
+                gradient_accumulation_steps=training.gradient_accumulation_steps,
                 seed=order,
-                average=self.training.average,
-                callbacks=callbacks,
+                average=training.average,
+                augmentation=training.augmentation,
+                metrics=training.metrics,
+                measure_train=training.measure_train,
+                checkpoints=checkpoints,
+                resume=resume,
+                callbacks=[*callbacks, *training.callbacks],
             )
 
 
@@ -208,8 +256,11 @@ def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
     config = to_config(experiment)
     del config["type"]
     if experiment.data.path:
-        config["data"]["path"] = str(Path(experiment.data.path).absolute())
-        config["data"]["classes"] = dataset.classes
+        for option in ("path", "validation", "test"):
+            if option in config["data"]:
+                config["data"][option] = str(Path(config["data"][option]).absolute())
+        if dataset.classes:
+            config["data"]["classes"] = dataset.classes
         if dataset.features:
             config["data"]["features"] = dataset.features
     write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())

@@ -17,7 +17,8 @@ from layerkit.inspection import first_not_finite
 from layerkit.network import Network
 from layerkit.optimizers import LBFGS, Optimizer
 from layerkit.schedules import ConstantSchedule
-from layerkit.training import Training, count_steps
+from layerkit.trainer import Training
+from layerkit.training import count_steps
 
 NEAR = 5
 """A loss is averaged with so many neighbours on each side, since batches differ much."""

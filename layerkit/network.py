@@ -19,6 +19,7 @@ from layerkit.errors import (
 )
 from layerkit.layers.base import Layer
 from layerkit.losses import Loss
+from layerkit.mapped import Subset, releaser
 from layerkit.names import suggestion
 from layerkit.outline import table
 from layerkit.parameters import Arena, Array, Param, State
@@ -157,7 +158,7 @@ class Network(Configurable):
         adapt(self, self.check_inputs(x))
         return self
 
-    def check_layers(self, rows: Array) -> None:
+    def check_layers(self, rows: Array | Subset) -> None:
         """Let layers that don't take any numbers look at all that they will be given.
 
         Raises
@@ -224,7 +225,7 @@ class Network(Configurable):
         if sample_weight is not None:
             sample_weight = self.loss.check_weights(sample_weight, len(examples))
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = self.backpropagate(self.convert(examples), targets, sample_weight)
+            loss = self.backpropagate(self.convert(examples[:]), targets, sample_weight)
         if not np.isfinite(loss):
             raise DivergenceError(f"the loss is {loss}; the parameters or the examples are too big")
         return loss
@@ -251,8 +252,9 @@ class Network(Configurable):
         rows = self.check_inputs(x)
         with np.errstate(over="ignore", invalid="ignore"):
             if len(rows) <= CHUNK:
-                z = self.body.forward(self.convert(rows), train=False)
-                if np.may_share_memory(z, rows):  # where nothing was done to them
+                x = self.convert(rows[:])
+                z = self.body.forward(x, train=False)
+                if np.may_share_memory(z, x):  # where nothing was done to them
                     z = z.copy()
             else:
                 z = np.concatenate(
@@ -284,7 +286,7 @@ class Network(Configurable):
         """The probabilities of the classes (N, K). Raises and may be called as `outputs`."""
         return self.loss.predict_proba(self.outputs(x))
 
-    def check(self, x: Any, t: Any) -> tuple[Array, Array]:
+    def check(self, x: Any, t: Any) -> tuple[Array | Subset, Array]:
         """Return examples and targets as arrays, after looking at all of them."""
         rows, targets = self.check_inputs(x), _array(t, "targets")
         if targets.shape[:1] != rows.shape[:1]:
@@ -298,9 +300,9 @@ class Network(Configurable):
                 raise DataError(f"the target of example {row} is too big for {self.dtype}")
         return rows, targets
 
-    def check_inputs(self, x: Any) -> Array:
+    def check_inputs(self, x: Any) -> Array | Subset:
         """Return examples as an array (N, *shape), after looking at all of them."""
-        rows = _array(x, "examples")
+        rows = x if isinstance(x, Subset) else _array(x, "examples")
         if rows.shape == self.shape:
             raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
         if rows.shape[1:] != self.shape:
@@ -335,10 +337,13 @@ class Network(Configurable):
         with np.errstate(over="ignore"):  # the checks find what becomes infinite
             return x.astype(self.dtype)
 
-    def chunks(self, rows: Array) -> Iterator[Array]:
+    def chunks(self, rows: Array | Subset) -> Iterator[Array]:
         """Examples that have been checked, converted, CHUNK at a time."""
+        release = releaser(rows)
         for start in range(0, len(rows), CHUNK):
-            yield self.convert(rows[start : start + CHUNK])
+            chunk = rows[start : start + CHUNK]
+            yield self.convert(chunk)
+            release(chunk.nbytes)
 
     def summary(self, costs: Mapping[str, float] | None = None) -> str:
         """A table of the layers: address, what it is, output shape, parameters, initializer of W.

@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from layerkit.data import Dataset, Examples
 from layerkit.errors import FileError
+from layerkit.evaluation import Record
 from layerkit.lr_range import RateRange
 from layerkit.network import Network
 from layerkit.parameters import Array
-from layerkit.training import Record
 
 TRAIN, TEST = "#0072b2", "#d55e00"
 

@@ -1,4 +1,4 @@
-"""Files of data: tables in ``.csv``, arrays in ``.npz``, the IDX files of MNIST."""
+"""Files of data: tables in ``.csv``, arrays in ``.npz`` and ``.npy``, the IDX files of MNIST."""
 
 from __future__ import annotations
 
@@ -8,17 +8,36 @@ import math
 import zipfile
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from layerkit.errors import DataError, FileError
+from layerkit.mapped import releaser
 from layerkit.parameters import Array
 
 
+class Table(NamedTuple):
+    """What a file has: examples x (N, ...), and if they are there, labels y, weights w, names.
+
+    y are words or whole numbers (N,), or numbers of any kind, (N,) or (N, D); w are numbers (N,);
+    `features` are the names of the columns of x.
+    """
+
+    x: Array
+    y: Array | None = None
+    w: Array | None = None
+    features: list[str] | None = None
+
+
 def read_csv(
-    path: Path, label: str | None, features: list[str] | None = None
-) -> tuple[Array, Array | None, list[str]]:
-    """Return the features (N, features), the labels (N,) or None, and the features' names.
+    path: Path,
+    label: str | None,
+    features: list[str] | None = None,
+    weight: str | None = None,
+    numbers: bool = False,
+) -> Table:
+    """Return the features (N, features), their names, and labels and weights if asked for.
 
     Parameters
     ----------
@@ -28,6 +47,10 @@ def read_csv(
         The column with the labels; None where it may be absent.
     features : list of str, optional
         The columns with the features, all others by default.
+    weight : str, optional
+        The column with the weights of the examples.
+    numbers : bool
+        Whether the labels are numbers, not names of classes.
 
     Raises
     ------
@@ -42,31 +65,39 @@ def read_csv(
             header = [name.strip() for name in next(rows, [])]
             if not header:
                 raise DataError("empty")
-            names = features or [name for name in header if name != label]
-            for name in [*names, *([label] if label else [])]:
+            others = [name for name in (label, weight) if name]
+            names = features or [name for name in header if name not in others]
+            for name in [*names, *others]:
                 if header.count(name) != 1:
                     raise DataError(
                         f"{header.count(name)} columns called {name!r}; should be one. The first "
                         f"line, split at commas, has the columns {', '.join(map(repr, header))}"
                     )
-            columns = [header.index(name) for name in names]
-            x, labels = [], []
+            columns = [header.index(name) for name in [*names, *([weight] if weight else [])]]
+            x, y = [], []
             for row in filter(None, rows):
                 if len(row) != len(header):
                     raise DataError(
                         f"line {rows.line_num}: {len(row)} cells under {len(header)} columns"
                     )
                 x.append(_numbers_in(row, columns, header, rows.line_num))
-                labels.append(row[header.index(label)].strip() if label else "")
-                if label and not labels[-1]:
-                    raise DataError(f"line {rows.line_num}, column {label!r}: there is no label")
+                if label and numbers:
+                    y.append(_numbers_in(row, [header.index(label)], header, rows.line_num)[0])
+                elif label:
+                    y.append(row[header.index(label)].strip())
+                    if not y[-1]:
+                        raise DataError(
+                            f"line {rows.line_num}, column {label!r}: there is no label"
+                        )
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"{path}: not a table of comma-separated text: {error}") from error
     if not x:
         raise DataError("no examples: there are no rows under the header")
-    return np.stack(x), np.array(labels) if label else None, names
+    table = np.stack(x)
+    w = table[:, -1] if weight else None
+    return Table(table[:, : len(names)], np.array(y) if label else None, w, names)
 
 
 def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
@@ -89,8 +120,14 @@ def _is_finite(cell: str) -> bool:
         return False
 
 
-def read_npz(path: Path) -> tuple[Array, Array | None]:
-    """Return the arrays x (N, ...) and, if it is there, y (N,) of a ``.npz`` file.
+def read_npz(path: Path, numbers: bool = False) -> Table:
+    """Return the arrays x (N, ...) and, if they are there, y and w of a ``.npz`` file.
+
+    Parameters
+    ----------
+    path : Path
+    numbers : bool
+        Whether y are numbers, not names or numbers of classes.
 
     Raises
     ------
@@ -105,29 +142,93 @@ def read_npz(path: Path) -> tuple[Array, Array | None]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "x" not in arrays:
                 raise DataError(f"arrays {', '.join(arrays) or 'none'}; should have x (and y)")
-            x, y = arrays["x"], arrays.get("y")
+            table = Table(arrays["x"], arrays.get("y"), arrays.get("w"))
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
     except (DataError, FileError):
         raise
     except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = f"damaged, or not a .npz file: {error}"
-        if "Object arrays" in str(error):
-            reason = "an array holds Python objects; save labels as text, y.astype(str)"
-        raise FileError(f"{path}: {reason}") from error
+        raise FileError(f"{path}: {_reason(error, '.npz')}") from error
+    return _checked(table, numbers)
+
+
+def read_npy_folder(folder: Path, numbers: bool = False) -> Table:
+    """Return the arrays of ``x.npy``, ``y.npy`` and, if it is there, ``w.npy`` in a folder.
+
+    x is mapped into memory, never read as a whole: it may be larger than the memory.
+
+    Parameters
+    ----------
+    folder : Path
+    numbers : bool
+        Whether y are numbers, not names or numbers of classes.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing or damaged.
+    DataError
+        For arrays that don't fit or hold what is not a finite number.
+    """
+    arrays: dict[str, Array] = {}
+    for name in "xyw":
+        path = folder / f"{name}.npy"
+        if name == "w" and not path.exists():
+            continue
+        try:
+            array = np.lib.format.open_memmap(path, mode="r")
+        except OSError as error:
+            raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
+        except (ValueError, EOFError) as error:
+            raise FileError(f"{path}: {_reason(error, '.npy')}") from error
+        arrays[name] = array if name == "x" else np.array(array)
+    if not arrays["x"].flags.c_contiguous:
+        raise DataError("x.npy is in Fortran order; save it with np.ascontiguousarray")
+    return _checked(Table(arrays["x"], arrays["y"], arrays.get("w")), numbers)
+
+
+def _reason(error: Exception, kind: str) -> str:
+    if "Object arrays" in str(error) or "Python objects" in str(error):
+        return "an array holds Python objects; save labels as text, y.astype(str)"
+    return f"damaged, or not a {kind} file: {error}"
+
+
+def _checked(table: Table, numbers: bool) -> Table:
+    x, y, w, _ = table
     if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
         raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
-    if not np.isfinite(x).all():
-        place = [int(i) for i in np.argwhere(~np.isfinite(x))[0]]
-        raise DataError(f"x{place} is {x[tuple(place)]}; should be finite")
-    if y is not None:
-        if y.shape != (len(x),):
-            raise DataError(f"y has shape {y.shape}; should be ({len(x)},), a label for each x")
-        if y.dtype.kind == "f" and ((y == np.floor(y)) & (abs(y) < 2**53)).all():
-            y = y.astype(np.int64)
-        if y.dtype.kind not in "iuU":
-            raise DataError(f"y is {y.dtype} like {y[0]}; should be whole numbers or words")
-    return x, y
+    rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than the memory
+    release = releaser(x)
+    for start in range(0, len(x) if x.dtype.kind == "f" else 0, rows):
+        _check_finite("x", x[start : start + rows], start)
+        release(x[start : start + rows].nbytes)
+    for name, values, what in (("y", y, "a label"), ("w", w, "a weight")):
+        if values is None or (name == "y" and numbers and values.shape[:1] == x.shape[:1]):
+            continue
+        if values.shape != (len(x),):
+            shape = f"({len(x)},)"
+            raise DataError(
+                f"{name} has shape {values.shape}; should be {shape}, {what} for each x"
+            )
+    if y is None:
+        return table
+    if numbers:
+        if y.dtype.kind not in "biuf":
+            raise DataError(f"y is {y.dtype} like {y[0]}; should be numbers")
+        _check_finite("y", y)
+    elif y.dtype.kind == "f" and ((y == np.floor(y)) & (abs(y) < 2**53)).all():
+        return table._replace(y=y.astype(np.int64))
+    elif y.dtype.kind not in "iuU":
+        raise DataError(f"y is {y.dtype} like {y[0]}; should be whole numbers or words")
+    return table
+
+
+def _check_finite(name: str, values: Array, start: int = 0) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, *rest = (int(i) for i in np.argwhere(~finite)[0])
+        value = values[(row, *rest)]
+        raise DataError(f"{name}{[start + row, *rest]} is {value}; should be finite")
 
 
 def read_idx_folder(folder: Path, name: str) -> list[tuple[Array, Array]]:

@@ -1,102 +1,57 @@
-"""The training loop and what it reports."""
+"""How a network is trained: `fit` and `train`, and single steps for loops of one's own."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from layerkit.adaptation import all_or_nothing
-from layerkit.averaging import Average, AveragedWeights
-from layerkit.callbacks import Callback
-from layerkit.config import Configurable, Limits, Size
+from layerkit.augmentation import Augmentation
+from layerkit.averaging import Average
+from layerkit.callbacks.base import Callback
+from layerkit.checkpoints import Checkpoints
 from layerkit.errors import ConfigError, DataError, DivergenceError, at
-from layerkit.inspection import check_outputs, first_not_finite
-from layerkit.network import CHUNK, Network
+from layerkit.evaluation import Record
+from layerkit.inspection import check_outputs
+from layerkit.metrics import Metric, check_metrics
+from layerkit.network import Network
 from layerkit.optimizers import Optimizer
-from layerkit.parameters import Array
-
-OnBatch = Callable[[int, float], None]
-"""Called after each batch with the number of its examples and its loss."""
-
-
-class Training(Configurable):
-    """How long and in what portions to train: the ``[training]`` table of a configuration file.
-
-    Parameters
-    ----------
-    epochs : int
-        How often every example is used.
-    batch_size : int
-        Examples per step; the last batch of an epoch may be smaller.
-    seed : int
-        Of everything random in the run: initial weights, split of the data, order of the examples.
-    threads : int
-        BLAS threads. The last digits of a result depend on it.
-    average : Average, optional
-        Of the weights, to evaluate with and to keep: `EMA` or `SWA`.
-    """
-
-    epochs: Size = 10
-    batch_size: Size = 128
-    seed: Annotated[int, Limits(ge=0)] = 0
-    threads: Size = 1
-    average: Average | None = None
-
-
-@dataclass(frozen=True)
-class Record:
-    """What an epoch achieved, measured after it; test figures are nan without test data.
-
-    `seconds` counts from the start of the training and includes these measurements. Losses are
-    means per example, in the unit of the loss; accuracies are shares from 0 to 1.
-
-    Examples
-    --------
-    >>> print(Record(1, 0.7, 0.95, 0.16, 0.95, 0.17))
-    Epoch 1: 0.70s, train acc=0.95, train loss=0.16, test acc=0.95, test loss=0.17
-    """
-
-    epoch: int
-    seconds: float
-    train_accuracy: float
-    train_loss: float
-    test_accuracy: float = math.nan
-    test_loss: float = math.nan
-
-    def __str__(self) -> str:
-        figures = {
-            "train acc": self.train_accuracy,
-            "train loss": self.train_loss,
-            "test acc": self.test_accuracy,
-            "test loss": self.test_loss,
-        }
-        known = [f"{name}={x:.2f}" for name, x in figures.items() if not math.isnan(x)]
-        return f"Epoch {self.epoch}: {self.seconds:.2f}s, {', '.join(known)}"
+from layerkit.sources import Arrays, Iterated, Source, open_source
+from layerkit.trainer import Trainer, Training, is_finite
+from layerkit.weighting import ClassWeight, example_weights
 
 
 def train(
     network: Network,
     optimizer: Optimizer,
     x: Any,
-    t: Any,
+    t: Any = None,
     *,
-    test: tuple[Any, Any] | None = None,
+    sample_weight: Any = None,
+    class_weight: ClassWeight | None = None,
+    validation: Any = None,
+    test: Any = None,
     epochs: int = 10,
     batch_size: int = 128,
+    gradient_accumulation_steps: int = 1,
     seed: int | np.random.Generator = 0,
     average: Average | None = None,
-    on_batch: OnBatch | None = None,
+    augmentation: Augmentation | None = None,
+    metrics: Sequence[Metric] = (),
+    measure_train: bool = True,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Iterator[Record]:
     """Train, and yield a record after each epoch; leave the loop to stop early.
 
-    Every example is used once per epoch, in an order drawn anew from `seed`. All data are checked
-    before the first step.
+    Every example is used once per epoch, in an order drawn anew from `seed`. All arrays are checked
+    before the first step. The training begins at the weights that the network has: those of an
+    earlier training are a warm start, and ``network.initialize(seed)`` draws new ones.
 
     Parameters
     ----------
@@ -105,21 +60,34 @@ def train(
     optimizer : Optimizer
         It remembers its steps: take a new one for another network.
     x, t : arrays
-        Examples (N, *shape) and targets, as `Network.gradient` takes them.
-    test : pair of arrays, optional
-        Examples and targets to measure on as well.
-    epochs, batch_size, seed, average
-        As in `Training`; a Generator may stand for the seed. With an average, the network has the
-        averaged weights whenever a record is there.
-    on_batch : callable, optional
-        Called with the size and the loss of each batch.
+        Examples (N, *shape) and targets, as `Network.gradient` takes them; also mapped from files,
+        as ``np.load("x.npy", mmap_mode="r")``. Without `t`, `x` is an iterable of batches (x, t)
+        or (x, t, sample_weight), which is iterated anew for each epoch, or a function that returns
+        one. Then `batch_size` does not matter, and what needs the length of the training, as some
+        schedules, needs an iterable with a length.
+    sample_weight : array, optional
+        How much each example counts (N,). The loss of a batch is the weighted mean.
+    class_weight : "balanced", dict or list of float, optional
+        How much each class counts, by class number; multiplied with `sample_weight`.
+    validation, test : pairs or triples of arrays, optional
+        Examples, targets and perhaps sample weights to measure on as well; iterables of batches
+        will do. `metrics` are of the validation set, if there is one.
+    epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, metrics, \
+    measure_train, checkpoints, callbacks
+        As in `Training`; a Generator may stand for the seed, and a scikit-learn scorer for the name
+        of a metric. With an average, the network has the averaged weights whenever a record is
+        there.
+    resume : bool
+        Whether to go on where the newest of `checkpoints` is, with the same network, optimizer,
+        data and options as before.
 
     Raises
     ------
     ConfigError, DataError, ShapeError
-        At once, before anything has changed.
+        At once, before anything has changed; for batches of an iterable, when they come.
     DivergenceError
-        When a loss is not finite: with the epoch, the batch and the first layer.
+        When a value is not finite: with the epoch, the batch and the first layer. The network then
+        has the weights from before that step.
 
     Examples
     --------
@@ -133,68 +101,89 @@ def train(
     >>> record.train_loss < 0.5
     True
     """
-    _check_kinds(network, optimizer, test)
-    if isinstance(seed, np.random.Generator):
-        options = Training(epochs=epochs, batch_size=batch_size, average=average)
-    else:
-        options = Training(epochs=epochs, batch_size=batch_size, seed=seed, average=average)
-    rng = np.random.default_rng(seed)
-    examples, targets = network.check(x, t)
-    test_set = None if test is None else network.check(*test)
-    steps = count_steps(network, len(examples), options)
-    for rows in (examples, test_set[0]) if test_set else (examples,):
-        network.check_layers(rows)
+    _check_kinds(network, optimizer)
+    options = Training(
+        epochs=epochs,
+        batch_size=batch_size,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        seed=0 if isinstance(seed, np.random.Generator) else seed,
+        average=average,
+        augmentation=augmentation,
+        measure_train=measure_train,
+        checkpoints=checkpoints,
+        callbacks=list(callbacks),
+    )
+    rng, group = np.random.default_rng(seed), gradient_accumulation_steps
+    source = open_source(network, x, t, sample_weight, batch_size * group, group)
+    sets: dict[str, Source] = {}
+    if measure_train and isinstance(source, Arrays):
+        sets["train"] = source
+    for name, part in (("validation", validation), ("test", test)):
+        if part is not None:
+            with at(name):
+                sets[name] = _open_set(network, part)
+    check_metrics(metrics, network.loss, network.body.output_shape)
+    if metrics and not sets.keys() - {"train"}:
+        raise ConfigError(f"metrics = {list(metrics)}: there is no validation or test set")
+    steps = None if source.batches is None else options.epochs * source.batches
+    if average and steps is None:
+        raise ConfigError(f"average = {average}: needs an iterable with a length")
+    if checkpoints and not resume and checkpoints.paths():
+        raise ConfigError(
+            f"checkpoints: {checkpoints.folder} has some of another training; resume that one, or "
+            "choose another folder"
+        )
+    if isinstance(source, Arrays):
+        count_steps(network, len(source.t), options)
+        if class_weight is not None:
+            source.a = example_weights(class_weight, network, source.t, sample_weight)
+        source.freeze()
+    elif class_weight is not None:
+        raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
+    for part in {"train": source, **sets}.values():
+        if isinstance(part, Arrays):
+            network.check_layers(part.x)
     with all_or_nothing(network):
         if not network.adapted:
-            network.adapt(examples)
-        check_outputs(network, network.convert(examples[:1]))
+            if not isinstance(source, Arrays):
+                raise ConfigError(
+                    "this network has parts that are fitted to the data: call network.adapt(x) "
+                    "before it is trained with an iterable"
+                )
+            network.adapt(source.x)
+        if isinstance(source, Arrays):
+            check_outputs(network, network.convert(source.x[:1]))
         optimizer.bind(network.arena, steps)
-    # taking rows of an array in another order would copy all of it, for every batch
-    examples, targets = np.ascontiguousarray(examples), targets.copy()
-
-    def records() -> Iterator[Record]:
-        start = time.perf_counter()
-        averaged = AveragedWeights(network.arena, average, steps) if average else None
-        for epoch in range(1, options.epochs + 1):
-            try:
-                with at(f"epoch {epoch}"):
-                    train_epoch(
-                        network,
-                        optimizer,
-                        examples,
-                        targets,
-                        options.batch_size,
-                        rng,
-                        averaged,
-                        on_batch,
-                    )
-            finally:
-                if averaged:
-                    averaged.swap()
-            with at(f"epoch {epoch}, after its last batch"):
-                figures = _evaluate(network, examples, targets)
-                test_figures = _evaluate(network, *test_set) if test_set else ()
-            yield Record(epoch, time.perf_counter() - start, *figures, *test_figures)
-            if averaged and epoch < options.epochs:
-                averaged.swap()
-
-    return records()
+        trainer = Trainer(network, optimizer, source, options, rng, sets, metrics)
+        if checkpoints and resume:
+            trainer.load_state_dict(checkpoints.load().tree)
+    return trainer.run()
 
 
-def _check_kinds(network: Any, optimizer: Any, test: Any) -> None:
-    """Refuse what is easily mixed up: classes for objects, an array for a pair."""
+def _check_kinds(network: Any, optimizer: Any) -> None:
+    """Refuse what is easily mixed up: classes for objects."""
     for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer)):
         if not isinstance(value, kind):
             hint = f", as {value.__name__}()" if isinstance(value, type) else ""
             raise ConfigError(f"{name} = {value!r}: should be of type {kind.__name__}{hint}")
-    if test is not None and not (isinstance(test, tuple | list) and len(test) == 2):
-        raise ConfigError("test: should be a pair, examples and targets")
+
+
+def _open_set(network: Network, given: Any) -> Source:
+    """Examples to measure on: (x, t), (x, t, sample_weight), or an iterable of batches."""
+    if isinstance(given, tuple) and len(given) in (2, 3):
+        return Arrays(network, *given)
+    if isinstance(given, np.ndarray) or not (callable(given) or hasattr(given, "__iter__")):
+        raise ConfigError("should be (x, t), (x, t, sample_weight), or an iterable of batches")
+    return Iterated(network, given)
 
 
 def count_steps(network: Network, examples: int, training: Training) -> int:
     """The steps of a training; DataError when a batch of it is too small for a layer."""
-    full, rest = divmod(examples, training.batch_size)
-    smallest = rest or training.batch_size
+    parts = training.gradient_accumulation_steps
+    full, rest = divmod(examples, training.batch_size * parts)
+    last = rest or training.batch_size * parts
+    size = math.ceil(last / parts)
+    smallest = last % size or size
     for address, layer in network.layers():
         if smallest < layer.smallest_batch:
             raise DataError(
@@ -205,125 +194,65 @@ def count_steps(network: Network, examples: int, training: Training) -> int:
     return training.epochs * (full + bool(rest))
 
 
-def train_epoch(
-    network: Network,
-    optimizer: Optimizer,
-    x: Array,
-    t: Array,
-    batch_size: int,
-    rng: np.random.Generator,
-    averaged: AveragedWeights | None = None,
-    on_batch: OnBatch | None = None,
-) -> None:
-    """Take one optimizer step for each batch of `x`, in an order drawn from `rng`.
+def train_step(
+    network: Network, optimizer: Optimizer, x: Any, t: Any, sample_weight: Any = None
+) -> float:
+    """Take one step of the optimizer on one batch, and return its loss from before the step.
 
-    For arrays that ``network.check`` has returned.
-    """
-    w, g = network.arena.values, network.arena.grads
-    memory = np.empty((min(batch_size, len(x)), *network.shape), network.dtype)
-    with np.errstate(all="ignore"):
-        for i, (rows, labels) in enumerate(batches(x, t, batch_size, rng.permutation(len(x)))):
-            batch = network.convert(rows, out=memory[: len(rows)])
-            loss = network.backpropagate(batch, labels)
-            if not math.isfinite(loss):
-                raise DivergenceError(
-                    f"batch {i + 1}: the loss is {loss}; {first_not_finite(network, batch)}. "
-                    f"Try a smaller learning rate than {optimizer} has, or scale the examples"
-                )
-            optimizer.step(w, g, partial(network.backpropagate, batch, labels))
-            if averaged:
-                averaged.update()
-            if on_batch:
-                on_batch(len(labels), loss)
-
-
-def batches(x: Array, t: Array, size: int, order: Array) -> Iterator[tuple[Array, Array]]:
-    """Gather `x` and `t` in the given order, `size` rows at a time and in the end the rest.
-
-    The rows of `x` come in one buffer, which the next batch overwrites.
-
-    Examples
-    --------
-    >>> x, t = np.array([[0], [10], [20]]), np.array([0, 1, 2])
-    >>> [(rows.tolist(), labels.tolist()) for rows, labels in batches(x, t, 2, np.array([2, 0, 1]))]
-    [([[20], [0]], [2, 0]), ([[10]], [1])]
-    """
-    buffer = np.empty((min(size, len(order)), *x.shape[1:]), x.dtype)
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        # mode="clip" writes straight into the buffer, the default mode through another one
-        yield np.take(x, rows, axis=0, out=buffer[: len(rows)], mode="clip"), t[rows]
-
-
-def evaluate(network: Network, x: Any, t: Any) -> tuple[float, float]:
-    """Return accuracy and loss, means over all examples.
+    For loops of one's own; `train` does the same for each batch, but checks all data beforehand.
 
     Raises
     ------
     ConfigError, DataError, ShapeError
         As `Network.gradient`.
     DivergenceError
-        When the loss is not finite.
+        When the loss or its gradient is not finite; nothing has changed then.
 
     Examples
     --------
-    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> from layerkit import SGD, Dense, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
-    >>> net.arena.values[:] = [-1, 1, 0, 0]
-    >>> accuracy, loss = evaluate(net, [[5.0], [-5.0], [1.0], [0.0]], [1, 0, 0, 0])
-    >>> accuracy, round(loss, 4)
-    (0.75, 0.705)
+    >>> losses = [train_step(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1]) for _ in range(5)]
+    >>> losses == sorted(losses, reverse=True)
+    True
     """
-    network.check_adapted()
-    return _evaluate(network, *network.check(x, t))
-
-
-def _evaluate(network: Network, x: Array, t: Array) -> tuple[float, float]:
-    hits, loss, total = [], 0.0, 0.0
+    _check_kinds(network, optimizer)
+    if optimizer.w is not network.arena.values:
+        optimizer.bind(network.arena)
+    gradient = partial(network.gradient, x, t, sample_weight)
+    loss = gradient()
+    if not is_finite(network.arena.grads):
+        raise DivergenceError("the gradient is not finite; try a smaller learning rate")
     with np.errstate(all="ignore"):
-        for start in range(0, len(x), CHUNK):
-            batch, labels = network.convert(x[start : start + CHUNK]), t[start : start + CHUNK]
-            z = network.body.forward(batch, train=False)
-            hits.append(network.loss.hits(z, labels))
-            loss += network.loss.forward(z, labels) * network.loss.total
-            total += network.loss.total
-            if not math.isfinite(loss):
-                raise DivergenceError(
-                    f"the loss is not finite; {first_not_finite(network, batch)}. "
-                    "Try a smaller learning rate, or scale the examples"
-                )
-    judged = np.concatenate(hits)
-    judged = judged[~np.isnan(judged)]
-    accuracy = float(judged.mean()) if len(judged) else math.nan
-    return accuracy, loss / total if total else 0.0
+        optimizer.step(network.arena.values, network.arena.grads, gradient)
+    return loss
 
 
 def fit(
     network: Network,
     optimizer: Optimizer,
     x: Any,
-    t: Any,
+    t: Any = None,
     *,
-    test: tuple[Any, Any] | None = None,
+    sample_weight: Any = None,
+    class_weight: ClassWeight | None = None,
+    validation: Any = None,
+    test: Any = None,
     epochs: int = 10,
     batch_size: int = 128,
+    gradient_accumulation_steps: int = 1,
     seed: int | np.random.Generator = 0,
     average: Average | None = None,
+    augmentation: Augmentation | None = None,
+    metrics: Sequence[Metric] = (),
+    measure_train: bool = True,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> list[Record]:
-    """Train to the end, telling `callbacks` of every batch and epoch, and return the records.
+    """Train to the end, and return the records of the epochs.
 
-    Parameters
-    ----------
-    callbacks : sequence of Callback
-        As `layerkit.callbacks.Progress`.
-    network, optimizer, x, t, test, epochs, batch_size, seed, average
-        As for `train`.
-
-    Raises
-    ------
-    ConfigError, DataError, ShapeError, DivergenceError
-        As `train`.
+    All parameters are those of `train`, and so is what is raised.
 
     Examples
     --------
@@ -333,32 +262,26 @@ def fit(
     >>> [record.train_accuracy for record in records][-1]
     1.0
     """
-
-    def on_batch(size: int, loss: float) -> None:
-        for callback in callbacks:
-            callback.batch_end(size, loss)
-
-    epochs_to_come = train(
-        network,
-        optimizer,
-        x,
-        t,
-        test=test,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        average=average,
-        on_batch=on_batch if callbacks else None,
+    return list(
+        train(
+            network,
+            optimizer,
+            x,
+            t,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            validation=validation,
+            test=test,
+            epochs=epochs,
+            batch_size=batch_size,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            seed=seed,
+            average=average,
+            augmentation=augmentation,
+            metrics=metrics,
+            measure_train=measure_train,
+            checkpoints=checkpoints,
+            resume=resume,
+            callbacks=callbacks,
+        )
     )
-    records = []
-    for callback in callbacks:
-        callback.train_begin(network, len(x))
-    try:
-        for record in epochs_to_come:
-            records.append(record)
-            for callback in callbacks:
-                callback.epoch_end(record)
-    finally:
-        for callback in callbacks:
-            callback.train_end()
-    return records

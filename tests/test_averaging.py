@@ -20,6 +20,8 @@ from layerkit import (
     train,
 )
 from layerkit.averaging import AveragedWeights
+from layerkit.callbacks import Callback
+from layerkit.trainer import Trainer
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 T = (X[:, 0] > 0).astype(int)
@@ -79,13 +81,13 @@ def test_a_training_that_is_cut_off_leaves_the_average() -> None:
 
     steps = iter(range(10))
 
-    def stop(size: int, loss: float) -> None:
-        if next(steps) == 1:
-            raise StopError
+    class Stops(Callback):
+        def batch_end(self, trainer: Trainer) -> None:
+            if next(steps) == 1:
+                raise StopError
 
-    records = train(
-        *(net, SGD(lr=0.5), X, T), epochs=9, batch_size=40, average=EMA(decay=0.9), on_batch=stop
-    )
+    options: Any = {"epochs": 9, "batch_size": 40, "average": EMA(decay=0.9)}
+    records = train(net, SGD(lr=0.5), X, T, **options, callbacks=[Stops()])
     with pytest.raises(StopError):
         list(records)
     assert np.allclose(net.arena.values, (w[0] + w[1]) / 2, rtol=1e-12)
@@ -98,9 +100,9 @@ def test_states_are_averaged_too() -> None:
     for value in (2.0, 4.0):
         net.arena.states[:] = value
         averaged.update()
-    averaged.swap()
+    averaged.show()
     assert net.arena.states.tolist() == [3.0]
-    averaged.swap()
+    averaged.hide()
     assert net.arena.states.tolist() == [4.0]
 
 

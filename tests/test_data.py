@@ -201,7 +201,7 @@ def test_labels_that_are_numbers_are_sorted_by_value(tmp_path: Path) -> None:
 
 def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
-    x, labels, names = read_csv(path, None, ["b", "a"])
+    x, labels, _, names = read_csv(path, None, ["b", "a"])
     assert labels is None
     assert names == ["b", "a"]
     assert x[8].tolist() == [1, 8]
@@ -225,7 +225,7 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
         ("a,kind\n1,x\n2,\n", "line 3, column 'kind': there is no label"),
         ("a,kind\n1,1\n2,1.0\n", "written in two ways"),
         ("a,kind\n1,x\n2,x\n3,x\n", "3 examples of 1 class"),
-        ("a,kind\n1,x\n2,x\n3,x\n4,y\n", "1 of the rarest class"),
+        ("a,kind\n1,x\n2,x\n3,x\n4,y\n", "1 are of the rarest class"),
     ],
 )
 def test_a_csv_with_a_mistake_is_refused(tmp_path: Path, text: str, reason: str) -> None:
@@ -308,11 +308,73 @@ def test_damaged_own_files_are_refused(tmp_path: Path) -> None:
         ({"path": "a.txt"}, "should end in"),
         ({"path": "a.csv"}, "label: missing"),
         ({"path": "a.csv", "label": "b", "features": ["a", "b"]}, "'b' is among them"),
-        ({"path": "a.npz", "label": "y"}, "whose arrays are called x and y"),
+        ({"path": "a.npz", "label": "y"}, "whose arrays are called x, y and w"),
         ({"path": "a.npz", "test_size": 1.0}, "less than 1"),
         ({"name": "mnst"}, "'digits', 'mnist' or 'fashion_mnist'"),
+        ({"name": "mnist", "validation": "a.npz"}, "validation = 'a.npz': not with name"),
+        ({"name": "digits", "target": "number"}, "digits has classes"),
+        ({"name": "digits", "weight": "w"}, "weight = 'w': not with"),
+        ({"path": "a.npz", "validation": "b.csv"}, "should be of the kind of a.npz"),
+        ({"path": "a.npz", "test": "folder"}, "should be of the kind of a.npz"),
+        ({"path": "folder", "test": "b.npz"}, "should be of the kind of folder"),
+        (
+            {"path": "a.npz", "validation": "b.npz", "validation_size": 0.1},
+            "validation_size = 0.1: not with validation = 'b.npz'",
+        ),
+        ({"path": "a.npz", "test": "b.npz", "test_size": 0.1}, "test_size = 0.1: not with test"),
+        ({"path": "a.npz", "weight": "w"}, "weight = 'w': not with a .npz"),
+        ({"path": "folder", "label": "w"}, "label = 'w': not with a folder"),
+        ({"path": "a.csv", "label": "b", "weight": "b"}, "that is the label"),
+        ({"path": "a.csv", "label": "b", "weight": "a", "features": ["a"]}, "weight 'a' is among"),
+        ({"path": "a.npz", "target": "number", "classes": ["a"]}, "not with target = 'number'"),
+        ({"validation_size": 1.0}, "less than 1"),
     ],
 )
 def test_options_that_exclude_each_other(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         Data(**options)
+
+
+def test_validation_examples_are_held_out_of_the_training_examples_alone() -> None:
+    plain, data = Data().load(seed=1), Data(validation_size=0.25).load(seed=1)
+    assert plain.validation is None
+    assert data.validation is not None
+    np.testing.assert_array_equal(data.test.x, plain.test.x)
+    assert (len(data.train), len(data.validation)) == (1077, 360)
+    together = np.concatenate([data.train.x, data.validation.x])
+    assert not np.array_equal(together, plain.train.x)
+    np.testing.assert_array_equal(
+        together[np.lexsort(together.T)], plain.train.x[np.lexsort(plain.train.x.T)]
+    )
+    counts = [np.bincount(part.t) / len(part) for part in (data.train, data.validation)]
+    assert abs(counts[0] - counts[1]).max() < 0.005
+    assert str(data) == (
+        "digits: 1,077 training examples, 360 validation examples, 360 test examples, "
+        "64 features, 10 classes"
+    )
+
+
+def test_validation_examples_follow_the_seed() -> None:
+    sets = [Data(validation_size=0.1).load(seed=seed).validation for seed in (1, 1, 2)]
+    first, again, other = (part.x for part in sets if part)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_set_with_a_test_set_of_its_own_keeps_it(mnist: Path) -> None:
+    for name in ("train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"):
+        count = 30 if "train" in name else 20
+        labels = np.arange(count, dtype=np.uint8) % 3
+        (mnist / name).write_bytes(struct.pack(">2I", 2049, count) + labels.tobytes())
+    plain = Data(name="mnist").load(data_dir=str(mnist))
+    data = Data(name="mnist", validation_size=0.2).load(data_dir=str(mnist))
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (24, 6, 20)
+    assert data.train.x.dtype == data.validation.x.dtype == np.uint8
+    np.testing.assert_array_equal(data.test.x, plain.test.x)
+    assert np.bincount(data.validation.t).tolist() == [2, 2, 2]
+
+
+def test_too_few_examples_to_validate_are_refused(mnist: Path) -> None:
+    with pytest.raises(DataError, match="change validation_size"):
+        Data(name="mnist", validation_size=0.01).load(data_dir=str(mnist))

@@ -14,6 +14,7 @@ from layerkit import (
     Dense,
     DivergenceError,
     Layer,
+    LayerkitError,
     Momentum,
     Network,
     Optimizer,
@@ -24,17 +25,12 @@ from layerkit import (
     SoftmaxCrossEntropy,
 )
 from layerkit.callbacks import Callback
+from layerkit.evaluation import Record, evaluate
 from layerkit.inspection import measure_costs, watched
 from layerkit.network import CHUNK
-from layerkit.training import (
-    Record,
-    Training,
-    batches,
-    evaluate,
-    fit,
-    train,
-    train_epoch,
-)
+from layerkit.sources import Arrays
+from layerkit.trainer import Trainer, Training
+from layerkit.training import fit, train, train_step
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(103, 4))
@@ -89,9 +85,12 @@ def test_every_example_is_used_once_per_epoch_in_a_new_order(batch_size: int) ->
 
 
 def test_examples_stay_with_their_labels() -> None:
-    x = np.arange(20)[:, None]
-    for rows, labels in batches(x, np.arange(20), 6, np.random.default_rng(0).permutation(20)):
-        np.testing.assert_array_equal(rows[:, 0], labels)
+    net = Network(Dense(20), SoftmaxCrossEntropy(), (1,))
+    source = Arrays(net, np.arange(20)[:, None], np.arange(20), np.arange(20) / 2, batch_size=6)
+    for x, t, a, rows in source.epoch(np.random.default_rng(0)):
+        np.testing.assert_array_equal(x[:, 0], t)
+        np.testing.assert_array_equal(a, t / 2)
+        np.testing.assert_array_equal(rows, t)
 
 
 def test_an_epoch_is_a_step_for_each_batch() -> None:
@@ -323,10 +322,12 @@ def test_classes_and_names_are_no_objects(arguments: Any, message: str) -> None:
         fit(net, optimizer, X, T)
 
 
-@pytest.mark.parametrize("test", [X, (X,), "test"])
-def test_test_data_are_a_pair(test: Any) -> None:
-    with pytest.raises(ConfigError, match="test: should be a pair, examples and targets"):
-        fit(network(), SGD(), X, T, test=test)
+@pytest.mark.parametrize("name", ["test", "validation"])
+@pytest.mark.parametrize("given", [X, (X,), 3])
+def test_test_data_are_a_pair_or_an_iterable_of_batches(name: str, given: Any) -> None:
+    with pytest.raises(LayerkitError, match=r"should be \(x, t\)") as caught:
+        fit(network(), SGD(), X, T, **{name: given})
+    assert caught.value.place == name or given == (X,)
 
 
 def test_training_options() -> None:
@@ -341,18 +342,24 @@ def test_training_options() -> None:
 
 
 class Journal(Callback):
-    def __init__(self) -> None:
-        self.lines: list[Any] = []
+    def train_begin(self, trainer: Trainer) -> None:
+        self.lines: list[Any] = [trainer.examples]
 
-    def train_begin(self, network: Network, examples: int) -> None:
-        self.lines.append(examples)
+    def epoch_begin(self, trainer: Trainer) -> None:
+        self.lines.append(f"begin {trainer.epoch}")
 
-    def batch_end(self, size: int, loss: float) -> None:
-        self.lines.append(size)
-        assert type(loss) is float
+    def batch_begin(self, trainer: Trainer) -> None:
+        self.lines.append(trainer.batch)
 
-    def epoch_end(self, record: Record) -> None:
-        self.lines.append(f"epoch {record.epoch}")
+    def batch_end(self, trainer: Trainer) -> None:
+        self.lines += [trainer.batch, trainer.size]
+        assert type(trainer.loss) is float
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        self.lines.append(f"end {trainer.record.epoch}")
+
+    def train_end(self, trainer: Trainer) -> None:
+        self.lines.append("end")
 
 
 def test_callbacks_hear_everything_in_order() -> None:
@@ -360,8 +367,8 @@ def test_callbacks_hear_everything_in_order() -> None:
     records = fit(
         network(), SGD(), X, T, callbacks=[first, second], epochs=2, batch_size=50, seed=1
     )
-    epoch = [50, 50, 3]
-    assert first.lines == [103, *epoch, "epoch 1", *epoch, "epoch 2"]
+    epoch = [0, 1, 50, 1, 2, 50, 2, 3, 3]
+    assert first.lines == [103, "begin 1", *epoch, "end 1", "begin 2", *epoch, "end 2", "end"]
     assert second.lines == first.lines
     assert [record.epoch for record in records] == [1, 2]
 
@@ -373,21 +380,21 @@ def test_listening_changes_nothing() -> None:
     np.testing.assert_array_equal(silent.arena.values, heard.arena.values)
 
 
-def test_one_epoch_can_be_trained_by_itself() -> None:
+def test_own_loops_take_the_same_steps() -> None:
     net, whole = network(), network()
-    optimizer, rng = SGD(), np.random.default_rng(9)
-    x, t = net.check(X, T)
-    for _ in range(2):
-        train_epoch(net, optimizer, x, t, 20, rng)
-    list(train(whole, SGD(), X, T, epochs=2, batch_size=20, seed=9))
-    np.testing.assert_array_equal(net.arena.values, whole.arena.values)
+    optimizer = Adam(rates={"*.b": 0.5}, clip_norm=0.1)
+    x = X.astype(np.float32)
+    losses = [train_step(net, optimizer, x, T) for _ in range(5)]
+    fit(whole, Adam(rates={"*.b": 0.5}, clip_norm=0.1), x, T, epochs=5, batch_size=103)
+    assert losses == sorted(losses, reverse=True)
+    np.testing.assert_allclose(net.arena.values, whole.arena.values, rtol=1e-5)
 
 
 def test_a_divergence_in_the_last_batch_is_told_with_advice() -> None:
     net = Network(Sequential([Dense(4), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(3,))
     with pytest.raises(DivergenceError, match="Try a smaller learning rate") as caught:
         fit(net, SGD(lr=1e38), 100 * np.eye(3), [0, 1, 0], epochs=1)
-    assert caught.value.place == "epoch 1, after its last batch"
+    assert caught.value.place == "epoch 1"
 
 
 def test_an_optimizer_that_remembers_another_network_is_refused() -> None:

@@ -244,6 +244,35 @@ class Optimizer(Configurable, ABC):
         kept = {name: value for name, value in vars(self).items() if name not in self.scratch}
         return kept | {"w": None, "memory": memory}
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the steps to come depend on: numbers among the options, step count, memory."""
+        dtype, shape = self.first
+        numbers = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            "numbers": {name: x for name, x in numbers.items() if isinstance(x, float)},
+            "t": self.t,
+            "begun": self.begun,
+            "first": [dtype.name, list(shape)],
+            "memory": {name: slot.copy() for name, slot in self.memory.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the optimizer whose `state_dict` this is.
+
+        Raises
+        ------
+        ConfigError
+            For options that are out of range.
+        """
+        vars(self).update(state["numbers"])
+        self.check_options()
+        self.t, self.begun = state["t"], state["begun"]
+        dtype, shape = state["first"]
+        self.first = np.dtype(dtype), tuple(shape)
+        self.memory = {name: slot.copy() for name, slot in state["memory"].items()}
+        for name in self.scratch:
+            vars(self).pop(name, None)
+
     @cached_property
     def s(self) -> Array:
         """Scratch memory as large as w."""

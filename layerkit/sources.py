@@ -1,0 +1,177 @@
+"""Where batches come from: arrays, in an order drawn anew for each epoch, or what a user iterates.
+
+x    examples of a batch (N, *shape), in the network's dtype or as bytes of images
+t    their targets, as the loss takes them
+a    their sample weights (N,), or None
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from layerkit.errors import ConfigError, DataError, at
+from layerkit.mapped import Subset, releaser
+from layerkit.network import CHUNK, Network
+from layerkit.parameters import Array
+
+
+class Batch(NamedTuple):
+    """Examples that go through the network together; `rows` are their numbers, where known."""
+
+    x: Array
+    t: Array
+    sample_weight: Array | None = None
+    rows: Array | None = None
+
+
+class Source(ABC):
+    """Batches to train on or to measure with, whose values have been checked.
+
+    Attributes
+    ----------
+    examples, batches : int or None
+        In an epoch, as far as it is known.
+    """
+
+    examples: int | None
+    batches: int | None
+
+    @abstractmethod
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch in an order drawn from `rng`, without the first `skip`.
+
+        A batch may be overwritten by the next.
+        """
+
+    @abstractmethod
+    def chunks(self) -> Iterator[Batch]:
+        """All examples in their own order, as many at a time as a prediction takes."""
+
+
+class Arrays(Source):
+    """Examples and targets in memory, or mapped into it.
+
+    Parameters
+    ----------
+    network : Network
+        Checks them.
+    x, t : arrays
+    sample_weight : array, optional
+    batch_size : int
+    """
+
+    def __init__(
+        self, network: Network, x: Any, t: Any, sample_weight: Any = None, batch_size: int = CHUNK
+    ) -> None:
+        self.x, self.t = network.check(x, t)
+        self.a = sample_weight
+        if sample_weight is not None:
+            self.a = network.loss.check_weights(sample_weight, len(self.x))
+        self.batch_size, self.examples = batch_size, len(self.x)
+        self.batches: int = -(-self.examples // batch_size)
+
+    def freeze(self) -> None:
+        """Be safe from what becomes of the arrays during a training."""
+        # taking rows of an array in another order would copy all of it, for every batch
+        if isinstance(self.x, np.ndarray):
+            self.x = np.ascontiguousarray(self.x)
+        self.t = self.t.copy()
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """Every example once, `batch_size` at a time and in the end the rest."""
+        order = rng.permutation(len(self.x))
+        buffer = np.empty((min(self.batch_size, len(order)), *self.x.shape[1:]), self.x.dtype)
+        release = releaser(self.x)
+        for start in range(skip * self.batch_size, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            # mode="clip" writes straight into the buffer, the default mode through another one
+            x = self.x.take(rows, axis=0, out=buffer[: len(rows)], mode="clip")
+            yield Batch(x, self.t[rows], None if self.a is None else self.a[rows], rows)
+            release(x.nbytes)
+
+    def chunks(self) -> Iterator[Batch]:
+        """CHUNK examples at a time."""
+        release = releaser(self.x)
+        for start in range(0, len(self.x), CHUNK):
+            part = slice(start, start + CHUNK)
+            x: Array = self.x[part]
+            yield Batch(x, self.t[part], None if self.a is None else self.a[part])
+            release(x.nbytes)
+
+
+class Iterated(Source):
+    """Batches of a user's own, as a list, a data loader, or a function that returns an iterable.
+
+    Each is (x, t) or (x, t, sample_weight), and is checked when it comes. What is given is iterated
+    anew for each epoch.
+
+    Parameters
+    ----------
+    network : Network
+    given : iterable or callable
+    group : int
+        How many of them are put together.
+    """
+
+    def __init__(self, network: Network, given: Any, group: int = 1) -> None:
+        self.network, self.given, self.group = network, given, group
+        self.batches = -(-len(given) // group) if hasattr(given, "__len__") else None
+        self.examples = None
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The batches as they come; the order is theirs."""
+        given: Iterable[Any] = self.given() if callable(self.given) else self.given
+        batches, number = iter(given), 0
+        while group := list(itertools.islice(batches, self.group)):
+            if number >= skip:
+                with at(f"batch {number + 1} of the iterable"):
+                    checked = [self._checked(batch) for batch in group]
+                yield checked[0] if len(checked) == 1 else _together(checked)
+            number += 1
+        if not number:
+            raise DataError(
+                "the iterable gave no batch: give something that can be iterated once for each "
+                "epoch, as a list, or a function that returns a new iterator"
+            )
+
+    def chunks(self) -> Iterator[Batch]:
+        """The batches as they come."""
+        return self.epoch(np.random.default_rng(0))
+
+    def _checked(self, batch: Any) -> Batch:
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise DataError(f"a batch is a {type(batch).__name__}; should be (x, t) or (x, t, a)")
+        x, t = self.network.check(batch[0], batch[1])
+        a = batch[2] if len(batch) == 3 else None
+        return Batch(x[:], t, None if a is None else self.network.loss.check_weights(a, len(x)))
+
+
+def _together(batches: Sequence[Batch]) -> Batch:
+    x, t = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
+    if all(batch.sample_weight is None for batch in batches):
+        return Batch(x, t)
+    a = [np.ones(len(batch.t)) if (a := batch.sample_weight) is None else a for batch in batches]
+    return Batch(x, t, np.concatenate(a))
+
+
+def open_source(
+    network: Network,
+    x: Any,
+    t: Any,
+    sample_weight: Any = None,
+    batch_size: int = CHUNK,
+    group: int = 1,
+) -> Source:
+    """Arrays where there are targets, else batches that are iterated."""
+    if t is not None:
+        return Arrays(network, x, t, sample_weight, batch_size)
+    if isinstance(x, np.ndarray | Subset) or not (callable(x) or hasattr(x, "__iter__")):
+        raise ConfigError("t: missing; without targets, x should be an iterable of batches (x, t)")
+    if sample_weight is not None:
+        raise ConfigError("sample_weight: in an iterable, each batch brings its own: (x, t, a)")
+    return Iterated(network, x, group)

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check slow docs bench clean
+.PHONY: help train test check slow docs bench studies clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ docs: $(VENV)/.docs ## Build the documentation in docs/_build/html
 
 bench: $(VENV)/.bench ## Compare the speed with PyTorch, JAX and scikit-learn
 	$(BIN)/python experiments/speed.py
+
+studies: $(VENV)/.plot ## Test what the tutorial claims, on MNIST: half an hour on two cores
+	$(BIN)/python experiments/studies/page.py
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) docs/_build docs/_generated docs/api .mypy_cache .pytest_cache .ruff_cache

@@ -2,6 +2,8 @@
 
 from layerkit.augmentation import Augmentation, ImageAugmentation
 from layerkit.averaging import EMA, SWA, Average
+from layerkit.callbacks import Callback, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from layerkit.checkpoints import Checkpoints
 from layerkit.config import (
     Amount,
     Configurable,
@@ -216,8 +218,10 @@ __all__ = [
     "Bilinear",
     "BinaryCrossEntropy",
     "BinaryStep",
+    "Callback",
     "CenteredRMSProp",
     "ChainedSchedule",
+    "Checkpoints",
     "Concat",
     "ConfigError",
     "Configurable",
@@ -234,6 +238,7 @@ __all__ = [
     "DivergenceError",
     "Dropout",
     "ELiSH",
+    "EarlyStopping",
     "ElementwiseLoss",
     "Embedding",
     "EndingSchedule",
@@ -283,6 +288,7 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Mish",
+    "ModelCheckpoint",
     "Momentum",
     "MultiMargin",
     "MultiStepSchedule",
@@ -310,6 +316,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Record",
+    "ReduceLROnPlateau",
     "Reshape",
     "Residual",
     "Rprop",

@@ -11,7 +11,7 @@ import numpy as np
 
 from layerkit.errors import DataError, at
 from layerkit.layers.base import Layer
-from layerkit.mapped import Subset
+from layerkit.mapped import Subset, pieces
 from layerkit.parameters import Array
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def inputs_of(network: Network, layer: Layer, rows: Array | Subset) -> Iterator[
 
 def adapt(network: Network, rows: Array | Subset) -> None:
     """Do what `Network.adapt` says, from the first layer to the last."""
-    parts = [rows[start : start + 1024] for start in range(0, len(rows), 1024)]
-    low = np.minimum.reduce([part.min(axis=0) for part in parts])
-    high = np.maximum.reduce([part.max(axis=0) for part in parts])
+    low = high = rows[0]
+    for part in pieces(rows):
+        low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
     lost = np.argwhere((low < high) & (network.convert(low) == network.convert(high)))
     if len(lost):
         place = tuple(map(int, lost[0]))

@@ -142,7 +142,8 @@ class AveragedWeights:
         return {"values": values.copy(), "states": states.copy(), "step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Take back what `state_dict` returned, when the network has its parameters back."""
         (_, values, _), (_, states, _) = self.vectors
+        self.shown = False
         values[...], states[...] = state["values"], state["states"]
         self.step = state["step"]

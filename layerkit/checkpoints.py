@@ -163,6 +163,10 @@ class Checkpoints(Configurable):
         files = self._files()
         return [files[step] for step in sorted(files, reverse=True)]
 
+    def are_due(self, step: int) -> bool:
+        """Whether a state is to be saved after `step` steps, besides the end of an epoch."""
+        return self.every is not None and step % self.every == 0
+
     def save(self, tree: dict[str, Any], step: int) -> Path:
         """Write the state after `step` steps, then remove old files; return the new one.
 

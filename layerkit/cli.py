@@ -7,9 +7,10 @@ import csv
 import importlib.util
 import json
 import os
-import signal
+import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,24 +19,17 @@ from typing import Any
 import numpy as np
 
 import layerkit
-from layerkit.callbacks import Callback, CSVLog, History, Progress
 from layerkit.drawing import svg
-from layerkit.errors import DataError, FileError, LayerkitError, at
-from layerkit.experiment import (
-    HISTORY,
-    MODEL,
-    Experiment,
-    read_environment,
-    read_experiment,
-    read_run,
-    write_run,
-)
+from layerkit.errors import ConfigError, DataError, FileError, LayerkitError, at
+from layerkit.experiment import Experiment, read_experiment
 from layerkit.files import write_atomically
 from layerkit.inspection import measure_costs
 from layerkit.lr_range import lr_range
+from layerkit.metrics import report
 from layerkit.readers import read_csv, read_npz
+from layerkit.resuming import Resume, ResumeWarning
+from layerkit.runs import carry_out, find_config, is_finished, read_environment, read_run, write_run
 from layerkit.schema import json_schema
-from layerkit.training import evaluate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,8 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         return added
 
-    for function in (run_train, run_lr_range, run_show):
-        added = command(function, "FILE")
+    train, finding = command(run_train), command(run_lr_range, "FILE")
+    showing, verifying = command(run_show, "FILE"), command(run_verify_resume, "FILE")
+    for added in (train, finding, showing, verifying):
         added.add_argument(
             "--set",
             dest="settings",
@@ -105,58 +100,94 @@ def _parser() -> argparse.ArgumentParser:
         )
         added.add_argument("--seed", type=int, help="instead of training.seed")
         added.add_argument("--threads", type=int, help="BLAS threads, instead of training.threads")
-    train, finding = commands.choices["train"], commands.choices["lr-range"]
-    for added in (train, finding, command(run_evaluate, "RUN")):
+    sweep = command(run_sweep, "FILE")
+    sweep.add_argument(
+        "--out", metavar="DIR", type=Path, help="the sweep's folder (default: runs/NAME)"
+    )
+    sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
+    for added in (train, finding, verifying, sweep, command(run_evaluate, "RUN")):
         added.add_argument(
             "--data-dir",
             metavar="DIR",
             help="folder with the IDX files of MNIST (default: the environment's LAYERKIT_DATA)",
         )
+    begun = train.add_mutually_exclusive_group(required=True)
+    begun.add_argument("file", metavar="FILE", type=Path, nargs="?", help="what to train")
+    begun.add_argument(
+        "--resume", metavar="RUN", type=Path, help="go on with a run where its last checkpoint is"
+    )
+    train.add_argument(
+        "--force",
+        action="store_true",
+        help="resume also with other settings or data than before, as training.epochs",
+    )
     train.add_argument(
         "--out", metavar="DIR", type=Path, help="the run's folder (default: runs/NAME)"
     )
+    verifying.add_argument("--steps", type=int, help="of the whole training that is tried")
+    verifying.add_argument("--at", type=int, help="steps after which it is stopped")
     finding.add_argument(
         "--out", metavar="FILE", type=Path, help="the picture (default: NAME-lr-range.png)"
     )
-    commands.choices["show"].add_argument(
+    showing.add_argument(
         "--svg", metavar="OUT.svg", type=Path, help="draw the graph of the network, too"
     )
     command(run_predict, "RUN", "FILE")
+    command(run_replay, "FILE")
     command(run_schema)
     return parser
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Train the network of a configuration file and keep the run in a folder."""
-    experiment = _experiment(options)
-    network = experiment.network
-    dataset = experiment.load_data(options.data_dir)
-    folder = options.out or _free_folder(Path("runs") / options.file.stem)
-    write_run(folder, experiment, dataset)
-    print(dataset)
-    print(network.summary())
-    history, status = History(), 0
-    with interruptible() as interruption:
-        try:
-            experiment.run(dataset, [Progress(), CSVLog(folder / HISTORY), history, interruption])
-        except KeyboardInterrupt:
-            epoch = len(history.records) + 1
-            print(f"Interrupted in epoch {epoch}: what was trained so far is kept.")
-            status = 130
-        except LayerkitError:
-            print(f"No model is kept; the history until here is in {folder}.")
-            raise
-    network.save(folder / MODEL)
-    accuracy, loss = evaluate(network, dataset.test.x, dataset.test.t)
-    print(f"Test accuracy {accuracy:.4f}, test loss {loss:.4f}")
-    try:
-        from layerkit.plots import draw_run
-    except ImportError:
-        print("No pictures without matplotlib: pip install 'layerkit[plot]'")
-    else:
-        draw_run(folder, network, dataset, history.records)
-    print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    return status
+    """Train the network of a configuration file and keep the run in a folder, or go on with one."""
+    # here, so that no other command knows it as a callback for configuration files
+    from layerkit.interruption import Interruption
+
+    if options.resume and options.out:
+        raise ConfigError(f"--out {options.out}: a run that is resumed stays in its folder")
+    if options.force and not options.resume:
+        raise ConfigError("--force: only with --resume")
+    with telling_warnings(), Interruption().listening() as interruption:
+        if options.resume:
+            options.file = find_config(options.resume)
+        folder: Path = options.resume or options.out or _free_folder(options.file)
+        experiment = _experiment(options)
+        epochs = experiment.training.epochs
+        if options.resume and is_finished(folder, epochs):
+            print(f"{folder} is finished: nothing of its {epochs} epochs is left")
+            return 0
+        dataset = experiment.load_data(options.data_dir)
+        if not options.resume:
+            write_run(folder, experiment, dataset)
+        print(dataset)
+        print(experiment.network.summary())
+        resume: Resume = "force" if options.force else bool(options.resume)
+        carry_out(folder, experiment, dataset, interruption, resume)
+        trainer = interruption.trainer
+        if trainer and not trainer.finished:
+            print(
+                f"Interrupted in epoch {trainer.epoch}, after step {trainer.step:,}: what was "
+                f"trained so far is kept. To go on:\n  {_resumption(options, folder)}"
+            )
+        return interruption.status
+
+
+def run_verify_resume(options: argparse.Namespace) -> int:
+    """Prove on a configuration file that a training which is stopped and resumed ends the same."""
+    from layerkit.verifying import Trial, verify_resume
+
+    trial = Trial(options.file, _settings(options), options.imports, options.data_dir)
+    return 0 if verify_resume(trial, options.steps, options.at) else 1
+
+
+def _resumption(options: argparse.Namespace, folder: Path) -> str:
+    """The command that goes on with a run."""
+    words = ["layerkit", "train", "--resume", str(folder)]
+    if options.data_dir:
+        words += ["--data-dir", options.data_dir]
+    for path in options.imports:
+        words += ["--import", path]
+    return shlex.join(words)
 
 
 def run_show(options: argparse.Namespace) -> int:
@@ -182,15 +213,16 @@ def run_show(options: argparse.Namespace) -> int:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Measure the network of a run's folder on its data again."""
-    from threadpoolctl import threadpool_limits
-
     experiment = read_run(options.run)
     dataset = experiment.load_data(options.data_dir)
     print(dataset)
-    with threadpool_limits(experiment.training.threads, user_api="blas"):
-        for name, part in (("train", dataset.train), ("test", dataset.test)):
-            accuracy, loss = evaluate(experiment.network, part.x, part.t)
-            print(f"{name}: accuracy {accuracy:.4f}, loss {loss:.4f}")
+    for name, part in dataset.parts().items():
+        figures = experiment.measure(part)
+        print(f"{name}: {', '.join(f'{key} {figure:.4f}' for key, figure in figures.items())}")
+    with experiment.limited():
+        network, part = experiment.network, dataset.test
+        z, t = network.outputs(part.inputs), network.check(part.inputs, part.t)[1]
+    print(f"\ntest:\n{report(network.loss, z, t, dataset.classes or None)}")
     return 0
 
 
@@ -237,9 +269,9 @@ def run_predict(options: argparse.Namespace) -> int:
         if options.file.suffix not in (".csv", ".npz"):
             raise FileError(f"{options.file}: should end in .csv or .npz")
         if options.file.suffix == ".csv":
-            x, _, _ = read_csv(options.file, None, data.features)
+            x = read_csv(options.file, None, data.features).x
         else:
-            x, _ = read_npz(options.file)
+            x = read_npz(options.file).x
             x = x.reshape(len(x), -1)
         learned = read_environment(options.run)["examples"]
         if data.path and (x.dtype == np.uint8) != (learned == "uint8"):
@@ -252,18 +284,43 @@ def run_predict(options: argparse.Namespace) -> int:
                 f"x goes from {x.min()} to {x.max()} in {x.dtype}; this run learned {data.name}: "
                 "images should be uint8, 0 … 255, or go from 0 to 1"
             )
-        predicted = network.predict(x).reshape(len(x))
-        columns = {"prediction": [classes[k] if k < len(classes) else k for k in predicted]}
+        predicted = network.predict(x).reshape(len(x), -1)
+        columns: dict[str, Sequence[Any]]
+        if network.loss.judges_classes:
+            columns = {"prediction": [classes[k] if classes else k for k in predicted[:, 0]]}
+        else:
+            several = predicted.shape[1] > 1
+            columns = {
+                f"prediction_{i}" if several else "prediction": [f"{y:.6g}" for y in numbers]
+                for i, numbers in enumerate(predicted.T)
+            }
         if network.loss.has_probabilities:
             p = network.predict_proba(x)
             both = p if p.shape[1] > 1 else np.hstack([1 - p, p])  # of one output: no and yes
             columns["probability"] = [
-                f"{row[k]:.4f}" for row, k in zip(both, predicted, strict=True)
+                f"{row[k]:.4f}" for row, k in zip(both, predicted[:, 0], strict=True)
             ]
     table = csv.writer(sys.stdout)
     table.writerow(columns)
     table.writerows(zip(*columns.values(), strict=True))
     return 0
+
+
+def run_replay(options: argparse.Namespace) -> int:
+    """Repeat the step at which a training diverged, and show where it stopped being finite."""
+    from layerkit.divergence import FailedStep
+
+    failed = FailedStep.load(options.file)
+    print(f"{failed}\n\n{failed.replay()}")
+    return 0
+
+
+def run_sweep(options: argparse.Namespace) -> int:
+    """Search for good settings: train an experiment many times, in parallel processes."""
+    from layerkit.sweeping import sweep
+
+    folder = options.out or Path("runs") / options.file.stem
+    return sweep(options.file, folder, options.imports, options.data_dir, options.jobs)
 
 
 def run_schema(options: argparse.Namespace) -> int:
@@ -273,16 +330,22 @@ def run_schema(options: argparse.Namespace) -> int:
 
 
 def _experiment(options: argparse.Namespace) -> Experiment:
+    return read_experiment(options.file, _settings(options))
+
+
+def _settings(options: argparse.Namespace) -> list[str]:
+    """All that is to be changed in a configuration file."""
     settings = list(options.settings)
     for name in ("seed", "threads"):
         if getattr(options, name) is not None:
             settings.append(f"training.{name}={getattr(options, name)}")
-    return read_experiment(options.file, settings)
+    return settings
 
 
-def _free_folder(folder: Path) -> Path:
-    """The folder itself, or with the next number behind its name if it exists."""
-    free, number = folder, 1
+def _free_folder(file: Path) -> Path:
+    """The folder for a run of a file: with a number behind its name from the second run on."""
+    folder = free = Path("runs") / file.stem
+    number = 1
     while free.exists():
         number += 1
         free = folder.with_name(f"{folder.name}-{number}")
@@ -330,22 +393,9 @@ def _where_it_failed(error: Exception, paths: Sequence[str]) -> str:
 
 
 @contextmanager
-def interruptible() -> Iterator[Callback]:
-    """Yield a callback that turns Ctrl-C into KeyboardInterrupt at the end of the batch."""
-    asked: list[int] = []
-
-    class Interruption(Callback):
-        def batch_end(self, size: int, loss: float) -> None:
-            if asked:
-                raise KeyboardInterrupt
-
-    def ask(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield Interruption()
-    finally:
-        signal.signal(signal.SIGINT, before)
+def telling_warnings() -> Iterator[None]:
+    """Print what there is to know of a resumption as the command says things."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ResumeWarning)
+        warnings.formatwarning = lambda message, *place: f"layerkit: {message}\n"
+        yield

@@ -1,16 +1,200 @@
-"""Where a value stopped being finite, and the step at which it did, kept to be looked at again."""
+"""The step at which a value stopped being finite, kept in memory or in a file to be repeated."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
-from layerkit.inspection import first_not_finite
+import numpy as np
 
-if TYPE_CHECKING:
-    from layerkit.sources import Batch
-    from layerkit.trainer import Trainer
+from layerkit.checkpoints import read_tree, write_tree
+from layerkit.config import from_config, to_config
+from layerkit.errors import ConfigError, FileError, at
+from layerkit.network import Network
+from layerkit.optimizers import Optimizer
+from layerkit.replay import Replay, generator
+from layerkit.sources import Batch
+from layerkit.trainer import Trainer, Training
+
+KIND = "failed step"
+"""What stands in a file of this kind."""
 
 
-def explain(trainer: Trainer, batch: Batch) -> str:
-    """Say where the first value is not finite when the trainer takes its next step."""
-    return first_not_finite(trainer.network, trainer.network.convert(batch.x))
+@dataclass(frozen=True)
+class FailedStep:
+    """A step of a training after which something was not finite, and all that it depends on.
+
+    A `Trainer` whose training diverges has one as ``failed``.
+
+    Parameters
+    ----------
+    network : Network
+        As it was before the step.
+    optimizer : Optimizer
+    options : Training
+        Those that matter for a step.
+    state : dict
+        Of the trainer before the step.
+    batch : Batch
+    loss : float
+        Of the batch, as it was in the training.
+    threads : int
+        BLAS threads of the training.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, MeanSquaredError, SGD, fit
+    >>> from layerkit.callbacks import Callback
+    >>> class Keep(Callback):
+    ...     def train_end(self, trainer):
+    ...         self.failed = trainer.failed
+    >>> net, keep = Network(Dense(1), MeanSquaredError(), shape=(1,)), Keep()
+    >>> net.arena.values = [1e30, 0]
+    >>> fit(net, SGD(), [[-1.0], [1.0]], [0.0, 0.0], callbacks=[keep])
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.DivergenceError: batch 1: the loss is inf; the first value that is not finite \
+is in the losses of the examples (MeanSquaredError), example 0 of the batch (number 0 of the \
+training data): inf, from the outputs up to 1e+30. Try a smaller learning rate than SGD(lr=0.1) \
+has, or scale the examples
+    at epoch 1
+    >>> keep.failed.replay().same
+    True
+    """
+
+    network: Network
+    optimizer: Optimizer
+    options: Training
+    state: dict[str, Any]
+    batch: Batch
+    loss: float
+    threads: int
+
+    @classmethod
+    def of(cls, trainer: Trainer, batch: Batch, loss: float) -> Self:
+        """The next step of a trainer, with this batch; nothing is shared with it."""
+        from threadpoolctl import threadpool_info
+
+        if batch.x.dtype != np.uint8:  # of images, there is a fourth to keep
+            batch = batch._replace(x=trainer.network.convert(batch.x))
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        return cls(
+            copy.deepcopy(trainer.network),
+            copy.deepcopy(trainer.optimizer),
+            Training(
+                gradient_accumulation_steps=trainer.options.gradient_accumulation_steps,
+                augmentation=trainer.options.augmentation,
+            ),
+            trainer.state_dict() | {"callbacks": {}},
+            copied(batch),
+            loss,
+            max((pool["num_threads"] for pool in pools), default=1),
+        )
+
+    def __str__(self) -> str:
+        """Where it was in the training."""
+        progress, epoch = self.state["progress"], len(self.state["records"]) + 1
+        return (
+            f"Epoch {epoch}, batch {progress['batch'] + 1}, step {progress['step'] + 1:,}: "
+            f"{len(self.batch.t)} examples, {self.network.loss}, {self.optimizer}"
+        )
+
+    def replay(self) -> Replay:
+        """Repeat the step on copies, looking at every value."""
+        return Replay(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the step to a file, from which it can be repeated anywhere.
+
+        Raises
+        ------
+        FileError
+            When the file can't be written.
+        """
+        try:
+            network: Any = to_config(self.network)
+        except ConfigError:  # functions of Python, which no file can hold
+            network = repr(self.network)
+        tree = {
+            "kind": KIND,
+            "network": network,
+            "optimizer": to_config(self.optimizer),
+            "steps": self.optimizer.steps,
+            "options": to_config(self.options),
+            "state": self.state,
+            "batch": self.batch._asdict(),
+            "loss": self.loss,
+            "threads": self.threads,
+        }
+        write_tree(path, tree)
+
+    @classmethod
+    def load(cls, path: str | Path, network: Network | None = None) -> Self:
+        """Read what `save` wrote. Runs nothing that the file names: own parts are imported first.
+
+        Parameters
+        ----------
+        path : str or Path
+        network : Network, optional
+            One of the same layers, for those that a file can't describe, as `Lambda`.
+
+        Raises
+        ------
+        FileError
+            For a file that is damaged, or holds something else.
+        ConfigError
+            For a network or an optimizer that can't be made here.
+        """
+        tree = read_tree(path)
+        if tree.get("kind") != KIND:
+            raise FileError(f"{path}: no step that failed was saved in this file")
+        with at(str(path)):
+            if network is None and isinstance(tree["network"], str):
+                raise ConfigError(
+                    f"{tree['network']} has functions of Python, which no file can hold: call "
+                    "FailedStep.load with a network of the same layers"
+                )
+            network = network or from_config(tree["network"], Network)
+            kind: Any = Optimizer
+            optimizer = from_config(tree["optimizer"], kind)
+            options = from_config(tree["options"], Training)
+        state = tree["state"]
+        network = copy.deepcopy(network)
+        network.arena.values = state["network"]["values"]
+        network.arena.states = state["network"]["states"]
+        for address, layer in network.layers():
+            if layer.random:
+                layer.rng = generator(state["generators"][address])
+        optimizer.bind(network.arena, tree["steps"])
+        optimizer.load_state_dict(state["optimizer"])
+        batch = Batch(**tree["batch"])
+        return cls(network, optimizer, options, state, batch, tree["loss"], tree["threads"])
+
+
+def explain(failed: FailedStep | None, repeated: bool) -> str:
+    """Say of a training what has failed, and whether the steps before could be `repeated`."""
+    sentence = "the parameters are not finite after the last batch"
+    if failed:
+        replay, batch = failed.replay(), failed.state["progress"]["batch"] + 1
+        sentence = f"batch {batch}: the loss is {failed.loss}; {replay.verdict}. {replay.advice}"
+    if not repeated:
+        sentence += (
+            ". The step could not be repeated as it was: the iterable gives other batches the "
+            "second time, or a callback has changed something"
+        )
+    return sentence
+
+
+def copied(batch: Batch) -> Batch:
+    """The same in arrays of its own."""
+    return Batch(**{name: copy.copy(part) for name, part in batch._asdict().items()})
+
+
+def is_same(a: Batch | None, b: Batch | None) -> bool:
+    """Whether two batches have the same numbers."""
+    if a is None or b is None:
+        return a is b
+    pairs: Any = zip(a, b, strict=True)
+    return all(np.array_equal(p, q) for p, q in pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from layerkit.inspection import first_not_finite
 from layerkit.metrics import Metric, measure
 from layerkit.network import Network
 from layerkit.sources import Source, open_source
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,20 @@ class Record:
     metrics: dict[str, float] = field(default_factory=dict)
 
     def row(self) -> dict[str, float]:
-        """All fields but those of sets that were not measured, the metrics by their own names."""
-        measured = {"epoch": self.epoch, "seconds": self.seconds}
-        for name in ("train", "validation", "test"):
-            loss = getattr(self, f"{name}_loss")
-            if not math.isnan(loss):
-                accuracy = getattr(self, f"{name}_accuracy")
-                measured |= {f"{name}_accuracy": accuracy, f"{name}_loss": loss}
-        return measured | self.metrics
+        """What belongs in a table: all fields but those that are nan, and the metrics."""
+        names = [f"{part}_{what}" for part in PARTS for what in ("accuracy", "loss")]
+        measured = {name: x for name in names if not math.isnan(x := getattr(self, name))}
+        return {"epoch": self.epoch, "seconds": self.seconds} | measured | self.metrics
 
     def figures(self) -> dict[str, float]:
         """What was measured, by name, as ``{"train_loss": 0.16, …}``."""
         row = self.row()
-        return {name: row[name] for name in list(row)[2:] if not math.isnan(row[name])}
+        return {name: x for name in list(row)[2:] if not math.isnan(x := row[name])}
 
     def __str__(self) -> str:
         known = [
-            f"{name.replace('_', ' ').replace('accuracy', 'acc')}={x:.2f}"
+            f"{name.replace('_', ' ').replace('accuracy', 'acc')}="
+            + (f"{x:.2f}" if 0.01 <= abs(x) < 1e6 or not x else f"{x:.2g}")
             for name, x in self.figures().items()
         ]
         return f"Epoch {self.epoch}: {self.seconds:.2f}s, {', '.join(known)}"
@@ -66,7 +66,7 @@ class Record:
 def evaluate(
     network: Network, x: Any, t: Any = None, sample_weight: Any = None
 ) -> tuple[float, float]:
-    """Return accuracy and loss, means over all examples.
+    """Return accuracy and loss, means over all examples; numbers have no accuracy, but nan.
 
     Parameters
     ----------
@@ -94,28 +94,30 @@ def evaluate(
     """
     network.check_adapted()
     figures = measure_source(network, open_source(network, x, t, sample_weight))
-    return figures["accuracy"], figures["loss"]
+    return figures.get("accuracy", math.nan), figures["loss"]
 
 
 def measure_source(
     network: Network, source: Source, metrics: Sequence[Metric] = ()
 ) -> dict[str, float]:
-    """Return accuracy, loss and `metrics` of a network on all that a source has."""
-    hits, outputs, targets, weights, loss, total = [], [], [], [], 0.0, 0.0
+    """Return loss, accuracy if there are classes, and `metrics`, of all that a source has."""
+    hits, outputs, targets, weights, summed, total = [], [], [], [], 0.0, 0.0
     weighted = False
+    loss = copy.copy(network.loss)  # which keeps what it sees: several threads may measure at once
+    loss.build(network.body.output_shape)
     with np.errstate(all="ignore"):
         for x, t, a, _ in source.chunks():
             batch = network.convert(x)
             z = network.body.forward(batch, train=False)
-            hits.append(network.loss.hits(z, t))
+            hits.append(loss.hits(z, t))
             weights.append(np.ones(len(t)) if a is None else a)
             weighted = weighted or a is not None
-            loss += network.loss.forward(z, t, a) * network.loss.total
-            total += network.loss.total
+            summed += loss.forward(z, t, a) * loss.total
+            total += loss.total
             if metrics:
                 outputs.append(z.copy())
                 targets.append(t)
-            if not math.isfinite(loss):
+            if not math.isfinite(summed):
                 raise DivergenceError(
                     f"the loss is not finite; {first_not_finite(network, batch)}. "
                     "Try a smaller learning rate, or scale the examples"
@@ -123,10 +125,9 @@ def measure_source(
     judged, a = np.concatenate(hits), np.concatenate(weights)
     a[np.isnan(judged)] = 0
     accuracy = float(np.nansum(judged * a) / a.sum()) if a.any() else math.nan
-    figures = {"accuracy": accuracy, "loss": loss / total if total else 0.0}
+    figures = {"accuracy": accuracy} if loss.judges_classes else {}
+    figures["loss"] = summed / total if total else 0.0
     if metrics:
         z, t = np.concatenate(outputs), np.concatenate(targets)
-        figures |= measure(
-            metrics, network.loss, z, t, np.concatenate(weights) if weighted else None
-        )
+        figures |= measure(metrics, loss, z, t, np.concatenate(weights) if weighted else None)
     return figures

@@ -1,43 +1,35 @@
-"""An experiment is a file; a run of it is a folder."""
+"""An experiment: all that a configuration file says."""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
-import platform
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomli_w
 
-import layerkit
 from layerkit.callbacks import Callback
 from layerkit.checkpoints import Checkpoints
 from layerkit.config import Configurable, from_config, to_config
-from layerkit.data import Data, Dataset
+from layerkit.data import Data, Dataset, Examples
 from layerkit.errors import ConfigError, DataError, FileError, ShapeError, at
-from layerkit.evaluation import Record
-from layerkit.files import write_atomically
+from layerkit.evaluation import Record, measure_source
 from layerkit.metrics import check_metrics
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
+from layerkit.resuming import Resume
+from layerkit.sources import Arrays
 from layerkit.trainer import Training
 from layerkit.training import count_steps, fit
 from layerkit.weighting import example_weights
 
-CONFIG, HISTORY, MODEL, ENVIRONMENT, CHECKPOINTS = (
-    "config.toml",
-    "history.csv",
-    "model.safetensors",
-    "environment.json",
-    "checkpoints",
-)
-"""What a run's folder holds."""
+CHECKPOINTS = "checkpoints"
+"""The folder with the checkpoints in the folder of a run."""
 
 
 class Experiment(Configurable):
@@ -134,9 +126,11 @@ class Experiment(Configurable):
         dataset: Dataset,
         callbacks: Sequence[Callback] = (),
         folder: Path | None = None,
-        resume: bool = False,
+        resume: Resume = False,
     ) -> list[Record]:
         """Train the network from its first weights on, and return a record of each epoch.
+
+        With `threads` BLAS threads, whatever else the process does.
 
         Parameters
         ----------
@@ -147,18 +141,17 @@ class Experiment(Configurable):
             Told before those of the configuration.
         folder : Path, optional
             Where the checkpoints go, to its ``checkpoints``.
-        resume : bool
-            Whether to go on where the newest checkpoint in `folder` is.
+        resume : bool or "force"
+            Whether to go on where the newest checkpoint in `folder` is, if there is one; "force":
+            also if the configuration or the data have changed.
         """
-        from threadpoolctl import threadpool_limits
-
         _, weights, order = self.streams()
         self.optimizer = self.new_optimizer()
         training, train = self.training, dataset.train
         checkpoints = training.checkpoints
         if folder is not None:
             checkpoints = replace(checkpoints or Checkpoints(), folder=str(folder / CHECKPOINTS))
-        with threadpool_limits(training.threads, user_api="blas"):
+        with self.limited():
             return fit(
                 self.network.initialize(weights),
                 self.optimizer,
@@ -180,6 +173,20 @@ class Experiment(Configurable):
                 resume=resume,
                 callbacks=[*callbacks, *training.callbacks],
             )
+
+    def measure(self, part: Examples) -> dict[str, float]:
+        """Return accuracy, loss and the metrics of the configuration on examples."""
+        with self.limited():
+            source = Arrays(self.network, part.inputs, part.t, part.w)
+            return measure_source(self.network, source, self.training.metrics)
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """Let the BLAS have as many threads as the configuration says."""
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(self.training.threads, user_api="blas"):
+            yield
 
 
 def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
@@ -237,88 +244,3 @@ def _set(table: dict[str, Any], setting: str) -> None:
             place = place.setdefault(key, {})
         else:
             place = place[key]
-
-
-def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
-    """Begin a run's folder: the resolved configuration and the environment.
-
-    Raises
-    ------
-    FileError
-        When there is something in the folder already, or it can't be written.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileError(f"{folder}: there is something already; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{folder}: can't be made: {error.strerror}") from error
-    config = to_config(experiment)
-    del config["type"]
-    if experiment.data.path:
-        for option in ("path", "validation", "test"):
-            if option in config["data"]:
-                config["data"][option] = str(Path(config["data"][option]).absolute())
-        if dataset.classes:
-            config["data"]["classes"] = dataset.classes
-        if dataset.features:
-            config["data"]["features"] = dataset.features
-    write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
-    environment = describe_environment(experiment) | {"examples": dataset.train.x.dtype.name}
-    text = json.dumps(environment, indent=2) + "\n"
-    write_atomically(folder / ENVIRONMENT, text.encode())
-
-
-def describe_environment(experiment: Experiment) -> dict[str, Any]:
-    """What besides the configuration decides the digits of a result."""
-    from threadpoolctl import threadpool_info
-
-    return {
-        "layerkit": layerkit.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "blas": [
-            {key: pool[key] for key in ("internal_api", "version", "architecture") if key in pool}
-            for pool in threadpool_info()
-            if pool["user_api"] == "blas"
-        ],
-        "threads": experiment.training.threads,
-        "seed": experiment.training.seed,
-    }
-
-
-def read_run(folder: Path) -> Experiment:
-    """Return the experiment of a run's folder, with the network as it was trained.
-
-    Raises
-    ------
-    FileError
-        When the folder is no run, or the run has left no model.
-    """
-    if not (folder / CONFIG).is_file():
-        raise FileError(f"{folder}: not a run's folder: there is no {CONFIG} in it")
-    if not (folder / MODEL).is_file():
-        raise FileError(f"{folder}: this run has left no {MODEL}: it was cut off or diverged")
-    experiment = read_experiment(folder / CONFIG)
-    network = Network.load(folder / MODEL)
-    if network != experiment.network:
-        raise FileError(f"{folder}: the networks of {CONFIG} and {MODEL} differ")
-    experiment.network = network
-    return experiment
-
-
-def read_environment(folder: Path) -> dict[str, Any]:
-    """Return what `write_run` wrote of a run's environment.
-
-    Raises
-    ------
-    FileError
-        When the file is missing or damaged.
-    """
-    path = folder / ENVIRONMENT
-    try:
-        environment: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path}: can't be read: {error}") from error
-    return environment

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from layerkit.errors import FileError
 from layerkit.parameters import Array, Shape
+
+CHUNK = 1024
+"""Examples that a prediction takes at once: bounds its memory, whatever the data."""
 
 RELEASE = 2**26
 """Bytes that have been read, after which the pages of a mapped file are given back."""
@@ -42,36 +46,98 @@ class Subset:
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Array:
-        rows, *rest = index if isinstance(index, tuple) else (index,)
-        part: Array = self.x[(self.rows[rows], *rest)]
+        if isinstance(index, slice):
+            rows = self.rows[index]
+            return take(self.x, rows, np.empty((len(rows), *self.shape[1:]), self.dtype))
+        row, *rest = index if isinstance(index, tuple) else (index,)
+        part: Array = self.x[(self.rows[row], *rest)]
         return part
 
-    def take(self, rows: Array, axis: int, out: Array, mode: Any) -> Array:
-        """Do what ``ndarray.take`` does."""
-        return self.x.take(self.rows[rows], axis=axis, out=out, mode=mode)
+
+def take(x: Array | Subset, rows: Array, out: Array) -> Array:
+    """Do ``out[...] = x[rows]``, and return `out`.
+
+    Rows of a mapped file are read from it. Where one is only looked at, the system may map two
+    megabytes, and the process would seem to grow to the size of the file.
+
+    Raises
+    ------
+    FileError
+        When the file is gone, or has become shorter.
+    """
+    if isinstance(x, Subset):
+        return take(x.x, x.rows[rows], out)
+    file = mapped_file(x)
+    if file is not None and has_whole_rows(x):
+        _read(file, x, rows, out)
+    elif x.flags.c_contiguous:
+        # mode="clip" writes straight into `out`, the default mode through another array
+        x.take(rows, axis=0, out=out, mode="clip")
+    else:
+        out[...] = x[rows]
+    return out
+
+
+def mapped_file(x: Array) -> np.memmap[Any, Any] | None:
+    """The mapped file that `x` lies in, if its pages are those of the file."""
+    base: Any = x
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    # mode "c" has pages of its own where it was written to
+    return base if base is not None and base.mode in ("r", "r+", "w+") and base.filename else None
+
+
+def has_whole_rows(x: Array) -> bool:
+    """Whether the numbers of each row stand side by side."""
+    return bool(x[:1].flags.c_contiguous)
+
+
+def _mapping(file: np.memmap[Any, Any]) -> mmap.mmap:
+    base: Any = file
+    while not isinstance(base, mmap.mmap):
+        base = base.base
+    return base
+
+
+def _read(file: np.memmap[Any, Any], x: Array, rows: Array, out: Array) -> None:
+    start = file.offset - file.offset % mmap.ALLOCATIONGRANULARITY  # of the mapping, in the file
+    start += x.ctypes.data - np.frombuffer(_mapping(file), np.uint8).ctypes.data
+    buffer, size = out.reshape(-1).view(np.uint8).data, x[:1].nbytes
+    try:
+        with open(str(file.filename), "rb", buffering=0) as opened:
+            for i, row in enumerate(rows.tolist()):
+                opened.seek(start + row * x.strides[0])
+                if opened.readinto(buffer[i * size : (i + 1) * size]) != size:
+                    raise FileError(f"{file.filename}: has become shorter while it was in use")
+    except OSError as error:
+        raise FileError(f"{file.filename}: can't be read: {error.strerror}") from error
+
+
+def pieces(x: Array | Subset) -> Iterator[Array]:
+    """All of `x` in its own order, CHUNK rows at a time.
+
+    If a file is mapped, its pages are given back now and then: they stay in the system's cache, but
+    the process does not grow with all that it has seen.
+    """
+    release = releaser(x)
+    for start in range(0, len(x), CHUNK):
+        part: Array = x[start : start + CHUNK]
+        yield part
+        release(part.nbytes)
 
 
 def releaser(x: Array | Subset) -> Callable[[int], None]:
-    """Return what to tell how many bytes of `x` were read.
-
-    If a file is mapped read-only or shared, its pages are given back now and then: they stay in the
-    system's cache, but the process does not grow with all that it has read.
-    """
-    base: Any = x.x if isinstance(x, Subset) else x
-    shared = False
-    while base is not None and not isinstance(base, mmap.mmap):
-        # what was written to a private copy lies in its pages alone
-        shared = shared or (isinstance(base, np.memmap) and base.mode != "c")
-        base = getattr(base, "base", None)
-    if base is None or not shared or not hasattr(base, "madvise"):
+    """Return what to tell how many bytes of `x` were looked at, from the first row to the last."""
+    file = None if isinstance(x, Subset) else mapped_file(x)
+    if file is None or not hasattr(mmap, "MADV_DONTNEED"):
         return lambda size: None
-    mapping, read = base, 0
+    mapping, seen = _mapping(file), 0
 
     def release(size: int) -> None:
-        nonlocal read
-        read += size
-        if read >= RELEASE:
+        nonlocal seen
+        seen += size
+        if seen >= RELEASE:
             mapping.madvise(mmap.MADV_DONTNEED)
-            read = 0
+            seen = 0
 
     return release

@@ -296,8 +296,8 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
     """Return a table of what a network gets right in each class, and what it takes for what.
 
     Precision, recall and F1 of each class, how many examples have it (support), and the averages;
-    below, for classes that exclude each other, the confusion matrix. For losses of numbers, their
-    errors.
+    below, for at most 20 classes that exclude each other, the confusion matrix. For losses of
+    numbers, their errors.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
     table: str = classification_report(
         y, predicted, labels=labels, target_names=names, digits=4, zero_division=0
     ).rstrip()
-    if not estimator.exclusive:
+    if not estimator.exclusive or len(labels) > 20:
         return table
     counts = confusion_matrix(y, predicted, labels=labels).T.astype(str)
     columns = [["", *names], *([name, *column] for name, column in zip(names, counts, strict=True))]

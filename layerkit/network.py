@@ -19,14 +19,11 @@ from layerkit.errors import (
 )
 from layerkit.layers.base import Layer
 from layerkit.losses import Loss
-from layerkit.mapped import Subset, releaser
+from layerkit.mapped import CHUNK, Subset, pieces
 from layerkit.names import suggestion
 from layerkit.outline import table
 from layerkit.parameters import Arena, Array, Param, State
 from layerkit.saving import read_network, write_network
-
-CHUNK = 1024
-"""Examples that a prediction takes at once: bounds its memory, whatever the data."""
 
 
 class Network(Configurable):
@@ -339,11 +336,7 @@ class Network(Configurable):
 
     def chunks(self, rows: Array | Subset) -> Iterator[Array]:
         """Examples that have been checked, converted, CHUNK at a time."""
-        release = releaser(rows)
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
-            yield self.convert(chunk)
-            release(chunk.nbytes)
+        return map(self.convert, pieces(rows))
 
     def summary(self, costs: Mapping[str, float] | None = None) -> str:
         """A table of the layers: address, what it is, output shape, parameters, initializer of W.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -47,10 +47,22 @@ def table(network: Network, costs: Mapping[str, float] | None = None) -> str:
         for row in rows[1:]:
             cost = total if row is rows[-1] else costs.get(row[0])
             row += ["", ""] if cost is None else [f"{cost * 1e6:,.0f}", f"{cost / total:.0%}"]
+    return aligned(rows, NUMBERS)
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+    """Cells in columns, those with these numbers flush right.
+
+    Examples
+    --------
+    >>> print(aligned([["layer", "size"], ["Dense", "7"]], right=(1,)))
+    layer  size
+    Dense     7
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            f"{cell:>{width}}" if i in NUMBERS else f"{cell:<{width}}"
+            f"{cell:>{width}}" if i in right else f"{cell:<{width}}"
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -18,6 +18,7 @@ from layerkit.network import Network
 from layerkit.parameters import Array
 
 TRAIN, TEST = "#0072b2", "#d55e00"
+LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
 
 
 def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence[Record]) -> None:
@@ -25,9 +26,8 @@ def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence
     figures = {}
     if records:
         figures["curves"] = curves(records)
-    predicted = network.predict(dataset.test.x)
-    if predicted.dtype.kind in "iu" and predicted.size == len(predicted):
-        predicted = predicted.ravel()
+    if dataset.classes:
+        predicted = network.predict(dataset.test.inputs).ravel()
         figures["confusion"] = confusion(dataset, predicted)
         if dataset.image:
             figures["mistakes"] = mistakes(dataset, predicted)
@@ -50,13 +50,18 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def curves(records: Sequence[Record]) -> Figure:
-    """Loss and accuracy over the epochs, training beside test."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    """Loss and, of classes, accuracy over the epochs, for each set that was measured."""
     epochs = [record.epoch for record in records]
-    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for part, colour, line in (("train", TRAIN, "-o"), ("test", TEST, "--s")):
-            values = [getattr(record, f"{part}_{what}") for record in records]
-            axes.plot(epochs, values, line, color=colour, markersize=4, label=part)
+    measured = {name for record in records for name in record.figures()}
+    panels = [
+        what for what in ("loss", "accuracy") if any(f"{part}_{what}" in measured for part in LINES)
+    ]
+    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
+    for axes, what in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for part, (colour, line) in LINES.items():
+            if f"{part}_{what}" in measured:
+                values = [getattr(record, f"{part}_{what}") for record in records]
+                axes.plot(epochs, values, line, color=colour, markersize=4, label=part)
         axes.set(xlabel="epoch", ylabel=what, xlim=(0.5, len(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
@@ -108,18 +113,19 @@ def confusion(dataset: Dataset, predicted: Array) -> Figure:
 def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
     """The first images with their labels, after the tutorial's function of this name."""
     titles = [dataset.classes[t] for t in examples.t[: rows * columns]]
-    return _images(examples.x, titles, dataset, rows, columns)
+    return _images(examples.inputs[: rows * columns], titles, dataset, rows, columns)
 
 
 def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 8) -> Figure:
     """Test images that were taken for another class."""
     wrong = np.flatnonzero(predicted != dataset.test.t)
     rows = max(1, math.ceil(min(len(wrong), most) / columns))
+    shown = wrong[: rows * columns]
     titles = [
         f"{dataset.classes[dataset.test.t[i]]}\ntaken for {dataset.classes[predicted[i]]}"
-        for i in wrong[: rows * columns]
+        for i in shown
     ]
-    figure = _images(dataset.test.x[wrong], titles, dataset, rows, columns)
+    figure = _images(dataset.test.take(shown).inputs[:], titles, dataset, rows, columns)
     figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are taken for another class")
     return figure
 

@@ -7,16 +7,16 @@ a    their sample weights (N,), or None
 
 from __future__ import annotations
 
-import itertools
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from layerkit.errors import ConfigError, DataError, at
-from layerkit.mapped import Subset, releaser
-from layerkit.network import CHUNK, Network
+from layerkit.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, take
+from layerkit.network import Network
 from layerkit.parameters import Array
 
 
@@ -76,32 +76,38 @@ class Arrays(Source):
         self.batches: int = -(-self.examples // batch_size)
 
     def freeze(self) -> None:
-        """Be safe from what becomes of the arrays during a training."""
-        # taking rows of an array in another order would copy all of it, for every batch
-        if isinstance(self.x, np.ndarray):
-            self.x = np.ascontiguousarray(self.x)
+        """Be safe from what becomes of the arrays during a training, and quick to take rows of.
+
+        Raises
+        ------
+        DataError
+            For a mapped file whose rows are scattered over it.
+        """
+        rows = self.x.x if isinstance(self.x, Subset) else self.x
+        if mapped_file(rows) is None:
+            if isinstance(self.x, np.ndarray):
+                self.x = np.ascontiguousarray(self.x)
+        elif not has_whole_rows(rows):
+            raise DataError(
+                "x is mapped from a file in Fortran order, where the numbers of a row are far "
+                "apart; save it with np.ascontiguousarray"
+            )
         self.t = self.t.copy()
 
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
         """Every example once, `batch_size` at a time and in the end the rest."""
         order = rng.permutation(len(self.x))
         buffer = np.empty((min(self.batch_size, len(order)), *self.x.shape[1:]), self.x.dtype)
-        release = releaser(self.x)
         for start in range(skip * self.batch_size, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            # mode="clip" writes straight into the buffer, the default mode through another one
-            x = self.x.take(rows, axis=0, out=buffer[: len(rows)], mode="clip")
+            x = take(self.x, rows, buffer[: len(rows)])
             yield Batch(x, self.t[rows], None if self.a is None else self.a[rows], rows)
-            release(x.nbytes)
 
     def chunks(self) -> Iterator[Batch]:
         """CHUNK examples at a time."""
-        release = releaser(self.x)
-        for start in range(0, len(self.x), CHUNK):
-            part = slice(start, start + CHUNK)
-            x: Array = self.x[part]
+        for i, x in enumerate(pieces(self.x)):
+            part = slice(i * CHUNK, (i + 1) * CHUNK)
             yield Batch(x, self.t[part], None if self.a is None else self.a[part])
-            release(x.nbytes)
 
 
 class Iterated(Source):
@@ -122,17 +128,27 @@ class Iterated(Source):
         self.network, self.given, self.group = network, given, group
         self.batches = -(-len(given) // group) if hasattr(given, "__len__") else None
         self.examples = None
+        if isinstance(given, list):  # which can be looked at beforehand
+            for number, batch in enumerate(given, 1):
+                self._checked(batch, number)
 
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
         """The batches as they come; the order is theirs."""
-        given: Iterable[Any] = self.given() if callable(self.given) else self.given
-        batches, number = iter(given), 0
-        while group := list(itertools.islice(batches, self.group)):
-            if number >= skip:
-                with at(f"batch {number + 1} of the iterable"):
-                    checked = [self._checked(batch) for batch in group]
-                yield checked[0] if len(checked) == 1 else _together(checked)
-            number += 1
+        given = self.given() if callable(self.given) else self.given
+        if not hasattr(given, "__iter__"):
+            raise DataError(f"the function returned {given!r}; should be an iterable of batches")
+        number, group = 0, []
+        for number, batch in enumerate(given, 1):
+            if number <= skip * self.group:
+                continue
+            checked = self._checked(batch, number)
+            # the next one may come in the same memory
+            group.append(copy.deepcopy(checked) if self.group > 1 else checked)
+            if len(group) == self.group:
+                yield _together(group)
+                group = []
+        if group:
+            yield _together(group)
         if not number:
             raise DataError(
                 "the iterable gave no batch: give something that can be iterated once for each "
@@ -143,15 +159,27 @@ class Iterated(Source):
         """The batches as they come."""
         return self.epoch(np.random.default_rng(0))
 
-    def _checked(self, batch: Any) -> Batch:
-        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise DataError(f"a batch is a {type(batch).__name__}; should be (x, t) or (x, t, a)")
-        x, t = self.network.check(batch[0], batch[1])
-        a = batch[2] if len(batch) == 3 else None
-        return Batch(x[:], t, None if a is None else self.network.loss.check_weights(a, len(x)))
+    def _checked(self, batch: Any, number: int) -> Batch:
+        with at(f"batch {number} of the iterable"):
+            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+                raise DataError(
+                    f"a batch is {_described(batch)}; should be (x, t) or (x, t, sample_weight)"
+                )
+            x, t = self.network.check(batch[0], batch[1])
+            a = batch[2] if len(batch) == 3 else None
+            if a is not None:
+                a = self.network.loss.check_weights(a, len(x))
+            return Batch(self.network.convert(x[:]), t, a)
+
+
+def _described(batch: Any) -> str:
+    kind = type(batch).__name__
+    return f"a {kind} of {len(batch)}" if isinstance(batch, tuple | list) else f"of type {kind}"
 
 
 def _together(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
     x, t = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
     if all(batch.sample_weight is None for batch in batches):
         return Batch(x, t)
@@ -169,6 +197,8 @@ def open_source(
 ) -> Source:
     """Arrays where there are targets, else batches that are iterated."""
     if t is not None:
+        if hasattr(x, "__iter__") and not hasattr(x, "__getitem__"):
+            raise ConfigError(f"t: not with {x!r}, an iterable whose batches bring their targets")
         return Arrays(network, x, t, sample_weight, batch_size)
     if isinstance(x, np.ndarray | Subset) or not (callable(x) or hasattr(x, "__iter__")):
         raise ConfigError("t: missing; without targets, x should be an iterable of batches (x, t)")

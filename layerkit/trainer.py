@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, field, fields
 from functools import partial
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import numpy as np
 
@@ -21,7 +23,6 @@ from layerkit.averaging import Average, AveragedWeights
 from layerkit.callbacks.base import Callback
 from layerkit.checkpoints import Checkpoints
 from layerkit.config import Amount, Configurable, Limits, Size
-from layerkit.divergence import explain
 from layerkit.errors import DivergenceError, at
 from layerkit.evaluation import Record, measure_source
 from layerkit.metrics import Metric
@@ -29,6 +30,9 @@ from layerkit.network import Network
 from layerkit.optimizers import Optimizer
 from layerkit.parameters import Array
 from layerkit.sources import Batch, Source
+
+if TYPE_CHECKING:
+    from layerkit.divergence import FailedStep
 
 SNAPSHOT = 100
 """Steps after which the state is remembered, to go back to when a value is not finite."""
@@ -95,7 +99,7 @@ class Trainer:
     epoch, epochs : int
         The present one, from 1, and how many there will be.
     batch, batches : int, int or None
-        The last one of the epoch, from 1, and how many there are, if known.
+        The last one of the epoch, from 1, or 0 between epochs, and how many there are, if known.
     step, steps : int, int or None
         Steps of the optimizer so far, and in the whole training, if known.
     examples : int or None
@@ -106,6 +110,10 @@ class Trainer:
         Of the epochs so far; the last one is `record`.
     stopped : str or None
         Why the training has come to its end early.
+    failed : FailedStep or None
+        What can be replayed when a value was not finite.
+    origin : dict
+        What checkpoints say of where they come from.
     """
 
     def __init__(
@@ -129,8 +137,10 @@ class Trainer:
         self.records: list[Record] = []
         self.stopped: str | None = None
         self.paused: str | None = None
+        self.failed: FailedStep | None = None
         self.started = time.perf_counter()
         self.order = rng.bit_generator.state
+        self.origin: dict[str, Any] = {}
         self.averaged = (
             AveragedWeights(network.arena, options.average, self.steps)
             if options.average and self.steps
@@ -170,51 +180,58 @@ class Trainer:
     def run(self) -> Iterator[Record]:
         """Train on from where the training stands, and yield a record after each epoch."""
         self.started = time.perf_counter()
-        try:
+        with ExitStack() as ends:  # every callback hears of the end, whatever fails
+            for callback in reversed(self.listening["train_end"]):
+                ends.callback(self._call, callback, "train_end")
+            if self.averaged:
+                ends.callback(self.averaged.show)
             self._tell("train_begin")
-            while len(self.records) < self.epochs and not self.leaving:
+            while not self.finished and self.paused is None:
                 if self.averaged:
                     self.averaged.hide()
                 self.epoch = len(self.records) + 1
                 with np.errstate(all="ignore"):
                     with at(f"epoch {self.epoch}"):
-                        self._train_epoch()
-                    if self.leaving:
+                        complete = self._train_epoch()
+                    if not complete:
                         break
                     self._end_epoch()
                 yield self.record
-        finally:
-            if self.averaged:
-                self.averaged.show()
-            self._tell("train_end")
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be trained."""
+        return self.stopped is not None or len(self.records) >= self.epochs
 
     @property
     def leaving(self) -> bool:
         """Whether the training is to end here."""
         return self.stopped is not None or self.paused is not None
 
-    def _train_epoch(self) -> None:
-        """Take one step for each batch that is left of this epoch."""
+    def _train_epoch(self) -> bool:
+        """Take a step for each batch that is left of this epoch; return False to leave within."""
         checkpoints = self.options.checkpoints
         self.order = self.rng.bit_generator.state
         self._tell("epoch_begin")
         self.snapshot = self._state()
         for batch in self.source.epoch(self.rng, self.batch):
             self._tell("batch_begin")
-            if not self._take_step(batch):
-                self._diverge()
+            if not self.take_step(batch):
+                self._diverge(batch)
             self.batch += 1
             self._tell("batch_end")
-            if checkpoints and checkpoints.every and self.step % checkpoints.every == 0:
+            # looked at once: a signal may ask to leave at any moment
+            leaving = self.leaving and self.batch != self.batches
+            due = checkpoints and (leaving or checkpoints.are_due(self.step))
+            if checkpoints and due and is_finite(self.network.arena.values):
                 checkpoints.save(self.state_dict(), self.step)
-            if self.leaving:
-                break
+            if leaving:
+                return False
             if self.step % SNAPSHOT == 0 and is_finite(self.network.arena.values):
                 self.snapshot = self._state()
-        if self.leaving and checkpoints:
-            checkpoints.save(self.state_dict(), self.step)
+        return True
 
-    def _take_step(self, batch: Batch) -> bool:
+    def take_step(self, batch: Batch) -> bool:
         """Take a step of the optimizer; return False, before it, if a value is not finite."""
         w, g = self.network.arena.values, self.network.arena.grads
         x, t, a, _ = batch
@@ -224,12 +241,16 @@ class Trainer:
         if self.options.augmentation and self.augmenting:
             x = self.options.augmentation(x, self.augmenting)
         backpropagate = partial(self._backpropagate, x, t, a)
-        self.size, self.loss = len(t), backpropagate()
-        if not math.isfinite(self.loss) or not is_finite(g):
+        self.size, self.loss = len(t), math.nan
+        try:
+            self.loss = backpropagate()
+            if not math.isfinite(self.loss) or not is_finite(g):
+                return False
+            self.optimizer.step(w, g, backpropagate)
+        except DivergenceError:  # of a layer that refuses what it is given
             return False
         self.losses += self.loss * self.total
         self.totals += self.total
-        self.optimizer.step(w, g, backpropagate)
         self.step += 1
         if self.averaged:
             self.averaged.update()
@@ -262,7 +283,7 @@ class Trainer:
         """Measure the epoch that is over, keep its record, tell of it, and save."""
         if not is_finite(self.network.arena.values):
             with at(f"epoch {self.epoch}"):
-                self._diverge()
+                self._diverge(None)
         if self.averaged:
             self.averaged.show()
         figures = {}
@@ -276,19 +297,22 @@ class Trainer:
                     figures[f"{name}_{key}"] = figure
         fields = {key: figures.pop(key) for key in list(figures) if key in FIGURES}
         self.records.append(Record(self.epoch, self.seconds, **fields, metrics=figures))
-        self._tell("epoch_end")
         self.batch, self.losses, self.totals = 0, 0.0, 0.0
         self.order = self.rng.bit_generator.state
+        self._tell("epoch_end")
         if self.options.checkpoints:
             self.options.checkpoints.save(self.state_dict(), self.step)
 
     def _tell(self, hook: str) -> None:
         for callback in self.listening[hook]:
-            try:
-                getattr(callback, hook)(self)
-            except Exception as error:
-                error.add_note(f"in {hook} of the callback {callback!r}")
-                raise
+            self._call(callback, hook)
+
+    def _call(self, callback: Callback, hook: str) -> None:
+        try:
+            getattr(callback, hook)(self)
+        except Exception as error:
+            error.add_note(f"in {hook} of the callback {callback!r}")
+            raise
 
     def _state(self) -> dict[str, Any]:
         """All that the steps to come depend on, in copies."""
@@ -344,9 +368,8 @@ class Trainer:
             "records": {str(record.epoch): asdict(record) for record in self.records},
             "seconds": self.seconds,
             "stopped": self.stopped,
-            "callbacks": {
-                str(i): callback.state_dict() for i, callback in enumerate(self.options.callbacks)
-            },
+            "callbacks": {name: part.state_dict() for name, part in self.remembering().items()},
+            "origin": self.origin,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -354,33 +377,60 @@ class Trainer:
         self._restore(state)
         self.records = [Record(**record) for record in state["records"].values()]
         self.seconds_before, self.started = state["seconds"], time.perf_counter()
-        self.stopped = state["stopped"]
-        for i, callback in enumerate(self.options.callbacks):
-            callback.load_state_dict(state["callbacks"][str(i)])
+        self.stopped, self.epoch = state["stopped"], max(1, len(self.records))
+        for name, callback in self.remembering().items():
+            if name in state["callbacks"]:
+                callback.load_state_dict(state["callbacks"][name])
 
-    def _diverge(self) -> NoReturn:
+    def remembering(self) -> dict[str, Callback]:
+        """The callbacks that have a state, by their class, and a number from the second on."""
+        found: dict[str, Callback] = {}
+        counts: Counter[str] = Counter()
+        for callback in self.options.callbacks:
+            if type(callback).state_dict != Callback.state_dict:
+                name = type(callback).__name__
+                counts[name] += 1
+                found[name if counts[name] == 1 else f"{name} {counts[name]}"] = callback
+        return found
+
+    def _diverge(self, batch: Batch | None) -> NoReturn:
         """Go back to before the step that led to a value that is not finite, and say where."""
-        w, failing = self.network.arena.values, self.step
-        batch = self._go_back(failing)
-        if not is_finite(w) and failing > self.snapshot["progress"]["step"]:
-            # then the step before has moved the parameters too far
-            batch = self._go_back(failing - 1)
-        if batch is None:
-            raise DivergenceError("the parameters are not finite")
-        raise DivergenceError(
-            f"batch {self.batch + 1}: the loss is {self.loss}; {explain(self, batch)}. "
-            f"Try a smaller learning rate than {self.optimizer} has, or scale the examples"
-        )
+        from layerkit.divergence import FailedStep, copied, explain, is_same
 
-    def _go_back(self, step: int) -> Batch | None:
-        """Repeat the steps since the last snapshot up to this one, and return its batch."""
+        here, loss = self._state(), self.loss
+        batch = batch and copied(batch)  # iterating again may overwrite it
+        again, overflow = self._go_back(self.step)
+        repeated = is_same(batch, again) and self.losses == here["progress"]["losses"]
+        if not repeated:
+            # but what layers remember may come from values that are not finite
+            here["network"]["states"] = self.snapshot["network"]["states"]
+            self._restore(here)
+        elif overflow:  # a step before has moved the parameters too far
+            step, loss = overflow
+            batch, _ = self._go_back(step)
+        self.failed = batch and FailedStep.of(self, batch, loss)
+        sentence = explain(self.failed, repeated)
+        if not is_finite(self.network.arena.values):
+            self._restore(self.snapshot)
+        raise DivergenceError(sentence)
+
+    def _go_back(self, step: int) -> tuple[Batch | None, tuple[int, float] | None]:
+        """Repeat the steps since the last snapshot up to this one, and return its batch.
+
+        And the first step after which the parameters are not finite, with its loss, or None.
+        """
         self._restore(self.snapshot)
-        for batch in self.source.epoch(self.rng, self.batch):
-            if self.step == step:
-                return batch
-            self._take_step(batch)
-            self.batch += 1
-        return None
+        overflow = None
+        with suppress(Exception):  # a user's iterable may fail the second time, in any way
+            for batch in self.source.epoch(self.rng, self.batch):
+                if self.step == step:
+                    return batch, overflow
+                if not self.take_step(batch):
+                    break
+                self.batch += 1
+                if overflow is None and not is_finite(self.network.arena.values):
+                    overflow = self.step - 1, self.loss
+        return None, overflow
 
 
 HOOKS = ("train_begin", "train_end", "epoch_begin", "epoch_end", "batch_begin", "batch_end")

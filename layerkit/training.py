@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 from layerkit.adaptation import all_or_nothing
 from layerkit.augmentation import Augmentation
 from layerkit.averaging import Average
-from layerkit.callbacks.base import Callback
+from layerkit.callbacks import Callback, History
 from layerkit.checkpoints import Checkpoints
 from layerkit.errors import ConfigError, DataError, DivergenceError, at
 from layerkit.evaluation import Record
@@ -20,6 +21,7 @@ from layerkit.inspection import check_outputs
 from layerkit.metrics import Metric, check_metrics
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
+from layerkit.resuming import Resume, describe, go_on
 from layerkit.sources import Arrays, Iterated, Source, open_source
 from layerkit.trainer import Trainer, Training, is_finite
 from layerkit.weighting import ClassWeight, example_weights
@@ -44,7 +46,7 @@ def train(
     metrics: Sequence[Metric] = (),
     measure_train: bool = True,
     checkpoints: Checkpoints | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     callbacks: Sequence[Callback] = (),
 ) -> Iterator[Record]:
     """Train, and yield a record after each epoch; leave the loop to stop early.
@@ -68,7 +70,8 @@ def train(
     sample_weight : array, optional
         How much each example counts (N,). The loss of a batch is the weighted mean.
     class_weight : "balanced", dict or list of float, optional
-        How much each class counts, by class number; multiplied with `sample_weight`.
+        How much each class counts in the gradient, by class number; multiplied with
+        `sample_weight`. What is measured after an epoch does not depend on it.
     validation, test : pairs or triples of arrays, optional
         Examples, targets and perhaps sample weights to measure on as well; iterables of batches
         will do. `metrics` are of the validation set, if there is one.
@@ -77,14 +80,18 @@ def train(
         As in `Training`; a Generator may stand for the seed, and a scikit-learn scorer for the name
         of a metric. With an average, the network has the averaged weights whenever a record is
         there.
-    resume : bool
-        Whether to go on where the newest of `checkpoints` is, with the same network, optimizer,
-        data and options as before.
+    resume : bool or "force"
+        Whether to go on where the newest of `checkpoints` is, if there is one: the result is then
+        the same bit for bit as if the training had never stopped. Network, optimizer, data and
+        options have to be those of before, unless it is "force". What else changes the last bits,
+        as another BLAS, gives a `ResumeWarning`.
 
     Raises
     ------
     ConfigError, DataError, ShapeError
         At once, before anything has changed; for batches of an iterable, when they come.
+    FileError
+        When a checkpoint can't be written, or there are some and none is whole.
     DivergenceError
         When a value is not finite: with the epoch, the batch and the first layer. The network then
         has the weights from before that step.
@@ -116,18 +123,18 @@ def train(
     rng, group = np.random.default_rng(seed), gradient_accumulation_steps
     source = open_source(network, x, t, sample_weight, batch_size * group, group)
     sets: dict[str, Source] = {}
-    if measure_train and isinstance(source, Arrays):
-        sets["train"] = source
     for name, part in (("validation", validation), ("test", test)):
         if part is not None:
             with at(name):
                 sets[name] = _open_set(network, part)
     check_metrics(metrics, network.loss, network.body.output_shape)
-    if metrics and not sets.keys() - {"train"}:
+    if metrics and not sets:
         raise ConfigError(f"metrics = {list(metrics)}: there is no validation or test set")
     steps = None if source.batches is None else options.epochs * source.batches
     if average and steps is None:
         raise ConfigError(f"average = {average}: needs an iterable with a length")
+    if resume and not checkpoints:
+        raise ConfigError("resume: from where? Give checkpoints, as Checkpoints('folder')")
     if checkpoints and not resume and checkpoints.paths():
         raise ConfigError(
             f"checkpoints: {checkpoints.folder} has some of another training; resume that one, or "
@@ -135,9 +142,12 @@ def train(
         )
     if isinstance(source, Arrays):
         count_steps(network, len(source.t), options)
+        source.freeze()
+        if measure_train:
+            # without the weights of classes, as all that is measured
+            sets = {"train": copy.copy(source)} | sets
         if class_weight is not None:
             source.a = example_weights(class_weight, network, source.t, sample_weight)
-        source.freeze()
     elif class_weight is not None:
         raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
     for part in {"train": source, **sets}.values():
@@ -155,8 +165,10 @@ def train(
             check_outputs(network, network.convert(source.x[:1]))
         optimizer.bind(network.arena, steps)
         trainer = Trainer(network, optimizer, source, options, rng, sets, metrics)
-        if checkpoints and resume:
-            trainer.load_state_dict(checkpoints.load().tree)
+        if checkpoints:
+            trainer.origin = describe(trainer, class_weight)
+            if resume:
+                go_on(trainer, checkpoints, force=resume == "force")
     return trainer.run()
 
 
@@ -247,10 +259,10 @@ def fit(
     metrics: Sequence[Metric] = (),
     measure_train: bool = True,
     checkpoints: Checkpoints | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     callbacks: Sequence[Callback] = (),
 ) -> list[Record]:
-    """Train to the end, and return the records of the epochs.
+    """Train to the end, and return the records of all epochs, also of those before a resumption.
 
     All parameters are those of `train`, and so is what is raised.
 
@@ -262,26 +274,27 @@ def fit(
     >>> [record.train_accuracy for record in records][-1]
     1.0
     """
-    return list(
-        train(
-            network,
-            optimizer,
-            x,
-            t,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            validation=validation,
-            test=test,
-            epochs=epochs,
-            batch_size=batch_size,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            seed=seed,
-            average=average,
-            augmentation=augmentation,
-            metrics=metrics,
-            measure_train=measure_train,
-            checkpoints=checkpoints,
-            resume=resume,
-            callbacks=callbacks,
-        )
-    )
+    history = History()
+    for _ in train(
+        network,
+        optimizer,
+        x,
+        t,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        validation=validation,
+        test=test,
+        epochs=epochs,
+        batch_size=batch_size,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        seed=seed,
+        average=average,
+        augmentation=augmentation,
+        metrics=metrics,
+        measure_train=measure_train,
+        checkpoints=checkpoints,
+        resume=resume,
+        callbacks=[*callbacks, history],
+    ):
+        pass
+    return history.records

@@ -35,18 +35,18 @@ def example_weights(
     array([0.66666667, 0.66666667, 0.66666667, 2.        ])
     """
     labels = t.ravel() if t.size == len(t) else t
-    if not network.loss.judges_classes or labels.ndim > 1:
-        raise ConfigError(f"class_weight = {class_weight!r}: the targets are no classes")
     numbers = labels.astype(np.intp)
+    if not network.loss.judges_classes or labels.ndim > 1 or (numbers != labels).any():
+        raise ConfigError(f"class_weight = {class_weight!r}: the targets are no classes")
     own = np.ones(len(t))
     if sample_weight is not None:
         own = network.loss.check_weights(sample_weight, len(t))
     classes = max(network.body.output_shape[0], 2)
     judged = (numbers >= 0) & (numbers < classes)  # the others are ignored by the loss
     counts = np.bincount(numbers[judged], own[judged], classes)
-    if isinstance(class_weight, str):
-        weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1e-300))
-        weights[counts == 0] = 0
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        occur = np.count_nonzero(counts)
+        weights = np.divide(counts.sum(), occur * counts, out=np.zeros(classes), where=counts > 0)
     else:
         weights = _given(class_weight, classes)
     a = own.copy()
@@ -57,6 +57,10 @@ def example_weights(
 
 
 def _given(class_weight: Mapping[int, float] | Sequence[float], classes: int) -> Array:
+    if isinstance(class_weight, str) or not hasattr(class_weight, "__iter__"):
+        raise ConfigError(
+            f"class_weight = {class_weight!r}: should be 'balanced', or a weight for each class"
+        )
     by_class = (
         dict(class_weight) if isinstance(class_weight, Mapping) else dict(enumerate(class_weight))
     )

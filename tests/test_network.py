@@ -37,7 +37,7 @@ from layerkit import (
     to_config,
 )
 from layerkit.files import write_tensors
-from layerkit.network import CHUNK
+from layerkit.mapped import CHUNK
 
 RNG = np.random.default_rng(7)
 X, T = RNG.normal(size=(50, 4)), RNG.integers(0, 3, 50)

@@ -28,6 +28,37 @@ def test_curves_draw_what_was_recorded() -> None:
     assert all(tick == round(tick) for tick in ticks)
 
 
+def test_only_what_was_measured_is_drawn() -> None:
+    records = [Record(1, 0.1, train_loss=2.0, validation_loss=3.0, metrics={"validation_r2": 0.5})]
+    (loss,) = curves(records).axes
+    assert [line.get_label() for line in loss.lines] == ["train", "validation"]
+    records = [Record(1, 0.1, train_loss=2.0, test_loss=3.0, test_accuracy=0.5)]
+    assert [[line.get_label() for line in axes.lines] for axes in curves(records).axes] == [
+        ["train", "test"],
+        ["test"],
+    ]
+
+
+def test_a_mapped_file_is_drawn_as_the_array_is(tmp_path: Path, digits: Dataset) -> None:
+    x, t = digits.test.x, digits.test.t
+    np.save(tmp_path / "x.npy", x)
+    part = Examples(
+        np.load(tmp_path / "x.npy", mmap_mode="r"), t[::-1], None, np.arange(len(t))[::-1]
+    )
+    mapped = Dataset("mapped", part, part, digits.classes, image=(8, 8))
+    wrong = (part.t + (part.t == 3)) % 10
+    for figure in (show_images(mapped, part), mistakes(mapped, wrong)):
+        for axes in figure.axes:
+            if axes.images:
+                drawn = np.asarray(axes.images[0].get_array())
+                rows = np.flatnonzero((x.reshape(-1, 8, 8) == drawn).all(axis=(1, 2)))
+                assert str(t[rows[0]]) == axes.get_title().split()[0]
+    network = Network(Dense(10), SoftmaxCrossEntropy(), shape=(64,))
+    (tmp_path / "run").mkdir()
+    draw_run(tmp_path / "run", network, mapped, [Record(1, 0.1, train_loss=1.0)])
+    assert len([*(tmp_path / "run").iterdir()]) == 5
+
+
 def test_images_are_really_drawn(digits: Dataset) -> None:
     axes = show_images(digits, digits.train).axes
     assert len(axes) == 10

@@ -27,7 +27,7 @@ from layerkit import (
 from layerkit.callbacks import Callback
 from layerkit.evaluation import Record, evaluate
 from layerkit.inspection import measure_costs, watched
-from layerkit.network import CHUNK
+from layerkit.mapped import CHUNK
 from layerkit.sources import Arrays
 from layerkit.trainer import Trainer, Training
 from layerkit.training import fit, train, train_step
@@ -245,7 +245,7 @@ def test_a_learning_rate_that_is_too_big_is_found_where_it_strikes() -> None:
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        ({"body.layers.2.W": math.nan}, r"not finite in the parameter body\.layers\.2\.W"),
+        ({"body.layers.2.W": math.nan}, r"not finite is in body\.layers\.2\.W"),
         ({"body.layers.0.W": 3e38}, r"in the output of body\.layers\.0"),
         ({"body.layers.2.W": 3e38}, r"in the output of body\.layers\.2"),
     ],

@@ -1,6 +1,25 @@
-"""What listens to a training: progress on the screen, records on disk."""
+"""What listens to a training: tells of it, watches it, ends it."""
 
 from layerkit.callbacks.base import Callback
-from layerkit.callbacks.logs import CSVLog, History, Progress
+from layerkit.callbacks.limits import StopOnNonFinite, TimeLimit
+from layerkit.callbacks.logs import CSVLog, History, JSONLinesLog, LogFile, Progress
+from layerkit.callbacks.monitors import EarlyStopping, ModelCheckpoint, Monitor, ReduceLROnPlateau
+from layerkit.callbacks.tracking import MLflow, TensorBoard, Tracker
 
-__all__ = ["CSVLog", "Callback", "History", "Progress"]
+__all__ = [
+    "CSVLog",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "JSONLinesLog",
+    "LogFile",
+    "MLflow",
+    "ModelCheckpoint",
+    "Monitor",
+    "Progress",
+    "ReduceLROnPlateau",
+    "StopOnNonFinite",
+    "TensorBoard",
+    "TimeLimit",
+    "Tracker",
+]

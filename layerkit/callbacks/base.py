@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.config import Configurable
+from layerkit.errors import FileError
 
 if TYPE_CHECKING:
     from layerkit.trainer import Trainer
@@ -14,8 +16,8 @@ class Callback(Configurable):
     """Listens to a training; a subclass overrides what it wants to hear of.
 
     Each method gets the `Trainer`, which knows where the training stands. Options are fields, as
-    everywhere, so that a configuration file can name callbacks. What a callback remembers and needs
-    after a training has been resumed goes into `state_dict`.
+    everywhere, so that a configuration file can name callbacks; paths are kept as text. What a
+    callback remembers and needs after a training has been resumed goes into `state_dict`.
 
     Examples
     --------
@@ -28,11 +30,16 @@ class Callback(Configurable):
     ...             self.losses.append(trainer.loss)
     """
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        paths = {name: path for name, path in vars(self).items() if isinstance(path, Path)}
+        vars(self).update({name: str(path) for name, path in paths.items()})
+
     def train_begin(self, trainer: Trainer) -> None:
-        """Before the first batch, also of a training that is resumed: then there are records."""
+        """Before the first batch, also of a training that is resumed: ``trainer.step`` is not 0."""
 
     def train_end(self, trainer: Trainer) -> None:
-        """After the last batch, also when the training is broken off."""
+        """In the end, also when the training is broken off, by whatever and wherever."""
 
     def epoch_begin(self, trainer: Trainer) -> None:
         """Before the first batch of an epoch, or the first that is left after a resumption."""
@@ -52,3 +59,9 @@ class Callback(Configurable):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
+
+
+def check_folder(path: str | Path) -> None:
+    """Raise a FileError, before it costs a training, if the folder of a file is missing."""
+    if not Path(path).parent.is_dir():
+        raise FileError(f"{path}: can't be written: there is no folder {Path(path).parent}")

@@ -1,14 +1,17 @@
-"""Callbacks that tell what happens: on the screen, in memory, on disk."""
+"""Callbacks that tell what happens: on the screen, in memory, in files."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+import io
+import json
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from layerkit.callbacks.base import Callback
-from layerkit.errors import FileError
+from layerkit.files import file_errors, write_atomically
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -20,35 +23,64 @@ if TYPE_CHECKING:
 class Progress(Callback):
     """A bar with examples per second and the running loss, then a line for each epoch.
 
-    The bar appears on terminals only.
+    The bar appears on terminals only. When the training ends early, a line says why.
     """
 
-    def epoch_begin(self, trainer: Trainer) -> None:
-        """Begin anew."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.bar: tqdm[None] | None = None
-        self.seen, self.total = 0, 0.0
+        self.seen = 0
+
+    def epoch_begin(self, trainer: Trainer) -> None:
+        """Begin a bar, after a resumption where the old one was."""
+        from tqdm import tqdm
+
+        if trainer.batch == 0:
+            self.seen = 0
+        self.bar = tqdm(
+            desc=f"Epoch {trainer.epoch}/{trainer.epochs}",
+            total=trainer.examples,
+            initial=self.seen,
+            unit=" examples",
+            leave=False,
+            disable=None,
+        )
 
     def batch_end(self, trainer: Trainer) -> None:
         """Move the bar."""
-        from tqdm import tqdm
-
-        if self.bar is None:
-            self.bar = tqdm(total=trainer.examples, unit=" examples", leave=False, disable=None)
         self.seen += trainer.size
-        self.total += trainer.size * trainer.loss
-        if self.bar.update(trainer.size):
-            self.bar.set_postfix_str(f"loss {self.total / self.seen:.3f}", refresh=False)
+        if self.bar is None or self.bar.disable:
+            return
+        if trainer.examples is None and trainer.batches:
+            self.bar.total = round(self.seen / trainer.batch * trainer.batches)
+        if trainer.totals:
+            self.bar.set_postfix_str(f"loss {trainer.losses / trainer.totals:.3f}", refresh=False)
+        self.bar.update(trainer.size)
 
     def epoch_end(self, trainer: Trainer) -> None:
         """Print the record."""
-        self.train_end(trainer)
+        self._remove_bar()
         print(trainer.record, flush=True)
 
     def train_end(self, trainer: Trainer) -> None:
-        """Take the bar away."""
-        bar = vars(self).get("bar")
-        if bar is not None:
-            bar.close()
+        """Take the bar away, and print why the training has ended early."""
+        self._remove_bar()
+        reason = trainer.stopped or trainer.paused
+        if reason:
+            print(f"Ended in epoch {trainer.epoch}: {reason}", flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many examples of the epoch were seen."""
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        self.seen = state["seen"]
+
+    def _remove_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
 
 class History(Callback):
@@ -63,42 +95,72 @@ class History(Callback):
         self.records.append(trainer.record)
 
 
-class CSVLog(Callback):
-    """A row for each epoch, written at once: what was measured survives a crash.
+class LogFile(Callback, ABC):
+    """Base of files that have a line for each epoch; a subclass writes it in `text`.
 
-    A resumed training goes on in the same file, which then has each epoch once.
+    A line is written at once, and survives a crash. A resumed training goes on in the same file,
+    which then has each epoch once.
 
     Parameters
     ----------
     path : str
-        Of the file to write; the columns are the fields of `layerkit.Record`.
+        Of the file to write.
+
+    Raises
+    ------
+    FileError
+        When it can't be written.
     """
 
-    path: str
+    path: str | Path
+
+    @abstractmethod
+    def text(self, record: Record, first: Record) -> str:
+        """Return the line of an epoch; if it is the first, a header may come before it."""
 
     def train_begin(self, trainer: Trainer) -> None:
         """Start the file, with the epochs from before a resumption."""
-        with self._open("w"):
-            pass
-        for record in trainer.records:
-            self._write(record)
+        lines = [self.text(record, trainer.records[0]) for record in trainer.records]
+        write_atomically(Path(self.path), "".join(lines).encode())
 
     def epoch_end(self, trainer: Trainer) -> None:
-        """Append a row, under a header if it is the first."""
-        self._write(trainer.record)
+        """Append a line."""
+        line = self.text(trainer.record, trainer.records[0])
+        with file_errors(f"{self.path}: can't be written"), open(self.path, "ab") as file:
+            file.write(line.encode())
 
-    def _write(self, record: Record) -> None:
-        row = record.row()
-        with self._open("a") as file:
-            writer = csv.DictWriter(file, row)
-            if not file.tell():
-                writer.writeheader()
-            writer.writerow(row)
 
-    @contextmanager
-    def _open(self, mode: str) -> Iterator[IO[str]]:
-        try:
-            with open(self.path, mode, newline="") as file:
-                yield file
-        except OSError as error:
-            raise FileError(f"{self.path}: can't be written: {error.strerror}") from error
+class CSVLog(LogFile):
+    """A CSV file with a row for each epoch.
+
+    Parameters
+    ----------
+    path : str
+        Of the file to write; the columns are what the first `layerkit.Record` has in its ``row()``,
+        in full precision.
+    """
+
+    def text(self, record: Record, first: Record) -> str:
+        """Return a row, under the header if it is the first."""
+        lines = io.StringIO()
+        writer = csv.DictWriter(lines, first.row(), restval=math.nan, extrasaction="ignore")
+        if record is first:
+            writer.writeheader()
+        writer.writerow(record.row())
+        return lines.getvalue()
+
+
+class JSONLinesLog(LogFile):
+    """A file with a JSON object in a line for each epoch.
+
+    Parameters
+    ----------
+    path : str
+        Of the file to write, as ``"history.jsonl"``; an object is the ``row()`` of a
+        `layerkit.Record`, with null for what is not finite.
+    """
+
+    def text(self, record: Record, first: Record) -> str:
+        """Return a JSON object and the end of the line."""
+        row = {name: x if math.isfinite(x) else None for name, x in record.row().items()}
+        return json.dumps(row) + "\n"

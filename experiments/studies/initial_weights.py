@@ -1,0 +1,141 @@
+"""Does it help to shrink the variance of the initial weights to 1/n?
+
+The tutorial: "To smarten up our initialization, we shrink the variance of the weights in each
+layer", to 1/n, "where n is the number of inputs feeding into that layer".
+
+Plain SGD over a grid of learning rates, from weights of variance 1, of variance 1/n, and from
+layerkit's default, which is 1/n too, except for 2/n before ReLU. The weights of a seed are the same
+random numbers, only scaled. Compared are the test accuracies after one epoch and after ten, each at
+its own best learning rate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from report import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    Interval,
+    Study,
+    accuracy,
+    best,
+    conduct_all,
+    draw_band,
+    draw_rates,
+    error_axis,
+    final,
+    markdown,
+    mean,
+    rate_axis,
+)
+from trainings import Results, Setting
+
+RATES = {
+    "Sigmoid": [1.0, 2.0, 4.0, 10.0, 20.0],
+    "ReLU": [0.1, 0.2, 0.4, 1.0, 2.0, 4.0],
+}
+WEIGHTS = {"Sigmoid": ["1", "1/n"], "ReLU": ["1", "1/n", "suited"]}
+NAMES = {"1": "variance 1", "1/n": "variance 1/n", "suited": "2/n before ReLU"}
+COLOURS = {"1": ORANGE, "1/n": BLUE, "suited": GREEN}
+SETTINGS = [
+    Setting(activation=activation, weights=weights, rate=rate)
+    for activation, rates in RATES.items()
+    for weights in WEIGHTS[activation]
+    for rate in rates
+]
+
+
+def picture(results: Results) -> Figure:
+    """Draw the test error over the epochs at the best rate, and over the rates."""
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    grid = figure.subplots(2, 2)
+    for (upper, lower), activation in zip(grid.T, RATES, strict=True):
+        for weights in WEIGHTS[activation]:
+            setting = best(results, activation=activation, weights=weights)
+            errors = [mean(100 - column) for column in accuracy(results, setting).T]
+            label, colour = f"{NAMES[weights]}, rate {setting.rate:g}", COLOURS[weights]
+            draw_band(upper, range(1, setting.epochs + 1), errors, label, colour)
+            draw_rates(
+                lower, results, NAMES[weights], colour, activation=activation, weights=weights
+            )
+        upper.set(xlabel="epoch", ylabel="test error", title=f"{activation}, at the best rates")
+        lower.set_ylabel("test error after 10 epochs")
+        rate_axis(lower, RATES[activation])
+        error_axis(upper, (2, 3, 5, 10, 20))
+        error_axis(lower)
+        upper.legend(frameon=False)
+        lower.legend(frameon=False)
+    return figure
+
+
+def chosen(results: Results, activation: str) -> dict[str, Setting]:
+    """For each kind of initial weights the setting with the best rate."""
+    return {w: best(results, activation=activation, weights=w) for w in WEIGHTS[activation]}
+
+
+def gain(results: Results, activation: str, weights: str) -> Interval:
+    """By how many points these weights end better than those of variance 1, seed by seed."""
+    settings = chosen(results, activation)
+    return mean(final(results, settings[weights]) - final(results, settings["1"]))
+
+
+def table(results: Results) -> str:
+    """Compare test accuracies."""
+    rows = []
+    for activation in RATES:
+        for weights, setting in chosen(results, activation).items():
+            after = accuracy(results, setting)
+            rows.append(
+                [
+                    activation,
+                    NAMES[weights],
+                    f"{setting.rate:g}",
+                    f"{mean(after[:, 0]):.2f}",
+                    f"{mean(after[:, -1]):.2f}",
+                    "" if weights == "1" else f"{gain(results, activation, weights):+.2f}",
+                ]
+            )
+    columns = [
+        "",
+        "initial weights",
+        "best rate",
+        "after 1 epoch, %",
+        "after 10 epochs, %",
+        "gain over variance 1, points",
+    ]
+    return markdown(columns, rows)
+
+
+def head_start(results: Results, activation: str) -> int:
+    """The epochs after which variance 1/n has passed what variance 1 comes to in all."""
+    settings = chosen(results, activation)
+    goal = final(results, settings["1"]).mean()
+    return int(np.argmax(accuracy(results, settings["1/n"]).mean(axis=0) > goal)) + 1
+
+
+def answer(results: Results) -> str:
+    """Say whether it helps."""
+    gains = [gain(results, activation, "1/n") for activation in RATES]
+    epochs = [head_start(results, activation) for activation in RATES]
+    suited = mean(
+        final(results, chosen(results, "ReLU")["suited"])
+        - final(results, chosen(results, "ReLU")["1/n"])
+    )
+    return (
+        f"Yes, and much: each at its best learning rate, variance 1/n ends {gains[0]:.2f} points "
+        f"above variance 1 with sigmoid and {gains[1]:.2f} with ReLU, and passes after epoch "
+        f"{epochs[0]} and {epochs[1]} what variance 1 comes to in ten. He's 2/n before ReLU adds "
+        f"{suited:+.2f} to that."
+    )
+
+
+CAPTION = (
+    "The test error over the epochs, each with its best learning rate, and over the learning rates "
+    "after ten epochs; lower is better."
+)
+STUDY = Study("initial_weights", __doc__, SETTINGS, answer, picture, CAPTION, table)
+
+if __name__ == "__main__":
+    conduct_all([STUDY])

@@ -1,0 +1,149 @@
+"""Does ReLU want a much smaller learning rate than sigmoid?
+
+The tutorial: "due to non-bounded behavior of relu(), the learning rate should be set much smaller
+than the one for sigmoid() (bounded)." Its sigmoid runs with 4, and its ReLU with 0.05.
+
+Plain SGD, a grid of learning rates, and four networks: sigmoid; ReLU from the tutorial's initial
+weights; ReLU from those that suit it (of variance 2/n, He's, which layerkit takes by default); and
+ReLU with the derivative as the tutorial prints it, which is
+[1 everywhere](tutorial.md#the-derivative-of-relu-is-1-everywhere). The best rate is chosen for each
+seed by itself, so that the ratio of two best rates has an interval; it is that of a geometric mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from report import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    Interval,
+    Study,
+    best,
+    conduct_all,
+    draw_rates,
+    error_axis,
+    final,
+    markdown,
+    mean,
+    rate_axis,
+    where,
+)
+from trainings import Results, Setting
+
+from layerkit import Array
+
+NETWORKS = {
+    "sigmoid": ("Sigmoid", "1/n"),
+    "ReLU": ("ReLU", "1/n"),
+    "ReLU, suited weights": ("ReLU", "suited"),
+    "ReLU, as printed": ("ReLUAsPrinted", "1/n"),
+}
+RATES = {
+    "Sigmoid": [0.1, 0.2, 0.4, 1.0, 2.0, 4.0, 10.0, 20.0, 40.0],
+    "ReLU": [0.02, 0.04, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0],
+    "ReLUAsPrinted": [0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0],
+}
+SETTINGS = [
+    Setting(activation=activation, weights=weights, rate=rate)
+    for activation, weights in NETWORKS.values()
+    for rate in RATES[activation]
+]
+
+
+def of(results: Results, network: str) -> list[Setting]:
+    """The settings of a network, in the order of their learning rates."""
+    activation, weights = NETWORKS[network]
+    return where(results, activation=activation, weights=weights)
+
+
+def best_rates(results: Results, network: str) -> Array:
+    """For each seed the learning rate with the highest validation accuracy."""
+    settings = of(results, network)
+    accuracies = [[run.validation for run in results[setting]] for setting in settings]
+    rates: Array = np.array([setting.rate for setting in settings])[np.argmax(accuracies, axis=0)]
+    return rates
+
+
+def ratio(results: Results, network: str) -> Interval:
+    """How many times as large sigmoid's best learning rate is: a geometric mean over the seeds."""
+    logs = np.log(best_rates(results, "sigmoid") / best_rates(results, network))
+    estimate = mean(logs)
+    return Interval(*np.exp([estimate.value, estimate.low, estimate.high]).tolist())
+
+
+def good(results: Results, network: str) -> list[float]:
+    """The learning rates that come within one point of the best test accuracy."""
+    means = {setting.rate: final(results, setting).mean() for setting in of(results, network)}
+    return [rate for rate, accuracy in means.items() if accuracy > max(means.values()) - 1]
+
+
+def failing(results: Results, network: str) -> float:
+    """The smallest learning rate at which most images are misread, on the average of the seeds."""
+    settings = of(results, network)
+    return min((s.rate for s in settings if final(results, s).mean() < 50), default=np.inf)
+
+
+def picture(results: Results) -> Figure:
+    """Draw the test error over the learning rate."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for network, colour, line in zip(
+        NETWORKS, (BLUE, ORANGE, PINK, GREEN), ("-o", "-o", "--s", ":^"), strict=True
+    ):
+        activation, weights = NETWORKS[network]
+        draw_rates(axes, results, network, colour, line, activation=activation, weights=weights)
+    rate_axis(axes, sorted(set().union(*RATES.values())))
+    axes.set_ylabel("test error after 10 epochs")
+    error_axis(axes)
+    axes.legend(frameon=False)
+    return figure
+
+
+def table(results: Results) -> str:
+    """Say where each network learns best, well and not at all."""
+    rows = []
+    for network, (activation, weights) in NETWORKS.items():
+        chosen = best(results, activation=activation, weights=weights)
+        rates = good(results, network)
+        rows.append(
+            [
+                network,
+                f"{chosen.rate:g}",
+                f"{mean(final(results, chosen)):.2f}",
+                f"{min(rates):g} … {max(rates):g}",
+                f"{failing(results, network):g}",
+                "" if network == "sigmoid" else f"{ratio(results, network):.1f}",
+            ]
+        )
+    columns = [
+        "network",
+        "best rate",
+        "test accuracy there, %",
+        "within a point of the best",
+        "below 50 % from",
+        "sigmoid's best rate is larger by",
+    ]
+    return markdown(columns, rows)
+
+
+def answer(results: Results) -> str:
+    """Say whether ReLU wants a smaller rate."""
+    relu, suited, printed = (ratio(results, name) for name in list(NETWORKS)[1:])
+    return (
+        f"Smaller, yes, but not much smaller: sigmoid's best rate is {relu:.1f} times ReLU's, and "
+        f"{suited:.1f} times with weights that suit ReLU, where the tutorial's two rates are 80 "
+        f"times apart. With the tutorial's mistake in the derivative it is {printed:.0f} times."
+    )
+
+
+CAPTION = (
+    "The test error after ten epochs over the learning rate of plain SGD; lower is better. Each "
+    "curve ends where nothing is learned any more."
+)
+STUDY = Study("learning_rates", __doc__, SETTINGS, answer, picture, CAPTION, table)
+
+if __name__ == "__main__":
+    conduct_all([STUDY])

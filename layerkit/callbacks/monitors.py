@@ -1,0 +1,279 @@
+"""Callbacks that watch a figure of the records: whether it still improves."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+
+from layerkit.callbacks.base import Callback, check_folder
+from layerkit.config import Amount, Fraction, Limits, Size
+from layerkit.errors import ConfigError, at
+from layerkit.metrics import measure
+from layerkit.parameters import Array
+from layerkit.schedules import ConstantSchedule
+
+if TYPE_CHECKING:
+    from layerkit.trainer import Trainer
+
+SMALLER_IS_BETTER = ("loss", "mae", "rmse")
+"""What figures are called that should fall; scikit-learn's metrics are greater for the better."""
+
+
+class Monitor(Callback, ABC):
+    """Base of what watches a figure; a subclass says in `judge` what follows from it.
+
+    A figure improves if it is better than the best so far by more than `min_delta`. One that is nan
+    or infinite doesn't.
+
+    Parameters
+    ----------
+    monitor : str
+        The name of a figure, as in ``record.figures()``.
+    mode : {"auto", "min", "max"}
+        Whether smaller or greater is better; "auto" knows it from the name: losses and errors
+        should fall, all others rise.
+    min_delta : float
+        What is no improvement yet, in the unit of the figure.
+
+    Attributes
+    ----------
+    best, best_epoch : float, int
+        The best figure so far, and its epoch; 0 if there is none.
+    waited : int
+        Epochs without improvement since.
+    """
+
+    monitor: str = field(default="validation_loss", kw_only=True)
+    mode: Literal["auto", "min", "max"] = field(default="auto", kw_only=True)
+    min_delta: Amount = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.forget()
+
+    @property
+    def sign(self) -> int:
+        """1 if smaller is better, else -1."""
+        figure = self.monitor.partition("_")[2]
+        smaller = figure in SMALLER_IS_BETTER if self.mode == "auto" else self.mode == "min"
+        return 1 if smaller else -1
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.best, self.best_epoch, self.waited = self.sign * math.inf, 0, 0
+
+    @abstractmethod
+    def judge(self, trainer: Trainer) -> None:
+        """Act on an epoch: the figure has improved if `waited` is 0."""
+
+    def train_begin(self, trainer: Trainer) -> None:
+        """Refuse a figure that isn't measured; ConfigError."""
+        if trainer.step == 0:
+            self.forget()
+        # what a scorer's figure is called is known when it has been measured
+        if trainer.records or all(isinstance(metric, str) for metric in trainer.metrics):
+            self._check_monitor(trainer)
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        """Look whether the figure has improved."""
+        if len(trainer.records) == 1:
+            self._check_monitor(trainer)
+        figure = trainer.record.figures().get(self.monitor, math.nan)
+        if self.sign * figure < self.sign * self.best - self.min_delta:
+            self.best, self.best_epoch, self.waited = figure, trainer.record.epoch, 0
+        else:
+            self.waited += 1
+        self.judge(trainer)
+
+    def _check_monitor(self, trainer: Trainer) -> None:
+        names = measured(trainer)
+        if self.monitor not in names:
+            wants_set = self.monitor.startswith("validation_") and "validation" not in trainer.sets
+            hint = "give a validation set, or choose" if wants_set else "choose"
+            raise ConfigError(
+                f"{type(self).__name__}.monitor = {self.monitor!r}: is not measured; {hint} one of "
+                f"{', '.join(names)}"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far, and how long ago."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        vars(self).update(state)
+
+
+def measured(trainer: Trainer) -> list[str]:
+    """Return the names of the figures that the records of a training have.
+
+    Those of scorers are among them from the first record on.
+    """
+    loss, shape = trainer.network.loss, trainer.network.body.output_shape
+    each = ("loss", "accuracy") if loss.judges_classes else ("loss",)
+    names = ["train_loss", *(f"{part}_{figure}" for part in trainer.sets for figure in each)]
+    if trainer.records:
+        names += trainer.record.metrics
+    elif trainer.metrics:
+        metrics = [metric for metric in trainer.metrics if isinstance(metric, str)]
+        chosen = "validation" if "validation" in trainer.sets else "test"
+        made_up = np.ones((1, *shape))
+        figures = measure(metrics, loss, made_up, loss.predict(made_up))
+        names += [f"{chosen}_{name}" for name in figures]
+    return list(dict.fromkeys(names))
+
+
+class EarlyStopping(Monitor):
+    """Ends the training when a figure has not improved for some epochs.
+
+    Keras's callback of this name, but that the best weights are restored by default.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without improvement after which the training ends.
+    restore_best_weights : bool
+        Whether the network has the weights of the best epoch in the end, also when the training
+        reaches its end or is broken off. They are kept in memory.
+    monitor, mode, min_delta
+        As of `Monitor`: by default "validation_loss", "auto" and 0.
+
+    Raises
+    ------
+    ConfigError
+        When the training begins, for a figure that is not measured.
+
+    Examples
+    --------
+    >>> from layerkit import SGD, Dense, Network, SoftmaxCrossEntropy, fit
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> stopping = EarlyStopping(patience=2, monitor="validation_accuracy")
+    >>> x, t = [[-1.0], [1.0]], [0, 1]
+    >>> records = fit(net, SGD(), x, t, validation=(x, t), epochs=50, callbacks=[stopping])
+    >>> len(records) - stopping.best_epoch
+    2
+    """
+
+    patience: Size = 3
+    restore_best_weights: bool = True
+
+    def forget(self) -> None:
+        """Begin anew."""
+        super().forget()
+        self.values: Array | None = None
+        self.states: Array | None = None
+
+    def judge(self, trainer: Trainer) -> None:
+        """Keep the weights, or stop."""
+        if self.waited == 0 and self.restore_best_weights:
+            arena = trainer.network.arena
+            self.values, self.states = arena.values.copy(), arena.states.copy()
+        if self.waited >= self.patience:
+            best = f"{self.best:.4g} in epoch {self.best_epoch}" if self.best_epoch else "none"
+            trainer.stop(f"{self.monitor} has not improved for {self.waited} epochs (best: {best})")
+
+    def train_end(self, trainer: Trainer) -> None:
+        """Put the best weights back."""
+        if self.values is not None and self.states is not None:
+            trainer.network.arena.values = self.values
+            trainer.network.arena.states = self.states
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far, how long ago, and its weights."""
+        return super().state_dict() | {"values": self.values, "states": self.states}
+
+
+class ModelCheckpoint(Monitor):
+    """Saves the network whenever a figure improves: the file has the best one so far.
+
+    `Network.load` reads it. To go on with a training, see `layerkit.checkpoints.Checkpoints`.
+
+    Parameters
+    ----------
+    path : str
+        Of the file, as ``"best.safetensors"``. It is replaced in one step.
+    monitor, mode, min_delta
+        As of `Monitor`: by default "validation_loss", "auto" and 0.
+
+    Raises
+    ------
+    ConfigError
+        When the training begins, for a figure that is not measured.
+    FileError
+        When the file can't be written.
+    """
+
+    path: str | Path
+
+    def train_begin(self, trainer: Trainer) -> None:
+        """Refuse a figure that isn't measured, and a folder that isn't there."""
+        super().train_begin(trainer)
+        check_folder(self.path)
+
+    def judge(self, trainer: Trainer) -> None:
+        """Save the network if it is the best so far."""
+        if self.waited == 0:
+            trainer.network.save(self.path)
+
+
+class ReduceLROnPlateau(Monitor):
+    """lr <- factor lr when a figure has not improved for some epochs.
+
+    With a schedule on `lr`, it is the rate that the schedule multiplies which falls. `min_delta` is
+    absolute, as in Keras; an epoch of `cooldown` doesn't count at all, as in PyTorch.
+
+    Parameters
+    ----------
+    factor : float
+        Between 0 and 1.
+    patience : int
+        Epochs without improvement after which the rate falls.
+    cooldown : int
+        Epochs after that in which nothing is counted.
+    min_lr : float
+        The rate doesn't fall below it.
+    monitor, mode, min_delta
+        As of `Monitor`: by default "validation_loss", "auto" and 0.
+
+    Raises
+    ------
+    ConfigError
+        When the training begins, for a figure that is not measured, and for an optimizer whose
+        `lr` has no effect.
+    """
+
+    factor: Fraction = 0.1
+    patience: Size = 10
+    cooldown: Annotated[int, Limits(ge=0)] = 0
+    min_lr: Amount = 0.0
+
+    def forget(self) -> None:
+        """Begin anew."""
+        super().forget()
+        self.resting = 0
+
+    def train_begin(self, trainer: Trainer) -> None:
+        """Refuse a figure that isn't measured, and an optimizer whose rate can't change."""
+        super().train_begin(trainer)
+        with at(type(self).__name__):
+            replace(trainer.optimizer, schedules={"lr": ConstantSchedule()})
+
+    def judge(self, trainer: Trainer) -> None:
+        """Wait, or reduce the rate."""
+        if self.resting:
+            self.resting, self.waited = self.resting - 1, 0
+        elif self.waited >= self.patience:
+            options = vars(trainer.optimizer)
+            lr = max(self.factor * options["lr"], self.min_lr)
+            if 0 < lr < options["lr"]:
+                options["lr"] = lr
+            self.resting, self.waited = self.cooldown, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far, how long ago, and what is left of the cooldown."""
+        return super().state_dict() | {"resting": self.resting}

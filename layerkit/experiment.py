@@ -94,7 +94,22 @@ class Experiment(Configurable):
             example_weights(self.training.class_weight, self.network, part.t, part.w)
         if not self.network.adapted:
             copy.deepcopy(self.network).adapt(dataset.train.inputs)
+        if self.training.warm_start:
+            self._check_fits(Network.load(self.training.warm_start))
         return dataset
+
+    def _check_fits(self, saved: Network) -> None:
+        """Raise a ShapeError unless a saved network has the parameters and states of ours."""
+        own, other = (
+            {name: f"{network.dtype} {item.shape}" for name, item in network.declared().items()}
+            for network in (self.network, saved)
+        )
+        for name in {**own, **other}:
+            if own.get(name) != other.get(name):
+                raise ShapeError(
+                    f"training.warm_start = {self.training.warm_start!r}: has "
+                    f"{other.get(name, 'nothing')} as {name}, this network {own.get(name, 'nothing')}"
+                )
 
     def _check_outputs(self, dataset: Dataset) -> None:
         """Raise a ShapeError or DataError unless the network and the loss fit the data."""
@@ -151,9 +166,17 @@ class Experiment(Configurable):
         checkpoints = training.checkpoints
         if folder is not None:
             checkpoints = replace(checkpoints or Checkpoints(), folder=str(folder / CHECKPOINTS))
+        network = self.network.initialize(weights)
+        if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
+            saved = Network.load(training.warm_start)
+            self._check_fits(saved)
+            network.arena.values, network.arena.states = saved.arena.values, saved.arena.states
+            for address, layer in network.layers():
+                layer.adapted = layer.adapted or dict(saved.layers())[address].adapted
+            network.adapted = all(layer.adapted for _, layer in network.layers())
         with self.limited():
             return fit(
-                self.network.initialize(weights),
+                network,
                 self.optimizer,
                 train.inputs,
                 train.t,

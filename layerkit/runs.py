@@ -63,6 +63,8 @@ def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None
     """Write the configuration of a run, with what was found in its data."""
     config = to_config(experiment)
     del config["type"]
+    if experiment.training.warm_start:
+        config["training"]["warm_start"] = str(Path(experiment.training.warm_start).absolute())
     if experiment.data.path:
         for option in ("path", "validation", "test"):
             if option in config["data"]:

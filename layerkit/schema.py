@@ -22,18 +22,19 @@ def json_schema(root: type[Configurable]) -> dict[str, Any]:
     {'exclusiveMinimum': 0, 'title': 'Units', 'type': 'integer'}
     """
     definitions: dict[str, Any] = {}
-    waiting = [root]
-    while waiting:
-        cls = waiting.pop()
+    declared = [root]
+    while declared:
+        cls = declared.pop()
         if cls.__name__ in definitions:
             continue
-        if inspect.isabstract(cls):
-            choices = choices_for(cls)
-            references = [{"$ref": f"#/$defs/{choice.__name__}"} for choice in choices]
-            definitions[cls.__name__] = {"anyOf": references, "required": ["type"]}
-            waiting += choices
-        else:
-            definitions[cls.__name__] = _object_schema(cls, waiting)
+        if not inspect.isabstract(cls) and fields(cls):
+            definitions[cls.__name__] = _object_schema(cls, declared)
+            continue
+        choices = [choice for choice in choices_for(cls) if choice is not cls]
+        references = [{"$ref": f"#/$defs/{choice.__name__}"} for choice in choices]
+        definitions[cls.__name__] = {"anyOf": references, "required": ["type"]}
+        for choice in choices:
+            definitions.setdefault(choice.__name__, _object_schema(choice, declared))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$ref": f"#/$defs/{root.__name__}",

@@ -67,6 +67,8 @@ class Training(Configurable):
     measure_train : bool
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
+    warm_start : str, optional
+        A saved network, as ``model.safetensors`` of a run, whose weights are the first ones.
     checkpoints : Checkpoints, optional
         When and where the state is kept, from which a training can be resumed.
     callbacks : list of Callback
@@ -83,6 +85,7 @@ class Training(Configurable):
     class_weight: Literal["balanced"] | list[Amount] | None = None
     metrics: list[str] = field(default_factory=list)
     measure_train: bool = True
+    warm_start: str | None = None
     checkpoints: Checkpoints | None = None
     callbacks: list[Callback] = field(default_factory=list)
 

@@ -99,14 +99,21 @@ def table(cls: type[Configurable], schema: dict[str, Any], names: list[str]) -> 
 def kind(node: dict[str, Any]) -> tuple[str, str]:
     """What type a value has, and what it may be."""
     if "anyOf" in node:
-        (node,) = [choice for choice in node["anyOf"] if choice.get("type") != "null"]
+        kinds = [kind(choice) for choice in node["anyOf"] if choice.get("type") != "null"]
+        types, limits = (list(dict.fromkeys(part)) for part in zip(*kinds, strict=True))
+        return " or ".join(types), " or ".join(filter(None, limits))
     if "$ref" in node:
         name = node["$ref"].rpartition("/")[2]
         return f"[{name}](#config-{name.lower()})", ""
+    if "const" in node:
+        return node["type"], toml(node["const"])
     if "enum" in node:
         return node["type"], ", ".join(toml(value) for value in node["enum"])
     if "not" in node:
         return "can't stand in a file", ""
+    if "prefixItems" in node:
+        of, allowed = kind(node["prefixItems"][0])
+        return f"list of {len(node['prefixItems'])} {of}", f"each {allowed}"
     if node["type"] in ("array", "object"):
         of, allowed = kind(node["items" if node["type"] == "array" else "additionalProperties"])
         allowed = f"each {allowed}" if allowed else ""

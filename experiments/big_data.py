@@ -14,76 +14,72 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from layerkit import Adam, Array, Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy, Standardize
 from layerkit.callbacks import Callback
 from layerkit.evaluation import evaluate
 from layerkit.trainer import Trainer
-from layerkit.training import fit
+from layerkit.training import train
 
 FEATURES, CLASSES = 784, 10
 
 
-def resident() -> float:
-    """The memory of this process that is resident, in MB."""
+def memory(what: str = "VmRSS") -> float:
+    """The memory of this process that is resident, in MB; with VmHWM, the most there ever was."""
     status = Path("/proc/self/status").read_text()
-    kilobytes = status.split("VmRSS:")[1].split()[0]
-    return int(kilobytes) / 1000
+    return int(status.split(f"{what}:")[1].split()[0]) / 1000
 
 
 class Watch(Callback):
-    """Prints the resident memory and the speed twenty times in an epoch; `peak` is in MB."""
+    """Prints the resident memory and the speed twenty times in an epoch."""
 
     def train_begin(self, trainer: Trainer) -> None:
         """Print the head of the table."""
-        self.peak = 0.0
-        print(f"epoch     batch  examples/s  resident MB\n{'before':>15}{'':14}{resident():11.0f}")
+        print(f"epoch     batch  examples/s  resident MB\n{'before':>15}{memory():25.0f}")
 
     def batch_end(self, trainer: Trainer) -> None:
-        """Measure; print now and then."""
+        """Print now and then."""
         if trainer.batch == 1:
             self.started = trainer.seconds
-        self.peak = max(self.peak, memory := resident())
-        if trainer.batch % max(1, (trainer.batches or 0) // 20) == 0:
-            speed = trainer.batch * trainer.size / (trainer.seconds - self.started)
-            print(f"{trainer.epoch:5}{trainer.batch:10}{speed:12,.0f}{memory:13.0f}", flush=True)
+        elif trainer.batch % max(1, (trainer.batches or 0) // 20) == 0:
+            speed = (trainer.batch - 1) * trainer.size / (trainer.seconds - self.started)
+            print(f"{trainer.epoch:5}{trainer.batch:10}{speed:12,.0f}{memory():13.0f}", flush=True)
 
 
 def make(folder: Path, gigabytes: float, dtype: str) -> None:
     """Write x.npy and y.npy piece by piece."""
     N = round(gigabytes * 1e9 / (FEATURES * np.dtype(dtype).itemsize))
-    rng = np.random.default_rng(0)
-    means = rng.normal(size=(CLASSES, FEATURES)).astype(np.float32) / 5
+    rng, piece = np.random.default_rng(0), 1000
+    means = rng.normal(size=(CLASSES, FEATURES)).astype(np.float32) / 15
     y = rng.integers(0, CLASSES, N)
     np.save(folder / "y.npy", y)
     with (folder / "x.npy").open("wb") as file:
         header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (N, FEATURES)}
         np.lib.format.write_array_header_2_0(file, header)
-        for start in range(0, N, 10_000):
-            t = y[start : start + 10_000]
+        for start in range(0, N, piece):
+            t = y[start : start + piece]
             x: Array = means[t] + rng.standard_normal((len(t), FEATURES), np.float32)
             if dtype == "uint8":
                 x = (128 + 32 * x).clip(0, 255)
             file.write(x.astype(dtype).data)
 
 
-def measure(folder: Path, epochs: int, batch_size: int) -> float:
-    """Train on what `make` has written, and return the largest resident memory in MB."""
+def measure(folder: Path, epochs: int, batch_size: int) -> None:
+    """Train on what `make` has written, and measure the network."""
     x, y = np.load(folder / "x.npy", mmap_mode="r"), np.load(folder / "y.npy")
     print(f"{x.dtype} {x.shape}: {x.nbytes / 1e9:.2f} GB")
     body = Sequential([Standardize(), Dense(64), ReLU(), Dense(CLASSES)])
     network = Network(body, SoftmaxCrossEntropy(), shape=(FEATURES,))
-    watch = Watch()
-    for record in fit(
-        network, Adam(), x, y, epochs=epochs, batch_size=batch_size, callbacks=[watch]
-    ):
+    options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
+    for record in train(network, Adam(), x, y, callbacks=[Watch()], **options):
         print(record)
-    print(f"evaluate: accuracy {evaluate(network, x, y)[0]:.3f}, resident MB {resident():.0f}")
+    print(f"evaluate: accuracy {evaluate(network, x, y)[0]:.3f}, resident MB {memory():.0f}")
     right = np.mean(network.predict(x) == y)
-    print(f"predict: accuracy {right:.3f}, resident MB {resident():.0f}")
-    return max(watch.peak, resident())
+    print(f"predict: accuracy {right:.3f}, resident MB {memory():.0f}")
 
 
 def main() -> None:
@@ -98,10 +94,10 @@ def main() -> None:
     free = shutil.disk_usage(options.folder or tempfile.gettempdir()).free / 1e9
     if free < 1.1 * options.gigabytes:
         sys.exit(f"{options.gigabytes} GB: only {free:.1f} GB are free; choose another --folder")
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, threadpool_limits(1):
         make(Path(folder), options.gigabytes, options.dtype)
-        peak = measure(Path(folder), options.epochs, options.batch_size)
-    print(f"at most {peak:.0f} MB were resident")
+        measure(Path(folder), options.epochs, options.batch_size)
+    print(f"at most {memory('VmHWM'):.0f} MB were resident")
 
 
 if __name__ == "__main__":

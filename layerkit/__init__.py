@@ -157,6 +157,7 @@ from layerkit.optimizers import (
     Rprop,
 )
 from layerkit.parameters import Arena, Array, Param, Shape, State
+from layerkit.resuming import ResumeWarning
 from layerkit.schedules import (
     ChainedSchedule,
     ConstantSchedule,
@@ -319,6 +320,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "Reshape",
     "Residual",
+    "ResumeWarning",
     "Rprop",
     "SReLU",
     "Schedule",

@@ -193,10 +193,8 @@ def bilinear(x: Array, q: Array) -> Array:
     line = width + 3
     first = np.arange(count)[:, None] * (height + 3) * line + rows * line + columns
     values = padded.reshape(-1)
-    upper, lower = (
-        left + right * (values[start + 1 :].take(first) - left)
-        for start in (0, line)
-        for left in [values[start:].take(first)]
-    )
+    upper, lower = values.take(first), values[line:].take(first)
+    upper += right * (values[1:].take(first) - upper)
+    lower += right * (values[line + 1 :].take(first) - lower)
     y: Array = upper + down * (lower - upper)
     return y

@@ -162,13 +162,16 @@ def run_train(options: argparse.Namespace) -> int:
         print(dataset)
         print(experiment.network.summary())
         resume: Resume = "force" if options.force else bool(options.resume)
-        carry_out(folder, experiment, dataset, interruption, resume)
-        trainer = interruption.trainer
-        if trainer and not trainer.finished:
-            print(
-                f"Interrupted in epoch {trainer.epoch}, after step {trainer.step:,}: what was "
-                f"trained so far is kept. To go on:\n  {_resumption(options, folder)}"
-            )
+        try:
+            carry_out(folder, experiment, dataset, interruption, resume)
+        finally:
+            trainer = interruption.trainer
+            left = interruption.status or (trainer and trainer.paused)
+            if left and not is_finished(folder, epochs):
+                where = "before the first step"
+                if trainer and trainer.step:
+                    where = f"in epoch {trainer.epoch}, after step {trainer.step:,}"
+                print(f"Interrupted {where}. To go on:\n  {_resumption(options, folder)}")
         return interruption.status
 
 

@@ -160,8 +160,11 @@ has, or scale the examples
             kind: Any = Optimizer
             optimizer = from_config(tree["optimizer"], kind)
             options = from_config(tree["options"], Training)
-        state = tree["state"]
-        network = copy.deepcopy(network)
+            state = tree["state"]
+            network = copy.deepcopy(network)
+            found, wanted = len(network.arena.values), len(state["network"]["values"])
+            if found != wanted:
+                raise ConfigError(f"a network of {found:,} parameters; should have {wanted:,}")
         network.arena.values = state["network"]["values"]
         network.arena.states = state["network"]["states"]
         for address, layer in network.layers():

@@ -64,7 +64,7 @@ def go_on(trainer: Trainer, checkpoints: Checkpoints, force: bool) -> None:
     if refused and not force:
         raise ConfigError(
             "\n  ".join([f"{path} comes from another training:", *refused])
-            + "\nRestore that, or go on with it by force"
+            + '\nRestore that, or go on by force: --force, in Python resume="force"'
         )
     _check_arrays(trainer, state)
     given = plain(trainer.optimizer)
@@ -186,18 +186,21 @@ def describe_environment() -> dict[str, Any]:
 
 
 def compare(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a line for each place where two trees of plain values differ.
+    """Return a line for each place where two trees of plain values differ; None is nothing.
 
     Examples
     --------
     >>> compare({"training": {"epochs": 5, "seed": 0}}, {"training": {"epochs": 7, "seed": 0}})
     ['training.epochs = 7; the checkpoint has 5']
     """
-    old, new = dict(leaves(before)), dict(leaves(now))
+    old, new = (
+        {place: value for place, value in leaves(tree) if value is not None}
+        for tree in (before, now)
+    )
     return [
         f"{place} = {new.get(place, 'nothing')}; the checkpoint has {old.get(place, 'nothing')}"
         for place in {**new, **old}
-        if place not in old or place not in new or old[place] != new[place]
+        if new.get(place) != old.get(place)
     ]
 
 

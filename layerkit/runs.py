@@ -89,7 +89,7 @@ def carry_out(
     examples, and pictures; of a training that is interrupted, too.
     """
 
-    class Beginning(Callback):
+    class BeginningOfRun(Callback):
         def train_begin(self, trainer: Trainer) -> None:
             """Tell where it goes on, once that is certain, and with what configuration."""
             if resume:
@@ -98,7 +98,7 @@ def carry_out(
                 print(f"Going on in {folder} {done}")
 
     history = History()
-    listeners = [Beginning(), Progress(), CSVLog(str(folder / HISTORY)), history, interruption]
+    listeners = [BeginningOfRun(), Progress(), CSVLog(str(folder / HISTORY)), history, interruption]
     listeners.append(StopOnNonFinite(str(folder / DIVERGENCE)))
     if dataset.validation:
         from layerkit.callbacks import ModelCheckpoint

@@ -60,7 +60,7 @@ class Trial:
         """Take steps until there are `last`, from the newest checkpoint in `folder` on, if any."""
         from layerkit.cli import import_file
 
-        class Pause(Callback):
+        class PauseOfTrial(Callback):
             def batch_end(self, trainer: Trainer) -> None:
                 if trainer.step == last:
                     trainer.pause("so many steps are tried")
@@ -73,7 +73,7 @@ class Trial:
             part for part in training.callbacks if not isinstance(part, (*TELLING, TimeLimit))
         ]
         training.checkpoints = Checkpoints(every=every, keep=2 * last)
-        experiment.run(experiment.load_data(self.data_dir), [Pause()], folder, resume=True)
+        experiment.run(experiment.load_data(self.data_dir), [PauseOfTrial()], folder, resume=True)
 
 
 def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = None) -> bool:

@@ -29,6 +29,15 @@ class Highest(np.random.Generator):
         return np.full(size, high)
 
 
+class Unequal(Highest):
+    """Draws the upper limit for rows and the lower one for columns."""
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        drawn = np.full(size, high)
+        drawn[1:] = low
+        return drawn
+
+
 def some(*shape: int, dtype: str = "float32") -> Array:
     return np.random.default_rng(0).random(shape).astype(dtype)
 
@@ -74,9 +83,9 @@ def test_a_scaled_slope_is_flatter() -> None:
 
 def test_scaling_rotating_and_shifting_come_in_this_order() -> None:
     dot = np.zeros((1, 21, 21))
-    dot[0, 10, 14] = 1.0  # 4 to the right: 6 when scaled, 6 up when turned, then shifted by (2, 2)
-    y = transformed(dot, scale=0.5, rotate=90.0, shift=2.0)
-    assert np.unravel_index(y[0].argmax(), (21, 21)) == (10 - 6 + 2, 10 + 2)
+    dot[0, 10, 14] = 1.0  # 4 to the right: 2 when scaled, 2 up when turned, then shifted
+    y = ImageAugmentation(scale=0.5, rotate=90.0, shift=3.0)(dot, Unequal())
+    assert np.unravel_index(y[0].argmax(), (21, 21)) == (10 - 2 + 3, 10 - 3)
 
 
 def test_the_axes_have_factors_of_their_own() -> None:

@@ -101,7 +101,7 @@ class Scripted(SimpleNamespace):
         ({"patience": 2}, [5, 6, 4, 6, 3, 6], 6, 5),
         ({"patience": 2}, [5, NAN, 4, NAN, NAN, 1], 5, 3),
         ({"patience": 2}, [NAN, NAN, 1], 2, 0),
-        ({"patience": 2}, [INF, 7, INF, INF, 1], 4, 2),
+        ({"patience": 2}, [INF, 7, INF, -INF, 1], 4, 2),
         ({"patience": 2, "min_delta": 1.0}, [5, 4.5, 4.0, 1], 3, 1),
         ({"patience": 2, "min_delta": 0.75}, [5, 4.5, 4.0, 3.5, 1], 5, 5),
         ({"patience": 2, "mode": "max"}, [5, 4, 6, 6, 6, 9], 5, 3),

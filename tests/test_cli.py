@@ -65,6 +65,7 @@ def test_a_run_leaves_its_folder(trained: Path) -> None:
         "history.csv",
         "mistakes.png",
         "model.safetensors",
+        "result.json",
         "weights.png",
     ]
     with (trained / "history.csv").open() as file:
@@ -91,7 +92,7 @@ def test_what_a_run_says(capsys: pytest.CaptureFixture[str]) -> None:
     assert "digits: 1,437 training examples, 360 test examples, 64 features, 10 classes" in said
     assert "Epoch 2: " in said
     assert "test acc=0." in said
-    assert "In runs/digits: config.toml" in said
+    assert "In runs/digits: checkpoints, config.toml" in said
 
 
 def test_the_resolved_configuration_gives_the_same_weights(trained: Path) -> None:

@@ -276,8 +276,9 @@ class Explorer(Optimizer):
 
 
 def test_what_nobody_reads_or_asked_for_may_be_anything() -> None:
-    message, _ = diverged(regression(Careless(), Dense(3), Dense(1)), Explorer(), t=Y)
+    message, failed = diverged(regression(Careless(), Dense(3), Dense(1)), Explorer(), t=Y)
     assert "is in the parameter body.layers.1.W, after the update by Explorer()" in message
+    assert "nan" not in str(failed.replay())
 
 
 class Tires(Layer):
@@ -549,6 +550,8 @@ def test_functions_of_python_have_to_be_given_again(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Lambda\(.* has functions of Python"):
         FailedStep.load(tmp_path / "f")
     assert FailedStep.load(tmp_path / "f", net()).replay().loss == failed.loss
+    with pytest.raises(ConfigError, match="a network of 5 parameters; should have 23"):
+        FailedStep.load(tmp_path / "f", regression(Dense(1)))
 
 
 def test_images_stay_bytes(tmp_path: Path) -> None:

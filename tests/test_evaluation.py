@@ -1,6 +1,7 @@
 """What is measured, and what is told of it."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from layerkit import (
     evaluate,
     fit,
 )
+from layerkit.cli import main
 from layerkit.evaluation import measure_source
 from layerkit.mapped import CHUNK
 from layerkit.sources import Arrays
@@ -177,3 +179,61 @@ def test_what_can_not_be_measured_is_refused(
 ) -> None:
     with pytest.raises(error, match=sentence):
         evaluate(network(), *arguments)
+
+
+# The command
+
+NUMBERS = """
+[data]
+path = "data"
+target = "number"
+[network]
+shape = [4]
+body = {type = "Dense", units = 2}
+loss = {type = "MeanSquaredError"}
+[optimizer]
+type = "Adam"
+[training]
+epochs = 1
+"""
+
+
+def test_the_command_measures_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    np.save("data/x.npy", X)
+    np.save("data/y.npy", X[:, :2] - 3)
+    np.savez("new.npz", x=X[:5])
+    Path("c.toml").write_text(NUMBERS)
+    assert main(["train", "c.toml", "--out", "run"]) == 0
+    assert main(["evaluate", "run"]) == 0
+    said = capsys.readouterr().out
+    assert "acc" not in said
+    assert "nan" not in said
+    assert [line.split()[0] for line in said.splitlines()[-3:]] == ["mae", "rmse", "r2"]
+    assert main(["predict", "run", "new.npz"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head == "prediction_0,prediction_1"
+    found = np.array([[float(cell) for cell in row.split(",")] for row in rows])
+    network = Network.load("run/model.safetensors")
+    np.testing.assert_allclose(found, network.predict(X[:5]), rtol=1e-5)
+
+
+def test_the_command_reports_each_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    np.save("data/x.npy", X)
+    np.save("data/y.npy", np.array(["cat", "dog", "eel"])[T])
+    config = NUMBERS.replace('target = "number"', "").replace("units = 2", "units = 3")
+    Path("c.toml").write_text(config.replace("MeanSquaredError", "SoftmaxCrossEntropy"))
+    assert main(["train", "c.toml", "--out", "run"]) == 0
+    assert main(["evaluate", "run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "              precision    recall  f1-score   support" in lines
+    assert lines[-4].split() == ["cat", "dog", "eel"]
+    counts = [[int(cell) for cell in line.split()[1:]] for line in lines[-3:]]
+    assert np.sum(counts) == round(0.2 * N)

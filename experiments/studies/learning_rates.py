@@ -7,7 +7,8 @@ Plain SGD, a grid of learning rates, and four networks: sigmoid; ReLU from the t
 weights; ReLU from those that suit it (of variance 2/n, He's, which layerkit takes by default); and
 ReLU with the derivative as the tutorial prints it, which is
 [1 everywhere](tutorial.md#the-derivative-of-relu-is-1-everywhere). The best rate is chosen for each
-seed by itself, so that the ratio of two best rates has an interval; it is that of a geometric mean.
+seed by itself, so that the ratio of two best rates, a geometric mean, has an interval. The grid is
+coarse: from one rate to the next it is a factor of 2 or 2.5.
 """
 
 from __future__ import annotations
@@ -133,9 +134,9 @@ def answer(results: Results) -> str:
     """Say whether ReLU wants a smaller rate."""
     relu, suited, printed = (ratio(results, name) for name in list(NETWORKS)[1:])
     return (
-        f"Smaller, yes, but not much smaller: sigmoid's best rate is {relu:.1f} times ReLU's, and "
-        f"{suited:.1f} times with weights that suit ReLU, where the tutorial's two rates are 80 "
-        f"times apart. With the tutorial's mistake in the derivative it is {printed:.0f} times."
+        f"Smaller, yes, but not much smaller: sigmoid's best rate is {relu:.1f} times ReLU's, "
+        f"where the tutorial's two rates are 80 times apart. With weights that suit ReLU it is "
+        f"{suited:.1f} times, with the tutorial's mistake in the derivative {printed:.1f} times."
     )
 
 

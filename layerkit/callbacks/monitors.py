@@ -84,7 +84,8 @@ class Monitor(Callback, ABC):
         if len(trainer.records) == 1:
             self._check_monitor(trainer)
         figure = trainer.record.figures().get(self.monitor, math.nan)
-        if self.sign * figure < self.sign * self.best - self.min_delta:
+        better = self.sign * figure < self.sign * self.best - self.min_delta
+        if better and math.isfinite(figure):
             self.best, self.best_epoch, self.waited = figure, trainer.record.epoch, 0
         else:
             self.waited += 1

@@ -145,9 +145,7 @@ def _run(trials: Trials, asked: list[int], imports: list[str], data_dir: str | N
                     if trials.finished():
                         return
                     if not waiting:
-                        print(
-                            f"Waiting for trials of others; without a sign in {SILENT:.0f} s they are run anew"
-                        )
+                        print(f"Waiting for trials of others, or {SILENT:.0f} s without a sign")
                     waiting = True
             wait(list(running), POLL)
             for pipe in [pipe for pipe in running if pipe.poll()]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib.util
 import json
 import os
 import shlex
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from layerkit.drawing import svg
 from layerkit.errors import ConfigError, DataError, FileError, LayerkitError, at
 from layerkit.experiment import Experiment, read_experiment
 from layerkit.files import write_atomically
+from layerkit.imports import import_file, where_it_failed
 from layerkit.inspection import measure_costs
 from layerkit.lr_range import lr_range
 from layerkit.metrics import report
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not options.imports:
             raise
-        print(f"layerkit: {_where_it_failed(error, options.imports)}", file=sys.stderr)
+        print(f"layerkit: {where_it_failed(error, options.imports)}", file=sys.stderr)
         return 1
 
 
@@ -353,46 +352,6 @@ def _free_folder(file: Path) -> Path:
         number += 1
         free = folder.with_name(f"{folder.name}-{number}")
     return free
-
-
-def import_file(path: Path) -> None:
-    """Run a Python file, so that the classes in it are known.
-
-    Raises
-    ------
-    FileError
-        When there is no such file, or it fails.
-    """
-    if path.suffix != ".py":
-        raise FileError(f"--import {path}: should end in .py")
-    if not path.is_file():
-        raise FileError(f"--import {path}: there is no such file")
-    known = sys.modules.get(path.stem)
-    if known and getattr(known, "__file__", None) != str(path.resolve()):
-        raise FileError(f"--import {path}: a module called {path.stem} exists; rename the file")
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    if spec is None or spec.loader is None:
-        raise FileError(f"--import {path}: Python can't load it")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[path.stem]
-        raise FileError(_where_it_failed(error, [str(path)])) from error
-
-
-def _where_it_failed(error: Exception, paths: Sequence[str]) -> str:
-    """The error, and the line of a user's own files that it comes from."""
-    own = {str(Path(path).resolve()): path for path in paths}
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
-    place = ""
-    if frames:
-        place = f"{own[frames[-1].filename]}, line {frames[-1].lineno}: "
-    elif isinstance(error, SyntaxError) and error.filename in own:
-        place = f"{own[error.filename]}, line {error.lineno}: "
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"{place}{type(error).__name__}: {error}{notes}"
 
 
 @contextmanager

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,13 +15,14 @@ from layerkit.callbacks import Callback
 from layerkit.checkpoints import Checkpoints
 from layerkit.config import Configurable, from_config, to_config
 from layerkit.data import Data, Dataset, Examples
-from layerkit.errors import ConfigError, DataError, FileError, ShapeError, at
+from layerkit.errors import DataError, ShapeError, at
 from layerkit.evaluation import Record, measure_source
 from layerkit.metrics import check_metrics
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
 from layerkit.resuming import Resume
 from layerkit.sources import Arrays
+from layerkit.tables import change, read_toml
 from layerkit.trainer import Training
 from layerkit.training import count_steps, fit
 from layerkit.weighting import example_weights
@@ -105,10 +104,11 @@ class Experiment(Configurable):
             for network in (self.network, saved)
         )
         for name in {**own, **other}:
-            if own.get(name) != other.get(name):
+            here, there = (tensors.get(name, "nothing") for tensors in (own, other))
+            if here != there:
                 raise ShapeError(
-                    f"training.warm_start = {self.training.warm_start!r}: has "
-                    f"{other.get(name, 'nothing')} as {name}, this network {own.get(name, 'nothing')}"
+                    f"training.warm_start = {self.training.warm_start!r}: has {there} as {name}, "
+                    f"this network {here}"
                 )
 
     def _check_outputs(self, dataset: Dataset) -> None:
@@ -228,42 +228,8 @@ def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
     ConfigError
         With all that is wrong in it.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise FileError(f"{path}: can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: not a TOML file: {error}") from error
-    except RecursionError:
-        raise FileError(f"{path}: tables too deep inside each other for Python") from None
+    table = read_toml(path)
     for setting in settings:
-        _set(table, setting)
+        change(table, setting)
     with at(str(path)):
         return from_config(table, Experiment)
-
-
-def _set(table: dict[str, Any], setting: str) -> None:
-    """Change one value in nested tables, or add it; lists keep their length."""
-    path, equals, text = setting.partition("=")
-    names = path.strip().split(".")
-    if not equals or not all(names):
-        raise ConfigError(f"--set {setting}: should look like training.epochs=3")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    place: Any = table
-    for i, name in enumerate(names):
-        key: Any = name
-        if isinstance(place, list):
-            key = int(name) if name.isdecimal() and int(name) < len(place) else None
-        if key is None or not isinstance(place, dict | list):
-            raise ConfigError(
-                f"--set {setting}: there is no {'.'.join(names[: i + 1])} in the file"
-            )
-        if i == len(names) - 1:
-            place[key] = value
-        elif isinstance(place, dict):
-            place = place.setdefault(key, {})
-        else:
-            place = place[key]

@@ -216,11 +216,11 @@ class Trainer:
         checkpoints = self.options.checkpoints
         self.order = self.rng.bit_generator.state
         self._tell("epoch_begin")
-        self.snapshot = self._state()
+        self.snapshot = self.state()
         for batch in self.source.epoch(self.rng, self.batch):
             self._tell("batch_begin")
             if not self.take_step(batch):
-                self._diverge(batch)
+                diverge(self, batch)
             self.batch += 1
             self._tell("batch_end")
             # looked at once: a signal may ask to leave at any moment
@@ -231,7 +231,7 @@ class Trainer:
             if leaving:
                 return False
             if self.step % SNAPSHOT == 0 and is_finite(self.network.arena.values):
-                self.snapshot = self._state()
+                self.snapshot = self.state()
         return True
 
     def take_step(self, batch: Batch) -> bool:
@@ -286,7 +286,7 @@ class Trainer:
         """Measure the epoch that is over, keep its record, tell of it, and save."""
         if not is_finite(self.network.arena.values):
             with at(f"epoch {self.epoch}"):
-                self._diverge(None)
+                diverge(self, None)
         if self.averaged:
             self.averaged.show()
         figures = {}
@@ -317,7 +317,7 @@ class Trainer:
             error.add_note(f"in {hook} of the callback {callback!r}")
             raise
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """All that the steps to come depend on, in copies."""
         network = self.network
         generators = {"order": self.order} | {
@@ -343,8 +343,8 @@ class Trainer:
             "generators": generators,
         }
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        """Take back what `_state` returned."""
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned."""
         vars(self).update(state["progress"])
         self.network.arena.values = state["network"]["values"]
         self.network.arena.states = state["network"]["states"]
@@ -364,7 +364,7 @@ class Trainer:
         shown = self.averaged is not None and self.averaged.shown
         if self.averaged:
             self.averaged.hide()
-        state = self._state()
+        state = self.state()
         if self.averaged and shown:
             self.averaged.show()
         return state | {
@@ -377,7 +377,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to where the training stood when `state_dict` was called."""
-        self._restore(state)
+        self.restore(state)
         self.records = [Record(**record) for record in state["records"].values()]
         self.seconds_before, self.started = state["seconds"], time.perf_counter()
         self.stopped, self.epoch = state["stopped"], max(1, len(self.records))
@@ -395,45 +395,6 @@ class Trainer:
                 counts[name] += 1
                 found[name if counts[name] == 1 else f"{name} {counts[name]}"] = callback
         return found
-
-    def _diverge(self, batch: Batch | None) -> NoReturn:
-        """Go back to before the step that led to a value that is not finite, and say where."""
-        from layerkit.divergence import FailedStep, copied, explain, is_same
-
-        here, loss = self._state(), self.loss
-        batch = batch and copied(batch)  # iterating again may overwrite it
-        again, overflow = self._go_back(self.step)
-        repeated = is_same(batch, again) and self.losses == here["progress"]["losses"]
-        if not repeated:
-            # but what layers remember may come from values that are not finite
-            here["network"]["states"] = self.snapshot["network"]["states"]
-            self._restore(here)
-        elif overflow:  # a step before has moved the parameters too far
-            step, loss = overflow
-            batch, _ = self._go_back(step)
-        self.failed = batch and FailedStep.of(self, batch, loss)
-        sentence = explain(self.failed, repeated)
-        if not is_finite(self.network.arena.values):
-            self._restore(self.snapshot)
-        raise DivergenceError(sentence)
-
-    def _go_back(self, step: int) -> tuple[Batch | None, tuple[int, float] | None]:
-        """Repeat the steps since the last snapshot up to this one, and return its batch.
-
-        And the first step after which the parameters are not finite, with its loss, or None.
-        """
-        self._restore(self.snapshot)
-        overflow = None
-        with suppress(Exception):  # a user's iterable may fail the second time, in any way
-            for batch in self.source.epoch(self.rng, self.batch):
-                if self.step == step:
-                    return batch, overflow
-                if not self.take_step(batch):
-                    break
-                self.batch += 1
-                if overflow is None and not is_finite(self.network.arena.values):
-                    overflow = self.step - 1, self.loss
-        return None, overflow
 
 
 HOOKS = ("train_begin", "train_end", "epoch_begin", "epoch_end", "batch_begin", "batch_end")

@@ -22,6 +22,7 @@ from layerkit.callbacks import Callback, TimeLimit
 from layerkit.checkpoints import Checkpoints, read_tree
 from layerkit.errors import ConfigError
 from layerkit.experiment import CHECKPOINTS, Experiment, read_experiment
+from layerkit.imports import import_file
 from layerkit.network import Network
 from layerkit.parameters import Param
 from layerkit.resuming import TELLING, leaves
@@ -58,7 +59,6 @@ class Trial:
 
     def train(self, folder: Path, last: int, every: int | None = None) -> None:
         """Take steps until there are `last`, from the newest checkpoint in `folder` on, if any."""
-        from layerkit.cli import import_file
 
         class PauseOfTrial(Callback):
             def batch_end(self, trainer: Trainer) -> None:

@@ -6,16 +6,16 @@ import copy
 import itertools
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from layerkit.config import Configurable, Limits, Size, from_config, to_config
-from layerkit.errors import ConfigError, FileError, LayerkitError, at
-from layerkit.experiment import Experiment, _set
+from layerkit.errors import ConfigError, LayerkitError, at
+from layerkit.experiment import Experiment
 from layerkit.names import suggestion
+from layerkit.tables import change, read_toml
 
 OWN = {"training.seed": "seeds", "training.threads": "jobs"}
 """Options of an experiment that a sweep sets itself, and what of a sweep they come from."""
@@ -222,7 +222,7 @@ class Plan:
         """Return the experiment with these values, as ``layerkit train`` makes it with --set."""
         table = copy.deepcopy(self.experiment)
         for setting in settings(params, seed):
-            _set(table, setting)
+            change(table, setting)
         return from_config(table, Experiment)
 
     def checked(self) -> Plan:
@@ -266,7 +266,7 @@ def read_plan(path: Path) -> Plan:
     ConfigError
         With all that is wrong in it.
     """
-    table = _read_toml(path)
+    table = read_toml(path)
     names = [option.name for option in fields(SweepFile)]
     own = {name: table.pop(name) for name in names if name in table}
     if isinstance(own.get("search"), dict):
@@ -280,7 +280,7 @@ def read_plan(path: Path) -> Plan:
                 f"{', '.join(table)}"
             )
     base = path.parent / file.base if file.base else path
-    experiment = _read_toml(base) if file.base else table
+    experiment = read_toml(base) if file.base else table
     with at(str(base)):
         from_config(experiment, Experiment)
     with at(str(path)):
@@ -373,14 +373,3 @@ def _look_up(config: Any, address: str) -> Any:
     for name in address.split("."):
         config = config[int(name) if isinstance(config, list) else name]
     return config
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise FileError(f"{path}: can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: not a TOML file: {error}") from error
-    except RecursionError:
-        raise FileError(f"{path}: tables too deep inside each other for Python") from None

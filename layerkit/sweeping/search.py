@@ -21,6 +21,7 @@ import numpy as np
 from layerkit.data import Dataset
 from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
 from layerkit.experiment import Experiment
+from layerkit.imports import import_file, where_it_failed
 from layerkit.metrics import measure
 from layerkit.sweeping.plan import Plan, check_monitor, read_plan, short_names
 from layerkit.sweeping.results import show, shown, write_results
@@ -183,8 +184,6 @@ def _train(
     pipe: Connection, plan: Plan, params: dict[str, Any], imports: list[str], data_dir: str | None
 ) -> None:
     """Train with each seed, and send the figures that count, or why there are none."""
-    from layerkit.cli import _where_it_failed, import_file
-
     threading.Thread(target=_end_with_parent, daemon=True).start()
     figures: list[float] = []
     try:
@@ -198,7 +197,7 @@ def _train(
     except MemoryError as caught:
         error = f"not enough memory: {caught}"
     except Exception as caught:
-        error = _where_it_failed(caught, imports)
+        error = where_it_failed(caught, imports)
     pipe.send((figures, f"seed {plan.seeds()[len(figures)]}: {error}" if error else ""))
 
 

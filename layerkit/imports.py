@@ -1,0 +1,51 @@
+"""Python files of a user's own, whose classes a configuration may name."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerkit.errors import FileError
+
+
+def import_file(path: Path) -> None:
+    """Run a Python file, so that the classes in it are known.
+
+    Raises
+    ------
+    FileError
+        When there is no such file, or it fails.
+    """
+    if path.suffix != ".py":
+        raise FileError(f"--import {path}: should end in .py")
+    if not path.is_file():
+        raise FileError(f"--import {path}: there is no such file")
+    known = sys.modules.get(path.stem)
+    if known and getattr(known, "__file__", None) != str(path.resolve()):
+        raise FileError(f"--import {path}: a module called {path.stem} exists; rename the file")
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        raise FileError(f"--import {path}: Python can't load it")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[path.stem]
+        raise FileError(where_it_failed(error, [str(path)])) from error
+
+
+def where_it_failed(error: Exception, paths: Sequence[str]) -> str:
+    """The error, and the line of a user's own files that it comes from."""
+    own = {str(Path(path).resolve()): path for path in paths}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    place = ""
+    if frames:
+        place = f"{own[frames[-1].filename]}, line {frames[-1].lineno}: "
+    elif isinstance(error, SyntaxError) and error.filename in own:
+        place = f"{own[error.filename]}, line {error.lineno}: "
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{place}{type(error).__name__}: {error}{notes}"

@@ -1,0 +1,67 @@
+"""The tables of TOML files, as they are read and changed."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from layerkit.errors import ConfigError, FileError
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a file.
+
+    Raises
+    ------
+    FileError
+        For a file that can't be read, or is no TOML: with the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise FileError(f"{path}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: not a TOML file: {error}") from error
+    except RecursionError:
+        raise FileError(f"{path}: tables too deep inside each other for Python") from None
+
+
+def change(table: dict[str, Any], setting: str) -> None:
+    """Change one value in nested tables, or add it; lists keep their length.
+
+    Raises
+    ------
+    ConfigError
+        For what is no ``address=value``, and for a place that isn't there.
+
+    Examples
+    --------
+    >>> table = {"training": {"epochs": 10}}
+    >>> change(table, "training.epochs=3")
+    >>> table
+    {'training': {'epochs': 3}}
+    """
+    path, equals, text = setting.partition("=")
+    names = path.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set {setting}: should look like training.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    place: Any = table
+    for i, name in enumerate(names):
+        key: Any = name
+        if isinstance(place, list):
+            key = int(name) if name.isdecimal() and int(name) < len(place) else None
+        if key is None or not isinstance(place, dict | list):
+            raise ConfigError(
+                f"--set {setting}: there is no {'.'.join(names[: i + 1])} in the file"
+            )
+        if i == len(names) - 1:
+            place[key] = value
+        elif isinstance(place, dict):
+            place = place.setdefault(key, {})
+        else:
+            place = place[key]

@@ -1,22 +1,26 @@
-"""The step at which a value stopped being finite, kept in memory or in a file to be repeated."""
+"""The step at which a value stopped being finite: found by going back, kept to be repeated."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from layerkit.checkpoints import read_tree, write_tree
 from layerkit.config import from_config, to_config
-from layerkit.errors import ConfigError, FileError, at
+from layerkit.errors import ConfigError, DivergenceError, FileError, at
+from layerkit.layers.base import Layer
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
+from layerkit.parameters import Array
 from layerkit.replay import Replay, generator
 from layerkit.sources import Batch
-from layerkit.trainer import Trainer, Training
+from layerkit.trainer import Trainer, Training, is_finite
 
 KIND = "failed step"
 """What stands in a file of this kind."""
@@ -88,7 +92,7 @@ has, or scale the examples
                 augmentation=trainer.options.augmentation,
             ),
             trainer.state_dict() | {"callbacks": {}},
-            copied(batch),
+            _copied(batch),
             loss,
             max((pool["num_threads"] for pool in pools), default=1),
         )
@@ -162,21 +166,74 @@ has, or scale the examples
             options = from_config(tree["options"], Training)
             state = tree["state"]
             network = copy.deepcopy(network)
-            found, wanted = len(network.arena.values), len(state["network"]["values"])
+            found = _outline(network.arena.values, network.arena.states, _random(network))
+            saved = state["generators"].keys() - {"order", "augmentation"}
+            wanted = _outline(state["network"]["values"], state["network"]["states"], saved)
             if found != wanted:
-                raise ConfigError(f"a network of {found:,} parameters; should have {wanted:,}")
+                raise ConfigError(f"a network of {found}; should have {wanted}")
         network.arena.values = state["network"]["values"]
         network.arena.states = state["network"]["states"]
-        for address, layer in network.layers():
-            if layer.random:
-                layer.rng = generator(state["generators"][address])
+        for address, layer in _random(network).items():
+            layer.rng = generator(state["generators"][address])
         optimizer.bind(network.arena, tree["steps"])
         optimizer.load_state_dict(state["optimizer"])
         batch = Batch(**tree["batch"])
         return cls(network, optimizer, options, state, batch, tree["loss"], tree["threads"])
 
 
-def explain(failed: FailedStep | None, repeated: bool) -> str:
+def diverge(trainer: Trainer, batch: Batch | None) -> NoReturn:
+    """Go back to before the step that led to a value that is not finite, and say where.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Gets the step as ``failed``. Its network has finite parameters then.
+    batch : Batch or None
+        Of the step that failed; None after the last one of an epoch.
+
+    Raises
+    ------
+    DivergenceError
+        Always.
+    """
+    here, loss = trainer.state(), trainer.loss
+    batch = batch and _copied(batch)  # iterating again may overwrite it
+    again, overflow = _go_back(trainer, trainer.step)
+    repeated = _is_same(batch, again) and trainer.losses == here["progress"]["losses"]
+    if not repeated:
+        # but what layers remember may come from values that are not finite
+        here["network"]["states"] = trainer.snapshot["network"]["states"]
+        trainer.restore(here)
+    elif overflow:  # a step before has moved the parameters too far
+        step, loss = overflow
+        batch, _ = _go_back(trainer, step)
+    trainer.failed = batch and FailedStep.of(trainer, batch, loss)
+    sentence = _explain(trainer.failed, repeated)
+    if not is_finite(trainer.network.arena.values):
+        trainer.restore(trainer.snapshot)
+    raise DivergenceError(sentence)
+
+
+def _go_back(trainer: Trainer, step: int) -> tuple[Batch | None, tuple[int, float] | None]:
+    """Repeat the steps since the last snapshot up to this one, and return its batch.
+
+    And the first step after which the parameters are not finite, with its loss, or None.
+    """
+    trainer.restore(trainer.snapshot)
+    overflow = None
+    with suppress(Exception):  # a user's iterable may fail the second time, in any way
+        for batch in trainer.source.epoch(trainer.rng, trainer.batch):
+            if trainer.step == step:
+                return batch, overflow
+            if not trainer.take_step(batch):
+                break
+            trainer.batch += 1
+            if overflow is None and not is_finite(trainer.network.arena.values):
+                overflow = trainer.step - 1, trainer.loss
+    return None, overflow
+
+
+def _explain(failed: FailedStep | None, repeated: bool) -> str:
     """Say of a training what has failed, and whether the steps before could be `repeated`."""
     sentence = "the parameters are not finite after the last batch"
     if failed:
@@ -190,12 +247,23 @@ def explain(failed: FailedStep | None, repeated: bool) -> str:
     return sentence
 
 
-def copied(batch: Batch) -> Batch:
+def _random(network: Network) -> dict[str, Layer]:
+    """The layers that draw random numbers, by address."""
+    return {address: layer for address, layer in network.layers() if layer.random}
+
+
+def _outline(values: Array, states: Array, random: Iterable[str]) -> str:
+    """What tells networks of different layers apart."""
+    drawing = ", ".join(sorted(random)) or "nowhere"
+    return f"{len(values):,} parameters, {len(states):,} states, and random numbers in {drawing}"
+
+
+def _copied(batch: Batch) -> Batch:
     """The same in arrays of its own."""
     return Batch(**{name: copy.copy(part) for name, part in batch._asdict().items()})
 
 
-def is_same(a: Batch | None, b: Batch | None) -> bool:
+def _is_same(a: Batch | None, b: Batch | None) -> bool:
     """Whether two batches have the same numbers."""
     if a is None or b is None:
         return a is b

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, DataError
 from layerkit.estimators import Numbers, estimator_of
 from layerkit.losses import Loss
 from layerkit.names import suggestion
@@ -306,6 +306,13 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
     class_names : sequence of str, optional
         By class number; the numbers by default.
 
+    Raises
+    ------
+    ConfigError
+        For more or fewer names than classes.
+    DataError
+        When the loss ignores all examples.
+
     Examples
     --------
     >>> from layerkit import SoftmaxCrossEntropy
@@ -335,6 +342,10 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
     y, predicted = estimator.true(t[judged]), estimator.predict(z[judged])
     labels = np.arange(estimator.outputs)
     names = [str(name) for name in (labels if class_names is None else class_names)]
+    if len(names) != len(labels):
+        raise ConfigError(f"class_names: {len(names)} of them; should be {len(labels)}")
+    if not len(y):
+        raise DataError("no example counts: the loss ignores all targets")
     table: str = classification_report(
         y, predicted, labels=labels, target_names=names, digits=4, zero_division=0
     ).rstrip()

@@ -95,6 +95,8 @@ def read_csv(
         raise FileError(f"{path}: not a table of comma-separated text: {error}") from error
     if not x:
         raise DataError("no examples: there are no rows under the header")
+    if not names:
+        raise DataError(f"no features: there are no columns beside {', '.join(others)}")
     table = np.stack(x)
     w = table[:, -1] if weight else None
     return Table(table[:, : len(names)], np.array(y) if label else None, w, names)
@@ -203,9 +205,10 @@ def _checked(table: Table, numbers: bool) -> Table:
         _check_finite("x", x[start : start + rows], start)
         release(x[start : start + rows].nbytes)
     for name, values, what in (("y", y, "a label"), ("w", w, "a weight")):
-        if values is None or (name == "y" and numbers and values.shape[:1] == x.shape[:1]):
+        if values is None:
             continue
-        if values.shape != (len(x),):
+        several = name == "y" and numbers and values.size
+        if (values.shape[:1] if several else values.shape) != (len(x),):
             shape = f"({len(x)},)"
             raise DataError(
                 f"{name} has shape {values.shape}; should be {shape}, {what} for each x"

@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -111,8 +111,14 @@ class Trainer:
         Of the last batch.
     records : list of Record
         Of the epochs so far; the last one is `record`.
-    stopped : str or None
-        Why the training has come to its end early.
+    stopped, paused : str or None
+        Why the training has come to its end early, or is left and can be resumed.
+    seconds : float
+        How long it has taken so far, before and after resumptions.
+    options : Training
+        What `train` was given of them.
+    sets : dict of str to Source
+        What is measured after each epoch: "train", "validation", "test".
     failed : FailedStep or None
         What can be replayed when a value was not finite.
     origin : dict
@@ -134,7 +140,7 @@ class Trainer:
         self.sets, self.metrics = sets, metrics
         self.epoch, self.epochs, self.examples = 1, options.epochs, source.examples
         self.batches = source.batches
-        self.steps = None if self.batches is None else options.epochs * self.batches
+        self.steps = optimizer.steps
         self.step = self.batch = self.size = 0
         self.loss = self.losses = self.totals = self.seconds_before = 0.0
         self.records: list[Record] = []
@@ -200,6 +206,8 @@ class Trainer:
                         break
                     self._end_epoch()
                 yield self.record
+            if self.finished:  # so nothing is left to be resumed
+                self.paused = None
 
     @property
     def finished(self) -> bool:
@@ -220,7 +228,7 @@ class Trainer:
         for batch in self.source.epoch(self.rng, self.batch):
             self._tell("batch_begin")
             if not self.take_step(batch):
-                diverge(self, batch)
+                self._diverge(batch)
             self.batch += 1
             self._tell("batch_end")
             # looked at once: a signal may ask to leave at any moment
@@ -232,6 +240,8 @@ class Trainer:
                 return False
             if self.step % SNAPSHOT == 0 and is_finite(self.network.arena.values):
                 self.snapshot = self.state()
+        if not is_finite(self.network.arena.values):
+            self._diverge(None)
         return True
 
     def take_step(self, batch: Batch) -> bool:
@@ -284,9 +294,6 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         """Measure the epoch that is over, keep its record, tell of it, and save."""
-        if not is_finite(self.network.arena.values):
-            with at(f"epoch {self.epoch}"):
-                diverge(self, None)
         if self.averaged:
             self.averaged.show()
         figures = {}
@@ -298,8 +305,8 @@ class Trainer:
                 wanted = self.metrics if name == chosen else ()
                 for key, figure in measure_source(self.network, source, wanted).items():
                     figures[f"{name}_{key}"] = figure
-        fields = {key: figures.pop(key) for key in list(figures) if key in FIGURES}
-        self.records.append(Record(self.epoch, self.seconds, **fields, metrics=figures))
+        named = {key: figures.pop(key) for key in FIGURES if key in figures}
+        self.records.append(Record(self.epoch, self.seconds, **named, metrics=figures))
         self.batch, self.losses, self.totals = 0, 0.0, 0.0
         self.order = self.rng.bit_generator.state
         self._tell("epoch_end")
@@ -316,6 +323,12 @@ class Trainer:
         except Exception as error:
             error.add_note(f"in {hook} of the callback {callback!r}")
             raise
+
+    def _diverge(self, batch: Batch | None) -> NoReturn:
+        """Leave the training with this batch, or after the last one."""
+        from layerkit.divergence import diverge
+
+        diverge(self, batch)
 
     def state(self) -> dict[str, Any]:
         """All that the steps to come depend on, in copies."""
@@ -380,7 +393,7 @@ class Trainer:
         self.restore(state)
         self.records = [Record(**record) for record in state["records"].values()]
         self.seconds_before, self.started = state["seconds"], time.perf_counter()
-        self.stopped, self.epoch = state["stopped"], max(1, len(self.records))
+        self.stopped, self.epoch = state["stopped"], max(1, len(self.records) + (self.batch > 0))
         for name, callback in self.remembering().items():
             if name in state["callbacks"]:
                 callback.load_state_dict(state["callbacks"][name])

@@ -66,7 +66,8 @@ def train(
         as ``np.load("x.npy", mmap_mode="r")``. Without `t`, `x` is an iterable of batches (x, t)
         or (x, t, sample_weight), which is iterated anew for each epoch, or a function that returns
         one. Then `batch_size` does not matter, and what needs the length of the training, as some
-        schedules, needs an iterable with a length.
+        schedules, needs an iterable with a length; and the training loss of an epoch is the mean
+        over its batches as they were trained on.
     sample_weight : array, optional
         How much each example counts (N,). The loss of a batch is the weighted mean.
     class_weight : "balanced", dict or list of float, optional
@@ -94,7 +95,7 @@ def train(
         When a checkpoint can't be written, or there are some and none is whole.
     DivergenceError
         When a value is not finite: with the epoch, the batch and the first layer. The network then
-        has the weights from before that step.
+        has the weights from before that step, or those that were measured after an epoch.
 
     Examples
     --------
@@ -109,13 +110,15 @@ def train(
     True
     """
     _check_kinds(network, optimizer)
+    check_metrics(metrics, network.loss, network.body.output_shape)
     options = Training(
         epochs=epochs,
         batch_size=batch_size,
         gradient_accumulation_steps=gradient_accumulation_steps,
-        seed=0 if isinstance(seed, np.random.Generator) else seed,
+        seed=_number_of(seed) if isinstance(seed, np.random.Generator) else seed,
         average=average,
         augmentation=augmentation,
+        metrics=[metric for metric in metrics if isinstance(metric, str)],
         measure_train=measure_train,
         checkpoints=checkpoints,
         callbacks=list(callbacks),
@@ -127,7 +130,6 @@ def train(
         if part is not None:
             with at(name):
                 sets[name] = _open_set(network, part)
-    check_metrics(metrics, network.loss, network.body.output_shape)
     if metrics and not sets:
         raise ConfigError(f"metrics = {list(metrics)}: there is no validation or test set")
     steps = None if source.batches is None else options.epochs * source.batches
@@ -148,6 +150,8 @@ def train(
             sets = {"train": copy.copy(source)} | sets
         if class_weight is not None:
             source.a = example_weights(class_weight, network, source.t, sample_weight)
+            if isinstance(class_weight, str | list):
+                options.class_weight = class_weight
     elif class_weight is not None:
         raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
     for part in {"train": source, **sets}.values():
@@ -178,6 +182,12 @@ def _check_kinds(network: Any, optimizer: Any) -> None:
         if not isinstance(value, kind):
             hint = f", as {value.__name__}()" if isinstance(value, type) else ""
             raise ConfigError(f"{name} = {value!r}: should be of type {kind.__name__}{hint}")
+
+
+def _number_of(generator: np.random.Generator) -> int:
+    """The seed that a generator was made of, as far as it is one number."""
+    entropy = getattr(generator.bit_generator.seed_seq, "entropy", None)
+    return entropy if isinstance(entropy, int) else 0
 
 
 def _open_set(network: Network, given: Any) -> Source:
@@ -232,10 +242,10 @@ def train_step(
     if optimizer.w is not network.arena.values:
         optimizer.bind(network.arena)
     gradient = partial(network.gradient, x, t, sample_weight)
-    loss = gradient()
-    if not is_finite(network.arena.grads):
-        raise DivergenceError("the gradient is not finite; try a smaller learning rate")
     with np.errstate(all="ignore"):
+        loss = gradient()
+        if not is_finite(network.arena.grads):
+            raise DivergenceError("the gradient is not finite; try a smaller learning rate")
         optimizer.step(network.arena.values, network.arena.grads, gradient)
     return loss
 

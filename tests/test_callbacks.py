@@ -1,3 +1,4 @@
+import copy
 import csv
 import io
 import json
@@ -87,7 +88,10 @@ class Crash(Callback):
 )
 def test_callbacks_stand_in_configuration_files(callback: Callback) -> None:
     table = {"callbacks": [to_config(callback)]}
-    assert from_config(table, Training).callbacks == [callback]
+    (same,) = from_config(table, Training).callbacks
+    assert same == callback
+    # a copy can be used as a new one
+    assert vars(copy.deepcopy(callback)) == vars(same)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +224,8 @@ def test_progress_prints_a_line_for_each_epoch_and_no_bar_into_a_file(
 def test_progress_says_why_a_training_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
     run(Progress(), TimeLimit(1e-9))
     assert capsys.readouterr().out == "Ended in epoch 1: the time limit of 1e-09 s is reached\n"
+    (record,) = run(Progress(), TimeLimit(1e-9), epochs=1, batch_size=4)
+    assert capsys.readouterr().out == f"{record}\n"  # nothing is left
 
 
 class Terminal(io.StringIO):
@@ -341,6 +347,39 @@ def test_leaving_the_loop_of_train_is_an_end() -> None:
     for _ in train(network(), SGD(), X, T, callbacks=[ends]):
         break
     assert ends.count == 1
+
+
+@pytest.mark.parametrize(("left_at", "epoch"), [(2, 1), (3, 2), (4, 2)])
+def test_a_resumed_training_begins_in_the_epoch_that_was_left(
+    left_at: int, epoch: int, tmp_path: Path
+) -> None:
+    class LeavesAt(Callback):
+        def train_begin(self, trainer: Trainer) -> None:
+            begun.append((trainer.epoch, trainer.step))
+
+        def batch_end(self, trainer: Trainer) -> None:
+            if trainer.step == left_at:
+                trainer.pause("here")
+
+    begun: list[tuple[int, int]] = []
+    for _ in range(2):
+        run(LeavesAt(), checkpoints=Checkpoints(tmp_path), resume=True)
+    assert begun == [(1, 0), (epoch, left_at)]
+
+
+@pytest.mark.parametrize(
+    "seed", [7, np.random.default_rng(7), np.random.default_rng(7).spawn(2)[1]]
+)
+def test_callbacks_know_the_options(seed: Any) -> None:
+    class Looks(Callback):
+        def train_begin(self, trainer: Trainer) -> None:
+            found.append(trainer.options)
+
+    found: list[Training] = []
+    run(Looks(), seed=seed, metrics=["f1"], class_weight=[1.0, 2.0], batch_size=4)
+    (options,) = found
+    assert (options.seed, options.batch_size) == (7, 4)
+    assert (options.metrics, options.class_weight) == (["f1"], [1.0, 2.0])
 
 
 def test_what_nobody_listens_to_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:

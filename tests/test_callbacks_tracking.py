@@ -195,6 +195,7 @@ def test_mlflow_has_all_options_and_how_the_training_ended(tmp_path: Path) -> No
     params = runs[0].data.params
     assert (params["network.body.units"], params["optimizer.lr"]) == ("2", "0.1")
     assert params["training.epochs"] == "2"
+    assert "training.threads" not in params
     assert "Lambda" in runs[1].data.params["network"]
 
 

@@ -213,6 +213,7 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
         ("", "empty"),
         ("a;kind\n1;x\n", "split at commas, has the columns 'a;kind'"),
         ("a,kind\n", "no rows under the header"),
+        ("kind\nx\ny\n", "no features: there are no columns beside kind"),
         ("a,b\n1,2\n", "0 columns called 'kind'; should be one. The first line, split at commas"),
         ("a,a,kind\n1,2,x\n", "2 columns called 'a'"),
         ("a,kind\n1,x\n2\n", "line 3: 1 cells under 2 columns"),

@@ -218,6 +218,7 @@ def test_numbers_to_predict(tmp_path: Path) -> None:
         ([1.0, np.nan, 3.0], r"y\[1\] is nan"),
         ([1.0, 2.0], r"y has shape \(2,\); should be \(3,\)"),
         (["1", "2", "3"], "should be numbers"),
+        (np.zeros((3, 0)), r"y has shape \(3, 0\)"),
     ],
 )
 def test_targets_that_are_no_numbers_are_refused(tmp_path: Path, y: Any, reason: str) -> None:

@@ -541,17 +541,22 @@ def test_other_random_generators_come_back(tmp_path: Path) -> None:
 
 
 def test_functions_of_python_have_to_be_given_again(tmp_path: Path) -> None:
-    def net() -> Network:
-        body = Sequential([Dense(3), Lambda(np.sin, np.cos), Dropout(0.5), Dense(2)])
+    def net(*more: Layer) -> Network:
+        body = Sequential([Dense(3), Lambda(np.sin, np.cos), *more, Dense(2)])
         return Network(body, SoftmaxCrossEntropy(), shape=(4,)).initialize(1)
 
-    failed = failed_step(net())
+    failed = failed_step(net(Dropout(0.5)))
     failed.save(tmp_path / "f")
     with pytest.raises(ConfigError, match=r"Lambda\(.* has functions of Python"):
         FailedStep.load(tmp_path / "f")
-    assert FailedStep.load(tmp_path / "f", net()).replay().loss == failed.loss
-    with pytest.raises(ConfigError, match="a network of 5 parameters; should have 23"):
-        FailedStep.load(tmp_path / "f", regression(Dense(1)))
+    assert FailedStep.load(tmp_path / "f", net(Dropout(0.5))).replay().loss == failed.loss
+    for other, difference in (
+        (regression(Dense(1)), "a network of 5 parameters, .*; should have 23 parameters"),
+        (net(BatchNorm(), Dropout(0.5)), "6 states, .* have .* 0 states"),
+        (net(), r"random numbers in nowhere; .* random numbers in body\.layers\.2"),
+    ):
+        with pytest.raises(ConfigError, match=difference):
+            FailedStep.load(tmp_path / "f", other)
 
 
 def test_images_stay_bytes(tmp_path: Path) -> None:

@@ -282,6 +282,14 @@ def test_the_report_has_a_line_for_each_class_even_where_there_are_no_examples()
     assert len({len(line) for line in lines[-4:]}) == 1
 
 
+def test_a_report_without_examples_or_with_other_names_is_refused() -> None:
+    loss, z = SoftmaxCrossEntropy(ignore_label=-1), np.eye(2)
+    with pytest.raises(ConfigError, match="class_names: 1 of them; should be 2"):
+        report(loss, z, np.array([0, 1]), ["cat"])
+    with pytest.raises(DataError, match="no example counts"):
+        report(loss, z, np.array([-1, -1]))
+
+
 def test_the_report_of_labels_and_of_numbers() -> None:
     text = report(BinaryCrossEntropy(), Z[:, :2], (Z[:, 1:3] > 0).astype(float), ["big", "red"])
     assert [line.split()[0] for line in text.splitlines()[2:4]] == ["big", "red"]

@@ -1,17 +1,23 @@
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import batch_sizes
+import initial_weights
+import learning_rates
+import momentum
 import numpy as np
 import page
 import pytest
 import trainings
 from batch_sizes import ratio, wobble
-from report import Study, best, conduct, deviation, mean
+from report import SEEDS, Interval, Study, best, conduct, deviation, final, mean
 from scipy import stats
 from trainings import GUESSING, Results, Run, Setting, read, train, train_all, write
 
 ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "experiments/results/studies"
 DIGITS = Setting(data="digits", epochs=2)
 
 
@@ -115,6 +121,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("study", page.STUDIES, ids=lambda study: study.name)
 def test_a_trial_on_the_digits_writes_figures_and_a_picture(study: Study, trial: Path) -> None:
     section = conduct(study, quick=True, processes=1, out=trial)
+    assert section.startswith(f"## {study.title}\n\n**{study.verdict}**")
     assert len(read(trial / f"{study.name}.csv")) == 2 * len(study.settings)
     assert "<svg" in (trial / f"images/study_{study.name}.svg").read_text()
     assert f"images/study_{study.name}.svg" in section
@@ -137,16 +144,84 @@ def test_options_that_make_no_sense_are_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def published() -> Results:
+    runs = {(r.setting, r.seed): r for file in PUBLISHED.glob("*.csv") for r in read(file)}
+    settings = [setting for study in page.STUDIES for setting in study.settings]
+    return {setting: [runs[setting, seed] for seed in SEEDS] for setting in settings}
+
+
+def only(study: Study, results: Results) -> Results:
+    return {setting: results[setting] for setting in study.settings}
+
+
+def test_momentum_gains_nothing_at_good_rates_and_much_at_large_ones(published: Results) -> None:
+    for activation in momentum.RATES:
+        of = momentum.pairs(published, activation)
+        at_best = momentum.gain(published, of["each at its best"])
+        assert at_best.low < 0 < at_best.high < 0.3
+        assert momentum.gain(published, of["the same rate"]).low > 0.5
+        assert final(published, of["each at its best"][0]).min() > 96
+
+
+def test_relu_wants_a_smaller_rate_but_not_much(published: Results) -> None:
+    results = only(learning_rates.STUDY, published)
+    for network in ("ReLU", "ReLU, suited weights"):
+        found = learning_rates.ratio(results, network)
+        assert 2 < found.low < found.high < 8
+    assert learning_rates.ratio(results, "ReLU, as printed").low > 10
+
+
+def test_larger_batches_steady_the_epochs_but_not_the_seeds(published: Results) -> None:
+    results = only(batch_sizes.STUDY, published)
+    of = batch_sizes.ways(results)
+    small, *_, large = of["same rate"]
+    change = mean(batch_sizes.wobble(results, small) - batch_sizes.wobble(results, large))
+    assert change.low > 0
+
+    def spreads(way: str) -> Interval:
+        small, *_, large = of[way]
+        return ratio(final(results, small), final(results, large))
+
+    assert spreads("same rate").low < 1 < spreads("same rate").high
+    assert spreads("best rate of each").value < 1
+    assert spreads("same rate and steps").low > 1
+    [uneven] = of["same rate, last batch 16"]
+    for setting in (s for way in list(of)[:3] for s in of[way]):
+        assert final(results, uneven).std() > 2 * final(results, setting).std()
+
+
+def test_smaller_initial_weights_help(published: Results) -> None:
+    results = only(initial_weights.STUDY, published)
+    for activation in initial_weights.RATES:
+        assert initial_weights.gain(results, activation, "1/n").low > 1
+        assert initial_weights.head_start(results, activation) <= 2
+
+
+def test_no_best_rate_is_at_the_edge_of_its_grid(published: Results) -> None:
+    grids: dict[Setting, list[float]] = {}
+    for setting in published:
+        if setting.epochs == 10:
+            grids.setdefault(replace(setting, rate=1.0), []).append(setting.rate)
+    del grids[Setting(batch_size=64)]
+    for setting, rates in grids.items():
+        chosen = best(
+            {replace(setting, rate=r): published[replace(setting, rate=r)] for r in rates}
+        )
+        assert min(rates) < chosen.rate < max(rates)
+
+
 def test_the_published_page_is_that_of_the_published_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for file in (ROOT / "experiments/results/studies").glob("*.csv"):
+    for file in PUBLISHED.glob("*.csv"):
         shutil.copy(file, tmp_path)
     monkeypatch.setattr(trainings, "ProcessPoolExecutor", forbidden)
     monkeypatch.setattr(sys, "argv", ["page.py", "--out", str(tmp_path)])
     page.main()
-    for name in ("studies.md", *(f"{study.name}.csv" for study in page.STUDIES)):
-        folder = "docs" if name.endswith(".md") else "experiments/results/studies"
-        assert (tmp_path / name).read_text("utf-8") == (ROOT / folder / name).read_text("utf-8")
+    published = (ROOT / "docs/studies.md").read_text("utf-8")
+    assert (tmp_path / "studies.md").read_text("utf-8") == published
     for study in page.STUDIES:
+        name = f"{study.name}.csv"
+        assert (tmp_path / name).read_bytes() == (PUBLISHED / name).read_bytes()
         assert (ROOT / f"docs/images/study_{study.name}.svg").exists()

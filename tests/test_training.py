@@ -15,6 +15,7 @@ from layerkit import (
     DivergenceError,
     Layer,
     LayerkitError,
+    MeanSquaredError,
     Momentum,
     Network,
     Optimizer,
@@ -388,6 +389,13 @@ def test_own_loops_take_the_same_steps() -> None:
     fit(whole, Adam(rates={"*.b": 0.5}, clip_norm=0.1), x, T, epochs=5, batch_size=103)
     assert losses == sorted(losses, reverse=True)
     np.testing.assert_allclose(net.arena.values, whole.arena.values, rtol=1e-5)
+
+
+def test_a_step_takes_a_gradient_whose_square_is_too_large() -> None:
+    net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    net.arena.values[:] = [1, 0]
+    assert train_step(net, SGD(lr=1e-30), [[1e13]], [0.0]) == pytest.approx(1e26)
+    assert net.arena.grads[0] == pytest.approx(2e26)
 
 
 def test_a_divergence_in_the_last_batch_is_told_with_advice() -> None:

@@ -130,21 +130,22 @@ def table(results: Results) -> str:
     return markdown(columns, rows)
 
 
-def answer(results: Results) -> str:
-    """Say whether ReLU wants a smaller rate."""
+def evidence(results: Results) -> str:
+    """Compare the best rates."""
     relu, suited, printed = (ratio(results, name) for name in list(NETWORKS)[1:])
     return (
-        f"Smaller, yes, but not much smaller: sigmoid's best rate is {relu:.1f} times ReLU's, "
-        f"where the tutorial's two rates are 80 times apart. With weights that suit ReLU it is "
-        f"{suited:.1f} times, with the tutorial's mistake in the derivative {printed:.1f} times."
+        f"Sigmoid's best rate is {relu:.1f} times ReLU's, where the tutorial's two rates are 80 "
+        f"times apart. With weights that suit ReLU it is {suited:.1f} times, with the tutorial's "
+        f"mistake in the derivative {printed:.1f} times."
     )
 
 
+VERDICT = "Smaller, yes, but not much smaller."
 CAPTION = (
     "The test error after ten epochs over the learning rate of plain SGD; lower is better. Each "
     "curve ends where nothing is learned any more."
 )
-STUDY = Study("learning_rates", __doc__, SETTINGS, answer, picture, CAPTION, table)
+STUDY = Study("learning_rates", __doc__, SETTINGS, VERDICT, evidence, picture, CAPTION, table)
 
 if __name__ == "__main__":
     conduct_all([STUDY])

@@ -91,25 +91,25 @@ def table(results: Results) -> str:
     return markdown(["", "compared at", "SGD, %", "momentum, %", "gain, points"], rows)
 
 
-def answer(results: Results) -> str:
-    """Say whether momentum is better."""
+def evidence(results: Results) -> str:
+    """Compare at good rates and at large ones."""
     sigmoid, relu = (pairs(results, activation) for activation in RATES)
     gains = [gain(results, of["each at its best"]) for of in (sigmoid, relu)]
     worst = min(final(results, of["each at its best"][0]).min() for of in (sigmoid, relu))
     return (
-        f"Not when both have a good learning rate: then momentum gains {gains[0]:+.2f} points of "
-        f"test accuracy with sigmoid and {gains[1]:+.2f} with ReLU. It wins where the rate is too "
-        "large for plain SGD, as the tutorial's 4 is: there it gains "
-        f"{gain(results, sigmoid['the same rate']):+.2f}. At its best rates plain SGD got stuck in "
-        f"no run: the worst one reaches {worst:.1f} %."
+        f"Then momentum changes the test accuracy by {gains[0]:+.2f} points with sigmoid and "
+        f"{gains[1]:+.2f} with ReLU. It wins where the rate is too large for plain SGD, as the "
+        f"tutorial's 4 is: there it gains {gain(results, sigmoid['the same rate']):+.2f}. At its "
+        f"best rates plain SGD got stuck in no run: the worst one reaches {worst:.1f} %."
     )
 
 
+VERDICT = "No, not when both have a good learning rate."
 CAPTION = (
     "The test error after ten epochs over the learning rate; lower is better. Up to the best rates "
     "the curves are one; beyond them plain SGD suffers first."
 )
-STUDY = Study("momentum", __doc__, SETTINGS, answer, picture, CAPTION, table)
+STUDY = Study("momentum", __doc__, SETTINGS, VERDICT, evidence, picture, CAPTION, table)
 
 if __name__ == "__main__":
     conduct_all([STUDY])

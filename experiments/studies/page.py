@@ -26,11 +26,12 @@ tutorial's network, 784-64-10, in batches of 128 and for ten epochs, unless some
   there. All accuracies on this page are those of the 10,000 test images.
 - **Ten seeds.** A seed draws the initial weights and the order of the images. Settings that are
   compared share their seeds, and are compared seed by seed.
-- **Intervals** in parentheses, and bands in pictures, are 95 % confidence intervals; those of means
-  and of mean differences by Student's t distribution. Rings in pictures mark the best learning
-  rates.
+- **Intervals** in parentheses and in pictures are 95 % confidence intervals: of means and of mean
+  differences by Student's t distribution, of standard deviations by the chi-squared distribution.
+  Rings in pictures mark the best learning rates.
 - **A training that diverges** counts as guessing, 10 %.
 
+The answers are those of this small network on these images, after ten epochs.
 `make studies` repeats everything. The figures of each training are in
 `experiments/results/studies`; this page is written from them.
 """

@@ -33,25 +33,35 @@ STYLE: dict[Any, Any] = {
 class Study:
     """A claim, the trainings that test it, and what is made of their results.
 
-    `text` has a title, what the tutorial claims and how it is tested. `answer` says in a sentence
-    whether the claim holds: its words are ours, from the results on MNIST, its figures are filled
-    in.
+    `text` has a title, what the tutorial claims, and how it is tested. `verdict` says whether it
+    holds on MNIST, and `evidence` by which figures.
     """
 
     name: str
     text: str
     settings: Sequence[Setting]
-    answer: Callable[[Results], str]
+    verdict: str
+    evidence: Callable[[Results], str]
     picture: Callable[[Results], Figure]
     caption: str
     table: Callable[[Results], str]
 
+    @property
+    def title(self) -> str:
+        """The question."""
+        return self.text.strip().partition("\n")[0]
+
     def section(self, results: Results) -> str:
         """The study as a section of a page."""
-        title, _, text = self.text.strip().partition("\n\n")
-        picture = f"![{title}](images/study_{self.name}.svg)"
-        parts = [f"## {title}", f"**{self.answer(results)}**", text, picture, self.caption]
-        return "\n\n".join([*parts, self.table(results)]) + "\n"
+        parts = [
+            f"## {self.title}",
+            f"**{self.verdict}** {self.evidence(results)}",
+            self.text.strip().removeprefix(self.title).strip(),
+            f"![{self.title}](images/study_{self.name}.svg)",
+            self.caption,
+            self.table(results),
+        ]
+        return "\n\n".join(parts) + "\n"
 
 
 # figures
@@ -208,4 +218,5 @@ def conduct_all(studies: Sequence[Study], introduction: str = "") -> None:
     print("\n".join(sections))
     if introduction:
         page = (options.out or ROOT / "docs") / "studies.md"
-        page.write_text("\n".join([introduction, *sections]), encoding="utf-8")
+        verdicts = "".join(f"- {study.title} **{study.verdict}**\n" for study in studies)
+        page.write_text("\n".join([introduction, verdicts, *sections]), encoding="utf-8")

@@ -35,6 +35,11 @@ class Callback(Configurable):
         paths = {name: path for name, path in vars(self).items() if isinstance(path, Path)}
         vars(self).update({name: str(path) for name, path in paths.items()})
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy or a pickle has the options, and begins anew."""
+        vars(self).update(state)
+        self.__post_init__()
+
     def train_begin(self, trainer: Trainer) -> None:
         """Before the first batch, also of a training that is resumed: ``trainer.step`` is not 0."""
 

@@ -38,7 +38,8 @@ class TimeLimit(Callback):
 class StopOnNonFinite(Callback):
     """Keeps the step at which a training diverged, so that it can be looked at and repeated.
 
-    Every training stops where a value is not finite. This leaves a file of it.
+    Every training stops where a value is not finite. This leaves a file of it, unless it is only
+    the loss measured after an epoch: then no step has failed.
 
     Parameters
     ----------

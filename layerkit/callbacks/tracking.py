@@ -99,7 +99,7 @@ class TensorBoard(Tracker):
 
 
 class MLflow(Tracker):
-    """A run of MLflow: all options as parameters, the figures of each epoch as metrics.
+    """A run of MLflow: the options as parameters, the figures of each epoch as metrics.
 
     ``mlflow ui`` shows them. A resumed training goes on in the same run. Needs
     ``pip install 'layerkit[mlflow]'``.
@@ -192,10 +192,15 @@ class MLflow(Tracker):
             Param(place, str(value))
             for name, part in parts.items()
             for place, value in _flat(_described(part), name)
+            if place not in UNKNOWN
         ]
         most = 100  # of a call
         for start in range(0, len(params), most):
             self.client.log_batch(self.run_id, params=params[start : start + most])
+
+
+UNKNOWN = ("training.threads", "training.warm_start")
+"""Options that only the command knows of: a `Trainer` has their defaults."""
 
 
 def _described(part: Configurable) -> Any:

@@ -56,11 +56,17 @@ class Record:
 
     def __str__(self) -> str:
         known = [
-            f"{name.replace('_', ' ').replace('accuracy', 'acc')}="
-            + (f"{x:.2f}" if 0.01 <= abs(x) < 1e6 or not x else f"{x:.2g}")
+            f"{name.replace('_', ' ').replace('accuracy', 'acc')}={_short(x)}"
             for name, x in self.figures().items()
         ]
         return f"Epoch {self.epoch}: {self.seconds:.2f}s, {', '.join(known)}"
+
+
+def _short(x: float) -> str:
+    """Two decimals, and more where the difference from 0 or from 1 is what matters."""
+    if 0.99 < x < 1:
+        return f"{x:.4f}"
+    return f"{x:.2f}" if 0.01 <= abs(x) < 1e6 or not x else f"{x:.2g}"
 
 
 def evaluate(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.errors import FileError
+from layerkit.errors import DataError, FileError
 from layerkit.parameters import Array, Shape
 
 CHUNK = 1024
@@ -30,6 +30,11 @@ class Subset:
     rows : array of int
         The numbers of the rows (N,).
 
+    Raises
+    ------
+    DataError
+        For a row that the array does not have.
+
     Examples
     --------
     >>> part = Subset(np.array([[0.0], [10.0], [20.0]]), np.array([2, 0]))
@@ -38,7 +43,12 @@ class Subset:
     """
 
     def __init__(self, x: Array, rows: Array) -> None:
-        self.x, self.rows = x, rows
+        self.x, self.rows = x, np.asarray(rows)
+        if self.rows.dtype.kind not in "iu" or self.rows.ndim != 1:
+            raise DataError(f"rows are {self.rows.dtype} {self.rows.shape}; should be numbers (N,)")
+        wrong = (self.rows < 0) | (self.rows >= len(x))
+        if wrong.any():
+            raise DataError(f"row {self.rows[wrong][0]}; should be from 0 to {len(x) - 1}")
         self.shape: Shape = (len(rows), *x.shape[1:])
         self.dtype, self.ndim = x.dtype, x.ndim
 

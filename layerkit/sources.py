@@ -122,10 +122,14 @@ class Iterated(Source):
     given : iterable or callable
     group : int
         How many of them are put together.
+    name : str
+        What errors call them.
     """
 
-    def __init__(self, network: Network, given: Any, group: int = 1) -> None:
-        self.network, self.given, self.group = network, given, group
+    def __init__(
+        self, network: Network, given: Any, group: int = 1, name: str = "the iterable"
+    ) -> None:
+        self.network, self.given, self.group, self.name = network, given, group, name
         self.batches = -(-len(given) // group) if hasattr(given, "__len__") else None
         self.examples = None
         if isinstance(given, list):  # which can be looked at beforehand
@@ -151,7 +155,7 @@ class Iterated(Source):
             yield _together(group)
         if not number:
             raise DataError(
-                "the iterable gave no batch: give something that can be iterated once for each "
+                f"{self.name} gave no batch: give something that can be iterated once for each "
                 "epoch, as a list, or a function that returns a new iterator"
             )
 
@@ -160,7 +164,7 @@ class Iterated(Source):
         return self.epoch(np.random.default_rng(0))
 
     def _checked(self, batch: Any, number: int) -> Batch:
-        with at(f"batch {number} of the iterable"):
+        with at(f"batch {number} of {self.name}"):
             if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
                 raise DataError(
                     f"a batch is {_described(batch)}; should be (x, t) or (x, t, sample_weight)"

@@ -18,6 +18,7 @@ from layerkit.checkpoints import Checkpoints
 from layerkit.errors import ConfigError, DataError, DivergenceError, at
 from layerkit.evaluation import Record
 from layerkit.inspection import check_outputs
+from layerkit.mapped import Subset
 from layerkit.metrics import Metric, check_metrics
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
@@ -129,7 +130,7 @@ def train(
     for name, part in (("validation", validation), ("test", test)):
         if part is not None:
             with at(name):
-                sets[name] = _open_set(network, part)
+                sets[name] = _open_set(network, part, name)
     if metrics and not sets:
         raise ConfigError(f"metrics = {list(metrics)}: there is no validation or test set")
     steps = None if source.batches is None else options.epochs * source.batches
@@ -148,6 +149,8 @@ def train(
         if measure_train:
             # without the weights of classes, as all that is measured
             sets = {"train": copy.copy(source)} | sets
+        if source.a is not None and not source.a.any():
+            raise DataError("sample_weight: no example counts")
         if class_weight is not None:
             source.a = example_weights(class_weight, network, source.t, sample_weight)
             if isinstance(class_weight, str | list):
@@ -190,13 +193,14 @@ def _number_of(generator: np.random.Generator) -> int:
     return entropy if isinstance(entropy, int) else 0
 
 
-def _open_set(network: Network, given: Any) -> Source:
+def _open_set(network: Network, given: Any, name: str) -> Source:
     """Examples to measure on: (x, t), (x, t, sample_weight), or an iterable of batches."""
-    if isinstance(given, tuple) and len(given) in (2, 3):
+    of_arrays = isinstance(given, list) and given and isinstance(given[0], np.ndarray | Subset)
+    if (isinstance(given, tuple) or of_arrays) and len(given) in (2, 3):
         return Arrays(network, *given)
     if isinstance(given, np.ndarray) or not (callable(given) or hasattr(given, "__iter__")):
         raise ConfigError("should be (x, t), (x, t, sample_weight), or an iterable of batches")
-    return Iterated(network, given)
+    return Iterated(network, given, name=name)
 
 
 def count_steps(network: Network, examples: int, training: Training) -> int:

@@ -26,6 +26,8 @@ def example_weights(
     ------
     ConfigError
         For a loss without classes, and weights that are not one finite number >= 0 for each class.
+    DataError
+        When no example counts.
 
     Examples
     --------

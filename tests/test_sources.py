@@ -179,7 +179,6 @@ def exhausted() -> Any:
         (batches(), {"class_weight": "balanced"}, "", "class_weight: in an iterable"),
         (Loader(), {"average": EMA()}, "", r"average = EMA\(.*: needs an iterable with a length"),
         (Loader(), {"schedule": CosineSchedule()}, "schedules.lr", "length is not known here"),
-        (batches(), {"validation": [X, T]}, "validation", "of type ndarray; should be"),
         (batches(), {"validation": exhausted()}, "epoch 2, after its last batch", "gave no batch"),
     ],
 )
@@ -334,3 +333,38 @@ def test_a_file_that_becomes_shorter_is_named(tmp_path: Path, left: int | None) 
         path.write_bytes(b"")
     with pytest.raises(FileError, match=r"x\.npy: (has become shorter|can't be read: No such)"):
         take(x, np.array([1]), np.empty((1, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, 20], "row 20; should be from 0 to 19"),
+        ([0, -1], "row -1; should be from 0 to 19"),
+        ([0.0, 1.0], r"rows are float64 \(2,\); should be numbers"),
+        ([[0], [1]], r"rows are int64 \(2, 1\); should be numbers"),
+    ],
+)
+def test_a_subset_has_rows_of_its_array_only(rows: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Subset(np.zeros((20, 3)), np.array(rows))
+
+
+def test_a_list_of_arrays_is_a_pair_too() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), (3,))
+    x, t = np.eye(3), np.array([0, 1, 0])
+    (record,) = fit(net, SGD(), x, t, epochs=1, validation=[x, t])
+    assert record.validation_loss == record.train_loss
+
+
+def test_a_bad_batch_says_of_which_set_it_is() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), (3,))
+    bad = [(np.eye(3), np.array([0, 1, 5]))]
+    with pytest.raises(DataError, match="label 5") as caught:
+        fit(net, SGD(), np.eye(3), np.array([0, 1, 0]), validation=bad)
+    assert caught.value.place == "batch 1 of validation"
+
+
+def test_weights_that_leave_nothing_are_refused() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), (3,))
+    with pytest.raises(DataError, match="sample_weight: no example counts"):
+        fit(net, SGD(), np.eye(3), np.array([0, 1, 0]), sample_weight=np.zeros(3))

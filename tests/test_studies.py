@@ -156,12 +156,13 @@ def only(study: Study, results: Results) -> Results:
 
 
 def test_momentum_gains_nothing_at_good_rates_and_much_at_large_ones(published: Results) -> None:
+    results = only(momentum.STUDY, published)
     for activation in momentum.RATES:
-        of = momentum.pairs(published, activation)
-        at_best = momentum.gain(published, of["each at its best"])
+        of = momentum.pairs(results, activation)
+        at_best = momentum.gain(results, of["each at its best"])
         assert at_best.low < 0 < at_best.high < 0.3
-        assert momentum.gain(published, of["the same rate"]).low > 0.5
-        assert final(published, of["each at its best"][0]).min() > 96
+        assert momentum.gain(results, of["the same rate"]).low > 0.5
+        assert final(results, of["each at its best"][0]).min() > 96
 
 
 def test_relu_wants_a_smaller_rate_but_not_much(published: Results) -> None:

@@ -31,7 +31,7 @@ docs: $(VENV)/.docs ## Build the documentation in docs/_build/html
 bench: $(VENV)/.bench ## Compare the speed with PyTorch, JAX and scikit-learn
 	$(BIN)/python experiments/speed.py
 
-studies: $(VENV)/.plot ## Test what the tutorial claims, on MNIST: half an hour on two cores
+studies: $(VENV)/.plot ## Test what the tutorial claims, on MNIST: 20 minutes on two free cores
 	$(BIN)/python experiments/studies/page.py
 
 clean: ## Remove the environment and everything built

@@ -204,4 +204,4 @@ def test_show_prints_the_table_and_draws(
     (tmp_path / "folder.svg").mkdir()
     taken = ["--svg", str(tmp_path / "folder.svg")]
     assert main(["show", str(EXPERIMENTS / "residual.toml"), *taken]) == 1
-    assert "can't be written: Is a directory" in capsys.readouterr().err
+    assert "no ordinary file" in capsys.readouterr().err

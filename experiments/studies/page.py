@@ -31,9 +31,9 @@ tutorial's network, 784-64-10, in batches of 128 and for ten epochs, unless some
   Rings in pictures mark the best learning rates.
 - **A training that diverges** counts as guessing, 10 %.
 
-The answers are those of this small network on these images, after ten epochs.
-`make studies` repeats everything. The figures of each training are in
-`experiments/results/studies`; this page is written from them.
+The answers are those of this small network on these images, after ten epochs. `make studies`
+repeats everything; the figures of each training are in `experiments/results/studies`, and this page
+is written from them.
 """
 
 

@@ -76,7 +76,8 @@ class Interval:
     high: float
 
     def __format__(self, spec: str) -> str:
-        return f"{self.value:{spec}} ({self.low:{spec}} … {self.high:{spec}})"
+        # the spaces that don't break keep an interval in one line of a table
+        return f"{self.value:{spec}} ({self.low:{spec}}\u00a0…\u00a0{self.high:{spec}})"
 
 
 def mean(values: Array) -> Interval:
@@ -86,8 +87,9 @@ def mean(values: Array) -> Interval:
 
     Examples
     --------
-    >>> f"{mean(np.array([97.0, 98.0, 99.0])):.2f}"
-    '98.00 (95.52 … 100.48)'
+    >>> found = mean(np.array([97.0, 98.0, 99.0]))
+    >>> found.value, round(found.low, 2), round(found.high, 2)
+    (98.0, 95.52, 100.48)
     """
     value = float(values.mean())
     margin = float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
@@ -99,8 +101,9 @@ def deviation(values: Array) -> Interval:
 
     Examples
     --------
-    >>> f"{deviation(np.array([97.0, 98.0, 99.0])):.2f}"
-    '1.00 (0.52 … 6.28)'
+    >>> found = deviation(np.array([97.0, 98.0, 99.0]))
+    >>> found.value, round(found.low, 2), round(found.high, 2)
+    (1.0, 0.52, 6.28)
     """
     n, s = len(values) - 1, float(values.std(ddof=1))
     low, high = (s * (n / float(stats.chi2.ppf(p, n))) ** 0.5 for p in (0.975, 0.025))

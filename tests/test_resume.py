@@ -185,7 +185,11 @@ def with_optimizer(cls: Any) -> Case:
 
 CASES = {
     **{type(make()).__name__: with_layer(make) for make in MANY},
-    **{cls.__name__: with_optimizer(cls) for cls in choices_for(Optimizer)},
+    **{
+        cls.__name__: with_optimizer(cls)
+        for cls in choices_for(Optimizer)
+        if cls.__module__.startswith("layerkit.")
+    },
     **{
         type(schedule).__name__: Case(
             optimizer=functools.partial(Momentum, lr=0.1, schedules={"lr": schedule})

@@ -19,7 +19,7 @@ type = "Sequential"
 layers = [
     {type = "Dense", units = 8},
     {type = "BatchNorm"},
-    {type = "Right"},
+    {type = "RightCount"},
     {type = "Dropout", rate = 0.2},
     {type = "Dense", units = 10},
 ]
@@ -42,7 +42,7 @@ import numpy as np
 from layerkit import Augmentation, Layer, Optimizer, Rate, State, Zeros
 from layerkit.callbacks import Callback
 
-class Right(Layer):
+class RightCount(Layer):
     """y = (1 + n / 1000) x after n batches"""
     def build(self, shape):
         self.n = State((1,), Zeros())
@@ -55,7 +55,7 @@ class Right(Layer):
     def backward(self, dy):
         return dy * self.factor
 
-class Forgetful(Right):
+class ForgetfulCount(RightCount):
     """y = (1 + n / 1000) x, but n is no State."""
     def build(self, shape):
         self.n = 0
@@ -65,26 +65,26 @@ class Forgetful(Right):
         self.factor = np.float32(1 + self.n / 1000)
         return x * self.factor
 
-class Unseeded(Right):
+class UnseededNoise(RightCount):
     """Takes random numbers from nowhere."""
     def forward(self, x, train=True):
         self.factor = np.random.default_rng().random(x.shape, x.dtype)
         return x * self.factor
 
-class Hidden(Optimizer):
+class HiddenMomentum(Optimizer):
     """Momentum whose v is in no slot."""
     lr: Rate = 0.1
     def update(self, w, g):
         self.v = 0.9 * getattr(self, "v", 0) + g
         w -= self.lr * self.v
 
-class Fading(Augmentation):
+class FadingOut(Augmentation):
     """Counts its calls, which nobody keeps."""
     def __call__(self, x, rng):
         self.calls = getattr(self, "calls", 0) + 1
         return x / self.calls
 
-class Cooling(Callback):
+class CoolingDown(Callback):
     """Changes the rate by a number that is in no state_dict."""
     def train_begin(self, trainer):
         self.seen = 0
@@ -140,20 +140,23 @@ def test_three_processes_prove_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_three_processes_find_what_is_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify("--set", "network.body.layers.2.type=Forgetful") == 1
+    assert verify("--set", "network.body.layers.2.type=ForgetfulCount") == 1
     said = capsys.readouterr().out
     assert "NOT THE SAME, first in parameters: body.layers.0.W (" in said
     assert "has to be a State" in said
-    assert "Forgetful (body.layers.2)" in said
+    assert "ForgetfulCount (body.layers.2)" in said
 
 
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("optimizer={type = 'Hidden'}", "Hidden (optimizer)"),
-        ("training.augmentation={type = 'Fading'}", "Fading (augmentation)"),
-        ("training.callbacks=[{type = 'Cooling'}]", "Cooling (callbacks.0)"),
-        ("network.body.layers.2={type = 'Unseeded'}", "but already after 7 steps, before any stop"),
+        ("optimizer={type = 'HiddenMomentum'}", "HiddenMomentum (optimizer)"),
+        ("training.augmentation={type = 'FadingOut'}", "FadingOut (augmentation)"),
+        ("training.callbacks=[{type = 'CoolingDown'}]", "CoolingDown (callbacks.0)"),
+        (
+            "network.body.layers.2={type = 'UnseededNoise'}",
+            "but already after 7 steps, before any stop",
+        ),
     ],
 )
 def test_what_is_not_in_a_checkpoint_is_found(

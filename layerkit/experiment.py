@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from layerkit.callbacks import Callback
+from layerkit.augmentation import ImageAugmentation
+from layerkit.callbacks import Callback, Monitor
+from layerkit.callbacks.monitors import figure_names
 from layerkit.checkpoints import Checkpoints
 from layerkit.config import Configurable, from_config, to_config
 from layerkit.data import Data, Dataset, Examples
@@ -25,7 +27,7 @@ from layerkit.sources import Arrays
 from layerkit.tables import change, read_toml
 from layerkit.trainer import Training
 from layerkit.training import count_steps, fit
-from layerkit.weighting import example_weights
+from layerkit.weighting import ClassWeight, by_number, example_weights
 
 CHECKPOINTS = "checkpoints"
 """The folder with the checkpoints in the folder of a run."""
@@ -90,12 +92,46 @@ class Experiment(Configurable):
                 self.network.check_layers(part.inputs)
         if self.training.class_weight is not None:
             part = dataset.train
-            example_weights(self.training.class_weight, self.network, part.t, part.w)
+            with at("training"):
+                example_weights(self._class_weight(dataset), self.network, part.t, part.w)
+        self._check_callbacks(dataset)
+        self._check_augmentation(dataset)
         if not self.network.adapted:
             copy.deepcopy(self.network).adapt(dataset.train.inputs)
         if self.training.warm_start:
             self._check_fits(Network.load(self.training.warm_start))
         return dataset
+
+    def _class_weight(self, dataset: Dataset) -> ClassWeight | None:
+        """How much each class counts, by class number."""
+        weight = self.training.class_weight
+        return None if weight is None else by_number(weight, dataset.classes)
+
+    def _check_callbacks(self, dataset: Dataset) -> None:
+        """Raise a ConfigError for a figure that a callback watches and nobody measures."""
+        sets = ["train"] if self.training.measure_train else []
+        sets.append("validation" if dataset.validation else "test")
+        names = figure_names(self.network, sets, self.training.metrics)
+        for i, callback in enumerate(self.training.callbacks):
+            if isinstance(callback, Monitor):
+                with at(f"training.callbacks.{i}"):
+                    callback.check_monitor(names)
+
+    def _check_augmentation(self, dataset: Dataset) -> None:
+        """Raise what an augmentation says of an example, and a ShapeError for no images."""
+        augmentation, x = self.training.augmentation, dataset.train.inputs[:1]
+        if augmentation is None:
+            return
+        with at("training.augmentation"):
+            augmentation.check(self.network.convert(x))
+            if isinstance(augmentation, ImageAugmentation) and augmentation.image is None:
+                if dataset.image is None:
+                    raise ShapeError(
+                        f"{dataset.name} has no images, but {x.shape[1]} features; if they are the "
+                        "pixels of images, say image = [height, width]"
+                    )
+                if augmentation.size(x.shape[1:]) != dataset.image:
+                    raise ShapeError(f"the images are no squares: image = {list(dataset.image)}")
 
     def _check_fits(self, saved: Network) -> None:
         """Raise a ShapeError unless a saved network has the parameters and states of ours."""
@@ -155,17 +191,18 @@ class Experiment(Configurable):
         callbacks : sequence of Callback
             Told before those of the configuration.
         folder : Path, optional
-            Where the checkpoints go, to its ``checkpoints``.
+            Where the checkpoints go, to its ``checkpoints``, and the files of the configuration's
+            callbacks whose paths are relative.
         resume : bool or "force"
             Whether to go on where the newest checkpoint in `folder` is, if there is one; "force":
             also if the configuration or the data have changed.
         """
         _, weights, order = self.streams()
-        self.optimizer = self.new_optimizer()
         training, train = self.training, dataset.train
-        checkpoints = training.checkpoints
+        checkpoints, own = training.checkpoints, training.callbacks
         if folder is not None:
             checkpoints = replace(checkpoints or Checkpoints(), folder=str(folder / CHECKPOINTS))
+            own = [callback.inside(folder) for callback in own]
         network = self.network.initialize(weights)
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
             saved = Network.load(training.warm_start)
@@ -177,11 +214,11 @@ class Experiment(Configurable):
         with self.limited():
             return fit(
                 network,
-                self.optimizer,
+                self.new_optimizer(),  # callbacks may change its rate
                 train.inputs,
                 train.t,
                 sample_weight=train.w,
-                class_weight=training.class_weight,
+                class_weight=self._class_weight(dataset),
                 validation=dataset.validation and dataset.validation.triple,
                 test=None if dataset.validation else dataset.test.triple,
                 epochs=training.epochs,
@@ -194,7 +231,7 @@ class Experiment(Configurable):
                 measure_train=training.measure_train,
                 checkpoints=checkpoints,
                 resume=resume,
-                callbacks=[*callbacks, *training.callbacks],
+                callbacks=[*callbacks, *own],
             )
 
     def measure(self, part: Examples) -> dict[str, float]:

@@ -75,7 +75,9 @@ class TensorBoard(Tracker):
         start = SessionLog(status=SessionLog.START)
         with file_errors(f"{self.folder}: can't be written"):
             self.writer = EventFileWriter(self.folder)
-            self._add(Event(wall_time=time.time(), step=trainer.step + 1, session_log=start))
+            # an epoch that was not over when its state was saved is measured again
+            hidden = trainer.step + (trainer.batch == 0)
+            self._add(Event(wall_time=time.time(), step=hidden, session_log=start))
 
     def write(self, figures: dict[str, float], step: int) -> None:
         """Add a point to each curve."""

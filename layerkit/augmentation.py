@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -47,6 +48,12 @@ class Augmentation(Configurable, ABC):
         rng : Generator
             Where all random numbers come from.
         """
+
+    def check(self, x: Array) -> None:
+        """Try it on a batch; raise what it raises, and a ShapeError for another shape."""
+        y = replace(self)(x.copy(), np.random.default_rng(0))
+        if y.shape != x.shape:
+            raise ShapeError(f"{self} makes a batch of shape {y.shape} of {x.shape}")
 
 
 class ImageAugmentation(Augmentation):

@@ -18,7 +18,7 @@ import numpy as np
 
 import layerkit
 from layerkit.drawing import svg
-from layerkit.errors import ConfigError, DataError, FileError, LayerkitError, at
+from layerkit.errors import ConfigError, DataError, DivergenceError, FileError, LayerkitError, at
 from layerkit.experiment import Experiment, read_experiment
 from layerkit.files import write_atomically
 from layerkit.imports import import_file, where_it_failed
@@ -27,7 +27,15 @@ from layerkit.lr_range import lr_range
 from layerkit.metrics import report
 from layerkit.readers import read_csv, read_npz
 from layerkit.resuming import Resume, ResumeWarning
-from layerkit.runs import carry_out, find_config, is_finished, read_environment, read_run, write_run
+from layerkit.runs import (
+    DIVERGENCE,
+    carry_out,
+    find_config,
+    read_end,
+    read_environment,
+    read_run,
+    write_run,
+)
 from layerkit.schema import json_schema
 
 
@@ -104,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", type=Path, help="the sweep's folder (default: runs/NAME)"
     )
     sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
+    sweep.add_argument(
+        "--retry-failed", action="store_true", help="run trials that have failed anew"
+    )
     for added in (train, finding, verifying, sweep, command(run_evaluate, "RUN")):
         added.add_argument(
             "--data-dir",
@@ -123,8 +134,15 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--out", metavar="DIR", type=Path, help="the run's folder (default: runs/NAME)"
     )
-    verifying.add_argument("--steps", type=int, help="of the whole training that is tried")
-    verifying.add_argument("--at", type=int, help="steps after which it is stopped")
+    verifying.add_argument(
+        "--steps",
+        type=int,
+        help="of the whole training that is tried (default: an epoch and 10, but at most 2000; or "
+        "twice --at, if that is more)",
+    )
+    verifying.add_argument(
+        "--at", type=int, help="steps after which it is stopped (default: half of them)"
+    )
     finding.add_argument(
         "--out", metavar="FILE", type=Path, help="the picture (default: NAME-lr-range.png)"
     )
@@ -151,9 +169,19 @@ def run_train(options: argparse.Namespace) -> int:
             options.file = find_config(options.resume)
         folder: Path = options.resume or options.out or _free_folder(options.file)
         experiment = _experiment(options)
-        epochs = experiment.training.epochs
-        if options.resume and is_finished(folder, epochs):
-            print(f"{folder} is finished: nothing of its {epochs} epochs is left")
+        epochs, checkpoints = experiment.training.epochs, experiment.training.checkpoints
+        if checkpoints and checkpoints.folder:
+            raise ConfigError(
+                f"training.checkpoints.folder = {checkpoints.folder!r}: a run keeps them in "
+                "its own folder: leave it out, and choose that by --out"
+            )
+        if options.resume and (end := read_end(folder, epochs, options.force)):
+            if experiment != read_experiment(options.file):
+                raise ConfigError(
+                    f"{folder} is finished: {end}. Other settings are for what is left to train: "
+                    "--force goes on after an early end, or with more training.epochs"
+                )
+            print(f"{folder} is finished: {end}")
             return 0
         dataset = experiment.load_data(options.data_dir)
         if not options.resume:
@@ -161,24 +189,35 @@ def run_train(options: argparse.Namespace) -> int:
         print(dataset)
         print(experiment.network.summary())
         resume: Resume = "force" if options.force else bool(options.resume)
+        failed = False
         try:
             carry_out(folder, experiment, dataset, interruption, resume)
+        except Exception as error:
+            failed = not isinstance(error, DivergenceError)  # which would come again
+            raise
         finally:
             trainer = interruption.trainer
-            left = interruption.status or (trainer and trainer.paused)
-            if left and not is_finished(folder, epochs):
-                where = "before the first step"
-                if trainer and trainer.step:
-                    where = f"in epoch {trainer.epoch}, after step {trainer.step:,}"
-                print(f"Interrupted {where}. To go on:\n  {_resumption(options, folder)}")
-        return interruption.status
+            finished = bool(trainer and trainer.finished and read_end(folder, epochs))
+            where, what = "before the first step", ""
+            if trainer and trainer.step:
+                where = f"in epoch {trainer.epoch}, after step {trainer.step:,}"
+            if interruption.status:
+                what = f"Interrupted {where}"
+            elif failed and trainer and trainer.step:
+                what = f"Broken off {where}"
+            elif trainer and trainer.paused:
+                what = f"Left {where}: {trainer.paused}"
+            if what and not finished:
+                print(f"{what}. To go on:\n  {_resumption(options, folder)}")
+        return 0 if finished else interruption.status
 
 
 def run_verify_resume(options: argparse.Namespace) -> int:
     """Prove on a configuration file that a training which is stopped and resumed ends the same."""
     from layerkit.verifying import Trial, verify_resume
 
-    trial = Trial(options.file, _settings(options), options.imports, options.data_dir)
+    file = find_config(options.file) if options.file.is_dir() else options.file
+    trial = Trial(file, _settings(options), options.imports, options.data_dir)
     return 0 if verify_resume(trial, options.steps, options.at) else 1
 
 
@@ -312,7 +351,8 @@ def run_replay(options: argparse.Namespace) -> int:
     """Repeat the step at which a training diverged, and show where it stopped being finite."""
     from layerkit.divergence import FailedStep
 
-    failed = FailedStep.load(options.file)
+    file = options.file / DIVERGENCE if options.file.is_dir() else options.file
+    failed = FailedStep.load(file)
     print(f"{failed}\n\n{failed.replay()}")
     return 0
 
@@ -322,7 +362,14 @@ def run_sweep(options: argparse.Namespace) -> int:
     from layerkit.sweeping import sweep
 
     folder = options.out or Path("runs") / options.file.stem
-    return sweep(options.file, folder, options.imports, options.data_dir, options.jobs)
+    return sweep(
+        options.file,
+        folder,
+        options.imports,
+        options.data_dir,
+        options.jobs,
+        options.retry_failed,
+    )
 
 
 def run_schema(options: argparse.Namespace) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import MISSING, Field, dataclass, field, fields
+from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
     TypeVar,
+    Union,
     cast,
     dataclass_transform,
     get_args,
@@ -356,11 +358,33 @@ def _check(cls: type[Configurable], values: dict[str, Any]) -> tuple[dict[str, A
         return adapter(cls).validate_python(plain), []
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        return {}, [
-            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {_sentence(e)}"
-            for e in errors
-            if e["type"] != "too_short" or not e["input"]
-        ]
+        wrong = [e for e in errors if e["type"] != "too_short" or not e["input"]]
+        return {}, _lines(cls, wrong)
+
+
+def _lines(cls: type[Configurable], errors: list[Any]) -> list[str]:
+    """A line for each value; where one of several types will do, with all that it may be."""
+    hints, wanted = _hints(cls), dict[str, list[str]]()
+    deeper = {error["loc"][0] for error in errors if len(error["loc"]) > 2}
+    for error in errors:
+        name, *place = error["loc"]
+        if _is_union(hints[name]):
+            del place[0]  # what pydantic calls the type
+            if not place and name in deeper:  # another type is the right one
+                continue
+        where = f"{'.'.join(map(str, (name, *place)))} = {error['input']!r}"
+        wanted.setdefault(where, []).append(_sentence(error))
+    lines = []
+    for where, (first, *others) in wanted.items():
+        *middle, last = [first, *(sentence.removeprefix("should be ") for sentence in others)]
+        lines.append(f"{where}: {', '.join(middle)}{' or ' if middle else ''}{last}")
+    return lines
+
+
+def _is_union(hint: Any) -> bool:
+    """Whether values of several types are allowed, beside None."""
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
+    return len(set(members) - {NoneType}) > 1
 
 
 def _without_numpy(value: Any) -> Any:
@@ -384,6 +408,8 @@ KINDS = {
 
 def _sentence(error: Any) -> str:
     if error["type"] == "is_instance_of":
+        if error["ctx"]["class"] == "Path":
+            return "should be a path"
         if isinstance(error["input"], type):
             return f"is a class; should be an object, as {error['input'].__name__}()"
         name = error["input"] if isinstance(error["input"], str) else "…"

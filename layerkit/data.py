@@ -183,6 +183,9 @@ class Data(Configurable):
         if self.target == "number":
             self._refuse(["classes"], "target = 'number'")
         if kind != ".csv":
+            given = any(getattr(self, option) is not None for option in csv_only)
+            if given and not kind and not Path(self.path).exists():
+                raise FileError(f"path = {self.path!r}: there is no such file or folder")
             self._refuse(csv_only, f"a {kind or 'folder'}, whose arrays are called x, y and w")
         elif not self.label:
             raise ConfigError(f"label: missing; which column of {self.path} holds the label?")

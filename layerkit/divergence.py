@@ -11,9 +11,10 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from layerkit.checkpoints import read_tree, write_tree
+from layerkit.checkpoints import TREE, read_tree, write_tree
 from layerkit.config import from_config, to_config
 from layerkit.errors import ConfigError, DivergenceError, FileError, at
+from layerkit.files import read_tensors
 from layerkit.layers.base import Layer
 from layerkit.network import Network
 from layerkit.optimizers import Optimizer
@@ -151,26 +152,35 @@ has, or scale the examples
         ConfigError
             For a network or an optimizer that can't be made here.
         """
-        tree = read_tree(path)
+        _, metadata = read_tensors(Path(path))
+        tree = read_tree(path) if TREE in metadata else {}
         if tree.get("kind") != KIND:
-            raise FileError(f"{path}: no step that failed was saved in this file")
-        with at(str(path)):
-            if network is None and isinstance(tree["network"], str):
-                raise ConfigError(
-                    f"{tree['network']} has functions of Python, which no file can hold: call "
-                    "FailedStep.load with a network of the same layers"
-                )
-            network = network or from_config(tree["network"], Network)
-            kind: Any = Optimizer
-            optimizer = from_config(tree["optimizer"], kind)
-            options = from_config(tree["options"], Training)
-            state = tree["state"]
-            network = copy.deepcopy(network)
-            found = _outline(network.arena.values, network.arena.states, _random(network))
-            saved = state["generators"].keys() - {"order", "augmentation"}
-            wanted = _outline(state["network"]["values"], state["network"]["states"], saved)
-            if found != wanted:
-                raise ConfigError(f"a network of {found}; should have {wanted}")
+            raise FileError(f"{path}: no failed step is in this file")
+        try:
+            with at(str(path)):
+                return cls._restored(tree, network)
+        except (KeyError, TypeError) as error:
+            raise FileError(f"{path}: something is missing in it: {error}") from error
+
+    @classmethod
+    def _restored(cls, tree: dict[str, Any], network: Network | None) -> Self:
+        """The step that `save` described."""
+        if network is None and isinstance(tree["network"], str):
+            raise ConfigError(
+                f"{tree['network']} has functions of Python, which no file can hold: call "
+                "FailedStep.load with a network of the same layers"
+            )
+        network = network or from_config(tree["network"], Network)
+        kind: Any = Optimizer
+        optimizer = from_config(tree["optimizer"], kind)
+        options = from_config(tree["options"], Training)
+        state = tree["state"]
+        network = copy.deepcopy(network)
+        found = _outline(network.arena.values, network.arena.states, _random(network))
+        saved = state["generators"].keys() - {"order", "augmentation"}
+        wanted = _outline(state["network"]["values"], state["network"]["states"], saved)
+        if found != wanted:
+            raise ConfigError(f"a network of {found}; should have {wanted}")
         network.arena.values = state["network"]["values"]
         network.arena.states = state["network"]["states"]
         for address, layer in _random(network).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from layerkit.sources import Source, open_source
 PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Record:
     """What an epoch achieved, measured after it; nan is what was not measured.
 
-    `seconds` counts from the start of the training and includes these measurements. Losses are
+    `seconds` counts from the start of the training, not of the epoch, and includes these
+    measurements. Losses are
     means per example, in the unit of the loss; accuracies are shares from 0 to 1. `metrics` are
     further figures, of the validation set if there is one, else of the test set.
 
@@ -53,6 +54,11 @@ class Record:
         """What was measured, by name, as ``{"train_loss": 0.16, …}``."""
         row = self.row()
         return {name: x for name in list(row)[2:] if not math.isnan(x := row[name])}
+
+    def __repr__(self) -> str:
+        known = [*self.row(), *(["metrics"] if self.metrics else [])]
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name in known]
+        return f"Record({', '.join(shown)})"
 
     def __str__(self) -> str:
         known = [

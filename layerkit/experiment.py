@@ -17,7 +17,7 @@ from layerkit.callbacks.monitors import figure_names
 from layerkit.checkpoints import Checkpoints
 from layerkit.config import Configurable, from_config, to_config
 from layerkit.data import Data, Dataset, Examples
-from layerkit.errors import DataError, ShapeError, at
+from layerkit.errors import ConfigError, DataError, ShapeError, at
 from layerkit.evaluation import Record, measure_source
 from layerkit.metrics import check_metrics
 from layerkit.network import Network
@@ -29,8 +29,8 @@ from layerkit.trainer import Training
 from layerkit.training import count_steps, fit
 from layerkit.weighting import ClassWeight, by_number, example_weights
 
-CHECKPOINTS = "checkpoints"
-"""The folder with the checkpoints in the folder of a run."""
+CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
+"""The checkpoints and the trained network in the folder of a run."""
 
 
 class Experiment(Configurable):
@@ -92,20 +92,15 @@ class Experiment(Configurable):
                 self.network.check_layers(part.inputs)
         if self.training.class_weight is not None:
             part = dataset.train
-            with at("training"):
-                example_weights(self._class_weight(dataset), self.network, part.t, part.w)
+            weight = by_number(self.training.class_weight, dataset.classes)
+            example_weights(weight, self.network, part.t, part.w)
         self._check_callbacks(dataset)
         self._check_augmentation(dataset)
         if not self.network.adapted:
             copy.deepcopy(self.network).adapt(dataset.train.inputs)
         if self.training.warm_start:
-            self._check_fits(Network.load(self.training.warm_start))
+            self._load_like(Path(self.training.warm_start))
         return dataset
-
-    def _class_weight(self, dataset: Dataset) -> ClassWeight | None:
-        """How much each class counts, by class number."""
-        weight = self.training.class_weight
-        return None if weight is None else by_number(weight, dataset.classes)
 
     def _check_callbacks(self, dataset: Dataset) -> None:
         """Raise a ConfigError for a figure that a callback watches and nobody measures."""
@@ -117,13 +112,23 @@ class Experiment(Configurable):
                 with at(f"training.callbacks.{i}"):
                     callback.check_monitor(names)
 
+    def _check_paths(self, own: Sequence[Callback], others: Sequence[Callback]) -> None:
+        """Raise a ConfigError for a file that another callback writes."""
+        taken = [vars(callback).get("path") for callback in others]
+        for i, callback in enumerate(own):
+            path = vars(callback).get("path")
+            if path and path in taken:
+                raise ConfigError(
+                    f"training.callbacks.{i}.path: {path} is written already; choose another name"
+                )
+            taken.append(path)
+
     def _check_augmentation(self, dataset: Dataset) -> None:
         """Raise what an augmentation says of an example, and a ShapeError for no images."""
         augmentation, x = self.training.augmentation, dataset.train.inputs[:1]
         if augmentation is None:
             return
         with at("training.augmentation"):
-            augmentation.check(self.network.convert(x))
             if isinstance(augmentation, ImageAugmentation) and augmentation.image is None:
                 if dataset.image is None:
                     raise ShapeError(
@@ -132,9 +137,11 @@ class Experiment(Configurable):
                     )
                 if augmentation.size(x.shape[1:]) != dataset.image:
                     raise ShapeError(f"the images are no squares: image = {list(dataset.image)}")
+            augmentation.check(self.network.convert(x))
 
-    def _check_fits(self, saved: Network) -> None:
-        """Raise a ShapeError unless a saved network has the parameters and states of ours."""
+    def _load_like(self, path: Path) -> Network:
+        """Load a network, or that of a run; ShapeError unless it has our parameters and states."""
+        saved = Network.load(path / MODEL if path.is_dir() else path)
         own, other = (
             {name: f"{network.dtype} {item.shape}" for name, item in network.declared().items()}
             for network in (self.network, saved)
@@ -146,6 +153,7 @@ class Experiment(Configurable):
                     f"training.warm_start = {self.training.warm_start!r}: has {there} as {name}, "
                     f"this network {here}"
                 )
+        return saved
 
     def _check_outputs(self, dataset: Dataset) -> None:
         """Raise a ShapeError or DataError unless the network and the loss fit the data."""
@@ -203,10 +211,13 @@ class Experiment(Configurable):
         if folder is not None:
             checkpoints = replace(checkpoints or Checkpoints(), folder=str(folder / CHECKPOINTS))
             own = [callback.inside(folder) for callback in own]
+            self._check_paths(own, callbacks)
+        class_weight: ClassWeight | None = None
+        if training.class_weight is not None:
+            class_weight = by_number(training.class_weight, dataset.classes)
         network = self.network.initialize(weights)
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
-            saved = Network.load(training.warm_start)
-            self._check_fits(saved)
+            saved = self._load_like(Path(training.warm_start))
             network.arena.values, network.arena.states = saved.arena.values, saved.arena.states
             for address, layer in network.layers():
                 layer.adapted = layer.adapted or dict(saved.layers())[address].adapted
@@ -218,7 +229,7 @@ class Experiment(Configurable):
                 train.inputs,
                 train.t,
                 sample_weight=train.w,
-                class_weight=self._class_weight(dataset),
+                class_weight=class_weight,
                 validation=dataset.validation and dataset.validation.triple,
                 test=None if dataset.validation else dataset.test.triple,
                 epochs=training.epochs,

@@ -18,6 +18,18 @@ from layerkit.network import Network
 from layerkit.parameters import Array
 
 TRAIN, TEST = "#0072b2", "#d55e00"
+COLOURS = (
+    TRAIN,
+    TEST,
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+    "#882255",
+    "#999999",
+    "#999933",
+)
 LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
 
 
@@ -25,7 +37,7 @@ def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence
     """Draw all pictures that fit the data into a run's folder."""
     figures = {}
     if records:
-        figures["curves"] = curves(records)
+        figures["curves"] = curves(records, dataset.classes)
     if dataset.classes:
         predicted = network.predict(dataset.test.inputs).ravel()
         figures["confusion"] = confusion(dataset, predicted)
@@ -49,20 +61,30 @@ def save(figure: Figure, path: Path) -> None:
         raise FileError(f"{path}: can't be written: {error.strerror}") from error
 
 
-def curves(records: Sequence[Record]) -> Figure:
-    """Loss and, of classes, accuracy over the epochs, for each set that was measured."""
+def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
+    """What was measured over the epochs: loss, accuracy of classes, and each of the metrics."""
     epochs = [record.epoch for record in records]
-    measured = {name for record in records for name in record.figures()}
-    panels = [
-        what for what in ("loss", "accuracy") if any(f"{part}_{what}" in measured for part in LINES)
-    ]
-    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
-    for axes, what in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for part, (colour, line) in LINES.items():
-            if f"{part}_{what}" in measured:
-                values = [getattr(record, f"{part}_{what}") for record in records]
-                axes.plot(epochs, values, line, color=colour, markersize=4, label=part)
-        axes.set(xlabel="epoch", ylabel=what, xlim=(0.5, len(epochs) + 0.5))
+    figures = [record.figures() for record in records]
+    panels: dict[str, list[str]] = {"loss": [], "accuracy": []}
+    for name in dict.fromkeys(name for measured in figures for name in measured):
+        what = name.partition("_")[2].partition("_class_")[0]
+        panels.setdefault(what, []).append(name)
+    panels = {what: names for what, names in panels.items() if names}
+    columns = min(len(panels), 3)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
+    for place, (what, names) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, columns, place)
+        for i, name in enumerate(names):
+            part, _, of_class = name.partition("_class_")
+            label = part.partition("_")[0]
+            colour, line = LINES[label]
+            values = [measured.get(name, math.nan) for measured in figures]
+            if of_class:
+                colour = COLOURS[i % len(COLOURS)]
+                label = classes[int(of_class)] if classes else f"class {of_class}"
+            axes.plot(epochs, values, line, color=colour, markersize=4, label=label)
+        axes.set(xlabel="epoch", ylabel=what.replace("_", " "), xlim=(0.5, len(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()

@@ -14,6 +14,7 @@ import numpy as np
 
 from layerkit.errors import DataError, FileError
 from layerkit.mapped import releaser
+from layerkit.names import nearest
 from layerkit.parameters import Array
 
 
@@ -69,8 +70,10 @@ def read_csv(
             names = features or [name for name in header if name not in others]
             for name in [*names, *others]:
                 if header.count(name) != 1:
+                    meant = nearest(name, header)
                     raise DataError(
-                        f"{header.count(name)} columns called {name!r}; should be one. The first "
+                        f"{header.count(name)} columns called {name!r}; should be one"
+                        f"{f' ({meant})' if meant else ''}. The first "
                         f"line, split at commas, has the columns {', '.join(map(repr, header))}"
                     )
             columns = [header.index(name) for name in [*names, *([weight] if weight else [])]]

@@ -23,7 +23,7 @@ from layerkit.callbacks import (
 )
 from layerkit.checkpoints import Checkpoints
 from layerkit.config import Configurable
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, FileError
 from layerkit.mapped import Subset, pieces
 from layerkit.parameters import Array
 from layerkit.sources import Arrays, Source
@@ -57,7 +57,13 @@ def go_on(trainer: Trainer, checkpoints: Checkpoints, force: bool) -> None:
     """
     if not checkpoints.paths():
         return
-    state, path, damaged = checkpoints.load()
+    try:
+        state, path, damaged = checkpoints.load()
+    except FileError as error:
+        raise FileError(
+            f"{error}\nTrain anew with another folder; training.warm_start begins with the weights "
+            "of a saved network, as a run's model.safetensors or best.safetensors"
+        ) from error
     differing = compare(state["origin"], trainer.origin)
     announced = [f"resumes with another {line}" for line in differing if _is_environment(line)]
     refused = [line for line in differing if not _is_environment(line)]

@@ -13,8 +13,8 @@ from layerkit.callbacks import Callback, CSVLog, History, Progress, StopOnNonFin
 from layerkit.checkpoints import Checkpoints
 from layerkit.config import to_config
 from layerkit.data import Dataset
-from layerkit.errors import DivergenceError, FileError, LayerkitError
-from layerkit.experiment import CHECKPOINTS, Experiment, read_experiment
+from layerkit.errors import DivergenceError, FileError
+from layerkit.experiment import CHECKPOINTS, MODEL, Experiment, read_experiment
 from layerkit.files import write_atomically
 from layerkit.network import Network
 from layerkit.resuming import Resume, describe_environment
@@ -23,16 +23,15 @@ from layerkit.trainer import Trainer
 if TYPE_CHECKING:
     from layerkit.interruption import Interruption
 
-CONFIG, HISTORY, MODEL, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
+CONFIG, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
     "config.toml",
     "history.csv",
-    "model.safetensors",
     "best.safetensors",
     "environment.json",
     "result.json",
     "divergence.safetensors",
 )
-"""What a run's folder holds, besides checkpoints and pictures."""
+"""What a run's folder holds, besides the network, checkpoints and pictures."""
 
 
 def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
@@ -96,6 +95,8 @@ def carry_out(
                 write_config(folder, experiment, dataset)
                 done = f"after step {trainer.step:,}" if trainer.step else "from the beginning"
                 print(f"Going on in {folder} {done}")
+            if experiment.training.warm_start and not trainer.step:
+                print(f"Begins with the weights of {experiment.training.warm_start}")
 
     history = History()
     listeners = [BeginningOfRun(), Progress(), CSVLog(str(folder / HISTORY)), history, interruption]
@@ -113,10 +114,13 @@ def carry_out(
             if interruption.trainer.failed:
                 print(f"The step that failed: layerkit replay {folder / DIVERGENCE}")
         raise
-    except LayerkitError:
+    except Exception:
         if interruption.trainer:
             print(f"No model is kept; the history until here is in {folder}.")
         raise
+    trainer = interruption.trainer
+    if trainer is None or not trainer.step:
+        return
     experiment.network.save(folder / MODEL)
     figures = experiment.measure(dataset.test)
     print("Test " + ", test ".join(f"{name} {figure:.4f}" for name, figure in figures.items()))
@@ -126,8 +130,7 @@ def carry_out(
         print("No pictures without matplotlib: pip install 'layerkit[plot]'")
     else:
         draw_run(folder, experiment.network, dataset, history.records)
-    trainer = interruption.trainer
-    if trainer and trainer.finished:
+    if trainer.finished:
         result = {
             "epochs": len(trainer.records),
             "stopped": trainer.stopped,
@@ -138,13 +141,21 @@ def carry_out(
     print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
-def is_finished(folder: Path, epochs: int) -> bool:
-    """Whether a run of so many epochs has come to its end, and nothing was trained since."""
+def read_end(folder: Path, epochs: int, force: bool = False) -> str | None:
+    """Say how a run of so many epochs has come to its end; None if there is something to train.
+
+    With `force` there is, too, if it was stopped before its last epoch.
+    """
     if not (folder / RESULT).is_file():
-        return False
+        return None
     result = _read_json(folder / RESULT)
-    complete = result["stopped"] is not None or result["epochs"] >= epochs
-    return complete and _newest(folder) in (None, result["checkpoint"])
+    if _newest(folder) not in (None, result["checkpoint"]):
+        return None
+    if result["epochs"] >= epochs:
+        return f"nothing of its {epochs} epochs is left"
+    if result["stopped"] is None or force:
+        return None
+    return f"it ended after {result['epochs']} epochs: {result['stopped']}"
 
 
 def _newest(folder: Path) -> str | None:

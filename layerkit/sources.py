@@ -110,6 +110,12 @@ class Arrays(Source):
             yield Batch(x, self.t[part], None if self.a is None else self.a[part])
 
 
+ANEW = (
+    "give something that can be iterated once for each epoch, as a list, or a function that "
+    "returns a new iterator"
+)
+
+
 class Iterated(Source):
     """Batches of a user's own, as a list, a data loader, or a function that returns an iterable.
 
@@ -136,6 +142,14 @@ class Iterated(Source):
             for number, batch in enumerate(given, 1):
                 self._checked(batch, number)
 
+    def check_epochs(self, epochs: int) -> None:
+        """Raise a DataError if it can't be iterated so often."""
+        if epochs > 1 and isinstance(self.given, Iterator):
+            raise DataError(
+                f"{self.name} is {self.given!r}, which can be iterated once, but there are "
+                f"{epochs} epochs: {ANEW}"
+            )
+
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
         """The batches as they come; the order is theirs."""
         given = self.given() if callable(self.given) else self.given
@@ -154,10 +168,7 @@ class Iterated(Source):
         if group:
             yield _together(group)
         if not number:
-            raise DataError(
-                f"{self.name} gave no batch: give something that can be iterated once for each "
-                "epoch, as a list, or a function that returns a new iterator"
-            )
+            raise DataError(f"{self.name} gave no batch: {ANEW}")
 
     def chunks(self) -> Iterator[Batch]:
         """The batches as they come."""

@@ -59,16 +59,17 @@ class Training(Configurable):
         Of the weights, to evaluate with and to keep: `EMA` or `SWA`.
     augmentation : Augmentation, optional
         What is done to the examples of each batch, as `ImageAugmentation`.
-    class_weight : "balanced" or list of float, optional
-        How much examples of each class count, by class number; "balanced" lets all classes count
-        the same: N / (classes * examples of the class).
+    class_weight : "balanced", list of float or table, optional
+        How much examples of each class count: a list by class number, or a table by the name or
+        number of the class, where the others count 1. "balanced" lets all classes count the same:
+        N / (classes * examples of the class).
     metrics : list of str
         Further figures of the validation set, or else of the test set: `layerkit.metrics`.
     measure_train : bool
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
     warm_start : str, optional
-        A saved network, as ``model.safetensors`` of a run, whose weights are the first ones.
+        A saved network, or the folder of a run that has one, whose weights are the first ones.
     checkpoints : Checkpoints, optional
         When and where the state is kept, from which a training can be resumed.
     callbacks : list of Callback
@@ -82,7 +83,7 @@ class Training(Configurable):
     threads: Size = 1
     average: Average | None = None
     augmentation: Augmentation | None = None
-    class_weight: Literal["balanced"] | list[Amount] | None = None
+    class_weight: Literal["balanced"] | list[Amount] | dict[str, Amount] | None = None
     metrics: list[str] = field(default_factory=list)
     measure_train: bool = True
     warm_start: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -125,6 +125,8 @@ def train(
         callbacks=list(callbacks),
     )
     rng, group = np.random.default_rng(seed), gradient_accumulation_steps
+    if resume not in (False, True, "force"):
+        raise ConfigError(f"resume = {resume!r}: should be False, True or 'force'")
     source = open_source(network, x, t, sample_weight, batch_size * group, group)
     sets: dict[str, Source] = {}
     for name, part in (("validation", validation), ("test", test)):
@@ -153,13 +155,20 @@ def train(
             raise DataError("sample_weight: no example counts")
         if class_weight is not None:
             source.a = example_weights(class_weight, network, source.t, sample_weight)
-            if isinstance(class_weight, str | list):
+            if isinstance(class_weight, Mapping):
+                options.class_weight = {str(k): weight for k, weight in class_weight.items()}
+            elif isinstance(class_weight, str | list):
                 options.class_weight = class_weight
     elif class_weight is not None:
         raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
     for part in {"train": source, **sets}.values():
         if isinstance(part, Arrays):
             network.check_layers(part.x)
+        elif isinstance(part, Iterated):
+            part.check_epochs(options.epochs)
+    if augmentation and isinstance(source, Arrays):
+        with at("augmentation"):
+            augmentation.check(network.convert(source.x[:1]))
     with all_or_nothing(network):
         if not network.adapted:
             if not isinstance(source, Arrays):
@@ -278,7 +287,21 @@ def fit(
 ) -> list[Record]:
     """Train to the end, and return the records of all epochs, also of those before a resumption.
 
-    All parameters are those of `train`, and so is what is raised.
+    What is raised is that of `train`.
+
+    Parameters
+    ----------
+    network, optimizer
+        Changed in place.
+    x, t : arrays
+        Examples (N, *shape) and targets; or without `t`, an iterable of batches.
+    validation, test : pairs of arrays, optional
+        Examples and targets to measure on after each epoch.
+    epochs, batch_size, callbacks
+        As in `Training`.
+    sample_weight, class_weight, gradient_accumulation_steps, seed, average, augmentation, \
+    metrics, measure_train, checkpoints, resume
+        As in `train`.
 
     Examples
     --------

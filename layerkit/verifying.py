@@ -31,8 +31,8 @@ from layerkit.training import count_steps
 if TYPE_CHECKING:
     from layerkit.trainer import Trainer
 
-MOST = 500
-"""Steps that are tried if nobody says how many: a matter of seconds."""
+MOST = 2000
+"""Steps that are tried if nobody says how many: an epoch of most, and seldom minutes."""
 GROUPS = {
     "parameters": "network.values",
     "states": "network.states",
@@ -83,8 +83,8 @@ def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = Non
     ----------
     trial : Trial
     steps, stop : int, optional
-        Steps in all, and those before the stop. By default a little more than an epoch, at most
-        500, and half of them.
+        Steps in all, and those before the stop. By default a little more than an epoch, but at most
+        2,000, or twice `stop` if that is more; and half of them.
 
     Raises
     ------
@@ -124,6 +124,11 @@ def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = Non
         )
         return False
     print("\nThe same, bit for bit.")
+    if "history" not in after[0]:
+        print(
+            "No epoch ended, so what happens at its end was not tried: --steps "
+            f"{_steps_of_epoch(experiment, examples)} does."
+        )
     return True
 
 
@@ -133,18 +138,23 @@ def _choose(
     """The steps to try, and those before the stop."""
     training = experiment.training
     most = count_steps(experiment.network, examples, training)
-    epoch = most // training.epochs
+    epoch = _steps_of_epoch(experiment, examples)
     if steps is None:
-        steps = min(epoch + 10, MOST, most) if stop is None else min(2 * stop, most)
+        steps = min(max(min(epoch + 10, MOST), 2 * (stop or 0)), most)
     if stop is None:
         stop = steps // 2
         stop += stop % epoch == 0 and epoch > 1 and stop + 1 < steps
     if not 0 < stop < steps <= most:
         raise ConfigError(
-            f"{stop} of {steps} steps: the stop should come before the last of them, and the "
-            f"training has {most:,}"
+            f"--at {stop}, --steps {steps}: the stop should come before the last of these steps, "
+            f"and the training has {most:,}"
         )
     return steps, stop
+
+
+def _steps_of_epoch(experiment: Experiment, examples: int) -> int:
+    training = experiment.training
+    return count_steps(experiment.network, examples, training) // training.epochs
 
 
 def _load(network: Network, folder: Path, step: int) -> Parts:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from layerkit.errors import ConfigError, DataError
+from layerkit.names import nearest
 from layerkit.network import Network
 from layerkit.parameters import Array
 
@@ -56,6 +57,53 @@ def example_weights(
     if not a.any():
         raise DataError("class_weight: no example counts")
     return a
+
+
+def by_number(
+    class_weight: str | list[float] | dict[str, float], classes: list[str]
+) -> ClassWeight:
+    """Return the weights of a configuration file by class number, where they are by name.
+
+    A number is that of a class, unless it is the name of one.
+
+    Raises
+    ------
+    ConfigError
+        For a list of another length, and a class that is unknown or stands there twice.
+
+    Examples
+    --------
+    >>> by_number({"ok": 1.0, "1": 20.0}, ["fraud", "ok"])
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ConfigError: training.class_weight.1: 'ok' has a weight already
+    >>> by_number({"ok": 1.0, "0": 20.0}, ["fraud", "ok"])
+    {1: 1.0, 0: 20.0}
+    """
+    if isinstance(class_weight, str):
+        return "balanced"
+    if isinstance(class_weight, list):
+        if classes and len(class_weight) != len(classes):
+            raise ConfigError(
+                f"training.class_weight = {class_weight!r}: should be 'balanced', a list of "
+                f"{len(classes)} numbers or a table by class: {', '.join(classes)}"
+            )
+        return class_weight
+    number = {str(k): k for k in range(len(classes))} | {name: k for k, name in enumerate(classes)}
+    weights: dict[int, float] = {}
+    for name, weight in class_weight.items():
+        if name not in number:
+            meant = nearest(name, classes)
+            raise ConfigError(
+                f"training.class_weight.{name}: there is no such class"
+                f"{f' ({meant})' if meant else ''}; the classes are {', '.join(classes)}"
+            )
+        if number[name] in weights:
+            raise ConfigError(
+                f"training.class_weight.{name}: {classes[number[name]]!r} has a weight already"
+            )
+        weights[number[name]] = weight
+    return weights
 
 
 def _given(class_weight: Mapping[int, float] | Sequence[float], classes: int) -> Array:

@@ -448,3 +448,28 @@ def test_a_missing_folder_is_refused_before_the_first_step(kind: Any, tmp_path: 
     with pytest.raises(FileError, match=r"there is no folder .*nowhere"):
         run(history, kind(tmp_path / "nowhere" / "x.safetensors"))
     assert history.records == []
+
+
+@pytest.mark.parametrize(
+    ("hook", "ours"), [("on_epoch_end", "epoch_end"), ("on_train_batch_begin", "batch_begin")]
+)
+def test_hooks_that_nobody_calls_are_refused(hook: str, ours: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"Own\.{hook}: here it is called {ours}\(self, trainer\)"
+    ):
+        type("Own", (Callback,), {hook: lambda self, epoch, logs: None})
+    assert "Own" not in Callback.registry
+
+
+def test_progress_tells_when_another_callback_has_changed_the_rate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lowering = ReduceLROnPlateau(monitor="train_loss", patience=1, min_delta=1e3)
+    progress = Progress()
+    run(progress, lowering)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith("Epoch")] == [
+        "The learning rate is 0.01 now, it was 0.1"
+    ]
+    run(progress)
+    assert "learning rate" not in capsys.readouterr().out

@@ -323,6 +323,10 @@ def test_mistakes_in_a_file_are_told_with_their_place(
         (["network.body.layers.0.units=1000000000000"], "not enough memory"),
         (['network.loss.type="Huber"'], "digits has classes, but Huber judges numbers"),
         (
+            ['training.checkpoints={folder="mine"}'],
+            "training.checkpoints.folder = 'mine': a run keeps them in its own folder",
+        ),
+        (
             ['optimizer.rates={"body.layers.9.*"=0.0}'],
             "rates: no parameter is called 'body.layers.9",
         ),

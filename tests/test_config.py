@@ -1,7 +1,7 @@
 import math
 import re
 from dataclasses import field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,9 +24,11 @@ from layerkit import (
     Sigmoid,
     Size,
     SoftmaxCrossEntropy,
+    Training,
     from_config,
     to_config,
 )
+from layerkit.callbacks import CSVLog
 
 TABLE: dict[str, Any] = {
     "type": "Network",
@@ -263,3 +265,26 @@ def test_where_a_field_names_a_class_the_type_may_be_left_out() -> None:
 
 def test_activations_have_no_options() -> None:
     assert to_config(Sigmoid()) == {"type": "Sigmoid"}
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (3, "class_weight = 3: should be 'balanced', a list or a table"),
+        ("balance", "class_weight = 'balance': should be 'balanced', a list or a table"),
+        ([1.0, -1.0], "class_weight.1 = -1.0: should be greater than or equal to 0"),
+        ({"a": 1.0, "b": "x"}, "class_weight.b = 'x': should be a number"),
+    ],
+)
+def test_where_several_types_are_allowed_a_sentence_says_all(value: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Training(class_weight=value)
+    assert str(caught.value) == f"Training.{sentence}"
+    with pytest.raises(ConfigError) as caught:
+        from_config({"class_weight": value}, Training)
+    assert str(caught.value) == sentence
+
+
+def test_a_path_is_text_or_a_path() -> None:
+    with pytest.raises(ConfigError, match=r"^CSVLog.path = 3: should be text or a path$"):
+        CSVLog(cast(Any, 3))

@@ -37,7 +37,7 @@ from layerkit import (
 )
 from layerkit.augmentation import Augmentation
 from layerkit.callbacks import Callback
-from layerkit.checkpoints import Checkpoints, write_tree
+from layerkit.checkpoints import Checkpoints, read_tree, write_tree
 from layerkit.cli import main
 from layerkit.divergence import FailedStep
 from layerkit.inspection import first_not_finite
@@ -120,7 +120,7 @@ class NanLoss(Loss):
 class NanAugmentation(Augmentation):
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         x = x.copy()
-        x[1, 2] = np.nan
+        x[1:2, 2] = np.nan
         return x
 
 
@@ -255,7 +255,7 @@ def test_the_example_is_found_in_the_part_of_a_batch_it_is_in(row: int) -> None:
     assert len(failed.batch.x) == 20
 
 
-class Careless(Layer):
+class CarelessUpdate(Layer):
     """Returns what nobody reads as the first layer."""
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -276,7 +276,7 @@ class Explorer(Optimizer):
 
 
 def test_what_nobody_reads_or_asked_for_may_be_anything() -> None:
-    message, failed = diverged(regression(Careless(), Dense(3), Dense(1)), Explorer(), t=Y)
+    message, failed = diverged(regression(CarelessUpdate(), Dense(3), Dense(1)), Explorer(), t=Y)
     assert "is in the parameter body.layers.1.W, after the update by Explorer()" in message
     assert "nan" not in str(failed.replay())
 
@@ -347,14 +347,14 @@ def restless() -> Network:
     return Network(body, SoftmaxCrossEntropy(), shape=(4,)).initialize(3)
 
 
-class Grain(Augmentation):
+class GrainNoise(Augmentation):
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         noisy: Array = x + rng.standard_normal(x.shape, np.float32) / 10
         return noisy
 
 
 ACCUMULATED = {"gradient_accumulation_steps": 2, "batch_size": 2}
-AUGMENTED = {"augmentation": Grain(), "sample_weight": np.linspace(0, 2, 480)}
+AUGMENTED = {"augmentation": GrainNoise(), "sample_weight": np.linspace(0, 2, 480)}
 ALL: dict[str, Any] = {
     "batch_size": 4,
     "epochs": 3,
@@ -512,7 +512,7 @@ def test_what_can_not_be_repeated_is_told(given: Callable[[], Any], number: floa
     optimizer = Trap(step_number=7, number=number)
     GIVEN.clear()
     with pytest.raises(DivergenceError, match=r"batch 8: .* could not be repeated as it was"):
-        fit(net, optimizer, given(), callbacks=[witness], measure_train=False)
+        fit(net, optimizer, given(), epochs=1, callbacks=[witness], measure_train=False)
     assert np.isfinite(net.arena.values).all()
     assert np.isfinite(net.arena.states).all()
     assert witness.trainer.failed
@@ -580,7 +580,22 @@ def test_another_loss_is_told() -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     write_tree(tmp_path / "f", {"step": 1})
-    with pytest.raises(FileError, match="no step that failed was saved in this file"):
+    with pytest.raises(FileError, match="no failed step is in this file"):
+        FailedStep.load(tmp_path / "f")
+    regression(Dense(1)).save(tmp_path / "model")
+    with pytest.raises(FileError, match="no failed step is in this file"):
+        FailedStep.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("table", "key"), [("", "loss"), ("", "network"), ("state", "generators"), ("batch", "x")]
+)
+def test_a_file_with_something_missing_is_refused(table: str, key: str, tmp_path: Path) -> None:
+    failed_step().save(tmp_path / "f")
+    tree = read_tree(tmp_path / "f")
+    del (tree[table] if table else tree)[key]
+    write_tree(tmp_path / "f", tree)
+    with pytest.raises(FileError, match=f"something is missing in it: .*'{key}'"):
         FailedStep.load(tmp_path / "f")
 
 
@@ -630,6 +645,8 @@ def test_the_command_replays_what_a_training_has_left(
     before = sorted(path.name for path in Path("run").iterdir())
     assert main(["replay", "run/divergence.safetensors", *own]) == 0
     said = capsys.readouterr().out
+    assert main(["replay", "run", *own]) == 0
+    assert capsys.readouterr().out == said
     assert said.startswith("Epoch 1, batch 1, step 1: 128 examples")
     lines = [line for line in said.splitlines() if line.endswith("<- first")]
     assert [line.split()[:2] for line in lines] == [["body.layers.1", "Fragile"]]

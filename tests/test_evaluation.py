@@ -237,3 +237,11 @@ def test_the_command_reports_each_class(
     assert lines[-4].split() == ["cat", "dog", "eel"]
     counts = [[int(cell) for cell in line.split()[1:]] for line in lines[-3:]]
     assert np.sum(counts) == round(0.2 * N)
+
+
+def test_a_record_shows_what_was_measured() -> None:
+    record = Record(2, 0.5, train_loss=0.25, metrics={"test_f1": 1.0})
+    assert repr(record) == (
+        "Record(epoch=2, seconds=0.5, train_loss=0.25, metrics={'test_f1': 1.0})"
+    )
+    assert repr(Record(1, 0.5)) == "Record(epoch=1, seconds=0.5)"

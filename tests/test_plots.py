@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,23 @@ def test_curves_draw_what_was_recorded() -> None:
 
 def test_only_what_was_measured_is_drawn() -> None:
     records = [Record(1, 0.1, train_loss=2.0, validation_loss=3.0, metrics={"validation_r2": 0.5})]
-    (loss,) = curves(records).axes
+    loss, r2 = curves(records).axes
     assert [line.get_label() for line in loss.lines] == ["train", "validation"]
+    assert (r2.get_ylabel(), [line.get_label() for line in r2.lines]) == ("r2", ["validation"])
     records = [Record(1, 0.1, train_loss=2.0, test_loss=3.0, test_accuracy=0.5)]
     assert [[line.get_label() for line in axes.lines] for axes in curves(records).axes] == [
         ["train", "test"],
         ["test"],
     ]
+
+
+def test_the_figures_of_all_classes_share_a_panel() -> None:
+    metrics = {"test_recall_class_0": 0.5, "test_recall_class_1": 0.25, "test_f1": math.nan}
+    _, recall = curves([Record(1, 0.1, train_loss=2.0, metrics=metrics)]).axes
+    drawn = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in recall.lines}
+    assert (recall.get_ylabel(), drawn) == ("recall", {"class 0": [0.5], "class 1": [0.25]})
+    _, recall = curves([Record(1, 0.1, train_loss=2.0, metrics=metrics)], ["cat", "dog"]).axes
+    assert [line.get_label() for line in recall.lines] == ["cat", "dog"]
 
 
 def test_a_mapped_file_is_drawn_as_the_array_is(tmp_path: Path, digits: Dataset) -> None:

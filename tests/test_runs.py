@@ -198,12 +198,21 @@ def test_a_signal_finishes_the_batch_and_saves(command: Command, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("moment", "goes_on"),
-    [("train_begin 0", "from the beginning"), ("epoch_end 3", "after step 3"), ("epoch_end 9", "")],
+    ("moment", "left", "goes_on"),
+    [
+        ("train_begin 0", 143, "from the beginning"),
+        ("epoch_end 3", 143, "after step 3"),
+        ("epoch_end 9", 0, ""),  # nothing was left to do
+    ],
 )
-def test_a_signal_may_come_between_steps(command: Command, moment: str, goes_on: str) -> None:
+def test_a_signal_may_come_between_steps(
+    command: Command, moment: str, left: int, goes_on: str
+) -> None:
     run = "left-" + moment.replace(" ", "-")
-    assert command.train(run, f"{moment} SIGTERM")[0] == 143
+    status, said = command.train(run, f"{moment} SIGTERM")
+    assert status == left
+    assert ("Interrupted" in said) == bool(left)
+    assert ("Test accuracy" in said) == ("train_begin" not in moment), "an untrained network is not"
     status, said = command.resume(run)
     assert status == 0
     assert goes_on in said
@@ -249,6 +258,58 @@ def test_more_epochs_take_force(command: Command) -> None:
     with (command.folder / "longer" / "history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
     assert "longer is finished: nothing of its 4 epochs" in command.resume("longer")[1]
+
+
+STOPPING = "training.callbacks=[{type = 'EarlyStopping', patience = 1, min_delta = 1000.0}]"
+
+
+def test_a_run_that_ended_early_goes_on_by_force(command: Command) -> None:
+    assert command("train", "config.toml", "--out", "early", "--set", STOPPING)[0] == 0
+    ended = "early is finished: it ended after 2 epochs: validation_loss has not improved for"
+    status, said = command.resume("early")
+    assert status == 0
+    assert said.startswith(ended)
+    less = ("train", "--resume", "early", "--set", "training.callbacks=[]")
+    status, said = command(*less)
+    assert status == 1
+    assert f"layerkit: {ended}" in said
+    assert "--force goes on" in said
+    status, said = command(*less, "--force")
+    assert status == 0
+    assert "Going on in early after step 6\n" in said
+    assert "nothing of its 3 epochs is left\n" in command.resume("early")[1]
+
+
+def test_a_callback_that_fails_leaves_a_run_to_go_on_with(command: Command) -> None:
+    status, said = command.train("broken", "batch_end 5 SIGFAULTY")
+    assert status == 1
+    assert "in batch_end of the callback Signals()" in said
+    assert (
+        "Broken off in epoch 2, after step 5. To go on:\n  layerkit train --resume broken" in said
+    )
+    assert_ends_the_same(command, "broken")
+
+
+def test_a_time_limit_is_no_interruption(command: Command) -> None:
+    limit = "training.callbacks=[{type = 'TimeLimit', seconds = 1e-9}]"
+    status, said = command("train", "config.toml", "--out", "limited", "--set", limit)
+    assert status == 0
+    assert "Left in epoch 1, after step 1: the time limit of 1e-09 s is reached. To go on:" in said
+    assert "Interrupted" not in said
+
+
+def test_when_all_checkpoints_are_damaged_there_is_advice(command: Command) -> None:
+    assert command.train("lost", "batch_end 5 SIGINT")[0] == 130
+    for path in Checkpoints(command.folder / "lost" / "checkpoints").paths():
+        path.write_bytes(b"")
+    status, said = command.resume("lost")
+    assert status == 1
+    assert "Train anew with another folder; training.warm_start begins with the weights" in said
+    assert "To go on" not in said
+    warm = ("--set", "training.warm_start=lost")
+    status, said = command("train", "config.toml", "--out", "found", *warm)
+    assert status == 0
+    assert "Begins with the weights of lost\n" in said
 
 
 def test_the_damaged_newest_checkpoint_is_told(command: Command) -> None:

@@ -160,10 +160,20 @@ def exhausted() -> Any:
     return (batch for batch in batches())
 
 
+def again(given: Any) -> Any:
+    return lambda: given
+
+
 @pytest.mark.parametrize(
     ("given", "options", "place", "sentence"),
     [
-        (exhausted(), {}, "epoch 2", "gave no batch: give something that can be iterated once for"),
+        (
+            exhausted(),
+            {},
+            "",
+            "<generator .* iterated once, but there are 2 epochs: give something",
+        ),
+        (again(exhausted()), {}, "epoch 2", "gave no batch: give something that can be iterated"),
         ([], {}, "epoch 1", "the iterable gave no batch"),
         (lambda: None, {}, "epoch 1", "the function returned None; should be an iterable"),
         (X, {}, "", "t: missing; without targets, x should be an iterable of batches"),
@@ -179,7 +189,13 @@ def exhausted() -> Any:
         (batches(), {"class_weight": "balanced"}, "", "class_weight: in an iterable"),
         (Loader(), {"average": EMA()}, "", r"average = EMA\(.*: needs an iterable with a length"),
         (Loader(), {"schedule": CosineSchedule()}, "schedules.lr", "length is not known here"),
-        (batches(), {"validation": exhausted()}, "epoch 2, after its last batch", "gave no batch"),
+        (batches(), {"validation": exhausted()}, "", "validation is <generator .* 2 epochs"),
+        (
+            batches(),
+            {"validation": again(exhausted())},
+            "epoch 2, after its last batch",
+            "gave no batch",
+        ),
     ],
 )
 def test_what_can_not_be_iterated_is_refused(
@@ -190,6 +206,14 @@ def test_what_can_not_be_iterated_is_refused(
     with pytest.raises(LayerkitError, match=sentence) as caught:
         fit(network(), optimizer, given, epochs=2, **options)
     assert caught.value.place in (place, "batch 1 of the iterable")
+
+
+def test_an_iterator_will_do_for_one_epoch_and_is_refused_untouched_for_two() -> None:
+    given, optimizer = exhausted(), SGD()
+    with pytest.raises(DataError, match="2 epochs"):
+        fit(network(), optimizer, given, epochs=2)
+    assert optimizer.t == 0
+    assert len(fit(network(), optimizer, given, epochs=1)) == 1
 
 
 def test_a_list_is_refused_before_anything_has_changed() -> None:

@@ -242,13 +242,26 @@ def test_when_all_trials_fail_there_is_no_best(capsys: pytest.CaptureFixture[str
     assert "In runs/s: trials.csv\n" in capsys.readouterr().out
 
 
+def test_failed_trials_can_be_run_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    of = LR + "network.body.layers.1 = [{type = 'Odd', kind = 'raises'}]"
+    sweep = (write('method = "random"\ntrials = 1', of), "--import", "own.py")
+    assert run(*sweep) == 1
+    before = table()
+    Path("own.py").write_text(OWN.replace('self.kind == "raises"', "False"))
+    assert run(*sweep) == 1
+    assert table() == before
+    assert run(*sweep, "--retry-failed") == 0
+    assert [row["state"] for row in table()] == ["done"]
+    assert table()[0]["optimizer.lr"] == before[0]["optimizer.lr"]
+
+
 def test_it_goes_on_after_kill_9() -> None:
     """The parent alone is killed: its trials end with it, and are run again."""
     Path("base.toml").write_text(BASE.replace("epochs = 1", "epochs = 2"))
     sweep = 'method = "random"\ntrials = 4\njobs = 2'
     file = write(sweep, LR + SLOW)
     process = start(file, "--import", "own.py")
-    while not (states("COMPLETE") and states("RUNNING")):
+    while not (Path("runs/s/trials.csv").exists() and states("RUNNING")):
         assert process.poll() is None
         time.sleep(0.1)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -279,18 +292,20 @@ def gone(pid: str) -> bool:
 
 def test_an_interruption_keeps_what_is_finished() -> None:
     file = write('method = "random"\ntrials = 3', LR + SLOW)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        done = len(states("COMPLETE")) + 1
+    # the first time, while the process of the first trial is starting
+    for number, done in ((signal.SIGINT, 0), (signal.SIGINT, 1), (signal.SIGTERM, 2)):
         process = start(file, "--import", "own.py")
-        while len(states("COMPLETE")) < done or not states("RUNNING"):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while len(states("COMPLETE")) < done or len(children.read_text().split()) < 2:
             assert process.poll() is None
             time.sleep(0.1)
         os.killpg(process.pid, number)
         said, errors = process.communicate()
         assert (process.returncode, errors) == (128 + number, "")
         assert "the same command goes on from here" in said
-        assert [row["state"] for row in table()].count("done") == done
-        assert Path("runs/s/best.toml").exists()
+        assert [row["state"] for row in table()] == ["done"] * done + ["waiting"] * (3 - done)
+        assert table()[done]["optimizer.lr"], "the one that was interrupted"
+        assert Path("runs/s/best.toml").exists() == bool(done)
     process = start(file, "--import", "own.py")
     said, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")
@@ -407,7 +422,9 @@ def test_an_experiment_in_the_file_itself(capsys: pytest.CaptureFixture[str]) ->
     assert run(file) == 1
     assert "there is one in the file, too: network, optimizer" in capsys.readouterr().err
     assert run(write('method = "grid"', "a = [1]", base='base = "none.toml"')) == 1
-    assert "none.toml: can't be read: No such file" in capsys.readouterr().err
+    assert "s.toml: base: none.toml: can't be read: No such file" in capsys.readouterr().err
+    assert run(write('method = "grid"', "a = [1]", base="")) == 1
+    assert "base: missing; should name the experiment's file" in capsys.readouterr().err
 
 
 def test_jobs_have_to_be_some(capsys: pytest.CaptureFixture[str]) -> None:

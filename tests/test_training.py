@@ -9,10 +9,12 @@ from layerkit import (
     SGD,
     Adam,
     Array,
+    Augmentation,
     ConfigError,
     DataError,
     Dense,
     DivergenceError,
+    ImageAugmentation,
     Layer,
     LayerkitError,
     MeanSquaredError,
@@ -417,3 +419,27 @@ def test_an_optimizer_that_remembers_another_network_is_refused() -> None:
     np.testing.assert_array_equal(nets[1].arena.values, before)
     net, optimizer = copy.deepcopy((nets[0], optimizer))
     fit(net, optimizer, x, t, epochs=1)
+
+
+class Doubles(Augmentation):
+    """Gives more examples than it gets."""
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        return np.concatenate([x, x])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resume": "forced"}, "resume = 'forced': should be False, True or 'force'"),
+        ({"augmentation": ImageAugmentation(image=(7, 7))}, r"images of shape \(4,\); should be"),
+        ({"augmentation": Doubles()}, r"makes a batch of shape \(2, 4\) of \(1, 4\)"),
+    ],
+)
+def test_what_would_fail_in_the_first_step_is_refused_before_it(
+    options: dict[str, Any], message: str
+) -> None:
+    net, optimizer = Network(Dense(2), SoftmaxCrossEntropy(), (4,)), SGD()
+    with pytest.raises(LayerkitError, match=message):
+        fit(net, optimizer, np.eye(4), [0, 1, 0, 1], **options)
+    assert optimizer.t == 0

@@ -173,7 +173,8 @@ def test_what_is_not_in_a_checkpoint_is_found(
     ("arguments", "steps"),
     [
         (["--steps", "5"], "5 steps at once, and 2 + 3"),
-        (["--at", "3"], "6 steps at once, and 3 + 3"),
+        (["--at", "3"], "14 steps at once, and 3 + 11"),
+        (["--at", "8"], "16 steps at once, and 8 + 8"),
         (["--at", "4", "--steps", "9"], "9 steps at once, and 4 + 5"),
         (["--at", "15"], "16 steps at once, and 15 + 1"),
         (["--set", "training.batch_size=100"], "22 steps at once, and 11 + 11"),
@@ -192,6 +193,16 @@ def test_the_steps_can_be_chosen(
     assert steps in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("steps", [3, 4])
+def test_that_no_epoch_ended_is_told(
+    steps: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("layerkit.verifying.ProcessPoolExecutor", Here)
+    assert verify("--steps", str(steps)) == 0
+    told = "No epoch ended, so what happens at its end was not tried: --steps 4 does."
+    assert (told in capsys.readouterr().out) == (steps < 4)
+
+
 @pytest.mark.parametrize(
     "arguments", [["--steps", "17"], ["--steps", "1"], ["--at", "0"], ["--at", "9", "--steps", "9"]]
 )
@@ -199,4 +210,16 @@ def test_steps_that_do_not_fit_are_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert verify(*arguments) == 1
-    assert "the stop should come before the last of them" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert " ".join(arguments[:2]) in said
+    assert "the stop should come before the last of these steps" in said
+
+
+def test_a_folder_may_be_that_of_a_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("layerkit.verifying.ProcessPoolExecutor", Here)
+    assert main(["verify-resume", ".", "--import", "own_layers.py", "--steps", "2"]) == 0
+    assert "config.toml: 2 steps at once" in capsys.readouterr().out
+    assert main(["verify-resume", str(tmp_path)]) == 1
+    assert "not a run's folder: there is no config.toml in it" in capsys.readouterr().err

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Progress(Callback):
     """A bar with examples per second and the running loss, then a line for each epoch.
 
-    The bar appears on terminals only. When the training ends early, a line says why.
+    The bar appears on terminals only. When the training ends early, a line says why; when a
+    callback has changed the learning rate, a line says it.
     """
 
     def __post_init__(self) -> None:
@@ -31,10 +32,17 @@ class Progress(Callback):
         self.bar: tqdm[None] | None = None
         self.seen = 0
 
+    def train_begin(self, trainer: Trainer) -> None:
+        """Look at the rate."""
+        self.lr = vars(trainer.optimizer).get("lr")
+
     def epoch_begin(self, trainer: Trainer) -> None:
         """Begin a bar, after a resumption where the old one was."""
         from tqdm import tqdm
 
+        before, self.lr = self.lr, vars(trainer.optimizer).get("lr")
+        if self.lr != before:
+            print(f"The learning rate is {self.lr:.3g} now, it was {before:.3g}", flush=True)
         if trainer.batch == 0:
             self.seen = 0
         self.bar = tqdm(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +15,8 @@ from layerkit.callbacks.base import Callback, check_folder
 from layerkit.config import Amount, Fraction, Limits, Size
 from layerkit.errors import ConfigError, at
 from layerkit.metrics import measure
+from layerkit.names import nearest
+from layerkit.network import Network
 from layerkit.parameters import Array
 from layerkit.schedules import ConstantSchedule
 
@@ -77,12 +80,12 @@ class Monitor(Callback, ABC):
             self.forget()
         # what a scorer's figure is called is known when it has been measured
         if trainer.records or all(isinstance(metric, str) for metric in trainer.metrics):
-            self._check_monitor(trainer)
+            self.check_monitor(measured(trainer))
 
     def epoch_end(self, trainer: Trainer) -> None:
         """Look whether the figure has improved."""
         if len(trainer.records) == 1:
-            self._check_monitor(trainer)
+            self.check_monitor(measured(trainer))
         figure = trainer.record.figures().get(self.monitor, math.nan)
         better = self.sign * figure < self.sign * self.best - self.min_delta
         if better and math.isfinite(figure):
@@ -91,15 +94,17 @@ class Monitor(Callback, ABC):
             self.waited += 1
         self.judge(trainer)
 
-    def _check_monitor(self, trainer: Trainer) -> None:
-        names = measured(trainer)
-        if self.monitor not in names:
-            wants_set = self.monitor.startswith("validation_") and "validation" not in trainer.sets
-            hint = "give a validation set, or choose" if wants_set else "choose"
-            raise ConfigError(
-                f"{type(self).__name__}.monitor = {self.monitor!r}: is not measured; {hint} one of "
-                f"{', '.join(names)}"
-            )
+    def check_monitor(self, names: list[str]) -> None:
+        """Refuse a figure that is none of these; ConfigError."""
+        if self.monitor in names:
+            return
+        choose, meant = "choose", nearest(self.monitor, names)
+        if self.monitor.startswith("val") and "validation_loss" not in names:
+            choose, meant = "give a validation set, or choose", ""
+        raise ConfigError(
+            f"{type(self).__name__}.monitor = {self.monitor!r}: is not measured"
+            f"{f' ({meant})' if meant else ''}; {choose} one of {', '.join(names)}"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far, and how long ago."""
@@ -115,15 +120,20 @@ def measured(trainer: Trainer) -> list[str]:
 
     Those of scorers are among them from the first record on.
     """
-    loss, shape = trainer.network.loss, trainer.network.body.output_shape
-    each = ("loss", "accuracy") if loss.judges_classes else ("loss",)
-    names = ["train_loss", *(f"{part}_{figure}" for part in trainer.sets for figure in each)]
+    metrics = [metric for metric in trainer.metrics if isinstance(metric, str)]
     if trainer.records:
-        names += trainer.record.metrics
-    elif trainer.metrics:
-        metrics = [metric for metric in trainer.metrics if isinstance(metric, str)]
-        chosen = "validation" if "validation" in trainer.sets else "test"
-        made_up = np.ones((1, *shape))
+        return [*figure_names(trainer.network, trainer.sets, ()), *trainer.record.metrics]
+    return figure_names(trainer.network, trainer.sets, metrics)
+
+
+def figure_names(network: Network, sets: Iterable[str], metrics: Sequence[str]) -> list[str]:
+    """Return the names of the figures that a training measures on these sets, as "train"."""
+    loss, sets = network.loss, list(sets)
+    each = ("loss", "accuracy") if loss.judges_classes else ("loss",)
+    names = ["train_loss", *(f"{part}_{figure}" for part in sets for figure in each)]
+    if metrics:
+        chosen = "validation" if "validation" in sets else "test"
+        made_up = np.ones((1, *network.body.output_shape))
         figures = measure(metrics, loss, made_up, loss.predict(made_up))
         names += [f"{chosen}_{name}" for name in figures]
     return list(dict.fromkeys(names))

@@ -279,8 +279,13 @@ def read_plan(path: Path) -> Plan:
                 f"base = {file.base!r} names an experiment, but there is one in the file, too: "
                 f"{', '.join(table)}"
             )
+        if not file.base and not table:
+            raise ConfigError(
+                "base: missing; should name the experiment's file, or its tables should stand here"
+            )
     base = path.parent / file.base if file.base else path
-    experiment = read_toml(base) if file.base else table
+    with at(f"{path}: base"):
+        experiment = read_toml(base) if file.base else table
     with at(str(base)):
         from_config(experiment, Experiment)
     with at(str(path)):

@@ -45,10 +45,15 @@ def show(plan: Plan, results: Sequence[Result]) -> None:
         print(f"… and {len(results) - MOST} more")
 
 
+def write_table(plan: Plan, results: Sequence[Result], folder: Path) -> None:
+    """Write the table into a folder."""
+    write_atomically(folder / TABLE, _csv(plan, results).encode())
+
+
 def write_results(plan: Plan, results: Sequence[Result], folder: Path) -> None:
     """Write the table, the experiment with the best values, and the picture into a folder."""
     written = [TABLE]
-    write_atomically(folder / TABLE, _csv(plan, results).encode())
+    write_table(plan, results, folder)
     if results and results[0].state == "done":
         config = to_config(plan.make(results[0].params))
         del config["type"]

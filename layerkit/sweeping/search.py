@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -24,7 +25,7 @@ from layerkit.experiment import Experiment
 from layerkit.imports import import_file, where_it_failed
 from layerkit.metrics import measure
 from layerkit.sweeping.plan import Plan, check_monitor, read_plan, short_names
-from layerkit.sweeping.results import show, shown, write_results
+from layerkit.sweeping.results import show, shown, write_results, write_table
 from layerkit.sweeping.trials import SILENT, Trials
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def sweep(
     imports: Sequence[str] = (),
     data_dir: str | None = None,
     jobs: int | None = None,
+    retry_failed: bool = False,
 ) -> int:
     """Run the trials that a sweep's file asks for, and those alone that have not come to an end.
 
@@ -63,6 +65,8 @@ def sweep(
         As for `layerkit.data.Data.load`.
     jobs : int, optional
         Instead of the file's.
+    retry_failed : bool
+        Whether trials that have failed are run anew, with the same values.
 
     Returns
     -------
@@ -83,13 +87,16 @@ def sweep(
         trials = Trials(plan, _storage(plan, folder))
     except ImportError as error:
         raise ConfigError("a sweep needs Optuna: pip install 'layerkit[sweep]'") from error
+    if retry_failed:
+        trials.retry_failed()
     trials.fill()
     ended = sum(result.state in ("done", "failed") for result in trials.results())
     seeds = "1 seed" if plan.sweep.seeds == 1 else f"{plan.sweep.seeds} seeds"
     already = f"; {ended} of them are there already" if ended else ""
     print(f"{plan.name}: {plan.sweep.method}, {trials.total} trials of {seeds}{already}")
     with _interruptible() as asked, _environment(ONE_THREAD):
-        _run(trials, asked, list(imports), data_dir)
+        _run(trials, asked, folder, list(imports), data_dir)
+    trials.fill()  # what was interrupted waits again
     results = trials.results()
     show(plan, results)
     write_results(plan, results, folder)
@@ -130,7 +137,9 @@ def _storage(plan: Plan, folder: Path) -> str:
     return given if "://" in given else str(plan.path.parent / given)
 
 
-def _run(trials: Trials, asked: list[int], imports: list[str], data_dir: str | None) -> None:
+def _run(
+    trials: Trials, asked: list[int], folder: Path, imports: list[str], data_dir: str | None
+) -> None:
     """Run `jobs` trials at a time until all have ended, or an interruption is asked for."""
     running: dict[Connection, tuple[Trial, SpawnProcess]] = {}
     changed, waiting = True, False
@@ -154,6 +163,7 @@ def _run(trials: Trials, asked: list[int], imports: list[str], data_dir: str | N
                 figures, error = _received(pipe, process)
                 kept = trials.finish(trial, figures, error)
                 _report(trials, trial, figures, error if kept else "taken over by another process")
+                write_table(trials.plan, trials.results(), folder)
                 changed = True
     finally:
         for trial, process in running.values():
@@ -170,6 +180,8 @@ def _start(
     process = context.Process(
         target=_train, args=(end, plan, params, imports, data_dir), daemon=True
     )
+    # which allows the signals again when it starts
+    resource_tracker.ensure_running()
     # Ctrl-C goes to all processes of a terminal; this one decides what becomes of the others
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:

@@ -103,7 +103,9 @@ class Trials:
 
     def standing(self) -> dict[int, FrozenTrial]:
         """The trial of each slot that has one."""
-        found = self.states("WAITING", "RUNNING", "COMPLETE", "PRUNED")
+        retried = self.study.user_attrs.get("retried", [])
+        states = self.states("WAITING", "RUNNING", "COMPLETE", "PRUNED")
+        found = [trial for trial in states if trial.number not in retried]
         slots = {trial.user_attrs.get("slot", self.total): trial for trial in reversed(found)}
         return {slot: slots[slot] for slot in range(self.total) if slot in slots}
 
@@ -112,12 +114,18 @@ class Trials:
         standing = self.standing()
         if len(standing) == self.total:
             return
-        dropped = {trial.user_attrs.get("slot"): trial.params for trial in self.states("FAIL")}
+        dropped = {
+            trial.user_attrs.get("slot"): trial.params for trial in self.states("FAIL", "PRUNED")
+        }
         for slot in range(self.total):
             if slot not in standing:
                 params = self.grid[slot] if self.grid else dropped.get(slot, {})
                 complete = params.keys() == self.plan.search.keys()
                 self.study.enqueue_trial(params if complete else {}, user_attrs={"slot": slot})
+
+    def retry_failed(self) -> None:
+        """Let all trials that have failed so far be run anew, with the same values."""
+        self.study.set_user_attr("retried", [trial.number for trial in self.states("PRUNED")])
 
     def take(self) -> Trial | None:
         """Take the first trial that waits, and choose its values."""
@@ -231,7 +239,7 @@ def _result(slot: int, trial: FrozenTrial) -> Result:
     return Result(
         slot + 1,
         words[trial.state.name],
-        trial.params,
+        trial.params or trial.system_attrs.get("fixed_params", {}),
         trial.value,
         statistics.stdev(figures) if len(figures) > 1 else None,
         trial.duration.total_seconds() if trial.duration else None,

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check slow docs bench studies clean
+.PHONY: help train test lint check slow docs bench studies clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,11 +15,12 @@ train: $(VENV)/.plot ## Train the tutorial's network on the embedded digits
 test: $(VENV)/.dev ## Run all tests and the examples of the documentation
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev ## Check format, lint and types, then run the tests
+lint: $(VENV)/.dev ## Check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test ## All that a change has to pass: lint, then test
 
 slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
 	$(BIN)/python -m pytest -m slow

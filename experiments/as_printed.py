@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from layerkit import Array, LayerkitError, ReLU
-from layerkit.experiment import read_experiment
+from layerkit.runs.experiment import read_experiment
 
 CONFIG = Path(__file__).with_name("relu_sgd.toml")
 

@@ -19,11 +19,20 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from layerkit import Adam, Array, Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy, Standardize
+from layerkit import (
+    Adam,
+    Array,
+    Dense,
+    Network,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Standardize,
+)
 from layerkit.callbacks import Callback
-from layerkit.evaluation import evaluate
-from layerkit.trainer import Trainer
-from layerkit.training import train
+from layerkit.training.evaluation import evaluate
+from layerkit.training.loop import train
+from layerkit.training.trainer import Trainer
 
 FEATURES, CLASSES = 784, 10
 

@@ -17,17 +17,16 @@ from typing import Any
 import numpy as np
 
 import layerkit
-from layerkit.drawing import svg
+from layerkit.config.own_modules import import_file, where_it_failed
+from layerkit.config.schema import json_schema
+from layerkit.data.readers import read_csv, read_npz
 from layerkit.errors import ConfigError, DataError, DivergenceError, FileError, LayerkitError, at
-from layerkit.experiment import Experiment, read_experiment
-from layerkit.files import write_atomically
-from layerkit.imports import import_file, where_it_failed
-from layerkit.inspection import measure_costs
-from layerkit.lr_range import lr_range
-from layerkit.metrics import report
-from layerkit.readers import read_csv, read_npz
-from layerkit.resuming import Resume, ResumeWarning
-from layerkit.runs import (
+from layerkit.files.atomic import write_atomically
+from layerkit.inspection.drawing import svg
+from layerkit.inspection.watch import measure_costs
+from layerkit.metrics.metrics import report
+from layerkit.runs.experiment import Experiment, read_experiment
+from layerkit.runs.folder import (
     DIVERGENCE,
     carry_out,
     find_config,
@@ -36,7 +35,8 @@ from layerkit.runs import (
     read_run,
     write_run,
 )
-from layerkit.schema import json_schema
+from layerkit.training.lr_range import lr_range
+from layerkit.training.resume import Resume, ResumeWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
 def run_train(options: argparse.Namespace) -> int:
     """Train the network of a configuration file and keep the run in a folder, or go on with one."""
     # here, so that no other command knows it as a callback for configuration files
-    from layerkit.interruption import Interruption
+    from layerkit.runs.signals import Interruption
 
     if options.resume and options.out:
         raise ConfigError(f"--out {options.out}: a run that is resumed stays in its folder")
@@ -214,7 +214,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 def run_verify_resume(options: argparse.Namespace) -> int:
     """Prove on a configuration file that a training which is stopped and resumed ends the same."""
-    from layerkit.verifying import Trial, verify_resume
+    from layerkit.runs.verify import Trial, verify_resume
 
     file = find_config(options.file) if options.file.is_dir() else options.file
     trial = Trial(file, _settings(options), options.imports, options.data_dir)
@@ -292,7 +292,7 @@ def run_lr_range(options: argparse.Namespace) -> int:
         print(f"{found.rates[i]:8.2g}  {found.smoothed[i]:.4g}")
     print(found)
     try:
-        from layerkit.plots import rate_range, save
+        from layerkit.runs.plots import rate_range, save
     except ImportError:
         print("No picture without matplotlib: pip install 'layerkit[plot]'")
     else:
@@ -349,7 +349,7 @@ def run_predict(options: argparse.Namespace) -> int:
 
 def run_replay(options: argparse.Namespace) -> int:
     """Repeat the step at which a training diverged, and show where it stopped being finite."""
-    from layerkit.divergence import FailedStep
+    from layerkit.training.divergence import FailedStep
 
     file = options.file / DIVERGENCE if options.file.is_dir() else options.file
     failed = FailedStep.load(file)
@@ -359,7 +359,7 @@ def run_replay(options: argparse.Namespace) -> int:
 
 def run_sweep(options: argparse.Namespace) -> int:
     """Search for good settings: train an experiment many times, in parallel processes."""
-    from layerkit.sweeping import sweep
+    from layerkit.runs.sweep.search import sweep
 
     folder = options.out or Path("runs") / options.file.stem
     return sweep(

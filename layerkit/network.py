@@ -8,22 +8,16 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from layerkit.adaptation import adapt, check_layers
-from layerkit.config import Configurable, Sizes
-from layerkit.errors import (
-    ConfigError,
-    DataError,
-    DivergenceError,
-    ShapeError,
-    at,
-)
+from layerkit.arrays import Array
+from layerkit.config.options import Configurable, Sizes
+from layerkit.data.mapped import CHUNK, Subset, pieces
+from layerkit.errors import ConfigError, DataError, DivergenceError, ShapeError, at, suggestion
+from layerkit.files.networks import read_network, write_network
+from layerkit.graph.adaptation import adapt, check_layers
+from layerkit.inspection.summary import table
 from layerkit.layers.base import Layer
-from layerkit.losses import Loss
-from layerkit.mapped import CHUNK, Subset, pieces
-from layerkit.names import suggestion
-from layerkit.outline import table
-from layerkit.parameters import Arena, Array, Param, State
-from layerkit.saving import read_network, write_network
+from layerkit.losses.base import Loss
+from layerkit.parameters import Arena, Param, State
 
 
 class Network(Configurable):
@@ -52,7 +46,10 @@ class Network(Configurable):
 
     Examples
     --------
-    >>> from layerkit import Dense, ReLU, Sequential, SoftmaxCrossEntropy
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.layers.activations.rectifiers import ReLU
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> net = Network(Sequential([Dense(8), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(3,))
     >>> net.predict(np.ones((5, 3))).shape
     (5,)
@@ -346,11 +343,14 @@ class Network(Configurable):
         Parameters
         ----------
         costs : mapping of str to float, optional
-            Seconds by address, from `layerkit.inspection.measure_costs`: two columns more.
+            Seconds by address, from `layerkit.inspection.watch.measure_costs`: two columns more.
 
         Examples
         --------
-        >>> from layerkit import Dense, Sequential, Sigmoid, SoftmaxCrossEntropy
+        >>> from layerkit.layers.dense import Dense
+        >>> from layerkit.graph.sequential import Sequential
+        >>> from layerkit.layers.activations.sigmoids import Sigmoid
+        >>> from layerkit.losses.classes import SoftmaxCrossEntropy
         >>> body = Sequential([Dense(64), Sigmoid(), Dense(10)])
         >>> print(Network(body, SoftmaxCrossEntropy(), shape=(784,)).summary())
         address        layer            output  parameters  initial W
@@ -383,7 +383,8 @@ class Network(Configurable):
         Examples
         --------
         >>> import tempfile
-        >>> from layerkit import Dense, SoftmaxCrossEntropy
+        >>> from layerkit.layers.dense import Dense
+        >>> from layerkit.losses.classes import SoftmaxCrossEntropy
         >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     net.save(f"{folder}/model.safetensors")

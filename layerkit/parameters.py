@@ -8,17 +8,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from layerkit.arrays import Array, Shape
 from layerkit.errors import ConfigError, ShapeError
 
-if TYPE_CHECKING:
-    from layerkit.initializers import Initializer
+__all__ = ["Arena", "Array", "Param", "Shape", "State"]
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Shape: TypeAlias = tuple[int, ...]
+if TYPE_CHECKING:
+    from layerkit.initializers.base import Initializer
 
 
 class State:
@@ -116,7 +116,7 @@ class Arena:
 
     Examples
     --------
-    >>> from layerkit import Zeros
+    >>> from layerkit.initializers.plain import Zeros
     >>> W, b = Param((2, 3), Zeros()), Param((3,), Zeros())
     >>> arena = Arena({"W": W, "b": b}, "float32")
     >>> b.value = np.array([1, 2, 3])

@@ -159,7 +159,7 @@ from layerkit import (
     from_config,
     to_config,
 )
-from layerkit.config import choices_for
+from layerkit.config.options import choices_for
 from layerkit.testing import (
     check_initializer,
     check_layer,

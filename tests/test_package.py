@@ -4,14 +4,7 @@ import sys
 import pytest
 
 import layerkit
-from layerkit import (
-    ConfigError,
-    DataError,
-    DivergenceError,
-    FileError,
-    LayerkitError,
-    ShapeError,
-)
+from layerkit import ConfigError, DataError, DivergenceError, FileError, LayerkitError, ShapeError
 from layerkit.errors import at
 
 ERRORS = [ShapeError, DataError, ConfigError, FileError, DivergenceError]

@@ -5,9 +5,7 @@ exempt from a part of it: those whose rows influence each other in training (`CO
 that draw random numbers in training, which are other ones for another batch (`RANDOM`).
 """
 
-import runpy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,10 +31,8 @@ from layerkit import (
     SoftmaxCrossEntropy,
 )
 from layerkit.testing.probe import Probe
+from tests.test_contract import LAYERS, named, numbers_for
 
-# the tests are no package that could be imported from
-CONTRACT = runpy.run_path(str(Path(__file__).with_name("test_contract.py")))
-LAYERS: list[tuple[Layer, Shape]] = CONTRACT["LAYERS"]
 COUPLED = {BatchNorm}
 RANDOM = {Dropout, AlphaDropout, GaussianNoise, RReLU}
 
@@ -63,7 +59,7 @@ CASES = st.builds(
     dtype=st.sampled_from(["float32", "float64"]),
     layouts=st.tuples(st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS)),
 )
-every_layer = pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=CONTRACT["named"])
+every_layer = pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=named)
 every_case = settings(max_examples=8, deadline=None, database=None)
 
 
@@ -76,7 +72,7 @@ def probe_for(layer: Layer, shape: Shape, case: Case) -> Probe:
     """The layer, built for examples with these axes more, if it takes them."""
     for wanted in ((*case.axes, *shape), shape):
         try:
-            return Probe(layer, wanted, CONTRACT["numbers_for"](layer, wanted), case.dtype)
+            return Probe(layer, wanted, numbers_for(layer, wanted), case.dtype)
         except AssertionError as error:
             if not isinstance(error.__cause__, ShapeError):
                 raise
@@ -162,7 +158,7 @@ def test_twice_gives_the_same(layer: Layer, shape: Shape, case: Case) -> None:
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [(layer, shape) for layer, shape in LAYERS if not kinds(layer) & RANDOM],
-    ids=CONTRACT["named"],
+    ids=named,
 )
 @every_case
 @given(case=CASES, random=st.randoms(use_true_random=False))
@@ -179,7 +175,7 @@ def test_rows_can_be_permuted(layer: Layer, shape: Shape, case: Case, random: An
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [(layer, shape) for layer, shape in LAYERS if not kinds(layer) & (RANDOM | COUPLED)],
-    ids=CONTRACT["named"],
+    ids=named,
 )
 @every_case
 @given(case=CASES, share=st.floats(0, 1))

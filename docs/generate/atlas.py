@@ -42,8 +42,8 @@ from layerkit import (
     Schedule,
     SquaredHinge,
 )
-from layerkit.layers.rows import RowActivation
-from layerkit.parameters import Array
+from layerkit.arrays import Array
+from layerkit.layers.activations.rows import RowActivation
 
 # what the docstrings say
 

@@ -46,20 +46,20 @@ from layerkit import (
     StepSchedule,
     WarmupStableDecaySchedule,
 )
-from layerkit.config import choices_for
-from layerkit.layers.gated import GLU
-from layerkit.layers.rows import RowActivation
+from layerkit.config.options import choices_for
+from layerkit.layers.activations.gated import GLU
+from layerkit.layers.activations.rows import RowActivation
 
 FAMILIES: dict[type[Configurable], dict[str, str]] = {
     Layer: {
-        "layers.rectifiers": "ReLU and its relatives",
-        "layers.learned": "Learned rectifiers",
-        "layers.smooth": "Smooth relatives of ReLU",
-        "layers.swish": "Swish and its relatives",
-        "layers.sigmoids": "Shaped like an S",
-        "layers.curves": "Lines, waves, shrinking",
-        "layers.rows": "Activations of a whole row",
-        "layers.gated": "Gated linear units",
+        "layers.activations.rectifiers": "ReLU and its relatives",
+        "layers.activations.learned": "Learned rectifiers",
+        "layers.activations.smooth": "Smooth relatives of ReLU",
+        "layers.activations.swish": "Swish and its relatives",
+        "layers.activations.sigmoids": "Shaped like an S",
+        "layers.activations.curves": "Lines, waves, shrinking",
+        "layers.activations.rows": "Activations of a whole row",
+        "layers.activations.gated": "Gated linear units",
     },
     Optimizer: {
         "optimizers.classic": "Gradient descent and its momenta",
@@ -70,9 +70,9 @@ FAMILIES: dict[type[Configurable], dict[str, str]] = {
         "optimizers.lbfgs": "From curvature",
     },
     Schedule: {
-        "schedules.plain": "Without an end",
-        "schedules.ending": "Down by the end of the training",
-        "schedules.composed": "In several stretches",
+        "optimizers.schedules.plain": "Without an end",
+        "optimizers.schedules.ending": "Down by the end of the training",
+        "optimizers.schedules.composed": "In several stretches",
     },
     Loss: {
         "losses.regression": "Targets that are numbers",

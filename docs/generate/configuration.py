@@ -17,8 +17,8 @@ from docs.generate.docstrings import (
     paragraphs,
 )
 from layerkit import Configurable, Initializer
-from layerkit.experiment import Experiment
-from layerkit.schema import json_schema
+from layerkit.config.schema import json_schema
+from layerkit.runs.experiment import Experiment
 
 LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 COLUMNS = ["Option", "Type", "Allowed", "Default", "Meaning"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from layerkit.config import Configurable, default
+from layerkit.config.options import Configurable, default
 
 SIGNS = {
     r"<-": "←",

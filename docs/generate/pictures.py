@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerkit import Layer, Loss, Optimizer, Schedule
-from layerkit.config import default
-from layerkit.parameters import Arena, Array
+from layerkit.arrays import Array
+from layerkit.config.options import default
+from layerkit.parameters import Arena
 
 COLOURS = BLUE, ORANGE, *_ = "#3a8fd1", "#e0762b", "#2fa36b", "#9b72cf", "#d0527a"
 GREY = "#858585"

@@ -16,10 +16,10 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from layerkit import Array, DivergenceError, evaluate, fit, from_config
+from layerkit.config.own_modules import import_file
 from layerkit.data import Data
-from layerkit.experiment import Experiment
-from layerkit.files import write_atomically
-from layerkit.imports import import_file
+from layerkit.files.atomic import write_atomically
+from layerkit.runs.experiment import Experiment
 
 AS_PRINTED = Path(__file__).parents[1] / "as_printed.py"
 WEIGHTS: dict[str, dict[str, Any]] = {

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from layerkit.config import Configurable
+from layerkit.config.options import Configurable
 from layerkit.errors import ConfigError, FileError
-from layerkit.files import file_errors
+from layerkit.files.atomic import file_errors
 
 if TYPE_CHECKING:
-    from layerkit.trainer import Trainer
+    from layerkit.training.trainer import Trainer
 
 
 class Callback(Configurable):

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerkit.callbacks.base import Callback, check_folder
-from layerkit.config import Rate
+from layerkit.config.options import Rate
 
 if TYPE_CHECKING:
-    from layerkit.trainer import Trainer
+    from layerkit.training.trainer import Trainer
 
 
 class TimeLimit(Callback):
@@ -44,7 +44,8 @@ class StopOnNonFinite(Callback):
     Parameters
     ----------
     path : str
-        Of the file to write then, as ``"failed.safetensors"``: a `layerkit.divergence.FailedStep`.
+        Of the file to write then, such as ``"failed.safetensors"``: a
+        `layerkit.training.divergence.FailedStep`.
 
     Raises
     ------

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.callbacks.base import Callback
-from layerkit.files import file_errors, write_atomically
+from layerkit.files.atomic import file_errors, write_atomically
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from layerkit.evaluation import Record
-    from layerkit.trainer import Trainer
+    from layerkit.training.evaluation import Record
+    from layerkit.training.trainer import Trainer
 
 
 class Progress(Callback):

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback, check_folder
-from layerkit.config import Amount, Fraction, Limits, Size
-from layerkit.errors import ConfigError, at
-from layerkit.metrics import measure
-from layerkit.names import nearest
+from layerkit.config.options import Amount, Fraction, Limits, Size
+from layerkit.errors import ConfigError, at, nearest
+from layerkit.metrics.metrics import measure
 from layerkit.network import Network
-from layerkit.parameters import Array
-from layerkit.schedules import ConstantSchedule
+from layerkit.optimizers.schedules.plain import ConstantSchedule
 
 if TYPE_CHECKING:
-    from layerkit.trainer import Trainer
+    from layerkit.training.trainer import Trainer
 
 SMALLER_IS_BETTER = ("loss", "mae", "rmse")
 """What figures are called that should fall; scikit-learn's metrics are greater for the better."""
@@ -161,7 +160,11 @@ class EarlyStopping(Monitor):
 
     Examples
     --------
-    >>> from layerkit import SGD, Dense, Network, SoftmaxCrossEntropy, fit
+    >>> from layerkit.optimizers.classic import SGD
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit.training.loop import fit
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> stopping = EarlyStopping(patience=2, monitor="validation_accuracy")
     >>> x, t = [[-1.0], [1.0]], [0, 1]
@@ -202,7 +205,7 @@ class EarlyStopping(Monitor):
 class ModelCheckpoint(Monitor):
     """Saves the network whenever a figure improves: the file has the best one so far.
 
-    `Network.load` reads it. To go on with a training, see `layerkit.checkpoints.Checkpoints`.
+    `Network.load` reads it. To go on with a training, see `layerkit.files.checkpoints.Checkpoints`.
 
     Parameters
     ----------

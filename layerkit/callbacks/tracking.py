@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.callbacks.base import Callback
-from layerkit.config import Configurable, to_config
+from layerkit.config.options import Configurable, to_config
 from layerkit.errors import ConfigError
-from layerkit.files import file_errors
+from layerkit.files.atomic import file_errors
 
 if TYPE_CHECKING:
-    from layerkit.trainer import Trainer
+    from layerkit.training.trainer import Trainer
 
 
 class Tracker(Callback, ABC):

@@ -10,8 +10,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from layerkit.arrays import Array, Shape
 from layerkit.errors import ShapeError
-from layerkit.parameters import Array, Shape
 
 
 def total(arrays: Sequence[Array]) -> Array:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from layerkit.arrays import Array, Shape
 from layerkit.errors import ConfigError
-from layerkit.graph.base import Container, suiting
+from layerkit.graph.container import Container, suiting
 from layerkit.graph.merging import MERGES, PLUS, Merge, Sources, total
-from layerkit.initializers import Initializer
+from layerkit.initializers.base import Initializer
 from layerkit.layers.base import Layer
-from layerkit.parameters import Array, Shape
 
 
 class Parallel(Container):
@@ -53,7 +53,11 @@ class Residual(Parallel):
 
     Examples
     --------
-    >>> from layerkit import Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.layers.activations.rectifiers import ReLU
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> block = Residual(Sequential([ReLU(), Dense(8)]))
     >>> Network(Sequential([Dense(8), block, Dense(3)]), SoftmaxCrossEntropy(), shape=(4,)).shape
     (4,)
@@ -137,7 +141,11 @@ class Sum(Branches):
 
     Examples
     --------
-    >>> from layerkit import Dense, Network, Sequential, Sigmoid, SoftmaxCrossEntropy
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.layers.activations.sigmoids import Sigmoid
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> body = Sum([Dense(2), Sequential([Dense(16), Sigmoid(), Dense(2)])])
     >>> Network(body, SoftmaxCrossEntropy(), shape=(4,)).body.output_shape
     (2,)
@@ -161,7 +169,12 @@ class Concat(Branches):
 
     Examples
     --------
-    >>> from layerkit import Dense, Network, ReLU, Sequential, Sigmoid, SoftmaxCrossEntropy
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.layers.activations.rectifiers import ReLU
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.layers.activations.sigmoids import Sigmoid
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> halves = [Sequential([Dense(5), ReLU()]), Sequential([Dense(3), Sigmoid()])]
     >>> Network(Concat(halves), SoftmaxCrossEntropy(), shape=(4,)).body.output_shape
     (8,)

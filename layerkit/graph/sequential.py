@@ -6,12 +6,12 @@ import copy
 from collections.abc import Iterator
 from typing import overload
 
+from layerkit.arrays import Array, Shape
 from layerkit.errors import ConfigError
-from layerkit.graph.base import Container
+from layerkit.graph.container import Container
 from layerkit.graph.merging import Sources
-from layerkit.initializers import Initializer
+from layerkit.initializers.base import Initializer
 from layerkit.layers.base import Layer
-from layerkit.parameters import Array, Shape
 
 
 class Sequential(Container):
@@ -27,7 +27,10 @@ class Sequential(Container):
 
     Examples
     --------
-    >>> from layerkit import Dense, Network, Sigmoid, SoftmaxCrossEntropy
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.layers.activations.sigmoids import Sigmoid
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> body = Sequential([Dense(64), Sigmoid(), Dense(10)])
     >>> Network(body, SoftmaxCrossEntropy(), shape=(784,)).body.output_shape
     (10,)

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from layerkit.config import Configurable
-from layerkit.parameters import Array
+from layerkit.arrays import Array
+from layerkit.config.options import Configurable
 
 
 class Initializer(Configurable, ABC):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from layerkit.config import Fraction, Rate, Size
+from layerkit.arrays import Array
+from layerkit.config.options import Fraction, Rate, Size
 from layerkit.errors import ShapeError
 from layerkit.initializers.base import Initializer, fill_normal
-from layerkit.parameters import Array
 
 
 class Orthogonal(Initializer):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from layerkit.config import Rate
+from layerkit.arrays import Array
+from layerkit.config.options import Rate
 from layerkit.errors import ConfigError
 from layerkit.initializers.base import Initializer, fill_normal
-from layerkit.parameters import Array
 
 
 class Zeros(Initializer):

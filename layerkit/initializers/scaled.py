@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from layerkit.arrays import Array
 from layerkit.initializers.base import Initializer, fan_in, fan_out, fill_normal
-from layerkit.parameters import Array
 
 
 class LeCunNormal(Initializer):

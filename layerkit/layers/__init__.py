@@ -1,7 +1,6 @@
 """Layers: one array in, one array out. One family per file."""
 
-from layerkit.layers.base import Layer
-from layerkit.layers.curves import (
+from layerkit.layers.activations.curves import (
     BentIdentity,
     BinaryStep,
     Gaussian,
@@ -13,15 +12,18 @@ from layerkit.layers.curves import (
     SoftShrink,
     TanhShrink,
 )
-from layerkit.layers.dense import Dense
-from layerkit.layers.gated import GEGLU, GLU, Bilinear, ReGLU, SwiGLU
-from layerkit.layers.learned import APL, PReLU, SReLU
-from layerkit.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
-from layerkit.layers.rectifiers import LeakyReLU, ReLU, ReLU6, RReLU, SquaredReLU, Threshold
-from layerkit.layers.regularization import AlphaDropout, Dropout, GaussianNoise
-from layerkit.layers.rows import LogSoftmax, Maxout, Softmax, Softmin, Sparsemax
-from layerkit.layers.shapes import Embedding, Flatten, Lambda, Reshape
-from layerkit.layers.sigmoids import (
+from layerkit.layers.activations.gated import GEGLU, GLU, Bilinear, ReGLU, SwiGLU
+from layerkit.layers.activations.learned import APL, PReLU, SReLU
+from layerkit.layers.activations.rectifiers import (
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    RReLU,
+    SquaredReLU,
+    Threshold,
+)
+from layerkit.layers.activations.rows import LogSoftmax, Maxout, Softmax, Softmin, Sparsemax
+from layerkit.layers.activations.sigmoids import (
     ISRU,
     SQNL,
     ArcTan,
@@ -33,9 +35,22 @@ from layerkit.layers.sigmoids import (
     Softsign,
     Tanh,
 )
-from layerkit.layers.smooth import CELU, ELU, ISRLU, SELU, LogSigmoid, Softplus, Squareplus
+from layerkit.layers.activations.smooth import (
+    CELU,
+    ELU,
+    ISRLU,
+    SELU,
+    LogSigmoid,
+    Softplus,
+    Squareplus,
+)
+from layerkit.layers.activations.swish import GELU, ELiSH, HardSwish, Mish, SiLU
+from layerkit.layers.base import Layer
+from layerkit.layers.dense import Dense
+from layerkit.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from layerkit.layers.regularization import AlphaDropout, Dropout, GaussianNoise
+from layerkit.layers.shapes import Embedding, Flatten, Lambda, Reshape
 from layerkit.layers.standardize import Standardize
-from layerkit.layers.swish import GELU, ELiSH, HardSwish, Mish, SiLU
 
 __all__ = [
     "APL",

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from layerkit.config import Configurable
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Configurable
 from layerkit.errors import ShapeError, at
-from layerkit.initializers import Initializer, LeCunNormal
-from layerkit.parameters import Array, Param, Shape, State
+from layerkit.initializers.base import Initializer
+from layerkit.initializers.scaled import LeCunNormal
+from layerkit.parameters import Param, State
 
 DEFAULT_INIT: Initializer = LeCunNormal()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from layerkit.config import Size
+from layerkit.arrays import Array, Shape, ones
+from layerkit.config.options import Size
 from layerkit.errors import ShapeError
-from layerkit.initializers import Initializer, Zeros
+from layerkit.initializers.base import Initializer
+from layerkit.initializers.plain import Zeros
 from layerkit.layers.base import Layer
-from layerkit.layers.numbers import ones
-from layerkit.parameters import Array, Param, Shape
+from layerkit.parameters import Param
 
 
 class Dense(Layer):
@@ -33,7 +34,8 @@ class Dense(Layer):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> dense = Dense(3)
     >>> net = Network(dense, SoftmaxCrossEntropy(), shape=(2,))
     >>> dense.W.value.shape, dense.b.value.shape

@@ -15,12 +15,13 @@ from dataclasses import field
 
 import numpy as np
 
-from layerkit.config import Rate, Ratio, Size
+from layerkit.arrays import Array, Shape, ones
+from layerkit.config.options import Rate, Ratio, Size
 from layerkit.errors import DataError, DivergenceError, ShapeError
-from layerkit.initializers import Initializer, Ones, Zeros
+from layerkit.initializers.base import Initializer
+from layerkit.initializers.plain import Ones, Zeros
 from layerkit.layers.base import Layer
-from layerkit.layers.numbers import ones
-from layerkit.parameters import Array, Param, Shape, State
+from layerkit.parameters import Param, State
 
 
 def average(rows: Array) -> Array:
@@ -94,7 +95,8 @@ class RMSNorm(Normalization):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> norm = RMSNorm()
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(2,), dtype="float64")
     >>> norm.forward(np.array([[1.0, -7.0]]))
@@ -205,7 +207,8 @@ class LayerNorm(Centering):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> norm = LayerNorm()
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(4,), dtype="float64")
     >>> norm.forward(np.array([[1.0, 3.0, 3.0, 5.0], [70.0, 10.0, 10.0, 70.0]])).round(2)
@@ -244,7 +247,8 @@ class GroupNorm(Centering):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> norm = GroupNorm(groups=2)
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(4,), dtype="float64")
     >>> norm.forward(np.array([[1.0, 3.0, 10.0, 30.0]])).round(2)
@@ -304,7 +308,8 @@ class BatchNorm(Centering):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> norm = BatchNorm()
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(2,), dtype="float64")
     >>> norm.forward(np.array([[1.0, 10.0], [3.0, 30.0]])).round(2)

@@ -10,10 +10,10 @@ from abc import abstractmethod
 
 import numpy as np
 
-from layerkit.config import Amount, Decay
-from layerkit.initializers import Initializer
+from layerkit.arrays import Array
+from layerkit.config.options import Amount, Decay
+from layerkit.initializers.base import Initializer
 from layerkit.layers.base import Layer
-from layerkit.parameters import Array
 
 
 class Noise(Layer):
@@ -57,7 +57,8 @@ class Dropout(Noise):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> dropout = Dropout(0.2)
     >>> net = Network(dropout, SoftmaxCrossEntropy(), shape=(5,))
     >>> np.unique(dropout.forward(np.ones((10, 5))))
@@ -89,7 +90,8 @@ class AlphaDropout(Noise):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> dropout = AlphaDropout(0.1)
     >>> net = Network(dropout, SoftmaxCrossEntropy(), shape=(1000,))
     >>> y = dropout.forward(np.random.default_rng(0).normal(size=(100, 1000)))
@@ -123,7 +125,8 @@ class GaussianNoise(Noise):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> noise = GaussianNoise(0.1)
     >>> net = Network(noise, SoftmaxCrossEntropy(), shape=(1000,))
     >>> print(f"{noise.forward(np.zeros((100, 1000))).std():.3f}")

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from layerkit.config import Limits, Size, Sizes
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Limits, Size, Sizes
 from layerkit.errors import DataError, ShapeError
-from layerkit.initializers import Initializer, Normal
+from layerkit.initializers.base import Initializer
+from layerkit.initializers.plain import Normal
 from layerkit.layers.base import Layer
-from layerkit.parameters import Array, Param, Shape
+from layerkit.parameters import Param
 
 
 class Flatten(Layer):
@@ -108,7 +110,9 @@ class Embedding(Layer):
 
     Examples
     --------
-    >>> from layerkit import Network, Sequential, SoftmaxCrossEntropy
+    >>> from layerkit.network import Network
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> embedding = Embedding(n=3, dim=2)
     >>> net = Network(Sequential([embedding, Flatten()]), SoftmaxCrossEntropy(), shape=(4,))
     >>> embedding.W.value = [[0, 1], [10, 11], [20, 21]]

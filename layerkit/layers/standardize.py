@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from layerkit.arrays import Array, Shape
 from layerkit.errors import DataError
-from layerkit.initializers import Initializer, Ones, Zeros
+from layerkit.initializers.base import Initializer
+from layerkit.initializers.plain import Ones, Zeros
 from layerkit.layers.base import Layer
-from layerkit.parameters import Array, Shape, State
+from layerkit.parameters import State
 
 FEW = 4
 """A standard deviation of so many steps between neighbouring numbers is the least to work with."""
@@ -32,7 +34,10 @@ class Standardize(Layer):
 
     Examples
     --------
-    >>> from layerkit import Dense, Network, Sequential, SoftmaxCrossEntropy
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> body = Sequential([Standardize(), Dense(2)])
     >>> net = Network(body, SoftmaxCrossEntropy(), shape=(2,))
     >>> x = [[160.0, 1.0], [180.0, 1.0]]

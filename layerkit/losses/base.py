@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.config import Configurable
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Configurable
 from layerkit.errors import DataError, ShapeError
-from layerkit.parameters import Array, Shape
 
 
 class Loss(Configurable, ABC):

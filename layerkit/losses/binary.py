@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.config import Amount
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Amount
 from layerkit.errors import DataError, ShapeError
 from layerkit.losses.base import ElementwiseLoss
-from layerkit.parameters import Array, Shape
 
 
 class BinaryClassifier(ElementwiseLoss):

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from layerkit.config import Amount, Decay, Rate
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Amount, Decay, Rate
 from layerkit.errors import ConfigError, DataError, ShapeError
 from layerkit.losses.base import Loss
-from layerkit.parameters import Array, Shape
 
 
 class Classifier(Loss):

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from layerkit.config import Limits, Rate
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Limits, Rate
 from layerkit.errors import DataError, ShapeError
 from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes
-from layerkit.parameters import Array, Shape
 
 Levels = Annotated[
     tuple[Annotated[float, Limits(gt=0, lt=1)], ...], Limits(strict=False, min_length=1)

@@ -17,9 +17,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from layerkit.config import Amount, Decay, Rate
+from layerkit.arrays import Array
+from layerkit.config.options import Amount, Decay, Rate
 from layerkit.optimizers.base import Optimizer
-from layerkit.parameters import Array
 
 
 class Moments(Optimizer):

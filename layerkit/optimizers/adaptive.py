@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 
-from layerkit.config import Decay, Rate
+from layerkit.arrays import Array
+from layerkit.config.options import Decay, Rate
 from layerkit.optimizers.base import Optimizer
-from layerkit.parameters import Array
 
 
 class AdaGrad(Optimizer):

@@ -20,11 +20,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from layerkit.config import Amount, Configurable, Rate
-from layerkit.errors import ConfigError, ShapeError, at
-from layerkit.names import suggestion
-from layerkit.parameters import Arena, Array, Shape
-from layerkit.schedules import Schedule
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Amount, Configurable, Rate
+from layerkit.errors import ConfigError, ShapeError, at, suggestion
+from layerkit.optimizers.schedules.base import Schedule
+from layerkit.parameters import Arena
 
 
 class Place(NamedTuple):

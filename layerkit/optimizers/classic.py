@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from layerkit.config import Decay, Rate
+from layerkit.arrays import Array
+from layerkit.config.options import Decay, Rate
 from layerkit.optimizers.base import Optimizer
-from layerkit.parameters import Array
 
 
 class SGD(Optimizer):

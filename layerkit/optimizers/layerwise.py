@@ -13,10 +13,10 @@ from dataclasses import field
 
 import numpy as np
 
-from layerkit.config import Amount, Decay, Rate
+from layerkit.arrays import Array
+from layerkit.config.options import Amount, Decay, Rate
 from layerkit.optimizers.adam import Moments
 from layerkit.optimizers.base import Optimizer
-from layerkit.parameters import Array
 
 
 def trust_ratio(trust: float, w: Array, u: Array) -> float:

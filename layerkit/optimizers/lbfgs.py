@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layerkit.config import Rate, Size
+from layerkit.arrays import Array
+from layerkit.config.options import Rate, Size
 from layerkit.errors import ConfigError
 from layerkit.optimizers.base import Optimizer
-from layerkit.parameters import Array
 
 EVALUATIONS = 25
 """How many places a search looks at, after the first."""

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import numpy as np
 
-from layerkit.config import Amount, Decay, Fraction, Limits, Rate
+from layerkit.arrays import Array
+from layerkit.config.options import Amount, Decay, Fraction, Limits, Rate
 from layerkit.errors import ConfigError
 from layerkit.optimizers.base import Optimizer
-from layerkit.parameters import Array
 
 
 class Lion(Optimizer):

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.config import Configurable, from_config, to_config
-from layerkit.parameters import Array, Shape
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Configurable, from_config, to_config
 
 H = 1e-5
 """Step of the difference quotients."""

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from layerkit.initializers import Initializer
-from layerkit.parameters import Array, Shape
+from layerkit.arrays import Array, Shape
+from layerkit.initializers.base import Initializer
 from layerkit.testing.common import calling, check_options, normal, require
 
 

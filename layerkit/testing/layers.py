@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from layerkit.arrays import Array, Shape
 from layerkit.errors import LayerkitError
 from layerkit.layers.base import Layer
 from layerkit.layers.shapes import Lambda
-from layerkit.optimizers import SGD
-from layerkit.parameters import Array, Shape
+from layerkit.optimizers.classic import SGD
 from layerkit.testing.common import (
     calling,
     check_derivative,

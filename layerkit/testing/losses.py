@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.losses import Loss
-from layerkit.parameters import Array, Shape
+from layerkit.arrays import Array, Shape
+from layerkit.losses.base import Loss
 from layerkit.testing.common import (
     calling,
     check_derivative,

@@ -6,9 +6,9 @@ import copy
 
 import numpy as np
 
-from layerkit.config import from_config, to_config
-from layerkit.optimizers import Optimizer
-from layerkit.parameters import Array
+from layerkit.arrays import Array
+from layerkit.config.options import from_config, to_config
+from layerkit.optimizers.base import Optimizer
 from layerkit.testing.common import calling, check_options, copies, normal, read_only, require
 
 

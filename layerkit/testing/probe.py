@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from layerkit.arrays import Array, Shape
 from layerkit.layers.base import Layer
-from layerkit.parameters import Arena, Array, Shape
+from layerkit.parameters import Arena
 from layerkit.testing.common import calling, normal, read_only, require
 
 

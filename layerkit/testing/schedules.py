@@ -6,7 +6,7 @@ import copy
 import math
 
 from layerkit.errors import ConfigError
-from layerkit.schedules import Schedule
+from layerkit.optimizers.schedules.base import Schedule
 from layerkit.testing.common import calling, check_options, require
 
 

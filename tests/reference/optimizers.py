@@ -1,6 +1,6 @@
 """Write optimizers.npz: paths of PyTorch's and optax's optimizers through a hilly landscape.
 
-Run by hand, where torch and optax are installed: python tests/reference/optimizers.py
+Run by hand, where torch and optax are installed: python -m tests.reference.optimizers
 """
 
 import json
@@ -13,10 +13,10 @@ import jax
 import numpy as np
 import optax
 import torch
-from landscape import height, slope
 from torch import optim
 
 from layerkit import Array
+from tests.reference.landscape import height, slope
 
 SHAPES = {"tall": (4, 3), "wide": (2, 3), "bias": (3,)}
 """The parameters, in one vector. What is special for biases is so for the last."""

@@ -1,0 +1,131 @@
+"""What layers do with numbers that a formula alone would get wrong, or slowly."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Shape: TypeAlias = tuple[int, ...]
+
+
+@lru_cache(maxsize=8)
+def ones(N: int, dtype: np.dtype[Any]) -> Array:
+    """N ones, kept: ``ones @ dy`` adds dy up over the batch, faster than its `sum`."""
+    row = np.ones(N, dtype)
+    row.flags.writeable = False
+    return row
+
+
+@lru_cache(maxsize=8)
+def largest(dtype: np.dtype[Any]) -> float:
+    """Return the largest number of a type."""
+    return float(np.finfo(dtype).max)
+
+
+def finite(x: Array) -> Array:
+    """Return x with the largest number instead of inf, where a formula has inf / inf or 0 inf."""
+    top = largest(x.dtype)
+    return np.clip(x, -top, top)
+
+
+def above_minus_inf(x: Array) -> Array:
+    """Return x with the lowest number instead of -inf, where a formula has -inf 0."""
+    return np.clip(x, -largest(x.dtype), math.inf)
+
+
+def squarable(x: Array) -> Array:
+    """Return x, no larger than what can be squared: 1 + x^2 is the same as x^2 long before."""
+    top = 0.5 * math.sqrt(largest(x.dtype))
+    return np.clip(x, -top, top)
+
+
+def positive_part(x: Array) -> Array:
+    """Return max(x, 0); several times faster than `numpy.maximum` with a number."""
+    return np.clip(x, 0, math.inf)
+
+
+def negative_part(x: Array) -> Array:
+    """Return min(x, 0), as fast."""
+    return np.clip(x, -math.inf, 0)
+
+
+def one_where(here: Array, x: Array) -> Array:
+    """Return 1 where `here`, else 0; but nan where x is nan, which no comparison shows.
+
+    Examples
+    --------
+    >>> x = np.array([-1.0, 2.0, np.nan])
+    >>> one_where(x > 0, x)
+    array([ 0.,  1., nan])
+    """
+    y = here.astype(x.dtype)
+    unknown = np.isnan(x)
+    if unknown.any():
+        y[unknown] = np.nan
+    return y
+
+
+def exponentials(x: Array) -> tuple[Array, Array]:
+    """Return e = exp(-|x|) and p = exp(min(x, 0)), which can't overflow.
+
+    With them, without cancellation: sigmoid(x) = p / (1 + e), and sigmoid'(x) = e / (1 + e)^2.
+
+    Examples
+    --------
+    >>> exponentials(np.array([-1e4, 0.0, 1e4]))
+    (array([0., 1., 0.]), array([0., 1., 1.]))
+    """
+    e = np.abs(x)
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    p = (x >= 0).astype(x.dtype)
+    np.maximum(p, e, out=p)  # since e <= 1, and faster than another exp
+    return e, p
+
+
+LAMBERT_9 = (14, 315), (1, 105, 945)
+LAMBERT_15 = (1, 594, 45045, 675675), (36, 6930, 270270, 2027025)
+"""Lambert's fraction as a fraction of two polynomials: up to t / 9, and up to t / 15."""
+
+
+def polynomial(t: Array, coefficients: tuple[float, ...]) -> Array:
+    """Return the polynomial, by Horner's rule: the coefficient of the highest power comes first."""
+    first, second, *others = coefficients
+    y = first * t
+    y += second
+    for coefficient in others:
+        y *= t
+        y += coefficient
+    return y
+
+
+def lambert(t: Array) -> Array:
+    """Return v = 1 / (3 + t / (5 + t / (7 + …))), for -1/2 <= t <= 1/2.
+
+    Lambert's continued fraction, as far as float32 or float64 has digits: x / tanh(x) = 1 + t v
+    with t = x^2, and x / tan(x) = 1 + t v with t = -x^2. So it gives the small difference to 1
+    without a subtraction.
+
+    Examples
+    --------
+    >>> t = np.array([0.25])
+    >>> print(1 + t * lambert(t), 0.5 / np.tanh(0.5))
+    [1.08197671] 1.0819767068693265
+    """
+    above, below = LAMBERT_9 if t.itemsize <= 4 else LAMBERT_15
+    v = polynomial(t, above)
+    v /= polynomial(t, below)
+    return v
+
+
+def blend(y: Array, other: Array, here: Array) -> None:
+    """Overwrite y with other where `here`: both are finite there; faster than a choice by masks."""
+    share = here.astype(y.dtype)
+    other *= share
+    np.subtract(1, share, out=share)
+    y *= share
+    y += other

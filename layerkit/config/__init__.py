@@ -1,0 +1,27 @@
+"""Options, plain data and files: how every object is described."""
+
+from layerkit.config.options import (
+    Amount,
+    Configurable,
+    Decay,
+    Fraction,
+    Rate,
+    Ratio,
+    Share,
+    Size,
+    from_config,
+    to_config,
+)
+
+__all__ = [
+    "Amount",
+    "Configurable",
+    "Decay",
+    "Fraction",
+    "Rate",
+    "Ratio",
+    "Share",
+    "Size",
+    "from_config",
+    "to_config",
+]

@@ -1,0 +1,375 @@
+"""Data sets: the embedded digits, MNIST and Fashion-MNIST, and one's own files.
+
+x    examples, a row each: (N, features); bytes for images of 0 to 255, else floats
+t    class numbers (N,), or numbers to predict, (N,) or (N, D)
+w    how much each example counts (N,)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.config.options import Configurable, Fraction
+from layerkit.data.mapped import Subset
+from layerkit.data.readers import Table, read_csv, read_idx_folder, read_npy_folder, read_npz
+from layerkit.errors import ConfigError, DataError, FileError, at
+from layerkit.losses.base import Loss
+
+CLOTHES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
+DIGITS = [str(digit) for digit in range(10)]
+OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples x (N, features) with their targets t, and weights w (N,) if they have any.
+
+    Of a file that is larger than the memory, x is all that the file has, and `rows` (N,) says
+    which of its rows are the examples: row ``rows[i]`` of x belongs to ``t[i]``.
+    """
+
+    x: Array
+    t: Array
+    w: Array | None = None
+    rows: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    @property
+    def inputs(self) -> Array | Subset:
+        """The examples alone, as a training takes them."""
+        return self.x if self.rows is None else Subset(self.x, self.rows)
+
+    @property
+    def triple(self) -> tuple[Array | Subset, Array, Array | None]:
+        """Examples, targets and weights, as a training takes them to measure on."""
+        return self.inputs, self.t, self.w
+
+    def take(self, chosen: Array) -> Examples:
+        """Return the examples of these numbers; no row of a file is read."""
+        t, w = self.t[chosen], None if self.w is None else self.w[chosen]
+        if isinstance(self.x, np.memmap):
+            return Examples(self.x, t, w, chosen if self.rows is None else self.rows[chosen])
+        return Examples(self.x[chosen], t, w)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples to train on, others to test on, and what they are.
+
+    `classes` are the labels by class number, none where numbers are to be predicted; `features`
+    the columns of x if they have names; `image` is (height, width) if each row of x is a picture.
+    `validation` are examples to choose options by, when they are asked for.
+    """
+
+    name: str
+    train: Examples
+    test: Examples
+    classes: list[str]
+    features: list[str] | None = None
+    image: tuple[int, int] | None = None
+    validation: Examples | None = None
+
+    def __str__(self) -> str:
+        sizes = [f"{len(self.train):,} training examples", f"{len(self.test):,} test examples"]
+        if self.validation is not None:
+            sizes.insert(1, f"{len(self.validation):,} validation examples")
+        targets = f"{len(self.classes)} classes" if self.classes else "numbers to predict"
+        return f"{self.name}: {', '.join(sizes)}, {self.train.x.shape[1]} features, {targets}"
+
+    def parts(self) -> dict[str, Examples]:
+        """All examples by what they are for."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+class Data(Configurable):
+    """Which data to use: the ``[data]`` table of a configuration file.
+
+    Parameters
+    ----------
+    name : {"digits", "mnist", "fashion_mnist"}, optional
+        A known data set; the digits inside scikit-learn if neither `name` nor `path` is given.
+    path : str, optional
+        One's own: ``.npz`` with arrays x and y, ``.csv`` with a header, or a folder with
+        ``x.npy`` and ``y.npy``, where x may be larger than the memory.
+    label : str, optional
+        The column of a ``.csv`` that holds the label.
+    features : list of str, optional
+        The columns of a ``.csv`` to learn from; by default all but the label.
+    classes : list of str, optional
+        The labels of `path` in the order of their class numbers; by default all, sorted.
+    test_size : float, optional
+        The share of `path` or of the digits that is held out, 0.2 by default: drawn from the
+        run's seed, the same share of every class.
+    test : str, optional
+        A file or folder of the same kind as `path` to test on; then `path` is not split.
+    validation_size : float, optional
+        The share of the training examples that is held out as validation examples, drawn likewise.
+    validation : str, optional
+        A file or folder of the same kind as `path` with the validation examples.
+    weight : str, optional
+        The column of a ``.csv`` that says how much each example counts. In other files it is the
+        array w, if there is one.
+    target : {"class", "number"}
+        Whether labels are classes, or numbers to predict: then y may be (N, D), and a split is
+        drawn without regard to it.
+
+    Raises
+    ------
+    ConfigError
+        For options that exclude each other, or a ``.csv`` without `label`.
+
+    Examples
+    --------
+    >>> print(Data(name="digits").load(seed=0))
+    digits: 1,437 training examples, 360 test examples, 64 features, 10 classes
+    """
+
+    name: Literal["digits", "mnist", "fashion_mnist"] | None = None
+    path: str | None = None
+    label: str | None = None
+    features: list[str] | None = None
+    classes: list[str] | None = None
+    test_size: Fraction | None = None
+    test: str | None = None
+    validation_size: Fraction | None = None
+    validation: str | None = None
+    weight: str | None = None
+    target: Literal["class", "number"] = "class"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        csv_only, path_only = ["label", "features", "weight"], ["classes", "test", "validation"]
+        if self.path is None:
+            self.name = self.name or "digits"
+            self._refuse([*csv_only, *path_only], f"name = {self.name!r}")
+            if self.target == "number":
+                raise ConfigError(f"target = 'number': {self.name} has classes")
+            if self.name != "digits":
+                self._refuse(["test_size"], f"name = {self.name!r}, which has a test set")
+            return
+        if self.name:
+            raise ConfigError(f"name = {self.name!r} and path = {self.path!r}: give one of them")
+        kind = _kind(self.path)
+        if kind not in (".csv", ".npz", ""):
+            raise ConfigError(f"path = {self.path!r}: should end in .csv or .npz, or be a folder")
+        for option, size in (("test", "test_size"), ("validation", "validation_size")):
+            file = getattr(self, option)
+            if file is not None:
+                self._refuse([size], f"{option} = {file!r}")
+                if _kind(file) != kind:
+                    raise ConfigError(f"{option} = {file!r}: should be of the kind of {self.path}")
+        if self.target == "number":
+            self._refuse(["classes"], "target = 'number'")
+        if kind != ".csv":
+            given = any(getattr(self, option) is not None for option in csv_only)
+            if given and not kind and not Path(self.path).exists():
+                raise FileError(f"path = {self.path!r}: there is no such file or folder")
+            self._refuse(csv_only, f"a {kind or 'folder'}, whose arrays are called x, y and w")
+        elif not self.label:
+            raise ConfigError(f"label: missing; which column of {self.path} holds the label?")
+        for option in ("label", "weight"):
+            if getattr(self, option) in (self.features or []):
+                name = getattr(self, option)
+                raise ConfigError(
+                    f"features = {self.features}: the {option} {name!r} is among them"
+                )
+        if self.weight and self.weight == self.label:
+            raise ConfigError(f"weight = {self.weight!r}: that is the label")
+
+    def _refuse(self, options: list[str], because: str) -> None:
+        for option in options:
+            if getattr(self, option) is not None:
+                raise ConfigError(f"{option} = {getattr(self, option)!r}: not with {because}")
+
+    def load(self, seed: int | np.random.Generator = 0, data_dir: str | None = None) -> Dataset:
+        """Read the data, check them, and split them where they aren't split already.
+
+        Parameters
+        ----------
+        seed : int or Generator
+            Of the split.
+        data_dir : str, optional
+            Folder with the four IDX files of MNIST or Fashion-MNIST, in it or in its ``mnist``
+            or ``fashion_mnist``; by default what the environment's ``LAYERKIT_DATA`` names.
+
+        Raises
+        ------
+        FileError
+            For files that are missing or damaged.
+        DataError
+            For values that can't be used.
+        """
+        rng = np.random.default_rng(seed)
+        if self.path is None:
+            dataset = self._load_known(rng, data_dir)
+        else:
+            dataset = self._load_path(Path(self.path), rng)
+        if self.validation_size:
+            with at(dataset.name):
+                train, held_out = self._split(dataset.train, "validation_size", rng)
+            dataset = replace(dataset, train=train, validation=held_out)
+        return dataset
+
+    def _load_known(self, rng: np.random.Generator, data_dir: str | None) -> Dataset:
+        if self.name is None or self.name == "digits":
+            from sklearn.datasets import load_digits
+
+            digits = load_digits()
+            examples = Examples((digits.data / 16).astype(np.float32), digits.target)
+            train, test = self._split(examples, "test_size", rng)
+            return Dataset("digits", train, test, DIGITS, image=(8, 8))
+        folder = data_dir or os.environ.get("LAYERKIT_DATA")
+        name = self.name
+        sets = read_idx_folder(Path(folder), name) if folder else _fetch_openml(name)
+        train, test = (Examples(x.reshape(len(x), -1), t) for x, t in sets)
+        return Dataset(name, train, test, self.class_names(), image=sets[0][0].shape[1:])
+
+    def class_names(self) -> list[str]:
+        """The labels by class number, as far as they are known without reading `path`."""
+        if self.path is not None:
+            return self.classes or []
+        return CLOTHES if self.name == "fashion_mnist" else DIGITS
+
+    def _load_path(self, file: Path, rng: np.random.Generator) -> Dataset:
+        path, numbers = str(file), self.target == "number"
+        with at(path):
+            table, y = self._read(path, self.features)
+            classes = [] if numbers else self.classes or _sorted(y)
+            examples = self._examples(table, y, classes)
+            if not numbers and len(np.unique(examples.t)) < 2:
+                raise DataError(f"{len(examples)} examples of 1 class; should be of at least two")
+            if self.test is None:
+                train, test = self._split(examples, "test_size", rng)
+        if self.test is not None:
+            train, test = examples, self._like(table, classes, self.test)
+        image = table.x.shape[1:] if table.x.ndim == 3 else None
+        held_out = self._like(table, classes, self.validation) if self.validation else None
+        return Dataset(path, train, test, classes, table.features, image, held_out)
+
+    def _read(self, path: str, features: list[str] | None) -> tuple[Table, Array]:
+        """Return what a file has, and its labels again."""
+        kind, numbers = _kind(path), self.target == "number"
+        if kind == ".csv":
+            table = read_csv(Path(path), self.label, features, self.weight, numbers)
+        else:
+            table = (read_npz if kind else read_npy_folder)(Path(path), numbers)
+        if table.y is None:
+            raise DataError("no labels: an array y is missing")
+        return table, table.y
+
+    def _like(self, known: Table, classes: list[str], path: str) -> Examples:
+        """Read another file with the same features and classes."""
+        with at(path):
+            table, y = self._read(path, known.features)
+            if table.x.shape[1:] != known.x.shape[1:]:
+                raise DataError(
+                    f"examples have shape {table.x.shape[1:]}; those of {self.path} have "
+                    f"{known.x.shape[1:]}"
+                )
+            if (table.x.dtype == np.uint8) != (known.x.dtype == np.uint8):
+                raise DataError(
+                    f"x is {table.x.dtype}, that of {self.path} is {known.x.dtype}; uint8 means "
+                    "images, whose bytes are divided by 255, and other types are taken as they are"
+                )
+            return self._examples(table, y, classes)
+
+    def _examples(self, table: Table, y: Array, classes: list[str]) -> Examples:
+        x, w = table.x, table.w
+        t = y if self.target == "number" else _numbers(y, classes)
+        weights = None if w is None else Loss.check_weights(w, len(x))
+        return Examples(x.reshape(len(x), -1), t, weights)
+
+    def _split(
+        self, examples: Examples, option: str, rng: np.random.Generator
+    ) -> tuple[Examples, Examples]:
+        """Hold out the share that an option says."""
+        from sklearn.model_selection import train_test_split
+
+        t = examples.t if self.target == "class" else None
+        try:
+            kept, held_out = train_test_split(
+                np.arange(len(examples)),
+                test_size=getattr(self, option) or 0.2,
+                stratify=t,
+                random_state=int(rng.integers(2**31)),
+            )
+        except ValueError as error:
+            what = f"{len(examples)} examples can't be split"
+            if t is not None:
+                rarest = np.unique_counts(t).counts.min()
+                what += f" with every class in both parts, {rarest} are of the rarest class"
+            remedy = f"change {option}, or add examples"
+            if self.path is not None and t is not None:
+                remedy += '; or, if these are numbers to predict, set target = "number"'
+            reason = str(error).split(". ")[0]
+            raise DataError(f"{what}: {remedy} ({reason})") from error
+        return examples.take(kept), examples.take(held_out)
+
+
+def _kind(path: str) -> str:
+    """The ending of a file, nothing for a folder."""
+    return "" if path.endswith(("/", os.sep)) else Path(path).suffix
+
+
+def _sorted(labels: Array) -> list[str]:
+    """All labels that occur, numbers by their value and words by the alphabet."""
+    names = [str(label) for label in np.unique(labels)]
+    try:
+        values = {float(name) for name in names}
+    except ValueError:
+        return names
+    if len(values) < len(names):
+        raise DataError(f"labels {', '.join(names)}: the same number is written in two ways")
+    return sorted(names, key=float)
+
+
+def _numbers(labels: Array, classes: list[str]) -> Array:
+    number = {name: i for i, name in enumerate(classes)}
+    if len(number) < len(classes):
+        raise DataError(f"classes = {classes}: a name stands there twice")
+    known, first, places = np.unique(labels, return_index=True, return_inverse=True)
+    for row in np.sort(first):
+        if str(labels[row]) not in number:
+            label = str(labels[row])
+            raise DataError(f"label {label!r} of example {row}; should be one of {classes}")
+    return np.array([number[str(label)] for label in known], np.intp)[places]
+
+
+def _fetch_openml(name: str) -> list[tuple[Array, Array]]:
+    from sklearn.datasets import fetch_openml
+
+    # scikit-learn reads the download faster with pandas, which nothing else here needs
+    parser = "pandas" if importlib.util.find_spec("pandas") else "liac-arff"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of every retry
+            bunch = fetch_openml(OPENML[name], version=1, as_frame=False, parser=parser)
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"{name} can't be downloaded ({error}). Connect to the internet once,\n"
+            "or name a folder with its four IDX files by --data-dir or LAYERKIT_DATA,\n"
+            'or take the data that need no download: [data] name = "digits", [network] shape = [64]'
+        ) from error
+    x, t = bunch.data.astype(np.uint8).reshape(-1, 28, 28), bunch.target.astype(np.uint8)
+    return [(x[:60000], t[:60000]), (x[60000:], t[60000:])]

@@ -1,0 +1,296 @@
+"""Files of data: tables in ``.csv``, arrays in ``.npz`` and ``.npy``, the IDX files of MNIST."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.data.mapped import releaser
+from layerkit.errors import DataError, FileError, nearest
+
+
+class Table(NamedTuple):
+    """What a file has: examples x (N, ...), and if they are there, labels y, weights w, names.
+
+    y are words or whole numbers (N,), or numbers of any kind, (N,) or (N, D); w are numbers (N,);
+    `features` are the names of the columns of x.
+    """
+
+    x: Array
+    y: Array | None = None
+    w: Array | None = None
+    features: list[str] | None = None
+
+
+def read_csv(
+    path: Path,
+    label: str | None,
+    features: list[str] | None = None,
+    weight: str | None = None,
+    numbers: bool = False,
+) -> Table:
+    """Return the features (N, features), their names, and labels and weights if asked for.
+
+    Parameters
+    ----------
+    path : Path
+        A table with a header; commas between the cells.
+    label : str, optional
+        The column with the labels; None where it may be absent.
+    features : list of str, optional
+        The columns with the features, all others by default.
+    weight : str, optional
+        The column with the weights of the examples.
+    numbers : bool
+        Whether the labels are numbers, not names of classes.
+
+    Raises
+    ------
+    FileError
+        For a file that can't be read.
+    DataError
+        For a missing column, a short or long row, a cell that is not a finite number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            header = [name.strip() for name in next(rows, [])]
+            if not header:
+                raise DataError("empty")
+            others = [name for name in (label, weight) if name]
+            names = features or [name for name in header if name not in others]
+            for name in [*names, *others]:
+                if header.count(name) != 1:
+                    meant = nearest(name, header)
+                    raise DataError(
+                        f"{header.count(name)} columns called {name!r}; should be one"
+                        f"{f' ({meant})' if meant else ''}. The first "
+                        f"line, split at commas, has the columns {', '.join(map(repr, header))}"
+                    )
+            columns = [header.index(name) for name in [*names, *([weight] if weight else [])]]
+            x, y = [], []
+            for row in filter(None, rows):
+                if len(row) != len(header):
+                    raise DataError(
+                        f"line {rows.line_num}: {len(row)} cells under {len(header)} columns"
+                    )
+                x.append(_numbers_in(row, columns, header, rows.line_num))
+                if label and numbers:
+                    y.append(_numbers_in(row, [header.index(label)], header, rows.line_num)[0])
+                elif label:
+                    y.append(row[header.index(label)].strip())
+                    if not y[-1]:
+                        raise DataError(
+                            f"line {rows.line_num}, column {label!r}: there is no label"
+                        )
+    except OSError as error:
+        raise FileError(f"{path}: can't be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FileError(f"{path}: not a table of comma-separated text: {error}") from error
+    if not x:
+        raise DataError("no examples: there are no rows under the header")
+    if not names:
+        raise DataError(f"no features: there are no columns beside {', '.join(others)}")
+    table = np.stack(x)
+    w = table[:, -1] if weight else None
+    return Table(table[:, : len(names)], np.array(y) if label else None, w, names)
+
+
+def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
+    try:
+        numbers = np.array([row[column] for column in columns], float)
+        if np.isfinite(numbers).all():
+            return numbers
+    except ValueError:
+        pass
+    column = next(column for column in columns if not _is_finite(row[column]))
+    raise DataError(
+        f"line {line}, column {header[column]!r}: {row[column]!r}; should be a finite number"
+    )
+
+
+def _is_finite(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def read_npz(path: Path, numbers: bool = False) -> Table:
+    """Return the arrays x (N, ...) and, if they are there, y and w of a ``.npz`` file.
+
+    Parameters
+    ----------
+    path : Path
+    numbers : bool
+        Whether y are numbers, not names or numbers of classes.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing or damaged.
+    DataError
+        For arrays that are missing, don't fit or hold what is not a finite number.
+    """
+    try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise FileError(f"{path}: damaged, or not a .npz file")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if "x" not in arrays:
+                raise DataError(f"arrays {', '.join(arrays) or 'none'}; should have x (and y)")
+            table = Table(arrays["x"], arrays.get("y"), arrays.get("w"))
+    except OSError as error:
+        raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (DataError, FileError):
+        raise
+    except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise FileError(f"{path}: {_reason(error, '.npz')}") from error
+    return _checked(table, numbers)
+
+
+def read_npy_folder(folder: Path, numbers: bool = False) -> Table:
+    """Return the arrays of ``x.npy``, ``y.npy`` and, if it is there, ``w.npy`` in a folder.
+
+    x is mapped into memory, never read as a whole: it may be larger than the memory.
+
+    Parameters
+    ----------
+    folder : Path
+    numbers : bool
+        Whether y are numbers, not names or numbers of classes.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing or damaged.
+    DataError
+        For arrays that don't fit or hold what is not a finite number.
+    """
+    arrays: dict[str, Array] = {}
+    for name in "xyw":
+        path = folder / f"{name}.npy"
+        if name == "w" and not path.exists():
+            continue
+        try:
+            array = np.lib.format.open_memmap(path, mode="r")
+        except OSError as error:
+            raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
+        except (ValueError, EOFError) as error:
+            raise FileError(f"{path}: {_reason(error, '.npy')}") from error
+        arrays[name] = array if name == "x" else np.array(array)
+    if not arrays["x"].flags.c_contiguous:
+        raise DataError("x.npy is in Fortran order; save it with np.ascontiguousarray")
+    return _checked(Table(arrays["x"], arrays["y"], arrays.get("w")), numbers)
+
+
+def _reason(error: Exception, kind: str) -> str:
+    if "Object arrays" in str(error) or "Python objects" in str(error):
+        return "an array holds Python objects; save labels as text, y.astype(str)"
+    return f"damaged, or not a {kind} file: {error}"
+
+
+def _checked(table: Table, numbers: bool) -> Table:
+    x, y, w, _ = table
+    if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
+        raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
+    rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than the memory
+    release = releaser(x)
+    for start in range(0, len(x) if x.dtype.kind == "f" else 0, rows):
+        _check_finite("x", x[start : start + rows], start)
+        release(x[start : start + rows].nbytes)
+    for name, values, what in (("y", y, "a label"), ("w", w, "a weight")):
+        if values is None:
+            continue
+        several = name == "y" and numbers and values.size
+        if (values.shape[:1] if several else values.shape) != (len(x),):
+            shape = f"({len(x)},)"
+            raise DataError(
+                f"{name} has shape {values.shape}; should be {shape}, {what} for each x"
+            )
+    if y is None:
+        return table
+    if numbers:
+        if y.dtype.kind not in "biuf":
+            raise DataError(f"y is {y.dtype} like {y[0]}; should be numbers")
+        _check_finite("y", y)
+    elif y.dtype.kind == "f" and ((y == np.floor(y)) & (abs(y) < 2**53)).all():
+        return table._replace(y=y.astype(np.int64))
+    elif y.dtype.kind not in "iuU":
+        raise DataError(f"y is {y.dtype} like {y[0]}; should be whole numbers or words")
+    return table
+
+
+def _check_finite(name: str, values: Array, start: int = 0) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, *rest = (int(i) for i in np.argwhere(~finite)[0])
+        value = values[(row, *rest)]
+        raise DataError(f"{name}{[start + row, *rest]} is {value}; should be finite")
+
+
+def read_idx_folder(folder: Path, name: str) -> list[tuple[Array, Array]]:
+    """Return images (N, height, width) and labels, to train and to test, from MNIST's four files.
+
+    Parameters
+    ----------
+    folder : Path
+        Has the files, plain or ``.gz``, or a folder `name` that has them.
+    name : str
+
+    Raises
+    ------
+    FileError
+        For a missing or damaged file.
+    DataError
+        For labels out of range, or images and labels that don't fit.
+    """
+    if (folder / name).is_dir():
+        folder = folder / name
+    sets = []
+    for part in ("train", "t10k"):
+        x = _read_idx(folder, f"{part}-images", "idx3-ubyte")
+        t = _read_idx(folder, f"{part}-labels", "idx1-ubyte")
+        if len(x) != len(t):
+            raise DataError(f"{folder}: {len(x)} {part} images, but {len(t)} labels")
+        if (t > 9).any():
+            row = int((t > 9).argmax())
+            raise DataError(
+                f"{folder}: label {t[row]} of image {row} in {part}-labels; should be 0 … 9"
+            )
+        sets.append((x, t))
+    if sets[0][0].shape[1:] != sets[1][0].shape[1:]:
+        raise DataError(f"{folder}: training and test images differ in size")
+    return sets
+
+
+def _read_idx(folder: Path, stem: str, kind: str) -> Array:
+    """Read an IDX file: two zero bytes, 8 for unsigned bytes, the number of axes, their lengths."""
+    candidates = [folder / f"{stem}{dot}{kind}{gz}" for gz in ("", ".gz") for dot in "-."]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise FileError(f"{folder}: there is no {stem}-{kind}, plain or .gz, in this folder")
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileError(f"{path}: damaged: {error}") from error
+    axes = int(kind[3])
+    start = 4 + 4 * axes
+    if content[:4] != bytes([0, 0, 8, axes]) or len(content) < start:
+        raise FileError(f"{path}: starts with {content[:4].hex()}; should be 0000080{axes}")
+    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, offset=4))
+    if len(content) - start != math.prod(shape) or not math.prod(shape):
+        raise FileError(
+            f"{path}: its header says {shape}, that is {math.prod(shape):,} bytes; "
+            f"there are {len(content) - start:,}"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,229 @@
+"""Files that are written whole or not at all, and read with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.errors import FileError
+
+if os.name == "posix":
+    import fcntl
+
+TEMPORARY = ".layerkit-tmp"
+"""How the names of files end that aren't finished."""
+CHECKSUM = "layerkit.sha256"
+"""Key of the SHA-256 of the file, in which the 64 digits of the checksum itself are zeros."""
+NO_CHECKSUM = "0" * 64
+DTYPES = {
+    "bool": "BOOL",
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+    "int8": "I8",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "uint8": "U8",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
+}
+"""What safetensors calls NumPy's types."""
+LONGEST_HEADER = 100_000_000
+"""Bytes of a header that safetensors agrees to read."""
+CHUNK = 2**24
+"""Bytes that are written in one call: an interrupt doesn't wait for more."""
+
+
+def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
+    """Put `pieces`, one after the other, where `path` was, in one step that survives a crash.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder. What a process that was
+    killed has left in the folder is removed.
+
+    Raises
+    ------
+    FileError
+        When that fails: `path` then has its old content or the new, and nothing else is left.
+    """
+    with file_errors(f"{path}: can't be written"):
+        path = path.resolve()
+        temporary = path.with_name(f".{os.urandom(8).hex()}{TEMPORARY}")
+        if path.exists() and not path.is_file():
+            raise OSError("there is something already that is no ordinary file")
+        with alone_in(path.parent) as alone:
+            if alone:
+                _remove_leftovers(path.parent)
+            try:
+                _write(temporary, pieces)
+                os.replace(temporary, path)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary)
+                raise
+            sync_folder(path.parent)
+
+
+@contextmanager
+def file_errors(what: str) -> Iterator[None]:
+    """Turn what the system reports into a `FileError` that says `what` and the reason."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{what}: {error.strerror or error}") from error
+
+
+def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(file, rest[:CHUNK]) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[bool]:
+    """Wait until no one else is here with the same folder, and keep the others waiting.
+
+    The lock ends with the process that holds it, however it ends. Yields whether there is such a
+    lock: there is none on Windows and on some network drives, and nobody waits there.
+    """
+    if os.name != "posix":
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    alone = False
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            alone = True
+        try:
+            yield alone
+        finally:
+            # closing isn't enough where a process was forked meanwhile: it has the handle, too
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_UN)
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove unfinished files: who is alone in the folder knows that nobody writes them."""
+    for name in os.listdir(folder):
+        if name.endswith(TEMPORARY):
+            with suppress(OSError):
+                os.unlink(folder / name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in `folder` are on the disk. Windows has no way to ask for that."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+    """Write arrays by name to a safetensors file, atomically, with a checksum of the whole file.
+
+    The bytes go from the arrays to the file: only an array that doesn't lie in memory as in the
+    file, as `W.T`, is copied. Nothing may change the arrays meanwhile.
+
+    Raises
+    ------
+    FileError
+        As `write_atomically`, and for an array of a type that the format doesn't know.
+    """
+    header: dict[str, Any] = {"__metadata__": {CHECKSUM: NO_CHECKSUM, **metadata}}
+    pieces: list[memoryview] = []
+    end = 0
+    # wide types first: so each array begins at a multiple of its item's size
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].itemsize):
+        if tensor.dtype.name not in DTYPES:
+            raise FileError(
+                f"{path}: can't be written: {name} is {tensor.dtype}, unknown to safetensors"
+            )
+        start, end = end, end + tensor.nbytes
+        header[name] = {
+            "dtype": DTYPES[tensor.dtype.name],
+            "shape": tensor.shape,
+            "data_offsets": (start, end),
+        }
+        plain = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+        pieces.append(plain.reshape(-1).view(np.uint8).data)
+    try:
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        raise FileError(f"{path}: can't be written: a name that is no text: {error}") from error
+    text += b" " * (-len(text) % 8)
+    if len(text) > LONGEST_HEADER:
+        raise FileError(
+            f"{path}: can't be written: {len(text)} bytes of names and text beside the arrays; "
+            f"a safetensors file can have {LONGEST_HEADER}"
+        )
+    head = len(text).to_bytes(8, "little") + text
+    checksum = _sha256(head, *pieces)
+    write_atomically(path, head.replace(NO_CHECKSUM.encode(), checksum.encode(), 1), *pieces)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays and the metadata of a file of `write_tensors`.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing, damaged anywhere, foreign, or names something twice.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    with file_errors(f"{path}: can't be read"):
+        content = path.read_bytes()
+    try:
+        tensors = load(content)
+        start = 8 + int.from_bytes(content[:8], "little")
+        metadata = read_json(content[8:start]).get("__metadata__") or {}
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise FileError(f"{path}: damaged, or not a safetensors file: {error}") from error
+    checksum = metadata.pop(CHECKSUM, None)
+    if checksum is None:
+        raise FileError(f"{path}: there is no checksum in it: damaged, or not saved by layerkit")
+    head = content[:start].replace(checksum.encode(), NO_CHECKSUM.encode(), 1)
+    if _sha256(head, memoryview(content)[start:]) != checksum:
+        raise FileError(f"{path}: damaged: its checksum is not that of what stands in it")
+    return tensors, metadata
+
+
+def _sha256(*pieces: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return what JSON says, refusing with a ValueError what names something twice."""
+
+    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{twice!r} stands there twice")
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=table)

@@ -1,0 +1,64 @@
+"""A network as a file: its tensors by their addresses, its configuration as JSON beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from layerkit.config.options import from_config, to_config
+from layerkit.errors import FileError
+from layerkit.files.atomic import read_json, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from layerkit.network import Network
+
+Kind = TypeVar("Kind", bound="Network")
+CONFIG, UNADAPTED = "layerkit.Network", "layerkit.unadapted"
+"""Keys of what stands beside the tensors."""
+
+
+def write_network(network: Network, path: Path) -> None:
+    """Do what `Network.save` says."""
+    tensors = {address: item.value for address, item in network.declared().items()}
+    unadapted = [address for address, layer in network.layers() if not layer.adapted]
+    metadata = {CONFIG: json.dumps(to_config(network)), UNADAPTED: json.dumps(unadapted)}
+    write_tensors(path, tensors, metadata)
+
+
+def read_network(path: Path, kind: type[Kind]) -> Kind:
+    """Do what `Network.load` says."""
+    tensors, metadata = read_tensors(path)
+    if CONFIG not in metadata:
+        raise FileError(f"{path}: no network was saved in this file by layerkit")
+    try:
+        network = from_config(read_json(metadata[CONFIG]), kind)
+        unadapted = read_json(metadata.get(UNADAPTED, "[]"))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise FileError(
+            f"{path}: the network that it describes can't be built: {error} "
+            "(a class of your own has to be imported before)"
+        ) from error
+    declared = network.declared()
+    for what, names in {
+        "misses": declared.keys() - tensors.keys(),
+        "has a surplus": tensors.keys() - declared.keys(),
+    }.items():
+        if names:
+            raise FileError(f"{path}: {what} {', '.join(sorted(names))}")
+    for address, item in declared.items():
+        tensor = tensors[address]
+        if tensor.shape != item.shape or tensor.dtype != network.dtype:
+            raise FileError(
+                f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
+                f"its network wants {network.dtype} {item.shape}"
+            )
+        if not np.isfinite(tensor).all():
+            raise FileError(f"{path}: {address} has values that are not finite")
+        item.value = tensor
+    for address, layer in network.layers():
+        layer.adapted = address not in unadapted
+    network.adapted = not unadapted
+    return network

@@ -1,0 +1,1 @@
+"""Looking into a network: tables, drawings, values, costs."""

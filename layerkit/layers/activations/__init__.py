@@ -1,0 +1,1 @@
+"""Activations: layers without a matrix. One family per file."""

@@ -1,0 +1,327 @@
+"""Activations that neither level off on both sides nor hold back one: lines, waves, shrinking."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layerkit.arrays import Array, blend, finite, lambert, one_where, squarable
+from layerkit.config.options import Amount
+from layerkit.layers.base import Layer
+
+
+class Identity(Layer):
+    """y = x; dy/dx = 1.
+
+    Range (-inf, inf).
+    Source: PyTorch's Identity, Keras's linear.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x."""
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy."""
+        return dy
+
+
+class BinaryStep(Layer):
+    """y = 1 where x >= 0, else 0; dy/dx = 0.
+
+    Range {0, 1}.
+    Not differentiable at 0, where the derivative is taken as 0.
+    Source: McCulloch and Pitts (1943), A logical calculus of the ideas immanent in nervous
+    activity. Straight-through: Bengio, Léonard and Courville (2013), Estimating or propagating
+    gradients through stochastic neurons for conditional computation, arXiv:1308.3432.
+
+    Parameters
+    ----------
+    straight_through : bool
+        Take 1 for the derivative, so that what is below can learn. It is not the true one: this is
+        the only activation where `backward` may not be the derivative of `forward`.
+
+    Examples
+    --------
+    >>> step = BinaryStep(straight_through=True)
+    >>> step.forward(np.array([-2.0, 0.0, 3.0]))
+    array([0., 1., 1.])
+    >>> step.backward(np.array([5.0, 6.0, 7.0]))
+    array([5., 6., 7.])
+    """
+
+    straight_through: bool = False
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return 0 or 1."""
+        y = one_where(x >= 0, x)
+        self.y = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return 0, or dy."""
+        if self.straight_through:
+            return dy
+        dx: Array = 0 * self.y
+        return dx
+
+
+class BentIdentity(Layer):
+    """y = (sqrt(x^2 + 1) - 1) / 2 + x; dy/dx = x / (2 sqrt(x^2 + 1)) + 1.
+
+    Range (-inf, inf).
+    Source: Wikipedia, Activation function.
+    """
+
+    @np.errstate(over="ignore")
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x (1 + x / (h + 1) / 2) with h = sqrt(x^2 + 1): no cancellation at 0."""
+        u = squarable(x)
+        h = np.sqrt(u * u + 1)
+        self.u, self.h = u, h
+        y: Array = u / (h + 1)
+        y *= 0.5
+        y += 1
+        y *= x
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy (1 + x / (2 h))."""
+        dx: Array = self.u / self.h
+        dx *= 0.5
+        dx += 1
+        dx *= dy
+        return dx
+
+
+class SoftExponential(Layer):
+    """y = (exp(alpha x) - 1) / alpha + alpha; dy/dx = exp(alpha x).
+
+    For alpha < 0, y = -log(1 - alpha (x + alpha)) / alpha and dy/dx = 1 / (1 - alpha (x + alpha)),
+    and both are nan where x < 1 / alpha - alpha. For alpha = 0, y = x.
+    Range (alpha - 1 / alpha, inf) for alpha > 0, else (-inf, inf).
+    Source: Godfrey and Gashler (2016), A continuum among logarithmic, linear, and exponential
+    functions, and its potential to improve generalization in neural networks, arXiv:1602.01321.
+    There alpha is learned; here it is an option.
+
+    Parameters
+    ----------
+    alpha : float
+        -1 is a logarithm, 0 the identity, 1 the exponential function.
+
+    Examples
+    --------
+    >>> SoftExponential(1.0).forward(np.array([0.0, 1.0])).round(4)
+    array([1.    , 2.7183])
+    """
+
+    alpha: float = 0.5
+
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return the logarithm, the identity or the exponential."""
+        if self.alpha == 0:
+            return x
+        u = x * self.alpha
+        self.u = u
+        if self.alpha < 0:
+            y: Array = np.log1p(-(self.alpha**2) - u)
+            y /= -self.alpha
+        else:
+            y = np.expm1(u)
+            y /= self.alpha
+            y += self.alpha
+        return y
+
+    @np.errstate(over="ignore", divide="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return dy times the derivative."""
+        if self.alpha == 0:
+            return dy
+        if self.alpha < 0:
+            d: Array = 1 - self.alpha**2 - self.u
+            d[d < 0] = np.nan  # where y is
+            dx: Array = dy / d
+        else:
+            dx = np.exp(self.u)
+            dx *= dy
+        return dx
+
+
+class Gaussian(Layer):
+    """y = exp(-x^2); dy/dx = -2 x y.
+
+    Range (0, 1].
+    Source: Broomhead and Lowe (1988), Multivariable functional interpolation and adaptive networks.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return exp(-x^2)."""
+        u = np.clip(x, -40, 40)  # beyond, the result is 0, and the square may overflow
+        y: Array = u * u
+        np.negative(y, out=y)
+        np.exp(y, out=y)
+        self.u, self.y = u, y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return -dy 2 x y."""
+        dx: Array = self.u * self.y
+        dx *= -2
+        dx *= dy
+        return dx
+
+
+class Sinusoid(Layer):
+    """y = sin(x); dy/dx = cos(x).
+
+    There is no limit at infinity: y is nan there.
+    Range [-1, 1].
+    Source: Wikipedia, Activation function; Sitzmann et al. (2020), Implicit neural representations
+    with periodic activation functions, arXiv:2006.09661.
+    """
+
+    @np.errstate(invalid="ignore")
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return sin(x)."""
+        self.x = x
+        return np.sin(x)
+
+    @np.errstate(invalid="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return dy cos(x)."""
+        dx: Array = np.cos(self.x)
+        dx *= dy
+        return dx
+
+
+class Sinc(Layer):
+    """y = sin(x) / x, 1 at x = 0; dy/dx = (cos(x) - y) / x.
+
+    Range [-0.2173, 1].
+    Source: Wikipedia, Activation function. NumPy's sinc(x) is ours at pi x.
+    """
+
+    @np.errstate(invalid="ignore")
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return sin(x) / x; at 0, where that is 0 / 0, 1."""
+        y: Array = np.sin(finite(x))
+        y /= x
+        y[x == 0] = 1
+        self.x, self.y = x, y
+        return y
+
+    @np.errstate(invalid="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return dy (cos(x) - y) / x; near 0, -dy x y v, which is the same without cancellation."""
+        x, u = self.x, np.clip(self.x, -0.7, 0.7)
+        near = u == x
+        t = u * u
+        np.negative(t, out=t)
+        u *= lambert(t)
+        u *= self.y
+        np.negative(u, out=u)
+        dx: Array = np.cos(finite(x))
+        dx -= self.y
+        dx /= x
+        dx[x == 0] = 0
+        blend(dx, u, near)
+        dx *= dy
+        return dx
+
+
+class HardShrink(Layer):
+    """y = x where |x| > threshold, else 0; dy/dx = 1 where |x| > threshold, else 0.
+
+    Range (-inf, -threshold), {0} and (threshold, inf).
+    Not differentiable at -threshold and threshold, where the derivative is taken as 0.
+    Source: Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage: hard
+    thresholding.
+
+    Parameters
+    ----------
+    threshold : float
+        The default is Keras's and that of PyTorch's lambd.
+
+    Examples
+    --------
+    >>> HardShrink().forward(np.array([-2.0, 0.3, 1.0]))
+    array([-2.,  0.,  1.])
+    """
+
+    threshold: Amount = 0.5
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x where it is large enough."""
+        y: Array = x * (np.abs(x) > self.threshold)
+        self.y = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy where y is not 0, else 0."""
+        dx = one_where(self.y != 0, self.y)
+        dx *= dy
+        return dx
+
+
+class SoftShrink(Layer):
+    """y = sign(x) max(|x| - threshold, 0); dy/dx = 1 where |x| > threshold, else 0.
+
+    Range (-inf, inf).
+    Not differentiable at -threshold and threshold, where the derivative is taken as 0.
+    Source: Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage: soft
+    thresholding.
+
+    Parameters
+    ----------
+    threshold : float
+        The default is Keras's and that of PyTorch's lambd.
+
+    Examples
+    --------
+    >>> SoftShrink().forward(np.array([-2.0, 0.3, 1.0]))
+    array([-1.5,  0. ,  0.5])
+    """
+
+    threshold: Amount = 0.5
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x less what is within the threshold."""
+        y: Array = np.clip(x, -self.threshold, self.threshold)
+        np.subtract(x, y, out=y)
+        self.y = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy where y is not 0, else 0."""
+        dx = one_where(self.y != 0, self.y)
+        dx *= dy
+        return dx
+
+
+class TanhShrink(Layer):
+    """y = x - tanh(x); dy/dx = tanh(x)^2.
+
+    Range (-inf, inf).
+    Source: PyTorch and Keras have it under this name.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x - tanh(x); near 0, x w / (1 + w) with x / tanh(x) = 1 + w: no cancellation."""
+        u = np.clip(x, -0.7, 0.7)
+        near = u == x
+        w = u * u
+        w *= lambert(w)
+        u *= w
+        w += 1
+        u /= w
+        t = np.tanh(x)
+        self.t = t
+        y: Array = x - t
+        blend(y, u, near)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy tanh(x)^2."""
+        dx: Array = self.t * self.t
+        dx *= dy
+        return dx

@@ -1,0 +1,106 @@
+"""Gated linear units: one half of a row, times what the other half lets through."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from layerkit.arrays import Array, Shape
+from layerkit.errors import ShapeError
+from layerkit.layers.activations.curves import Identity
+from layerkit.layers.activations.rectifiers import ReLU
+from layerkit.layers.activations.rows import RowActivation
+from layerkit.layers.activations.sigmoids import Sigmoid
+from layerkit.layers.activations.swish import GELU, SiLU
+from layerkit.layers.base import Layer
+
+
+class GLU(RowActivation):
+    """y = a sigmoid(b), with x = [a, b]; da = dy sigmoid(b), db = dy a sigmoid'(b).
+
+    Shapes: x (N, ..., 2n), y (N, ..., n). The second half is the gate, as in PyTorch.
+    Range (-inf, inf).
+    Source: Dauphin, Fan, Auli and Grangier (2016), Language modeling with gated convolutional
+    networks, arXiv:1612.08083. The relatives differ in `gate` only.
+
+    Raises
+    ------
+    ShapeError
+        When the last axis is odd.
+
+    Examples
+    --------
+    >>> glu = GLU()
+    >>> glu.place((4,), "glu")
+    (2,)
+    >>> glu.forward(np.array([[1.0, 2.0, 0.0, 100.0]]))
+    array([[0.5, 2. ]])
+    """
+
+    gate: ClassVar[type[Layer]] = Sigmoid
+
+    def build(self, shape: Shape) -> Shape:
+        """Halve the last axis."""
+        *rest, features = super().build(shape)
+        if features % 2:
+            raise ShapeError(f"{type(self).__name__} takes rows of two halves, not {features}")
+        self.half = features // 2
+        self.g = self.gate()
+        return (*rest, self.half)
+
+    @np.errstate(over="ignore")
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return a g(b)."""
+        a, b = x[..., : self.half], x[..., self.half :]
+        g = self.g.forward(b, train)
+        self.a, self.gb = a, g
+        y: Array = a * g
+        return y
+
+    @np.errstate(over="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return [da, db]."""
+        return np.concatenate([dy * self.gb, self.g.backward(dy * self.a)], axis=-1)
+
+
+class ReGLU(GLU):
+    """y = a max(b, 0), with x = [a, b]; da = dy max(b, 0), db = dy a where b > 0, else 0.
+
+    Range (-inf, inf).
+    Not differentiable where b = 0, where the derivative is taken as 0.
+    Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202.
+    """
+
+    gate = ReLU
+
+
+class GEGLU(GLU):
+    """y = a gelu(b), with x = [a, b]; da = dy gelu(b), db = dy a gelu'(b).
+
+    Range (-inf, inf).
+    Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202.
+    """
+
+    gate = GELU
+
+
+class SwiGLU(GLU):
+    """y = a silu(b), with x = [a, b]; da = dy silu(b), db = dy a silu'(b).
+
+    Range (-inf, inf).
+    Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202, with beta = 1.
+    """
+
+    gate = SiLU
+
+
+class Bilinear(GLU):
+    """y = a b, with x = [a, b]; da = dy b, db = dy a.
+
+    Range (-inf, inf).
+    Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202. PyTorch's
+    Bilinear is another thing, a layer with weights.
+    """
+
+    gate = Identity

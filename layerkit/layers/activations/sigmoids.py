@@ -1,0 +1,370 @@
+"""Functions shaped like an S: they level off on both sides."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from layerkit.arrays import (
+    Array,
+    exponentials,
+    finite,
+    negative_part,
+    one_where,
+    positive_part,
+    squarable,
+)
+from layerkit.config.options import Rate
+from layerkit.errors import ConfigError
+from layerkit.initializers.base import Initializer
+from layerkit.initializers.scaled import GlorotUniform
+from layerkit.layers.base import Layer
+
+
+class Saturating(Layer):
+    """Base of the activations that are like tanh: nearly y = x at 0, and level far from it."""
+
+    def init_before(self) -> Initializer:
+        """Glorot and Bengio's, which keeps their inputs near 0."""
+        return GlorotUniform()
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + exp(-x)); dy/dx = y (1 - y).
+
+    Range (0, 1).
+    Source: Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating
+    errors.
+
+    With e = exp(-|x|), which can't overflow: y = exp(min(x, 0)) / (1 + e), dy/dx = e / (1 + e)^2.
+    The same numbers, but exact where 1 - y would round to 0.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return exp(min(x, 0)) s, with s = 1 / (1 + e)."""
+        e, y = exponentials(x)
+        s = 1 / (1 + e)
+        self.e, self.s = e, s
+        y *= s
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy e s^2."""
+        dx = self.e * self.s
+        dx *= self.s
+        dx *= dy
+        return dx
+
+
+class Tanh(Saturating):
+    """y = tanh(x); dy/dx = 1 - y^2 = 1 / cosh(x)^2.
+
+    Range (-1, 1).
+    Source: LeCun et al. (1998), Efficient BackProp.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return tanh(x)."""
+        self.x = x
+        return np.tanh(x)
+
+    @np.errstate(over="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return dy / cosh(x)^2, exact where 1 - y^2 would round to 0."""
+        s: Array = 1 / np.cosh(self.x)
+        dx: Array = s * s
+        dx *= dy
+        return dx
+
+
+class LeCunTanh(Saturating):
+    """y = 1.7159 tanh(2x/3); dy/dx = 1.7159 (2/3) / cosh(2x/3)^2.
+
+    Range (-1.7159, 1.7159).
+    Source: LeCun et al. (1998), Efficient BackProp: y(1) = 1 and y(-1) = -1.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return 1.7159 tanh(2x/3)."""
+        y: Array = x * (2 / 3)
+        np.tanh(y, out=y)
+        y *= 1.7159
+        self.x, self.y = x, y
+        return y
+
+    @np.errstate(over="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return dy 1.7159 (2/3) / cosh(u + r)^2, where r = 2x/3 - u is what rounding took from u.
+
+        To first order in r, cosh(u + r) = cosh(u) (1 + r tanh(u)).
+        """
+        r = finite(self.x)
+        u: Array = r * (2 / 3)
+        r -= u
+        r *= 2
+        r -= u  # 2 (x - u) - u = 3 r, and no step is rounded
+        r *= self.y
+        r *= -2 / 3 / 1.7159
+        r += 1
+        np.cosh(u, out=u)
+        dx: Array = dy * r
+        dx *= 1.7159 * 2 / 3
+        dx /= u
+        dx /= u
+        return dx
+
+
+class SmoothTanh(Saturating):
+    """y = (exp(ax) - exp(-bx)) / (exp(cx) + exp(-dx)); dy/dx by the quotient rule.
+
+    With the defaults it is tanh; it returns to 0 on the right where a < c, on the left where b < d.
+    Range (-1, 1).
+    Source: Soboleva and Beskorovainyi (2008), The utility function in problems of structural
+    optimization of distributed objects. Wikipedia: Soboleva modified hyperbolic tangent.
+
+    Parameters
+    ----------
+    a, b, c, d : float
+        With a <= c and b <= d, so that y has a limit on both sides.
+
+    Raises
+    ------
+    ConfigError
+        When a is above c, or b above d.
+
+    Examples
+    --------
+    >>> SmoothTanh(c=2.0, d=2.0).forward(np.array([-1.0, 0.0, 1.0])).round(3)
+    array([-0.312,  0.   ,  0.312])
+    """
+
+    a: Rate = 1.0
+    b: Rate = 1.0
+    c: Rate = 1.0
+    d: Rate = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.a > self.c:
+            raise ConfigError(f"SmoothTanh.a = {self.a}: should be at most c, {self.c}")
+        if self.b > self.d:
+            raise ConfigError(f"SmoothTanh.b = {self.b}: should be at most d, {self.d}")
+
+    @np.errstate(over="ignore")
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Divide both by their larger exponential: |y| = g (1 - e) / (1 + f)."""
+        x = finite(x)
+        f, C = exponentials((self.c + self.d) * x)
+        g: Array = 1 / (1 + f)
+        if self.a < self.c or self.b < self.d:  # else the exponent is 0
+            g *= np.exp((self.a - self.c) * positive_part(x) - (self.b - self.d) * negative_part(x))
+        self.x, self.f, self.C, self.g = x, f, C, g
+        y: Array = np.abs(x)
+        y *= -(self.a + self.b)
+        np.expm1(y, out=y)
+        y *= g
+        return np.copysign(y, x, out=y)
+
+    @np.errstate(over="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return dy g ((a - c) A C + (b + c) B C + (a + d) A D + (b - d) B D) / (1 + f)^2.
+
+        With exp(ax), exp(-bx), exp(cx), exp(-dx) divided as in `forward`: A or B is 1, and C or D.
+        """
+        e, A = exponentials((self.a + self.b) * self.x)
+        left = (self.x < 0).astype(dy.dtype)
+        B, D = np.maximum(e, left), np.maximum(self.f, left)
+        dx: Array = (self.a - self.c) * A
+        dx += (self.b + self.c) * B
+        dx *= self.C
+        A *= self.a + self.d
+        B *= self.b - self.d
+        A += B
+        A *= D
+        dx += A
+        dx *= self.g
+        dx /= 1 + self.f
+        dx *= dy
+        return dx
+
+
+class Softsign(Saturating):
+    """y = x / (1 + |x|); dy/dx = 1 / (1 + |x|)^2.
+
+    Range (-1, 1).
+    Source: Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward
+    neural networks.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x / (1 + |x|)."""
+        x = finite(x)
+        d = np.abs(x)
+        d += 1
+        self.d = d
+        y: Array = x / d
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy / (1 + |x|)^2."""
+        s: Array = 1 / self.d
+        dx: Array = s * s
+        dx *= dy
+        return dx
+
+
+class ArcTan(Saturating):
+    """y = arctan(x); dy/dx = 1 / (1 + x^2).
+
+    Range (-pi/2, pi/2).
+    Source: Wikipedia, Activation function.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return arctan(x)."""
+        self.x = x
+        return np.arctan(x)
+
+    @np.errstate(over="ignore")
+    def backward(self, dy: Array) -> Array:
+        """Return dy / (1 + x^2)."""
+        d: Array = self.x * self.x
+        d += 1
+        dx: Array = dy / d
+        return dx
+
+
+class ISRU(Saturating):
+    """y = x / sqrt(1 + alpha x^2); dy/dx = 1 / sqrt(1 + alpha x^2)^3.
+
+    Range (-1/sqrt(alpha), 1/sqrt(alpha)).
+    Source: Carlile et al. (2017), Improving deep learning by inverse square root linear units
+    (ISRLUs), arXiv:1710.09967.
+
+    Parameters
+    ----------
+    alpha : float
+        The default is the paper's.
+
+    Examples
+    --------
+    >>> ISRU(alpha=4.0).forward(np.array([-1e9, 0.0, 1e9]))
+    array([-0.5,  0. ,  0.5])
+    """
+
+    alpha: Rate = 1.0
+
+    @np.errstate(over="ignore")
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return u / (sqrt(1 + u^2) sqrt(alpha)), with u = x sqrt(alpha)."""
+        u = squarable(x * math.sqrt(self.alpha))
+        h = np.sqrt(1 + u * u)
+        self.h = h
+        u /= h
+        u /= math.sqrt(self.alpha)
+        return u
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy / sqrt(1 + alpha x^2)^3."""
+        s: Array = 1 / self.h
+        dx: Array = s * s
+        dx *= s
+        dx *= dy
+        return dx
+
+
+class SQNL(Saturating):
+    """y = u - u |u| / 4 with u = min(max(x, -2), 2); dy/dx = 1 - |u| / 2.
+
+    Range [-1, 1].
+    Source: Wuraola and Patel (2018), SQNL: a new computationally efficient activation function.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return u (1 - |u| / 4)."""
+        u = np.clip(x, -2, 2)
+        self.u = u
+        y: Array = np.abs(u)
+        y *= -0.25
+        y += 1
+        y *= u
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy (1 - |u| / 2)."""
+        dx: Array = np.abs(self.u)
+        dx *= -0.5
+        dx += 1
+        dx *= dy
+        return dx
+
+
+class HardTanh(Saturating):
+    """y = min(max(x, min_val), max_val); dy/dx = 1 where min_val < x < max_val, else 0.
+
+    Range [min_val, max_val].
+    Not differentiable at min_val and max_val, where the derivative is taken as 0.
+    Source: Collobert (2004), Large scale machine learning. Options as in PyTorch.
+
+    Parameters
+    ----------
+    min_val, max_val : float
+        The two ends of y.
+
+    Raises
+    ------
+    ConfigError
+        When min_val is not below max_val.
+
+    Examples
+    --------
+    >>> HardTanh(max_val=2.0).forward(np.array([-3.0, 0.5, 3.0]))
+    array([-1. ,  0.5,  2. ])
+    """
+
+    min_val: float = -1.0
+    max_val: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.min_val < self.max_val:
+            raise ConfigError(
+                f"HardTanh.min_val = {self.min_val}: should be below max_val, {self.max_val}"
+            )
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return x, brought between the two."""
+        y = np.clip(x, self.min_val, self.max_val)
+        self.y = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy where y is at neither end, else 0."""
+        dx = one_where((self.y > self.min_val) & (self.y < self.max_val), self.y)
+        dx *= dy
+        return dx
+
+
+class HardSigmoid(Layer):
+    """y = min(max(x + 3, 0), 6) / 6; dy/dx = 1/6 where -3 < x < 3, else 0.
+
+    Range [0, 1].
+    Not differentiable at -3 and 3, where the derivative is taken as 0.
+    Source: Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244. PyTorch's and that of
+    Keras 3; Keras 2 had x / 5 + 1/2, as Courbariaux et al. x / 2 + 1/2.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return (x + 3) / 6, brought between 0 and 1."""
+        self.x = x
+        y: Array = np.clip(x + 3, 0, 6)
+        y /= 6
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy / 6 where |x| < 3, else 0."""
+        dx = one_where(np.abs(self.x) < 3, self.x)
+        dx /= 6
+        dx *= dy
+        return dx

@@ -1,0 +1,359 @@
+"""Metrics: how good a trained network is, by scikit-learn's definitions.
+
+N    examples
+K    classes or labels
+z    what the network's body returns: (N, *shape)
+t    targets, as the loss checks and converts them
+a    sample weights: (N,)
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array, Shape
+from layerkit.errors import ConfigError, DataError, suggestion
+from layerkit.losses.base import Loss
+from layerkit.metrics.scoring import Numbers, estimator_of
+from layerkit.network import Network
+
+Metric = str | Callable[..., Any]
+"""The name of a metric, or a scorer ``scorer(estimator, x, y)`` as scikit-learn makes them."""
+
+AVERAGED = ("precision", "recall", "f1", "roc_auc")
+OF_CLASSES = ("accuracy", *AVERAGED, *(f"{name}_per_class" for name in AVERAGED))
+OF_NUMBERS = ("mae", "rmse", "r2")
+
+
+def measure(
+    metrics: Sequence[Metric], loss: Loss, z: Array, t: Array, sample_weight: Array | None = None
+) -> dict[str, float]:
+    """Return what the metrics say of outputs `z` for targets `t`.
+
+    ``accuracy``
+        The share of examples that are right; where labels don't exclude each other, of labels.
+    ``top_3_accuracy``, and so on
+        The share of examples whose class is among the 3 with the largest outputs.
+    ``precision``, ``recall``, ``f1``
+        Of class 1 if there are two classes, else the mean over the classes. 0 where it would be
+        0 / 0, as the precision of a class that is never predicted.
+    ``roc_auc``
+        The area under the ROC curve: of class 1 if there are two classes, else the mean over the
+        classes, each against the rest. nan if a class is missing.
+    ``precision_per_class``, ``recall_per_class``, ``f1_per_class``, ``roc_auc_per_class``
+        A figure for each class, as ``f1_class_0``.
+    ``mae``, ``rmse``, ``r2``
+        For losses of numbers, the mean over the outputs. Mean absolute error and root mean squared
+        error, in units of the target; coefficient of determination.
+
+    All other names are scikit-learn's, as ``f1_weighted``, ``balanced_accuracy`` or
+    ``neg_log_loss``. Its scorers are greater for better networks, so its errors are negative;
+    ``mae`` and ``rmse`` are not. A metric is nan where scikit-learn refuses what it is given, as
+    the logarithmic error of a negative prediction. Targets that are probabilities count as the
+    class that is most probable.
+
+    Parameters
+    ----------
+    metrics : sequence of str or callable
+        Names that `check_metrics` allows, and scorers, as of ``sklearn.metrics.make_scorer``. A
+        scorer is called by the name of its function; it is given `z` as the examples.
+    loss : Loss
+        Says what is predicted, and which examples are ignored.
+    z, t : arrays
+        Outputs (N, *shape) and targets of one set of examples.
+    sample_weight : array, optional
+        How much each example counts (N,), in all metrics that take weights.
+
+    Examples
+    --------
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> z, t = np.eye(3)[[0, 0, 1, 1]], np.array([0, 1, 1, 1])
+    >>> measure(["accuracy", "precision_per_class"], SoftmaxCrossEntropy(), z, t)
+    {'accuracy': 0.75, 'precision_class_0': 0.5, 'precision_class_1': 1.0, 'precision_class_2': 0.0}
+    """
+    estimator = estimator_of(loss, z.shape[1:])
+    counting = np.ones(len(z), bool)
+    if loss.judges_classes:
+        counting &= ~np.isnan(loss.hits(z, t))
+    if sample_weight is not None:
+        counting &= sample_weight > 0
+        sample_weight = sample_weight[counting]
+    # sums in float64, whatever the network computes in
+    z, y = z[counting].astype(float), estimator.true(t[counting])
+    figures: dict[str, float] = {}
+    for metric in metrics:
+        figures |= _figures(metric, estimator, z, y, sample_weight)
+    return figures
+
+
+def evaluate_metrics(
+    network: Network, x: Any, t: Any, metrics: Sequence[Metric], sample_weight: Any = None
+) -> dict[str, float]:
+    """Return what the metrics say of a network, as `measure` does, for examples and targets.
+
+    Raises
+    ------
+    ConfigError
+        For metrics that are unknown or don't suit the network's loss.
+    DataError, ShapeError
+        For data that don't fit.
+
+    Examples
+    --------
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> net.arena.values[:] = [-1, 1, 0, 0]
+    >>> x, t = [[5.0], [-5.0], [1.0], [-1.0]], [1, 0, 0, 0]
+    >>> evaluate_metrics(net, x, t, ["precision", "recall", "balanced_accuracy"])
+    {'precision': 0.5, 'recall': 1.0, 'balanced_accuracy': 0.8333333333333333}
+    """
+    check_metrics(metrics, network.loss, network.body.output_shape)
+    rows, targets = network.check(x, t)
+    if sample_weight is not None:
+        sample_weight = network.loss.check_weights(sample_weight, len(rows))
+    return measure(metrics, network.loss, network.outputs(rows), targets, sample_weight)
+
+
+def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> None:
+    """Check that all metrics can be measured, by measuring them on a few made-up outputs.
+
+    Parameters
+    ----------
+    metrics : sequence of str or callable
+        As for `measure`.
+    loss : Loss
+        That the network is trained with.
+    shape : tuple of int
+        Of its outputs, without the batch axis.
+
+    Raises
+    ------
+    ConfigError
+        For a name that is unknown, appears twice, or doesn't suit the loss.
+
+    Examples
+    --------
+    >>> from layerkit.losses.binary import Hinge
+    >>> check_metrics(["f1_marco"], Hinge(), (1,))
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ConfigError: metrics: 'f1_marco': unknown; did you mean 'f1_macro'?
+    >>> check_metrics(["neg_log_loss"], Hinge(), (1,))
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ConfigError: metrics: 'neg_log_loss' can't judge Hinge with outputs (1,): it \
+has no probabilities
+    """
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        raise ConfigError(f"metrics = {metrics!r}: should be a list of names or scorers")
+    estimator = estimator_of(loss, shape)
+    z, y = estimator.sample(shape)
+    seen: set[str] = set()
+    for metric in metrics:
+        if isinstance(metric, str):
+            _check_name(metric, loss, estimator)
+        elif not callable(metric) or isinstance(metric, type):
+            raise ConfigError(f"metrics: {metric!r}: should be a name or a scorer")
+        name = _name(metric)
+        if name in seen:
+            raise ConfigError(f"metrics: {name!r} stands there twice")
+        seen.add(name)
+        try:
+            _figures(metric, estimator, z, y, None, strict=True)
+        except (AttributeError, TypeError, ValueError) as error:
+            lacking = isinstance(error, AttributeError) and not loss.has_probabilities
+            reason = "it has no probabilities" if lacking else str(error)
+            if not isinstance(metric, str):
+                reason += "; scorers are called with (estimator, x, y): see sklearn's make_scorer"
+            raise ConfigError(
+                f"metrics: {name!r} can't judge {type(loss).__name__} "
+                f"with outputs {shape}: {reason}"
+            ) from error
+
+
+def _check_name(name: str, loss: Loss, estimator: Numbers) -> None:
+    from sklearn.metrics import get_scorer_names
+
+    top = re.fullmatch(r"top_(\d+)_accuracy", name)
+    known = [*OF_CLASSES, *OF_NUMBERS, *get_scorer_names()]
+    if not top and name not in known:
+        raise ConfigError(f"metrics: {name!r}: unknown{suggestion(name, known)}")
+    numbers = r"mae|rmse|r2|explained_variance|d2_absolute_error_score|neg_.*_(error|deviance)"
+    if bool(re.fullmatch(numbers, name)) == loss.judges_classes:
+        kind = "classes" if loss.judges_classes else "numbers"
+        raise ConfigError(f"metrics: {name!r} doesn't suit {type(loss).__name__}, a loss of {kind}")
+    if top and not (estimator.exclusive and 1 < int(top[1]) < estimator.outputs):
+        raise ConfigError(
+            f"metrics: {name!r}: the number should be greater than 1 and less than that of the "
+            f"classes that exclude each other, here {estimator.outputs * estimator.exclusive}"
+        )
+
+
+def _name(metric: Metric) -> str:
+    if isinstance(metric, str):
+        return metric
+    made = re.match(r"make_scorer\((\w+)", repr(metric))
+    return made[1] if made else getattr(metric, "__name__", type(metric).__name__)
+
+
+def _figures(
+    metric: Metric,
+    estimator: Numbers,
+    z: Array,
+    y: Array,
+    sample_weight: Array | None,
+    strict: bool = False,
+) -> dict[str, float]:
+    """Call a scorer; with `strict`, what scikit-learn refuses is an error and not nan."""
+    import sklearn
+
+    name: str = _name(metric)
+    scorer: Any = metric
+    options: dict[str, Any] = {"sample_weight": sample_weight}
+    if isinstance(metric, str):
+        scorer = _scorer(metric, estimator)
+        # classes count where the examples have none of them, too
+        options |= {"labels": np.arange(estimator.outputs), "zero_division": 0}
+    taken = {key: options[key] for key in _parameters(scorer) if options.get(key) is not None}
+    figure = math.nan
+    # with routing, a scorer can be given more than weights
+    with (
+        warnings.catch_warnings(action="ignore"),
+        sklearn.config_context(enable_metadata_routing=True),
+    ):
+        try:
+            if len(y):
+                figure = scorer(estimator, z, y, **taken)
+        except (ValueError, ZeroDivisionError):
+            if strict or scorer is metric:
+                raise
+    if not name.endswith("_per_class"):
+        return {name: float(figure)}
+    each = np.broadcast_to(figure, estimator.outputs)
+    stem = name.removesuffix("_per_class")
+    return {f"{stem}_class_{k}": float(figure) for k, figure in enumerate(each)}
+
+
+def _parameters(scorer: Any) -> Iterable[str]:
+    """What a scorer can be given besides an estimator and data."""
+    if hasattr(scorer, "get_metadata_routing"):
+        requests: dict[str, Any] = scorer.get_metadata_routing().score.requests
+        return requests
+    return inspect.signature(scorer).parameters
+
+
+def _scorer(name: str, estimator: Numbers) -> Any:
+    from sklearn import metrics
+
+    several = estimator.outputs > 2 or not estimator.exclusive
+    stem = name.removesuffix("_per_class")
+    if name == "accuracy":
+        return metrics.make_scorer(_accuracy)
+    if name in ("mae", "rmse"):
+        errors = {"mae": metrics.mean_absolute_error, "rmse": metrics.root_mean_squared_error}
+        return metrics.make_scorer(errors[name])
+    if top := re.fullmatch(r"top_(\d+)_accuracy", name):
+        return metrics.make_scorer(
+            metrics.top_k_accuracy_score, response_method="decision_function", k=int(top[1])
+        )
+    if stem == "roc_auc":
+        # only probabilities can be compared between examples of several classes
+        methods = ("predict_proba", "decision_function")[:: 1 if several else -1]
+        average = "macro" if stem == name else None
+        return metrics.make_scorer(_roc_auc, response_method=methods, average=average)
+    if stem in AVERAGED:
+        average = ("macro" if several else "binary") if stem == name else None
+        return metrics.make_scorer(getattr(metrics, f"{stem}_score"), average=average)
+    return metrics.get_scorer(name)
+
+
+def _accuracy(y: Array, predicted: Array, *, sample_weight: Array | None = None) -> float:
+    right = (y == predicted).reshape(len(y), -1).mean(axis=1)
+    return float(np.average(right, weights=sample_weight))
+
+
+def _roc_auc(
+    y: Array, scores: Array, *, average: str | None, sample_weight: Array | None = None
+) -> Any:
+    """Of each class against the rest; of two classes, both have the same."""
+    from sklearn.metrics import roc_auc_score
+
+    if scores.ndim == 1:
+        scores = np.stack([-scores, scores], axis=1)
+    truth = y if y.ndim == 2 else np.eye(scores.shape[1], dtype=int)[y]
+    return roc_auc_score(truth, scores, average=average, sample_weight=sample_weight)
+
+
+def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = None) -> str:
+    """Return a table of what a network gets right in each class, and what it takes for what.
+
+    Precision, recall and F1 of each class, how many examples have it (support), and the averages;
+    below, for at most 20 classes that exclude each other, the confusion matrix. For losses of
+    numbers, their errors.
+
+    Parameters
+    ----------
+    loss, z, t
+        As for `measure`.
+    class_names : sequence of str, optional
+        By class number; the numbers by default.
+
+    Raises
+    ------
+    ConfigError
+        For more or fewer names than classes.
+    DataError
+        When the loss ignores all examples.
+
+    Examples
+    --------
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> z, t = np.eye(2)[[0, 0, 1, 1]], np.array([0, 1, 1, 1])
+    >>> print(report(SoftmaxCrossEntropy(), z, t, ["cat", "dog"]))
+                  precision    recall  f1-score   support
+    <BLANKLINE>
+             cat     0.5000    1.0000    0.6667         1
+             dog     1.0000    0.6667    0.8000         3
+    <BLANKLINE>
+        accuracy                         0.7500         4
+       macro avg     0.7500    0.8333    0.7333         4
+    weighted avg     0.8750    0.7500    0.7667         4
+    <BLANKLINE>
+    A row for each true class, a column for each predicted one:
+         cat  dog
+    cat    1    0
+    dog    1    2
+    """
+    from sklearn.metrics import classification_report, confusion_matrix
+
+    if not loss.judges_classes:
+        figures = measure(OF_NUMBERS, loss, z, t)
+        return "\n".join(f"{name:<4}  {figure:.6g}" for name, figure in figures.items())
+    estimator = estimator_of(loss, z.shape[1:])
+    judged = ~np.isnan(loss.hits(z, t))
+    y, predicted = estimator.true(t[judged]), estimator.predict(z[judged])
+    labels = np.arange(estimator.outputs)
+    names = [str(name) for name in (labels if class_names is None else class_names)]
+    if len(names) != len(labels):
+        raise ConfigError(f"class_names: {len(names)} of them; should be {len(labels)}")
+    if not len(y):
+        raise DataError("no example counts: the loss ignores all targets")
+    table: str = classification_report(
+        y, predicted, labels=labels, target_names=names, digits=4, zero_division=0
+    ).rstrip()
+    if not estimator.exclusive or len(labels) > 20:
+        return table
+    counts = confusion_matrix(y, predicted, labels=labels).T.astype(str)
+    columns = [["", *names], *([name, *column] for name, column in zip(names, counts, strict=True))]
+    padded = [[cell.rjust(max(map(len, column))) for cell in column] for column in columns]
+    lines = ["  ".join(row) for row in zip(*padded, strict=True)]
+    title = "A row for each true class, a column for each predicted one:"
+    return "\n".join([table, "", title, *lines])

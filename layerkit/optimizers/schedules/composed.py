@@ -1,0 +1,139 @@
+"""Schedules made of several stretches, each with its own beginning."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Literal
+
+from layerkit.config.options import Ratio, Share, Size
+from layerkit.errors import ConfigError
+from layerkit.optimizers.schedules.base import Milestones, Schedule, check_milestones, half_wave
+
+
+class CosineRestartsSchedule(Schedule):
+    """factor = end + (1 - end) (1 + cos(π p)) / 2, p from 0 to 1 in each of many periods.
+
+    As PyTorch's CosineAnnealingWarmRestarts. Loshchilov and Hutter (2016), arXiv:1608.03983.
+
+    Parameters
+    ----------
+    period : int
+        Steps of the first period.
+    growth : int
+        How many times as long as the one before each later period is.
+    end : float
+        What the factor comes near in the end of a period, from 0 to 1.
+
+    Examples
+    --------
+    >>> schedule = CosineRestartsSchedule(period=2, growth=2)
+    >>> [round(schedule(step), 4) for step in range(7)]
+    [1.0, 0.5, 1.0, 0.8536, 0.5, 0.1464, 1.0]
+    """
+
+    period: Size
+    growth: Size = 1
+    end: Share = 0.0
+
+    def factor(self, step: int, steps: int) -> float:
+        """Find the period of this step, then go down."""
+        start, period = 0, self.period
+        while self.growth > 1 and step >= start + period:
+            start += period
+            period *= self.growth
+        return self.end + (1 - self.end) * half_wave((step - start) % period / period)
+
+
+class CyclicSchedule(Schedule):
+    """factor = low + (1 - low) height x, with x from 0 to 1 and back in each cycle, in lines.
+
+    height is 1 (triangular), half as much in each cycle as in the one before (triangular2), or
+    gamma^i (exp_range). As PyTorch's CyclicLR, with max_lr the option itself. Smith (2015),
+    arXiv:1506.01186.
+
+    Parameters
+    ----------
+    up, down : int
+        Steps from `low` to the top, and back; without `down`, as many.
+    low : float
+        The factor at the foot, from 0 to 1.
+    mode : {"triangular", "triangular2", "exp_range"}
+        How the height changes from cycle to cycle.
+    gamma : float
+        Only of exp_range.
+
+    Examples
+    --------
+    >>> schedule = CyclicSchedule(up=2, low=0.5, mode="triangular2")
+    >>> [schedule(step) for step in range(9)]
+    [0.5, 0.75, 1.0, 0.75, 0.5, 0.625, 0.75, 0.625, 0.5]
+    """
+
+    up: Size
+    down: Size | None = None
+    low: Share = 0.1
+    mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
+    gamma: Ratio = 1.0
+
+    def factor(self, step: int, steps: int) -> float:
+        """Go up and down, again and again."""
+        down = self.down or self.up
+        cycle, place = divmod(step, self.up + down)
+        x = min(place / self.up, (self.up + down - place) / down)
+        height = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**step}
+        return self.low + (1 - self.low) * height[self.mode] * x
+
+
+class ChainedSchedule(Schedule):
+    """One schedule after the other, each counting its steps from 0.
+
+    A part that ends has the steps between its milestones. As PyTorch's SequentialLR and optax's
+    join_schedules.
+
+    Parameters
+    ----------
+    schedules : list of Schedule
+    milestones : list of int
+        The first steps of all schedules but the first, each greater than the one before.
+
+    Examples
+    --------
+    >>> from layerkit.optimizers.schedules.plain import ConstantSchedule
+    >>> from layerkit.optimizers.schedules.ending import LinearSchedule
+    >>> schedule = ChainedSchedule(
+    ...     [LinearSchedule(end=0.5), ConstantSchedule(0.5), LinearSchedule()], milestones=[2, 4]
+    ... )
+    >>> [schedule(step, steps=6) for step in range(7)]
+    [1.0, 0.75, 0.5, 0.5, 1.0, 0.5, 0.0]
+    """
+
+    schedules: list[Schedule]
+    milestones: Milestones
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_milestones(self, self.milestones)
+        if len(self.schedules) != len(self.milestones) + 1:
+            raise ConfigError(
+                f"ChainedSchedule.milestones = {self.milestones}: should be one less than "
+                f"the schedules, which are {len(self.schedules)}"
+            )
+
+    def check(self, steps: int | None) -> None:
+        """Check all parts that have a turn."""
+        super().check(steps)
+        for start in self.milestones:
+            if steps is None or start < steps:
+                schedule, _, length = self._turn(start, steps or 0)
+                schedule.check(length)
+
+    def factor(self, step: int, steps: int) -> float:
+        """Ask the schedule whose turn it is."""
+        schedule, start, length = self._turn(step, steps)
+        return schedule(step - start, length)
+
+    def _turn(self, step: int, steps: int) -> tuple[Schedule, int, int | None]:
+        """Return whose turn it is, since when and for how many steps."""
+        turn = bisect_right(self.milestones, step)
+        start, end = (0, *self.milestones)[turn], (*self.milestones, steps)[turn]
+        return self.schedules[turn], start, max(end - start, 1) if end else None

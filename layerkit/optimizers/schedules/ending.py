@@ -1,0 +1,197 @@
+"""Schedules that come down by the end of the training."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+from layerkit.config.options import Fraction, Limits, Rate, Ratio, Share
+from layerkit.errors import ConfigError
+from layerkit.optimizers.schedules.base import EndingSchedule, half_wave
+
+
+class DecaySchedule(EndingSchedule, ABC):
+    """Up to 1 in W steps, then down to `end` at step T along a curve that a subclass writes.
+
+    factor = (i + 1) / (W + 1) for i < W, then end + (1 - end) curve(p), p = (i - W) / (T - W).
+    So no step is wasted on the factor 0, and i = W is the first step with the factor 1. The last
+    step of the training, T - 1, comes near `end`, which would be reached one step later.
+
+    Parameters
+    ----------
+    steps : int, optional
+        T; without, the number of steps of the training.
+    warmup : int
+        W; less than T.
+    end : float
+        The factor in the end, from 0 to 1.
+
+    Raises
+    ------
+    ConfigError
+        When the warm-up is not shorter than the training.
+    """
+
+    warmup: Annotated[int, Limits(ge=0)] = 0
+    end: Share = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps:
+            self._check_warmup(self.steps)
+
+    def factor(self, step: int, steps: int) -> float:
+        """Go up and down."""
+        self._check_warmup(steps)
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        p = (step - self.warmup) / (steps - self.warmup)
+        return self.end + (1 - self.end) * self.curve(p)
+
+    @abstractmethod
+    def curve(self, p: float) -> float:
+        """Return 1 at p = 0, 0 at p = 1, and what is between them."""
+
+    def _check_warmup(self, steps: int) -> None:
+        if self.warmup >= steps:
+            raise ConfigError(
+                f"{type(self).__name__}.warmup = {self.warmup}: should be less than all steps, "
+                f"which are {steps}"
+            )
+
+
+class LinearSchedule(DecaySchedule):
+    """curve(p) = 1 - p: a straight line, after a warm-up.
+
+    Parameters
+    ----------
+    steps, warmup, end
+        As in `DecaySchedule`.
+
+    Examples
+    --------
+    >>> schedule = LinearSchedule(steps=7, warmup=3)
+    >>> [schedule(step) for step in range(9)]
+    [0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    """
+
+    def curve(self, p: float) -> float:
+        """Return a straight line."""
+        return 1 - p
+
+
+class PolynomialSchedule(DecaySchedule):
+    """curve(p) = (1 - p)^power. As PyTorch's PolynomialLR, with a warm-up and another end.
+
+    Parameters
+    ----------
+    steps, warmup, end
+        As in `DecaySchedule`.
+    power : float
+        Greater than 0; 1 is `LinearSchedule`.
+
+    Examples
+    --------
+    >>> schedule = PolynomialSchedule(steps=4, power=2.0)
+    >>> [schedule(step) for step in range(5)]
+    [1.0, 0.5625, 0.25, 0.0625, 0.0]
+    """
+
+    power: Rate = 1.0
+
+    def curve(self, p: float) -> float:
+        """Return a power of a straight line."""
+        return math.pow(1 - p, self.power)
+
+
+class CosineSchedule(DecaySchedule):
+    """curve(p) = (1 + cos(π p)) / 2: half a wave, after a warm-up.
+
+    PyTorch's CosineAnnealingLR, but for the warm-up; that one goes up again after the end.
+    Loshchilov and Hutter (2016), arXiv:1608.03983.
+
+    Parameters
+    ----------
+    steps, warmup, end
+        As in `DecaySchedule`.
+
+    Examples
+    --------
+    >>> schedule = CosineSchedule(steps=5, warmup=1)
+    >>> [round(schedule(step), 4) for step in range(6)]
+    [0.5, 1.0, 0.8536, 0.5, 0.1464, 0.0]
+    """
+
+    def curve(self, p: float) -> float:
+        """Return half a wave."""
+        return half_wave(p)
+
+
+class WarmupStableDecaySchedule(DecaySchedule):
+    """curve(p) = min(1, (1 - p) / decay): as long as possible at 1, then a straight line.
+
+    The name is that of Hu et al. (2024), arXiv:2404.06395, whose descent is exponential.
+
+    Parameters
+    ----------
+    steps, warmup, end
+        As in `DecaySchedule`.
+    decay : float
+        Which part of the steps after the warm-up goes down; up to 1.
+
+    Examples
+    --------
+    >>> schedule = WarmupStableDecaySchedule(steps=9, warmup=1, decay=0.5)
+    >>> [schedule(step) for step in range(10)]
+    [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    decay: Ratio = 0.1
+
+    def curve(self, p: float) -> float:
+        """Return a roof."""
+        return min(1.0, (1 - p) / self.decay)
+
+
+class OneCycleSchedule(EndingSchedule):
+    """From `start` up to 1, then down to `end` at the last step, along half waves or lines.
+
+    The top is at i = rise T - 1, where 0 <= rise <= 1; factor = a + (b - a) (1 - cos(π p)) / 2 or
+    a + (b - a) p between a and b, p being the part of the way. As PyTorch's OneCycleLR, with
+    max_lr the option itself. Smith and Topin (2017), arXiv:1708.07120.
+
+    Parameters
+    ----------
+    steps : int, optional
+        T; without, the number of steps of the training.
+    rise : float
+        Which part of the steps goes up.
+    start, end : float
+        The first and the last factor. PyTorch's div_factor is 1 / start, its final_div_factor
+        start / end.
+    curve : {"cosine", "linear"}
+        The shape of the way up and of the way down.
+
+    Examples
+    --------
+    >>> schedule = OneCycleSchedule(steps=6, rise=0.5, start=0.5, end=0.25, curve="linear")
+    >>> [schedule(step) for step in range(7)]
+    [0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.25]
+    """
+
+    rise: Fraction = 0.3
+    start: Share = 0.04
+    end: Share = 4e-6
+    curve: Literal["cosine", "linear"] = "cosine"
+
+    def factor(self, step: int, steps: int) -> float:
+        """Go up and down."""
+        last = steps - 1
+        step, top = min(step, last), self.rise * steps - 1
+        if step < top:
+            return self._between(self.start, 1, step / top)
+        return self._between(1, self.end, (step - top) / (last - top))
+
+    def _between(self, a: float, b: float, p: float) -> float:
+        return b + (a - b) * (half_wave(p) if self.curve == "cosine" else 1 - p)

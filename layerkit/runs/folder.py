@@ -1,0 +1,214 @@
+"""A run of an experiment is a folder, which is begun, gone on with, and read again."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from layerkit.callbacks.base import Callback
+from layerkit.callbacks.limits import StopOnNonFinite
+from layerkit.callbacks.logs import CSVLog, History, Progress
+from layerkit.config.options import to_config
+from layerkit.data.datasets import Dataset
+from layerkit.errors import DivergenceError, FileError
+from layerkit.files.atomic import write_atomically
+from layerkit.files.checkpoints import Checkpoints
+from layerkit.network import Network
+from layerkit.runs.experiment import CHECKPOINTS, MODEL, Experiment, read_experiment
+from layerkit.training.resume import Resume, describe_environment
+from layerkit.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from layerkit.runs.signals import Interruption
+
+CONFIG, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
+    "config.toml",
+    "history.csv",
+    "best.safetensors",
+    "environment.json",
+    "result.json",
+    "divergence.safetensors",
+)
+"""What a run's folder holds, besides the network, checkpoints and pictures."""
+
+
+def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
+    """Begin a run's folder: the resolved configuration and the environment.
+
+    Raises
+    ------
+    FileError
+        When there is something in the folder already, or it can't be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileError(f"{folder}: there is something already; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder}: can't be made: {error.strerror}") from error
+    environment = describe_environment() | {
+        "platform": platform.platform(),
+        "threads": experiment.training.threads,
+        "seed": experiment.training.seed,
+        "examples": dataset.train.x.dtype.name,
+    }
+    _write_json(folder / ENVIRONMENT, environment)
+    write_config(folder, experiment, dataset)
+
+
+def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
+    """Write the configuration of a run, with what was found in its data."""
+    config = to_config(experiment)
+    del config["type"]
+    if experiment.training.warm_start:
+        config["training"]["warm_start"] = str(Path(experiment.training.warm_start).absolute())
+    if experiment.data.path:
+        for option in ("path", "validation", "test"):
+            if option in config["data"]:
+                config["data"][option] = str(Path(config["data"][option]).absolute())
+        if dataset.classes:
+            config["data"]["classes"] = dataset.classes
+        if dataset.features:
+            config["data"]["features"] = dataset.features
+    write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
+
+
+def carry_out(
+    folder: Path,
+    experiment: Experiment,
+    dataset: Dataset,
+    interruption: Interruption,
+    resume: Resume = False,
+) -> None:
+    """Train, from the newest checkpoint of the folder with `resume`, and leave what comes of it.
+
+    These are the history, after each epoch, and in the end the network, its figures on the test
+    examples, and pictures; of a training that is interrupted, too.
+    """
+
+    class BeginningOfRun(Callback):
+        def train_begin(self, trainer: Trainer) -> None:
+            """Tell where it goes on, once that is certain, and with what configuration."""
+            if resume:
+                write_config(folder, experiment, dataset)
+                done = f"after step {trainer.step:,}" if trainer.step else "from the beginning"
+                print(f"Going on in {folder} {done}")
+            if experiment.training.warm_start and not trainer.step:
+                print(f"Begins with the weights of {experiment.training.warm_start}")
+
+    history = History()
+    listeners = [BeginningOfRun(), Progress(), CSVLog(str(folder / HISTORY)), history, interruption]
+    listeners.append(StopOnNonFinite(str(folder / DIVERGENCE)))
+    if dataset.validation:
+        from layerkit.callbacks.monitors import ModelCheckpoint
+
+        listeners.append(ModelCheckpoint(str(folder / BEST), monitor="validation_loss"))
+    try:
+        experiment.run(dataset, listeners, folder, resume)
+    except DivergenceError:
+        if interruption.trainer:
+            experiment.network.save(folder / MODEL)
+            print(f"The last weights that were finite are kept in {folder / MODEL}.")
+            if interruption.trainer.failed:
+                print(f"The step that failed: layerkit replay {folder / DIVERGENCE}")
+        raise
+    except Exception:
+        if interruption.trainer:
+            print(f"No model is kept; the history until here is in {folder}.")
+        raise
+    trainer = interruption.trainer
+    if trainer is None or not trainer.step:
+        return
+    experiment.network.save(folder / MODEL)
+    figures = experiment.measure(dataset.test)
+    print("Test " + ", test ".join(f"{name} {figure:.4f}" for name, figure in figures.items()))
+    try:
+        from layerkit.runs.plots import draw_run
+    except ImportError:
+        print("No pictures without matplotlib: pip install 'layerkit[plot]'")
+    else:
+        draw_run(folder, experiment.network, dataset, history.records)
+    if trainer.finished:
+        result = {
+            "epochs": len(trainer.records),
+            "stopped": trainer.stopped,
+            "checkpoint": _newest(folder),
+            **{f"test_{name}": figure for name, figure in figures.items()},
+        }
+        _write_json(folder / RESULT, result)
+    print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def read_end(folder: Path, epochs: int, force: bool = False) -> str | None:
+    """Say how a run of so many epochs has come to its end; None if there is something to train.
+
+    With `force` there is, too, if it was stopped before its last epoch.
+    """
+    if not (folder / RESULT).is_file():
+        return None
+    result = _read_json(folder / RESULT)
+    if _newest(folder) not in (None, result["checkpoint"]):
+        return None
+    if result["epochs"] >= epochs:
+        return f"nothing of its {epochs} epochs is left"
+    if result["stopped"] is None or force:
+        return None
+    return f"it ended after {result['epochs']} epochs: {result['stopped']}"
+
+
+def _newest(folder: Path) -> str | None:
+    paths = Checkpoints(folder / CHECKPOINTS).paths()
+    return paths[0].name if paths else None
+
+
+def find_config(folder: Path) -> Path:
+    """Return the configuration file of a run; FileError if the folder is none."""
+    if not (folder / CONFIG).is_file():
+        raise FileError(f"{folder}: not a run's folder: there is no {CONFIG} in it")
+    return folder / CONFIG
+
+
+def read_run(folder: Path) -> Experiment:
+    """Return the experiment of a run's folder, with the network as it was trained.
+
+    Raises
+    ------
+    FileError
+        When the folder is no run, or the run has left no model.
+    """
+    config = find_config(folder)
+    if not (folder / MODEL).is_file():
+        raise FileError(f"{folder}: this run has left no {MODEL}: it was cut off or diverged")
+    experiment = read_experiment(config)
+    network = Network.load(folder / MODEL)
+    if network != experiment.network:
+        raise FileError(f"{folder}: the networks of {CONFIG} and {MODEL} differ")
+    experiment.network = network
+    return experiment
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Return what `write_run` wrote of a run's environment.
+
+    Raises
+    ------
+    FileError
+        When the file is missing or damaged.
+    """
+    return _read_json(folder / ENVIRONMENT)
+
+
+def _write_json(path: Path, table: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(table, indent=2) + "\n").encode())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        table: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: can't be read: {error}") from error
+    return table

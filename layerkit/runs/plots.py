@@ -1,0 +1,184 @@
+"""Pictures of a run: how it learned, what it looks at, what it gets wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from layerkit.arrays import Array
+from layerkit.data.datasets import Dataset, Examples
+from layerkit.errors import FileError
+from layerkit.network import Network
+from layerkit.training.evaluation import Record
+from layerkit.training.lr_range import RateRange
+
+TRAIN, TEST = "#0072b2", "#d55e00"
+COLOURS = (
+    TRAIN,
+    TEST,
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+    "#882255",
+    "#999999",
+    "#999933",
+)
+LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
+
+
+def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence[Record]) -> None:
+    """Draw all pictures that fit the data into a run's folder."""
+    figures = {}
+    if records:
+        figures["curves"] = curves(records, dataset.classes)
+    if dataset.classes:
+        predicted = network.predict(dataset.test.inputs).ravel()
+        figures["confusion"] = confusion(dataset, predicted)
+        if dataset.image:
+            figures["mistakes"] = mistakes(dataset, predicted)
+    if dataset.image:
+        figures["examples"] = show_images(dataset, dataset.train)
+        for param in network.params().values():
+            if len(param.shape) == 2 and param.shape[:1] == network.shape:
+                figures["weights"] = weights(param.value, dataset.image)
+                break
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.png")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture; FileError if it can't be."""
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise FileError(f"{path}: can't be written: {error.strerror}") from error
+
+
+def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
+    """What was measured over the epochs: loss, accuracy of classes, and each of the metrics."""
+    epochs = [record.epoch for record in records]
+    figures = [record.figures() for record in records]
+    panels: dict[str, list[str]] = {"loss": [], "accuracy": []}
+    for name in dict.fromkeys(name for measured in figures for name in measured):
+        what = name.partition("_")[2].partition("_class_")[0]
+        panels.setdefault(what, []).append(name)
+    panels = {what: names for what, names in panels.items() if names}
+    columns = min(len(panels), 3)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
+    for place, (what, names) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, columns, place)
+        for i, name in enumerate(names):
+            part, _, of_class = name.partition("_class_")
+            label = part.partition("_")[0]
+            colour, line = LINES[label]
+            values = [measured.get(name, math.nan) for measured in figures]
+            if of_class:
+                colour = COLOURS[i % len(COLOURS)]
+                label = classes[int(of_class)] if classes else f"class {of_class}"
+            axes.plot(epochs, values, line, color=colour, markersize=4, label=label)
+        axes.set(xlabel="epoch", ylabel=what.replace("_", " "), xlim=(0.5, len(epochs) + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def rate_range(found: RateRange) -> Figure:
+    """The loss over the learning rates of a range test."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(found.rates, found.losses, color=TRAIN, alpha=0.3, label="loss of a batch")
+    axes.plot(found.rates, found.smoothed, color=TRAIN, label="smoothed")
+    for rate, line, what in (
+        (found.steepest, "--", "falls fastest"),
+        (found.limit, ":", "diverges"),
+    ):
+        if rate:
+            axes.axvline(rate, color=TEST, linestyle=line, label=f"{what}: {rate:.2g}")
+    low, top = min(found.losses), max(found.smoothed)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axes.set_ylim(low - 0.05 * (top - low), top + 0.15 * (top - low))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def confusion(dataset: Dataset, predicted: Array) -> Figure:
+    """How often each class of the test data was taken for each."""
+    n = len(dataset.classes)
+    counts = np.zeros((n, n), int)
+    np.add.at(counts, (dataset.test.t, predicted), 1)
+    size = max(4.0, 1.5 + 0.45 * n)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, size=8)
+    axes.set_xticks(
+        range(n), dataset.classes, rotation=90 if max(map(len, dataset.classes)) > 2 else 0
+    )
+    axes.set_yticks(range(n), dataset.classes)
+    axes.set(xlabel="predicted", ylabel="true class", title="test examples")
+    return figure
+
+
+def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
+    """The first images with their labels, after the tutorial's function of this name."""
+    titles = [dataset.classes[t] for t in examples.t[: rows * columns]]
+    return _images(examples.inputs[: rows * columns], titles, dataset, rows, columns)
+
+
+def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 8) -> Figure:
+    """Test images that were taken for another class."""
+    wrong = np.flatnonzero(predicted != dataset.test.t)
+    rows = max(1, math.ceil(min(len(wrong), most) / columns))
+    shown = wrong[: rows * columns]
+    titles = [
+        f"{dataset.classes[dataset.test.t[i]]}\ntaken for {dataset.classes[predicted[i]]}"
+        for i in shown
+    ]
+    figure = _images(dataset.test.take(shown).inputs[:], titles, dataset, rows, columns)
+    figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are taken for another class")
+    return figure
+
+
+def _images(x: Array, titles: Sequence[str], dataset: Dataset, rows: int, columns: int) -> Figure:
+    figure = Figure(figsize=(1.5 * columns, 1.8 * rows), layout="constrained")
+    brightest = 255 if x.dtype == np.uint8 else 1
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, image, title in zip(grid, x, titles, strict=False):
+        axes.imshow(image.reshape(dataset.image), cmap="gray", vmin=0, vmax=brightest)
+        axes.set_title(title, size=9)
+    return figure
+
+
+def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
+    """What each unit of the first layer looks for: its weights as an image."""
+    units = min(W.shape[1], most)
+    columns = math.ceil(math.sqrt(units))
+    rows = math.ceil(units / columns)
+    height, width = image
+    mosaic = np.full((rows, height + 1, columns, width + 1), np.nan)
+    for unit in range(units):
+        row, column = divmod(unit, columns)
+        mosaic[row, :height, column, :width] = W[:, unit].reshape(image)
+    largest = float(np.nanmax(np.abs(mosaic)))
+    figure = Figure(figsize=(columns, rows + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.axis("off")
+    whole = mosaic.reshape(rows * (height + 1), columns * (width + 1))
+    axes.imshow(whole, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    axes.set_title(f"weights of {units} units: red is sought, blue avoided")
+    return figure

@@ -1,0 +1,6 @@
+"""Searches for good settings: many runs of one experiment, in processes that may be killed."""
+
+from layerkit.runs.sweep.plan import Axis, Plan, Sweep, read_plan
+from layerkit.runs.sweep.search import sweep
+
+__all__ = ["Axis", "Plan", "Sweep", "read_plan", "sweep"]

@@ -1,0 +1,379 @@
+"""What a sweep's file says: which experiment, which of its options, and how they are searched."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from layerkit.config.options import Configurable, Limits, Size, from_config, to_config
+from layerkit.config.toml import change, read_toml
+from layerkit.errors import ConfigError, LayerkitError, at, suggestion
+from layerkit.runs.experiment import Experiment
+
+OWN = {"training.seed": "seeds", "training.threads": "jobs"}
+"""Options of an experiment that a sweep sets itself, and what of a sweep they come from."""
+
+
+class Axis(Configurable):
+    """What one option of the experiment may be: an entry of ``[search]``.
+
+    Parameters
+    ----------
+    low, high : float
+        A range, ends included. Whole numbers only where the option is one.
+    log : bool
+        Search evenly over the orders of magnitude, as suits a learning rate.
+    points : int, optional
+        How many values of the range a grid takes.
+    choices : list, optional
+        Instead of a range, the values themselves: numbers, words, whole tables. In the file a list.
+
+    Raises
+    ------
+    ConfigError
+        For a range that is empty, or starts at 0 where it is logarithmic.
+
+    Examples
+    --------
+    >>> Axis(low=0.001, high=1.0, log=True, points=4).values()
+    [0.001, 0.01, 0.1, 1.0]
+    >>> Axis(choices=[{"type": "SGD", "lr": 0.5}, {"type": "Adam"}]).values()
+    ['{type = "SGD", lr = 0.5}', '{type = "Adam"}']
+    """
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    points: Annotated[int, Limits(ge=2)] | None = None
+    choices: list[Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.choices is None:
+            if self.low is None or self.high is None:
+                raise ConfigError("low, high: a range needs both ends")
+            if self.low >= self.high:
+                raise ConfigError(f"low = {self.low}, high = {self.high}: should be low < high")
+            if self.log and self.low <= 0:
+                raise ConfigError(f"low = {self.low}: should be greater than 0 where log = true")
+            return
+        if (self.low, self.high, self.points, self.log) != (None, None, None, False):
+            raise ConfigError("choices: not together with a range")
+        if not self.choices:
+            raise ConfigError("choices: should not be empty")
+        if len(set(self.values())) < len(self.choices):
+            raise ConfigError(f"choices = [{', '.join(self.values())}]: a value stands there twice")
+
+    @property
+    def integer(self) -> bool:
+        """Whether this is a range of whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def real(self) -> Axis:
+        """The same range, of real numbers."""
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=float(self.low), high=float(self.high))
+
+    def values(self) -> list[Any]:
+        """What a grid tries: choices as TOML text, the points of a range as numbers."""
+        if self.low is None or self.high is None:
+            return [toml(choice) for choice in self.choices or ()]
+        low, high, last = self.low, self.high, (self.points or 2) - 1
+        shares = [i / last for i in range(last + 1)]
+        if self.log:
+            values = [low * (high / low) ** share for share in shares]
+        else:
+            values = [low + (high - low) * share for share in shares]
+        if self.integer:
+            return sorted({round(value) for value in values})
+        # rounded so that 0.01 is called so, but not past the ends
+        inner = [float(f"{value:.10g}") for value in values[1:-1]]
+        return [float(low), *inner, float(high)]
+
+    def ends(self) -> list[Any]:
+        """The values to try an option with: all choices, or both ends of the range."""
+        return self.values() if self.choices else [self.low, self.high]
+
+
+class Sweep(Configurable):
+    """How is searched, and for what: the ``[sweep]`` table.
+
+    Parameters
+    ----------
+    method : {"grid", "random", "bayesian"}
+        All combinations, or values drawn at random, or drawn where earlier trials were good: by a
+        tree-structured Parzen estimator, see Bergstra et al. (2011), "Algorithms for
+        Hyper-Parameter Optimization", section 4.
+    trials : int, optional
+        How many combinations are tried; a grid has its own number.
+    seeds : int
+        Each trial is run with so many: ``training.seed`` and those that follow. Their mean counts.
+    jobs : int
+        Trials at a time, each in a process of its own with one BLAS thread.
+    monitor : str
+        The figure that counts, of the last epoch, as ``validation_loss``.
+    direction : {"minimize", "maximize"}, optional
+        By default a loss or an error is made small, all other figures large.
+    storage : str, optional
+        Where the trials are kept, for several machines to share: a file, or a URL of Optuna's
+        such as ``postgresql://…``; by default ``journal.log`` in the sweep's folder.
+    seed : int
+        Of what the search draws.
+    """
+
+    method: Literal["grid", "random", "bayesian"]
+    trials: Size | None = None
+    seeds: Size = 1
+    jobs: Size = 1
+    monitor: str = "validation_accuracy"
+    direction: Literal["minimize", "maximize"] | None = None
+    storage: str | None = None
+    seed: Annotated[int, Limits(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method == "grid" and self.trials:
+            raise ConfigError(f"trials = {self.trials}: a grid has as many as combinations")
+        if self.method != "grid" and not self.trials:
+            raise ConfigError("trials: missing; how many combinations should be tried?")
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether the smallest figure is the best."""
+        by_name = self.monitor.endswith(("loss", "mae", "rmse"))
+        return by_name if self.direction is None else self.direction == "minimize"
+
+
+class SweepFile(Configurable):
+    """The tables of a sweep's file, besides those of an experiment."""
+
+    sweep: Sweep
+    search: dict[str, Axis]
+    base: str | None = None
+
+    def check(self) -> None:
+        """Raise a ConfigError if the tables don't go together."""
+        problems = [
+            f"search.{name}: is set by sweep.{OWN[name]}" for name in OWN if name in self.search
+        ]
+        if not self.search:
+            problems.append("search: should name what is searched, as optimizer.lr")
+        for name, axis in self.search.items():
+            if axis.choices is None and self.sweep.method == "grid" and axis.points is None:
+                problems.append(f"search.{name}.points: missing; how many values of the range?")
+            if axis.points is not None and self.sweep.method != "grid":
+                problems.append(f"search.{name}.points = {axis.points}: only for a grid")
+        if problems:
+            raise ConfigError("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's file, with the experiment's tables that it names or holds."""
+
+    path: Path
+    experiment: dict[str, Any] = field(repr=False)
+    sweep: Sweep
+    search: dict[str, Axis]
+
+    @property
+    def name(self) -> str:
+        """What the sweep is called in its storage."""
+        return self.path.stem
+
+    def grid(self) -> list[dict[str, Any]]:
+        """All combinations, the last option changing fastest."""
+        values = [axis.values() for axis in self.search.values()]
+        return [dict(zip(self.search, row, strict=True)) for row in itertools.product(*values)]
+
+    def first(self) -> dict[str, Any]:
+        """One combination, to try things out with."""
+        return {name: axis.ends()[0] for name, axis in self.search.items()}
+
+    def trials(self) -> int:
+        """How many combinations are to be tried."""
+        return self.sweep.trials or len(self.grid())
+
+    def seeds(self) -> list[int]:
+        """The seeds that each combination is run with."""
+        first = self.experiment.get("training", {}).get("seed", 0)
+        return list(range(first, first + self.sweep.seeds))
+
+    def identity(self) -> dict[str, Any]:
+        """What may not change while a sweep goes on: all but its length and where it runs."""
+        sweep, search = to_config(self.sweep), map(to_config, self.search.values())
+        for name in ("trials", "jobs", "storage"):
+            sweep.pop(name, None)
+        return {
+            "sweep": sweep,
+            "search": dict(zip(self.search, search, strict=True)),
+            "experiment": self.experiment,
+        }
+
+    def make(self, params: Mapping[str, Any], seed: int | None = None) -> Experiment:
+        """Return the experiment with these values, as ``layerkit train`` makes it with --set."""
+        table = copy.deepcopy(self.experiment)
+        for setting in settings(params, seed):
+            change(table, setting)
+        return from_config(table, Experiment)
+
+    def checked(self) -> Plan:
+        """Try each option with the ends of its range; return the plan with ranges of their kinds.
+
+        Raises
+        ------
+        ConfigError
+            For an option that the experiment doesn't have, or a value that it doesn't take: with
+            all of them.
+        """
+        problems: list[str] = []
+        for name, axis in self.search.items():
+            above = {
+                other: values
+                for other, values in self.first().items()
+                if name.startswith(f"{other}.")
+            }
+            for value in axis.ends():
+                try:
+                    self.make({**above, name: value})
+                except LayerkitError as error:
+                    problems += str(error).removeprefix("--set ").splitlines()
+        if problems:
+            raise ConfigError("\n".join(dict.fromkeys(problems)))
+        config = to_config(self.make(self.first()))
+        search = {
+            name: axis.real() if isinstance(_look_up(config, name), float) else axis
+            for name, axis in self.search.items()
+        }
+        return replace(self, search=search)
+
+
+def read_plan(path: Path) -> Plan:
+    """Return what a sweep's file says.
+
+    Raises
+    ------
+    FileError
+        For a file that can't be read, or is no TOML, also the one called ``base``.
+    ConfigError
+        With all that is wrong in it.
+    """
+    table = read_toml(path)
+    names = [option.name for option in fields(SweepFile)]
+    own = {name: table.pop(name) for name in names if name in table}
+    if isinstance(own.get("search"), dict):
+        own["search"] = _axes(own["search"])
+    with at(str(path)):
+        file = from_config(own, SweepFile)
+        file.check()
+        if file.base and table:
+            raise ConfigError(
+                f"base = {file.base!r} names an experiment, but there is one in the file, too: "
+                f"{', '.join(table)}"
+            )
+        if not file.base and not table:
+            raise ConfigError(
+                "base: missing; should name the experiment's file, or its tables should stand here"
+            )
+    base = path.parent / file.base if file.base else path
+    with at(f"{path}: base"):
+        experiment = read_toml(base) if file.base else table
+    with at(str(base)):
+        from_config(experiment, Experiment)
+    with at(str(path)):
+        return Plan(path, experiment, file.sweep, file.search).checked()
+
+
+def settings(params: Mapping[str, Any], seed: int | None = None) -> list[str]:
+    """What to give ``layerkit train`` by --set for these values, whole tables first.
+
+    Examples
+    --------
+    >>> settings({"optimizer.lr": 0.01, "optimizer": '{type = "Adam"}'}, seed=3)
+    ['optimizer={type = "Adam"}', 'optimizer.lr=0.01', 'training.threads=1', 'training.seed=3']
+    """
+    names = sorted(params, key=lambda name: name.count("."))
+    own = ["training.threads=1"] + ([] if seed is None else [f"training.seed={seed}"])
+    return [f"{name}={params[name]}" for name in names] + own
+
+
+def toml(value: Any) -> str:
+    """Write a value as TOML in one line.
+
+    Examples
+    --------
+    >>> print(toml({"type": "SGD", "lr": 0.5, "rates": {"body.*.b": 0.1}}))
+    {type = "SGD", lr = 0.5, rates = {"body.*.b" = 0.1}}
+    """
+    if isinstance(value, dict):
+        pairs = [
+            f"{key if re.fullmatch('[A-Za-z0-9_-]+', key) else json.dumps(key)} = {toml(item)}"
+            for key, item in value.items()
+        ]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def short_names(addresses: list[str]) -> dict[str, str]:
+    """Call each address by as much of its end as tells it from the others.
+
+    Examples
+    --------
+    >>> short_names(["optimizer.lr", "body.layers.0.units", "body.layers.2.units"])
+    {'optimizer.lr': 'lr', 'body.layers.0.units': '0.units', 'body.layers.2.units': '2.units'}
+    """
+    short = {}
+    for address in addresses:
+        parts = address.split(".")
+        ends = [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        short[address] = next(
+            end
+            for end in ends
+            if not end.isdecimal() and sum(f".{a}".endswith(f".{end}") for a in addresses) == 1
+        )
+    return short
+
+
+def check_monitor(monitor: str, measured: list[str]) -> None:
+    """Raise a ConfigError for a figure that is not measured."""
+    if monitor in measured:
+        return
+    validated = any(name.startswith("validation_") for name in measured)
+    if monitor.startswith("validation_") and not validated:
+        raise ConfigError(
+            f"sweep.monitor = {monitor!r}: needs a validation set, as by [data] validation_size = "
+            "0.1. To choose by the test set, which then says nothing more of new examples, give "
+            f"monitor = {monitor.replace('validation', 'test')!r}"
+        )
+    hint = ". With a validation set, the test set is not looked at" * monitor.startswith("test_")
+    raise ConfigError(
+        f"sweep.monitor = {monitor!r}: is not measured{suggestion(monitor, measured)}{hint}"
+    )
+
+
+def _axes(table: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Gather the entries of ``[search]``, be their addresses quoted or tables in tables."""
+    axes: dict[str, Any] = {}
+    for name, value in table.items():
+        if not isinstance(value, dict):
+            axes[path + name] = {"choices": value}
+        elif {"low", "high", "choices"} & value.keys():
+            axes[path + name] = value
+        else:
+            axes |= _axes(value, f"{path}{name}.")
+    return axes
+
+
+def _look_up(config: Any, address: str) -> Any:
+    for name in address.split("."):
+        config = config[int(name) if isinstance(config, list) else name]
+    return config

@@ -1,0 +1,293 @@
+"""Runs the trials of a sweep, each in a process of its own."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import statistics
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from layerkit.config.own_modules import import_file, where_it_failed
+from layerkit.data.datasets import Dataset
+from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
+from layerkit.metrics.metrics import measure
+from layerkit.runs.experiment import Experiment
+from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
+from layerkit.runs.sweep.results import show, shown, write_results, write_table
+from layerkit.runs.sweep.trials import SILENT, Trials
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+ONE_THREAD = dict.fromkeys(
+    ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1"
+)
+"""What BLAS libraries read from the environment when they are loaded."""
+POLL = 0.1
+"""Seconds in which an interruption is noticed."""
+
+
+def sweep(
+    path: Path,
+    folder: Path,
+    imports: Sequence[str] = (),
+    data_dir: str | None = None,
+    jobs: int | None = None,
+    retry_failed: bool = False,
+) -> int:
+    """Run the trials that a sweep's file asks for, and those alone that have not come to an end.
+
+    Any number of processes may do so at a time, on one machine or several, and each of them may be
+    killed. All end when all trials have ended, and leave the same results.
+
+    Parameters
+    ----------
+    path : Path
+        The sweep's file.
+    folder : Path
+        For the table, the picture and the best experiment, and for the trials if the file doesn't
+        say where they are kept.
+    imports : sequence of str
+        Python files with classes of one's own.
+    data_dir : str, optional
+        As for `layerkit.data.Data.load`.
+    jobs : int, optional
+        Instead of the file's.
+    retry_failed : bool
+        Whether trials that have failed are run anew, with the same values.
+
+    Returns
+    -------
+    status : int
+        Of the command: 0, 1 if no trial has ended well, or 128 and the number of the signal that
+        interrupted it.
+
+    Raises
+    ------
+    ConfigError, DataError, FileError, ShapeError
+        For a file that is wrong, before anything is run.
+    """
+    plan = read_plan(path)
+    if jobs is not None:
+        plan = replace(plan, sweep=replace(plan.sweep, jobs=jobs))
+    _check_data(plan, data_dir)
+    try:
+        trials = Trials(plan, _storage(plan, folder))
+    except ImportError as error:
+        raise ConfigError("a sweep needs Optuna: pip install 'layerkit[sweep]'") from error
+    if retry_failed:
+        trials.retry_failed()
+    trials.fill()
+    ended = sum(result.state in ("done", "failed") for result in trials.results())
+    seeds = "1 seed" if plan.sweep.seeds == 1 else f"{plan.sweep.seeds} seeds"
+    already = f"; {ended} of them are there already" if ended else ""
+    print(f"{plan.name}: {plan.sweep.method}, {trials.total} trials of {seeds}{already}")
+    with _interruptible() as asked, _environment(ONE_THREAD):
+        _run(trials, asked, folder, list(imports), data_dir)
+    trials.fill()  # what was interrupted waits again
+    results = trials.results()
+    show(plan, results)
+    write_results(plan, results, folder)
+    if asked:
+        print("Interrupted; the same command goes on from here.")
+        return 128 + asked[0]
+    return 0 if results[0].state == "done" else 1
+
+
+def _check_data(plan: Plan, data_dir: str | None) -> None:
+    """Load the data of one trial, and see whether what counts is measured."""
+    experiment = plan.make(plan.first())
+    dataset = experiment.load_data(data_dir)
+    with at(str(plan.path)):
+        check_monitor(plan.sweep.monitor, _measured(experiment, dataset))
+
+
+def _measured(experiment: Experiment, dataset: Dataset) -> list[str]:
+    """The names of all figures in a record of this experiment."""
+    network, training = experiment.network, experiment.training
+    part = "test" if dataset.validation is None else "validation"
+    _, t = network.check(dataset.train.x[:1], dataset.train.t[:1])
+    z = np.zeros((1, *network.body.output_shape))
+    accuracy = ["accuracy"] if network.loss.judges_classes else []
+    of_part = [*accuracy, "loss", *measure(training.metrics, network.loss, z, t)]
+    of_train = [*accuracy, "loss"] if training.measure_train else ["loss"]
+    return [f"train_{name}" for name in of_train] + [f"{part}_{name}" for name in of_part]
+
+
+def _storage(plan: Plan, folder: Path) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder}: can't be made: {error.strerror}") from error
+    given = plan.sweep.storage
+    if given is None:
+        return str(folder / "journal.log")
+    return given if "://" in given else str(plan.path.parent / given)
+
+
+def _run(
+    trials: Trials, asked: list[int], folder: Path, imports: list[str], data_dir: str | None
+) -> None:
+    """Run `jobs` trials at a time until all have ended, or an interruption is asked for."""
+    running: dict[Connection, tuple[Trial, SpawnProcess]] = {}
+    changed, waiting = True, False
+    try:
+        while not asked:
+            if trials.beat() or changed:
+                changed = False
+                trials.fill()
+                while len(running) < trials.plan.sweep.jobs and (trial := trials.take()):
+                    pipe, process = _start(trials.plan, trial.params, imports, data_dir)
+                    running[pipe] = trial, process
+                if not running:
+                    if trials.finished():
+                        return
+                    if not waiting:
+                        print(f"Waiting for trials of others, or {SILENT:.0f} s without a sign")
+                    waiting = True
+            wait(list(running), POLL)
+            for pipe in [pipe for pipe in running if pipe.poll()]:
+                trial, process = running.pop(pipe)
+                figures, error = _received(pipe, process)
+                kept = trials.finish(trial, figures, error)
+                _report(trials, trial, figures, error if kept else "taken over by another process")
+                write_table(trials.plan, trials.results(), folder)
+                changed = True
+    finally:
+        for trial, process in running.values():
+            process.kill()
+            trials.drop(trial.number)
+
+
+def _start(
+    plan: Plan, params: dict[str, Any], imports: list[str], data_dir: str | None
+) -> tuple[Connection, SpawnProcess]:
+    """Start the process of a trial, which no signal but SIGKILL reaches."""
+    context = multiprocessing.get_context("spawn")
+    pipe, end = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_train, args=(end, plan, params, imports, data_dir), daemon=True
+    )
+    # which allows the signals again when it starts
+    resource_tracker.ensure_running()
+    # Ctrl-C goes to all processes of a terminal; this one decides what becomes of the others
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    end.close()
+    return pipe, process
+
+
+def _train(
+    pipe: Connection, plan: Plan, params: dict[str, Any], imports: list[str], data_dir: str | None
+) -> None:
+    """Train with each seed, and send the figures that count, or why there are none."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    figures: list[float] = []
+    try:
+        for file in imports:
+            import_file(Path(file))
+        for seed in plan.seeds():
+            figures.append(_figure(plan, params, seed, data_dir))
+        error = ""
+    except LayerkitError as caught:
+        error = ": ".join(filter(None, [caught.place, str(caught)]))
+    except MemoryError as caught:
+        error = f"not enough memory: {caught}"
+    except Exception as caught:
+        error = where_it_failed(caught, imports)
+    pipe.send((figures, f"seed {plan.seeds()[len(figures)]}: {error}" if error else ""))
+
+
+def _figure(plan: Plan, params: dict[str, Any], seed: int, data_dir: str | None) -> float:
+    """Train as ``layerkit train`` does, and return the figure that counts."""
+    experiment = plan.make(params, seed)
+    # all trials would write to one folder
+    experiment.training = replace(experiment.training, checkpoints=None)
+    records = experiment.run(experiment.load_data(data_dir))
+    figure = records[-1].row().get(plan.sweep.monitor, math.nan)
+    if not math.isfinite(figure):
+        raise DivergenceError(f"{plan.sweep.monitor} is {figure}")
+    return figure
+
+
+def _end_with_parent() -> None:
+    """Wait for the process that started this one, and don't outlive it."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _received(pipe: Connection, process: SpawnProcess) -> tuple[list[float], str]:
+    """What a process has sent, or what became of it."""
+    try:
+        figures, error = pipe.recv()
+    except (EOFError, OSError):
+        process.join()
+        code = process.exitcode or 0
+        if code < 0:
+            name = signal.Signals(-code).name
+            return [], f"its process was ended by {name}; perhaps there was not enough memory"
+        return [], f"its process ended with status {code}"
+    process.join()
+    return figures, error
+
+
+def _report(trials: Trials, trial: Trial, figures: list[float], error: str) -> None:
+    """Print a line for a trial that has ended."""
+    plan, number = trials.plan, trial.user_attrs["slot"] + 1
+    short = short_names(list(plan.search))
+    params = ", ".join(f"{short[name]}={shown(value)}" for name, value in trial.params.items())
+    what = f"failed: {error}"
+    if not error:
+        what = f"{plan.sweep.monitor} {statistics.fmean(figures):.4f}"
+        what += f" ± {statistics.stdev(figures):.4f}" if len(figures) > 1 else ""
+    print(f"Trial {number} of {trials.total}: {params}: {what}", flush=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Yield a list that gets the numbers of SIGINT and SIGTERM; the second one kills."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables, which processes that are started inherit, for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,236 @@
+"""Proof, on a configuration of one's own, that a training may be stopped and resumed.
+
+One process takes all the steps. Another takes the first ones and saves, and a third loads and takes
+the rest. Then every bit of what they leave is compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import multiprocessing
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from layerkit.callbacks.base import Callback
+from layerkit.callbacks.limits import TimeLimit
+from layerkit.config.own_modules import import_file
+from layerkit.errors import ConfigError
+from layerkit.files.checkpoints import Checkpoints, read_tree
+from layerkit.network import Network
+from layerkit.parameters import Param
+from layerkit.runs.experiment import CHECKPOINTS, Experiment, read_experiment
+from layerkit.training.loop import count_steps
+from layerkit.training.resume import TELLING, leaves
+
+if TYPE_CHECKING:
+    from layerkit.training.trainer import Trainer
+
+MOST = 2000
+"""Steps that are tried if nobody says how many: an epoch of most, and seldom minutes."""
+GROUPS = {
+    "parameters": "network.values",
+    "states": "network.states",
+    "optimizer": "optimizer",
+    "averages": "average",
+    "generators": "generators",
+    "callbacks": "callbacks",
+    "history": "records",
+    "progress": "",
+}
+"""What is compared, and where it is in a checkpoint."""
+Parts = dict[str, dict[str, Any]]
+"""What there is of each group, by address."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a process has to know to train by a configuration file."""
+
+    file: Path
+    settings: Sequence[str]
+    imports: Sequence[str]
+    data_dir: str | None
+
+    def train(self, folder: Path, last: int, every: int | None = None) -> None:
+        """Take steps until there are `last`, from the newest checkpoint in `folder` on, if any."""
+
+        class PauseOfTrial(Callback):
+            def batch_end(self, trainer: Trainer) -> None:
+                if trainer.step == last:
+                    trainer.pause("so many steps are tried")
+
+        for path in self.imports:
+            import_file(Path(path))
+        experiment = read_experiment(self.file, self.settings)
+        training = experiment.training
+        training.callbacks = [
+            part for part in training.callbacks if not isinstance(part, (*TELLING, TimeLimit))
+        ]
+        training.checkpoints = Checkpoints(every=every, keep=2 * last)
+        experiment.run(experiment.load_data(self.data_dir), [PauseOfTrial()], folder, resume=True)
+
+
+def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = None) -> bool:
+    """Train at once and in two parts, tell what is compared, and return whether all is the same.
+
+    Parameters
+    ----------
+    trial : Trial
+    steps, stop : int, optional
+        Steps in all, and those before the stop. By default a little more than an epoch, but at most
+        2,000, or twice `stop` if that is more; and half of them.
+
+    Raises
+    ------
+    ConfigError
+        For numbers of steps that don't fit the training.
+    """
+    experiment = read_experiment(trial.file, trial.settings)
+    examples = len(experiment.load_data(trial.data_dir).train)
+    steps, stop = _choose(experiment, examples, steps, stop)
+    print(f"{trial.file}: {steps} steps at once, and {stop} + {steps - stop} in two processes")
+    spawn, network = multiprocessing.get_context("spawn"), experiment.network
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        ProcessPoolExecutor(2, spawn, max_tasks_per_child=1) as pool,
+    ):
+        whole, parts = Path(temporary, "whole"), Path(temporary, "parts")
+        meanwhile = pool.submit(trial.train, whole, steps, stop)
+        pool.submit(trial.train, parts, stop).result()
+        pool.submit(trial.train, parts, steps).result()
+        meanwhile.result()
+        before, after = (
+            (_load(network, whole, step), _load(network, parts, step)) for step in (stop, steps)
+        )
+    for part in after[0]:
+        print(_sentence(part, after[0][part], after[1][part]))
+    if _differing(*before):
+        print(
+            f"\nNOT THE SAME, but already after {stop} steps, before any stop, first in "
+            f"{_differing(*before)[0]}:\nsomething is random that the seed does not decide, or "
+            "depends on the time."
+        )
+        return False
+    if _differing(*after):
+        print(
+            f"\nNOT THE SAME, first in {_differing(*after)[0]}:\n"
+            f"the steps depend on something that is not in a checkpoint. {_hint(experiment)}"
+        )
+        return False
+    print("\nThe same, bit for bit.")
+    if "history" not in after[0]:
+        print(
+            "No epoch ended, so what happens at its end was not tried: --steps "
+            f"{_steps_of_epoch(experiment, examples)} does."
+        )
+    return True
+
+
+def _choose(
+    experiment: Experiment, examples: int, steps: int | None, stop: int | None
+) -> tuple[int, int]:
+    """The steps to try, and those before the stop."""
+    training = experiment.training
+    most = count_steps(experiment.network, examples, training)
+    epoch = _steps_of_epoch(experiment, examples)
+    if steps is None:
+        steps = min(max(min(epoch + 10, MOST), 2 * (stop or 0)), most)
+    if stop is None:
+        stop = steps // 2
+        stop += stop % epoch == 0 and epoch > 1 and stop + 1 < steps
+    if not 0 < stop < steps <= most:
+        raise ConfigError(
+            f"--at {stop}, --steps {steps}: the stop should come before the last of these steps, "
+            f"and the training has {most:,}"
+        )
+    return steps, stop
+
+
+def _steps_of_epoch(experiment: Experiment, examples: int) -> int:
+    training = experiment.training
+    return count_steps(experiment.network, examples, training) // training.epochs
+
+
+def _load(network: Network, folder: Path, step: int) -> Parts:
+    """Return what is in the checkpoint after a step, by address."""
+    paths = Checkpoints(folder / CHECKPOINTS).paths()
+    # a training may stop by itself before that
+    path = next(path for path in paths if int(path.stem.partition("-")[2]) <= step)
+    kept = {name: item for name, item in network.declared().items() if not isinstance(item, Param)}
+    ends = list(itertools.accumulate((math.prod(item.shape) for item in kept.values()), initial=0))
+    states = dict(zip(kept, itertools.starmap(slice, itertools.pairwise(ends)), strict=True))
+    parts: Parts = {group: {} for group in GROUPS}
+    for place, value in leaves(read_tree(path)):
+        if place.startswith("origin") or place.endswith("seconds"):
+            continue
+        group = next(group for group, start in GROUPS.items() if place.startswith(start))
+        part, name = parts[group], place.removeprefix(f"{GROUPS[group]}.")
+        slices = states if place.endswith(".states") else network.arena.slices
+        size = max((where.stop for where in slices.values()), default=0)
+        if isinstance(value, np.ndarray) and value.shape[-1:] == (size,):
+            what = f"{name} of " if group in ("optimizer", "averages") else ""
+            part |= {f"{what}{address}": value[..., where] for address, where in slices.items()}
+        else:
+            part[name] = value
+    return {group: part for group, part in parts.items() if part}
+
+
+def _differing(a: Parts, b: Parts) -> list[str]:
+    """All addresses where two states differ in a bit, in words."""
+    return [
+        f"{group}: {name} ({_extent(part[name], b[group].get(name))})"
+        for group, part in a.items()
+        for name in part
+        if not _same(part[name], b[group].get(name))
+    ]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+    return type(a) is type(b) and repr(a) == repr(b)
+
+
+def _extent(a: Any, b: Any) -> str:
+    """How much two values differ."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape:
+        return f"{np.count_nonzero(a != b)} of {a.size} numbers, by up to {abs(a - b).max():.1g}"
+    return f"{a} and {b}"
+
+
+def _sentence(group: str, part: dict[str, Any], other: dict[str, Any]) -> str:
+    """What was compared of a part of the state."""
+    numbers = sum(np.size(value) for value in part.values())
+    same = not _differing({group: part}, {group: other})
+    return f"{group:<12}{numbers:>12,} values  {'the same' if same else 'DIFFERENT'}"
+
+
+def _hint(experiment: Experiment) -> str:
+    """Where to look for what is missing in a checkpoint."""
+    training = experiment.training
+    parts = {
+        **dict(experiment.network.layers()),
+        "loss": experiment.network.loss,
+        "optimizer": experiment.optimizer,
+        "augmentation": training.augmentation,
+        "average": training.average,
+        **{f"callbacks.{i}": callback for i, callback in enumerate(training.callbacks)},
+    }
+    own = [
+        f"{type(part).__name__} ({place})"
+        for place, part in parts.items()
+        if part is not None and not type(part).__module__.startswith("layerkit.")
+    ]
+    named = f" Here, these are not layerkit's own: {', '.join(own)}." if own else ""
+    return (
+        "What a layer keeps from step to step has to be a State, what an optimizer keeps has to be "
+        "in its slots, and a callback returns it from state_dict; all random numbers come from "
+        f"their generator `rng`.{named}"
+    )

@@ -1,0 +1,149 @@
+"""Averages of the weights over the steps of a training, to evaluate with.
+
+w    the parameters
+a    their average
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from layerkit.config.options import Configurable, Decay, Size
+from layerkit.parameters import Arena
+
+
+class Average(Configurable, ABC):
+    """a <- a + s (w - a) after each step. A subclass writes `share`, the s.
+
+    Training goes on with w. Records, predictions and saved models are those of a. Running means of
+    layers as BatchNorm are averaged in the same way.
+
+    Examples
+    --------
+    >>> class Latest(Average):
+    ...     def share(self, step, steps):
+    ...         return 1.0
+    """
+
+    @abstractmethod
+    def share(self, step: int, steps: int) -> float:
+        """Return how much of a is replaced after a step, counted from 0, of `steps` in all."""
+
+
+class EMA(Average):
+    """a <- decay a + (1 - decay) w: the exponential moving average.
+
+    In the first 1 / (1 - decay) steps a is the plain mean, so that it does not cling to the start:
+    s = max(1 - decay, 1 / (step + 1)).
+
+    Parameters
+    ----------
+    decay : float
+        How much of a is kept at each step.
+
+    Examples
+    --------
+    >>> ema = EMA(decay=0.75)
+    >>> [round(ema.share(step, 6), 2) for step in range(6)]
+    [1.0, 0.5, 0.33, 0.25, 0.25, 0.25]
+    """
+
+    decay: Decay = 0.999
+
+    def share(self, step: int, steps: int) -> float:
+        """Return max(1 - decay, 1 / (step + 1))."""
+        return max(1 - self.decay, 1 / (step + 1))
+
+
+class SWA(Average):
+    """a = the mean of w at every so many steps of the last part of the training.
+
+    Until then a is w. Source: Izmailov et al. (2018), arXiv:1803.05407.
+
+    Parameters
+    ----------
+    start : float
+        Where the averaging begins, as a share of the training.
+    every : int
+        Steps from one w in the mean to the next.
+
+    Examples
+    --------
+    >>> swa = SWA(start=0.5, every=2)
+    >>> [round(swa.share(step, 8), 2) for step in range(8)]
+    [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.5, 0.0]
+    """
+
+    start: Decay = 0.75
+    every: Size = 1
+
+    def share(self, step: int, steps: int) -> float:
+        """Return 1 before the start, then 1 / (n + 1) for the n-th w in the mean, else 0."""
+        since = step - int(self.start * steps)
+        if since < 0:
+            return 1.0
+        count, rest = divmod(since, self.every)
+        return 0.0 if rest else 1 / (count + 1)
+
+
+class AveragedWeights:
+    """A network's average beside its parameters: they change places for an evaluation.
+
+    Parameters
+    ----------
+    arena : Arena
+        Of the network.
+    average : Average
+    steps : int
+        Of the training.
+    """
+
+    def __init__(self, arena: Arena, average: Average, steps: int) -> None:
+        self.arena, self.average, self.steps = arena, average, steps
+        self.vectors = [(w, w.copy(), np.empty_like(w)) for w in (arena.values, arena.states)]
+        self.step = 0
+        self.shown = False
+
+    def update(self) -> None:
+        """Do a <- a + s (w - a)."""
+        share = self.average.share(self.step, self.steps)
+        self.step += 1
+        for w, a, scratch in self.vectors:
+            if share == 1:
+                a[...] = w
+            elif share:
+                np.subtract(w, a, out=scratch)
+                scratch *= share
+                a += scratch
+
+    def show(self) -> None:
+        """Put the average where the network looks."""
+        if not self.shown:
+            self._swap()
+
+    def hide(self) -> None:
+        """Put the parameters back to where they are trained."""
+        if self.shown:
+            self._swap()
+
+    def _swap(self) -> None:
+        for w, a, scratch in self.vectors:
+            scratch[...] = w
+            w[...] = a
+            a[...] = scratch
+        self.shown = not self.shown
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and its steps so far, while it is hidden."""
+        (_, values, _), (_, states, _) = self.vectors
+        return {"values": values.copy(), "states": states.copy(), "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned, when the network has its parameters back."""
+        (_, values, _), (_, states, _) = self.vectors
+        self.shown = False
+        values[...], states[...] = state["values"], state["states"]
+        self.step = state["step"]

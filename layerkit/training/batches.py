@@ -1,0 +1,222 @@
+"""Where batches come from: arrays, in an order drawn anew for each epoch, or what a user iterates.
+
+x    examples of a batch (N, *shape), in the network's dtype or as bytes of images
+t    their targets, as the loss takes them
+a    their sample weights (N,), or None
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.data.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, take
+from layerkit.errors import ConfigError, DataError, at
+from layerkit.network import Network
+
+
+class Batch(NamedTuple):
+    """Examples that go through the network together; `rows` are their numbers, where known."""
+
+    x: Array
+    t: Array
+    sample_weight: Array | None = None
+    rows: Array | None = None
+
+
+class Source(ABC):
+    """Batches to train on or to measure with, whose values have been checked.
+
+    Attributes
+    ----------
+    examples, batches : int or None
+        In an epoch, as far as it is known.
+    """
+
+    examples: int | None
+    batches: int | None
+
+    @abstractmethod
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch in an order drawn from `rng`, without the first `skip`.
+
+        A batch may be overwritten by the next.
+        """
+
+    @abstractmethod
+    def chunks(self) -> Iterator[Batch]:
+        """All examples in their own order, as many at a time as a prediction takes."""
+
+
+class Arrays(Source):
+    """Examples and targets in memory, or mapped into it.
+
+    Parameters
+    ----------
+    network : Network
+        Checks them.
+    x, t : arrays
+    sample_weight : array, optional
+    batch_size : int
+    """
+
+    def __init__(
+        self, network: Network, x: Any, t: Any, sample_weight: Any = None, batch_size: int = CHUNK
+    ) -> None:
+        self.x, self.t = network.check(x, t)
+        self.a = sample_weight
+        if sample_weight is not None:
+            self.a = network.loss.check_weights(sample_weight, len(self.x))
+        self.batch_size, self.examples = batch_size, len(self.x)
+        self.batches: int = -(-self.examples // batch_size)
+
+    def freeze(self) -> None:
+        """Be safe from what becomes of the arrays during a training, and quick to take rows of.
+
+        Raises
+        ------
+        DataError
+            For a mapped file whose rows are scattered over it.
+        """
+        rows = self.x.x if isinstance(self.x, Subset) else self.x
+        if mapped_file(rows) is None:
+            if isinstance(self.x, np.ndarray):
+                self.x = np.ascontiguousarray(self.x)
+        elif not has_whole_rows(rows):
+            raise DataError(
+                "x is mapped from a file in Fortran order, where the numbers of a row are far "
+                "apart; save it with np.ascontiguousarray"
+            )
+        self.t = self.t.copy()
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """Every example once, `batch_size` at a time and in the end the rest."""
+        order = rng.permutation(len(self.x))
+        buffer = np.empty((min(self.batch_size, len(order)), *self.x.shape[1:]), self.x.dtype)
+        for start in range(skip * self.batch_size, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            x = take(self.x, rows, buffer[: len(rows)])
+            yield Batch(x, self.t[rows], None if self.a is None else self.a[rows], rows)
+
+    def chunks(self) -> Iterator[Batch]:
+        """CHUNK examples at a time."""
+        for i, x in enumerate(pieces(self.x)):
+            part = slice(i * CHUNK, (i + 1) * CHUNK)
+            yield Batch(x, self.t[part], None if self.a is None else self.a[part])
+
+
+ANEW = (
+    "give something that can be iterated once for each epoch, as a list, or a function that "
+    "returns a new iterator"
+)
+
+
+class Iterated(Source):
+    """Batches of a user's own, as a list, a data loader, or a function that returns an iterable.
+
+    Each is (x, t) or (x, t, sample_weight), and is checked when it comes. What is given is iterated
+    anew for each epoch.
+
+    Parameters
+    ----------
+    network : Network
+    given : iterable or callable
+    group : int
+        How many of them are put together.
+    name : str
+        What errors call them.
+    """
+
+    def __init__(
+        self, network: Network, given: Any, group: int = 1, name: str = "the iterable"
+    ) -> None:
+        self.network, self.given, self.group, self.name = network, given, group, name
+        self.batches = -(-len(given) // group) if hasattr(given, "__len__") else None
+        self.examples = None
+        if isinstance(given, list):  # which can be looked at beforehand
+            for number, batch in enumerate(given, 1):
+                self._checked(batch, number)
+
+    def check_epochs(self, epochs: int) -> None:
+        """Raise a DataError if it can't be iterated so often."""
+        if epochs > 1 and isinstance(self.given, Iterator):
+            raise DataError(
+                f"{self.name} is {self.given!r}, which can be iterated once, but there are "
+                f"{epochs} epochs: {ANEW}"
+            )
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The batches as they come; the order is theirs."""
+        given = self.given() if callable(self.given) else self.given
+        if not hasattr(given, "__iter__"):
+            raise DataError(f"the function returned {given!r}; should be an iterable of batches")
+        number, group = 0, []
+        for number, batch in enumerate(given, 1):
+            if number <= skip * self.group:
+                continue
+            checked = self._checked(batch, number)
+            # the next one may come in the same memory
+            group.append(copy.deepcopy(checked) if self.group > 1 else checked)
+            if len(group) == self.group:
+                yield _together(group)
+                group = []
+        if group:
+            yield _together(group)
+        if not number:
+            raise DataError(f"{self.name} gave no batch: {ANEW}")
+
+    def chunks(self) -> Iterator[Batch]:
+        """The batches as they come."""
+        return self.epoch(np.random.default_rng(0))
+
+    def _checked(self, batch: Any, number: int) -> Batch:
+        with at(f"batch {number} of {self.name}"):
+            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+                raise DataError(
+                    f"a batch is {_described(batch)}; should be (x, t) or (x, t, sample_weight)"
+                )
+            x, t = self.network.check(batch[0], batch[1])
+            a = batch[2] if len(batch) == 3 else None
+            if a is not None:
+                a = self.network.loss.check_weights(a, len(x))
+            return Batch(self.network.convert(x[:]), t, a)
+
+
+def _described(batch: Any) -> str:
+    kind = type(batch).__name__
+    return f"a {kind} of {len(batch)}" if isinstance(batch, tuple | list) else f"of type {kind}"
+
+
+def _together(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    x, t = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
+    if all(batch.sample_weight is None for batch in batches):
+        return Batch(x, t)
+    a = [np.ones(len(batch.t)) if (a := batch.sample_weight) is None else a for batch in batches]
+    return Batch(x, t, np.concatenate(a))
+
+
+def open_source(
+    network: Network,
+    x: Any,
+    t: Any,
+    sample_weight: Any = None,
+    batch_size: int = CHUNK,
+    group: int = 1,
+) -> Source:
+    """Arrays where there are targets, else batches that are iterated."""
+    if t is not None:
+        if hasattr(x, "__iter__") and not hasattr(x, "__getitem__"):
+            raise ConfigError(f"t: not with {x!r}, an iterable whose batches bring their targets")
+        return Arrays(network, x, t, sample_weight, batch_size)
+    if isinstance(x, np.ndarray | Subset) or not (callable(x) or hasattr(x, "__iter__")):
+        raise ConfigError("t: missing; without targets, x should be an iterable of batches (x, t)")
+    if sample_weight is not None:
+        raise ConfigError("sample_weight: in an iterable, each batch brings its own: (x, t, a)")
+    return Iterated(network, x, group)

@@ -1,0 +1,129 @@
+"""How much each example counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.errors import ConfigError, DataError, nearest
+from layerkit.network import Network
+
+ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float]
+"""A weight for each class, or "balanced": N / (classes * examples of the class)."""
+
+
+def example_weights(
+    class_weight: ClassWeight, network: Network, t: Array, sample_weight: Any = None
+) -> Array:
+    """Return the weight of each example: that of its class, times its own.
+
+    With "balanced", N and the examples of a class are counted with their own weights.
+
+    Raises
+    ------
+    ConfigError
+        For a loss without classes, and weights that are not one finite number >= 0 for each class.
+    DataError
+        When no example counts.
+
+    Examples
+    --------
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> example_weights("balanced", net, np.array([0, 0, 0, 1]))
+    array([0.66666667, 0.66666667, 0.66666667, 2.        ])
+    """
+    labels = t.ravel() if t.size == len(t) else t
+    numbers = labels.astype(np.intp)
+    if not network.loss.judges_classes or labels.ndim > 1 or (numbers != labels).any():
+        raise ConfigError(f"class_weight = {class_weight!r}: the targets are no classes")
+    own = np.ones(len(t))
+    if sample_weight is not None:
+        own = network.loss.check_weights(sample_weight, len(t))
+    classes = max(network.body.output_shape[0], 2)
+    judged = (numbers >= 0) & (numbers < classes)  # the others are ignored by the loss
+    counts = np.bincount(numbers[judged], own[judged], classes)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        occur = np.count_nonzero(counts)
+        weights = np.divide(counts.sum(), occur * counts, out=np.zeros(classes), where=counts > 0)
+    else:
+        weights = _given(class_weight, classes)
+    a = own.copy()
+    a[judged] *= weights[numbers[judged]]
+    if not a.any():
+        raise DataError("class_weight: no example counts")
+    return a
+
+
+def by_number(
+    class_weight: str | list[float] | dict[str, float], classes: list[str]
+) -> ClassWeight:
+    """Return the weights of a configuration file by class number, where they are by name.
+
+    A number is that of a class, unless it is the name of one.
+
+    Raises
+    ------
+    ConfigError
+        For a list of another length, and a class that is unknown or stands there twice.
+
+    Examples
+    --------
+    >>> by_number({"ok": 1.0, "1": 20.0}, ["fraud", "ok"])
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ConfigError: training.class_weight.1: 'ok' has a weight already
+    >>> by_number({"ok": 1.0, "0": 20.0}, ["fraud", "ok"])
+    {1: 1.0, 0: 20.0}
+    """
+    if isinstance(class_weight, str):
+        return "balanced"
+    if isinstance(class_weight, list):
+        if classes and len(class_weight) != len(classes):
+            raise ConfigError(
+                f"training.class_weight = {class_weight!r}: should be 'balanced', a list of "
+                f"{len(classes)} numbers or a table by class: {', '.join(classes)}"
+            )
+        return class_weight
+    number = {str(k): k for k in range(len(classes))} | {name: k for k, name in enumerate(classes)}
+    weights: dict[int, float] = {}
+    for name, weight in class_weight.items():
+        if name not in number:
+            meant = nearest(name, classes)
+            raise ConfigError(
+                f"training.class_weight.{name}: there is no such class"
+                f"{f' ({meant})' if meant else ''}; the classes are {', '.join(classes)}"
+            )
+        if number[name] in weights:
+            raise ConfigError(
+                f"training.class_weight.{name}: {classes[number[name]]!r} has a weight already"
+            )
+        weights[number[name]] = weight
+    return weights
+
+
+def _given(class_weight: Mapping[int, float] | Sequence[float], classes: int) -> Array:
+    if isinstance(class_weight, str) or not hasattr(class_weight, "__iter__"):
+        raise ConfigError(
+            f"class_weight = {class_weight!r}: should be 'balanced', or a weight for each class"
+        )
+    by_class = (
+        dict(class_weight) if isinstance(class_weight, Mapping) else dict(enumerate(class_weight))
+    )
+    unknown = [k for k in by_class if k not in range(classes)]
+    if unknown or (not isinstance(class_weight, Mapping) and len(by_class) != classes):
+        raise ConfigError(
+            f"class_weight = {class_weight!r}: should have a weight for each of {classes} classes, "
+            f"0 … {classes - 1}"
+        )
+    try:
+        weights = np.array([float(by_class.get(k, 1.0)) for k in range(classes)])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"class_weight = {class_weight!r}: should be numbers") from error
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ConfigError(f"class_weight = {class_weight!r}: should be finite and >= 0")
+    return weights

@@ -1,0 +1,176 @@
+"""The learning-rate range test: what a network learns at, found in a few seconds."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from dataclasses import fields, replace
+from functools import partial
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from layerkit.errors import ConfigError, DivergenceError
+from layerkit.inspection.watch import first_not_finite
+from layerkit.network import Network
+from layerkit.optimizers.base import Optimizer
+from layerkit.optimizers.lbfgs import LBFGS
+from layerkit.optimizers.schedules.plain import ConstantSchedule
+from layerkit.training.loop import count_steps
+from layerkit.training.trainer import Training
+
+NEAR = 5
+"""A loss is averaged with so many neighbours on each side, since batches differ much."""
+
+
+class RateRange(NamedTuple):
+    """What a range test has found. As text, it says which learning rates to try.
+
+    Parameters
+    ----------
+    rates, losses : list of float
+        The learning rate of each step, and the loss of its batch before the step.
+    smoothed : list of float
+        Means of a loss and its neighbours.
+    steepest : float or None
+        The rate at which the smoothed loss falls fastest, if it falls by a tenth at least.
+    limit : float or None
+        The rate at which the loss diverges, if it does.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    steepest: float | None
+    limit: float | None
+
+    @property
+    def suggestion(self) -> float | None:
+        """The rate to try first: `steepest`, but at most a tenth of `limit`."""
+        if self.steepest is None or self.limit is None:
+            return self.steepest
+        return min(self.steepest, self.limit / 10)
+
+    def __str__(self) -> str:
+        low, high = self.rates[0], self.rates[-1]
+        falls = f"The loss does not fall between lr = {low:.2g} and {high:.3g}."
+        diverges = f"It does not diverge up to lr = {high:.3g}."
+        if self.steepest:
+            falls = f"The loss falls fastest at lr = {self.steepest:.2g}."
+        if self.limit:
+            diverges = f"It diverges at lr = {self.limit:.2g}."
+        advice = f" Try lr = {self.suggestion:.2g} first." if self.suggestion else ""
+        return f"{falls} {diverges}{advice}"
+
+
+def lr_range(
+    network: Network,
+    optimizer: Optimizer,
+    x: Any,
+    t: Any,
+    *,
+    low: float = 1e-5,
+    high: float = 100.0,
+    steps: int = 200,
+    batch_size: int = 128,
+    seed: int | np.random.Generator = 0,
+) -> RateRange:
+    """Train for a few steps at learning rates that grow from `low` to `high`, and watch the loss.
+
+    lr = low (high / low)^(i / (steps - 1)) at step i, until the loss diverges: until it is not
+    finite, or its mean over the last steps has risen from its lowest by three times that, but at
+    least by a third of the first loss, and at most by the first loss. Network and optimizer are
+    left as they are. Smith (2015), arXiv:1506.01186.
+
+    Parameters
+    ----------
+    network : Network
+        The test begins at its weights.
+    optimizer : Optimizer
+        One with an option `lr`, whose value does not matter; no schedule is followed.
+    x, t : arrays
+        Examples (N, *shape) and targets, as `Network.gradient` takes them.
+    low, high : float
+        The first and the last learning rate.
+    steps : int
+        At least 2; each takes a batch of its own.
+    batch_size : int
+    seed : int or Generator
+        Chooses the batches.
+
+    Raises
+    ------
+    ConfigError, DataError, ShapeError
+        Before the first step.
+    DivergenceError
+        When the first loss of all is not finite.
+
+    Examples
+    --------
+    >>> from layerkit.optimizers.classic import SGD
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
+    >>> found = lr_range(net, SGD(), x, x[:, 0] > 0, batch_size=20)
+    >>> 0.001 < found.steepest < 10
+    True
+    """
+    if not (0 < low < high < math.inf and steps >= 2):
+        raise ConfigError(
+            f"low = {low}, high = {high}, steps = {steps}: should be positive rates, the lower one "
+            "first, and at least 2 steps"
+        )
+    count_steps(network, len(x), Training(batch_size=batch_size))
+    if "lr" not in [option.name for option in fields(optimizer)]:
+        raise ConfigError(f"{optimizer}: has no learning rate, no option `lr`")
+    if isinstance(optimizer, LBFGS):
+        raise ConfigError("LBFGS searches for the length of each step itself, whatever lr is")
+    # refused where lr is no rate of the steps
+    replace(optimizer, schedules={"lr": ConstantSchedule()})
+    twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
+    examples, targets = twin.check(x, t)
+    mover.bind(twin.arena, steps)
+    twin.check_layers(examples)
+    if not twin.adapted:
+        twin.adapt(examples)
+    rng = np.random.default_rng(seed)
+    rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
+    losses: list[float] = []
+    limit = None
+    with np.errstate(all="ignore"):
+        for rate in rates:
+            rows = rng.choice(len(examples), min(batch_size, len(examples)), replace=False)
+            batch, labels = twin.convert(examples[rows]), targets[rows]
+            loss = twin.backpropagate(batch, labels)
+            if not losses and not math.isfinite(loss):
+                raise DivergenceError(f"the loss is {loss}; {first_not_finite(twin, batch)}")
+            if not math.isfinite(loss) or _diverges([*losses, loss]):
+                limit = rate
+                break
+            losses.append(loss)
+            vars(mover)["lr"] = rate
+            mover.step(
+                twin.arena.values, twin.arena.grads, partial(twin.backpropagate, batch, labels)
+            )
+    smoothed = [fmean(losses[max(0, i - NEAR) : i + NEAR + 1]) for i in range(len(losses))]
+    rates = rates[: len(losses)]
+    return RateRange(rates, losses, smoothed, _steepest(rates, smoothed), limit)
+
+
+def _diverges(losses: list[float]) -> bool:
+    means = [fmean(losses[max(0, i - NEAR) : i + 1]) for i in range(len(losses))]
+    lowest, first = min(means), abs(losses[0])
+    return means[-1] - lowest > min(max(3 * abs(lowest), first / 3), first)
+
+
+def _steepest(rates: list[float], smoothed: list[float]) -> float | None:
+    """Return where the loss falls fastest on its way down, if that is more than chance."""
+    lowest = min(smoothed)
+    if smoothed[0] - lowest < abs(smoothed[0]) / 10:
+        return None
+    way = smoothed[: smoothed.index(lowest) + 1]
+    falls = [before - after for before, after in itertools.pairwise(way)]
+    return rates[falls.index(max(falls))]

@@ -1,0 +1,236 @@
+"""Going on with a training: where a checkpoint comes from, and whether it may go on here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+import layerkit
+from layerkit.arrays import Array
+from layerkit.callbacks.limits import StopOnNonFinite
+from layerkit.callbacks.logs import History, LogFile, Progress
+from layerkit.callbacks.monitors import ModelCheckpoint
+from layerkit.callbacks.tracking import Tracker
+from layerkit.config.options import Configurable
+from layerkit.data.mapped import Subset, pieces
+from layerkit.errors import ConfigError, FileError
+from layerkit.files.checkpoints import Checkpoints
+from layerkit.training.batches import Arrays, Source
+
+if TYPE_CHECKING:
+    from layerkit.training.trainer import Trainer
+
+Resume = bool | Literal["force"]
+"""Whether to go on from a checkpoint; "force": also if it comes from another training."""
+TELLING = (Progress, History, LogFile, Tracker, ModelCheckpoint, StopOnNonFinite)
+"""Callbacks that change nothing in a training: another one may be told of the rest of it."""
+
+
+class ResumeWarning(UserWarning):
+    """A resumed training may differ in the last bits, or goes on from an older checkpoint."""
+
+
+def go_on(trainer: Trainer, checkpoints: Checkpoints, force: bool) -> None:
+    """Bring a trainer to where its newest checkpoint is, if there is one.
+
+    What else decides the last bits, as the version of the BLAS, may differ: then there is a
+    `ResumeWarning`.
+
+    Raises
+    ------
+    ConfigError
+        When the checkpoint comes from another configuration or other data: what differs, and both
+        values. With `force` only when its arrays don't fit.
+    FileError
+        When there are checkpoints, but none is whole.
+    """
+    if not checkpoints.paths():
+        return
+    try:
+        state, path, damaged = checkpoints.load()
+    except FileError as error:
+        raise FileError(
+            f"{error}\nTrain anew with another folder; training.warm_start begins with the weights "
+            "of a saved network, as a run's model.safetensors or best.safetensors"
+        ) from error
+    differing = compare(state["origin"], trainer.origin)
+    announced = [f"resumes with another {line}" for line in differing if _is_environment(line)]
+    refused = [line for line in differing if not _is_environment(line)]
+    if refused and not force:
+        raise ConfigError(
+            "\n  ".join([f"{path} comes from another training:", *refused])
+            + '\nRestore that, or go on by force: --force, in Python resume="force"'
+        )
+    _check_arrays(trainer, state)
+    given = plain(trainer.optimizer)
+    trainer.load_state_dict(state)
+    if force:
+        trainer.stopped = None
+        # those that callbacks have changed stay, but not those that are changed now
+        was = state["origin"]["optimizer"]
+        vars(trainer.optimizer).update(
+            {name: x for name, x in given.items() if isinstance(x, float) and x != was.get(name)}
+        )
+        announced += [f"goes on by force with {line}" for line in refused]
+        if trainer.batch and any(line.startswith(ORDER) for line in refused):
+            trainer.batch, trainer.losses, trainer.totals = 0, 0.0, 0.0
+            announced.append(f"begins epoch {len(trainer.records) + 1} anew")
+    damaged = [f"{sentence}; the one before it is {path.name}" for sentence in damaged]
+    for sentence in [*damaged, *announced]:
+        warnings.warn(sentence, ResumeWarning, stacklevel=3)
+
+
+ORDER = ("data.train", "training.batch_size", "training.gradient_accumulation_steps")
+"""What decides which examples are in a batch."""
+
+
+def _is_environment(line: str) -> bool:
+    return line.startswith("environment.")
+
+
+def describe(trainer: Trainer, class_weight: Any = None) -> dict[str, Any]:
+    """Return what a training depends on besides its state, as plain values.
+
+    These are the configuration, SHA-256 digests of the data and what decides the last bits. Batches
+    of an iterable have no digest.
+    """
+    options, seeds = trainer.options, trainer.rng.bit_generator.seed_seq
+    left_out = ("seed", "threads", "checkpoints", "callbacks")
+    training = {
+        option.name: getattr(options, option.name)
+        for option in fields(options)
+        if option.name not in left_out
+    }
+    training |= {
+        "seed": getattr(seeds, "entropy", None),
+        "class_weight": class_weight,
+        "metrics": list(trainer.metrics),
+        "callbacks": {
+            name: part
+            for name, part in trainer.remembering().items()
+            if not isinstance(part, TELLING)
+        },
+    }
+    return {
+        "network": plain(trainer.network),
+        "optimizer": plain(trainer.optimizer),
+        "training": plain(training),
+        "data": {
+            name: _describe_source(source)
+            for name, source in {**trainer.sets, "train": trainer.source}.items()
+        },
+        "environment": describe_environment(),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return options as a checkpoint holds them; of a function there is only its name."""
+    if isinstance(value, Configurable):
+        options = {option.name: plain(getattr(value, option.name)) for option in fields(value)}
+        return {"type": type(value).__name__} | options
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _describe_source(source: Source) -> dict[str, Any]:
+    if not isinstance(source, Arrays):
+        return {"batches": source.batches}
+    parts = {"x": source.x, "t": source.t, "sample_weight": source.a}
+    return {name: None if part is None else digest(part) for name, part in parts.items()}
+
+
+def digest(x: Array | Subset) -> str:
+    """Return type, shape and the SHA-256 of all bytes of an array, which may be mapped from a file.
+
+    Examples
+    --------
+    >>> digest(np.zeros((2, 3), np.uint8))
+    'uint8 (2, 3) sha256:b0f66adc83641586656866813fd9dd0b8ebb63796075661ba45d1aa8089e1d44'
+    """
+    sha256 = hashlib.sha256()
+    for chunk in pieces(x):
+        sha256.update(np.ascontiguousarray(chunk).data)
+    return f"{x.dtype} {x.shape} sha256:{sha256.hexdigest()}"
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return what besides the configuration decides the last bits of a result."""
+    from threadpoolctl import threadpool_info
+
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    # SciPy may have loaded another one
+    own = [pool for pool in pools if pool["filepath"].startswith(os.path.dirname(np.__file__))]
+    about = ("internal_api", "version", "architecture")
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
+    return {
+        "layerkit": layerkit.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "simd": " ".join(simd.get("baseline", []) + simd.get("found", [])),
+        "blas": ", ".join(" ".join(str(pool.get(key)) for key in about) for pool in own or pools),
+        "threads": ", ".join(str(pool["num_threads"]) for pool in own or pools),
+    }
+
+
+def compare(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return a line for each place where two trees of plain values differ; None is nothing.
+
+    Examples
+    --------
+    >>> compare({"training": {"epochs": 5, "seed": 0}}, {"training": {"epochs": 7, "seed": 0}})
+    ['training.epochs = 7; the checkpoint has 5']
+    """
+    old, new = (
+        {place: value for place, value in leaves(tree) if value is not None}
+        for tree in (before, now)
+    )
+    return [
+        f"{place} = {new.get(place, 'nothing')}; the checkpoint has {old.get(place, 'nothing')}"
+        for place in {**new, **old}
+        if new.get(place) != old.get(place)
+    ]
+
+
+def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """All that is no table and no list, by its place as in ``network.body.layers.0.units``."""
+    parts = enumerate(tree) if isinstance(tree, list) else tree.items() if tree else ()
+    for key, value in parts:
+        address = f"{place}.{key}".lstrip(".")
+        if isinstance(value, dict | list):
+            yield from leaves(value, address)
+        else:
+            yield address, value
+
+
+def _check_arrays(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Raise a ConfigError unless what a checkpoint holds has places to go to."""
+
+    def outline(tree: dict[str, Any]) -> dict[str, Any]:
+        parts = {name: tree[name] for name in ("network", "average", "generators")}
+        parts["memory"] = tree["optimizer"]["memory"]
+        return {
+            place: f"{leaf.dtype} {leaf.shape}" if isinstance(leaf, np.ndarray) else "a number"
+            for place, leaf in leaves(parts)
+        }
+
+    fresh = trainer.state_dict()
+    if state["optimizer"]["t"]:
+        fresh["optimizer"]["memory"] = trainer.optimizer.allocate(trainer.network.arena.values)
+    unfit = compare(outline(state), outline(fresh))
+    if unfit:
+        raise ConfigError("\n  ".join(["the checkpoint doesn't fit, even by force:", *unfit]))

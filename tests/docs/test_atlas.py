@@ -1,0 +1,272 @@
+"""The generated pages of the documentation: nothing is left out, and the curves are right."""
+
+import importlib
+import math
+import pkgutil
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import layerkit
+from docs.generate import atlas, configuration, pictures
+from docs.generate.catalogue import FAMILIES, LINES, WINDOWS, drawn, for_class, registered
+from docs.generate.docstrings import markdown, meanings, own_options, paragraphs, readable
+from docs.generate.pictures import BOWL, VALLEY, WINDOW, broken, evaluate
+from layerkit import (
+    GELU,
+    SGD,
+    AdamW,
+    ChainedSchedule,
+    CosineSchedule,
+    HardShrink,
+    Initializer,
+    Layer,
+    Loss,
+    Optimizer,
+    ReLU,
+    Schedule,
+    Softmax,
+)
+from layerkit.config.options import choices_for
+
+OTHER_LAYERS = {
+    *("dense", "embedding", "normalization", "regularization", "shapes", "standardize"),
+    *("graph", "parallel", "sequential"),
+}
+"""The modules with layers that are no activations."""
+
+DOCS = Path(__file__).parents[2] / "docs"
+ACTIVATIONS, OPTIMIZERS = registered(Layer), registered(Optimizer)
+
+
+@pytest.mark.parametrize("kind", list(FAMILIES))
+def test_every_class_has_a_place(kind: Any) -> None:
+    for module in pkgutil.walk_packages(layerkit.__path__, "layerkit."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    own = {
+        cls
+        for cls in choices_for(kind)
+        if cls.__module__.startswith("layerkit.")
+        and hasattr(sys.modules[cls.__module__], cls.__name__)
+        and not (kind is Layer and cls.__module__.rpartition(".")[2] in OTHER_LAYERS)
+    }
+    placed = registered(kind)
+    assert len(placed) == len(set(placed))
+    assert {cls.__name__ for cls in placed} == {cls.__name__ for cls in own}
+
+
+def test_every_picture_is_drawn_and_shown() -> None:
+    classes = [*ACTIVATIONS, *OPTIMIZERS, *registered(Schedule)]
+    figures = atlas.figures()
+    assert {cls.__name__ for cls in classes} <= set(figures)
+    pages = [path.read_text(encoding="utf-8") for path in (DOCS / "atlas").glob("*.md")]
+    pages += ["\n".join(page()) for page in atlas.PAGES.values()]
+    shown = re.findall(r"_generated/atlas/(\w+)\.svg", "".join(pages))
+    assert sorted(shown) == sorted(figures)
+
+
+@pytest.mark.parametrize("name", atlas.PAGES)
+def test_every_page_is_included(name: str) -> None:
+    page = DOCS / "atlas" / f"{name}.md"
+    assert f"_generated/atlas/{name}.md" in page.read_text(encoding="utf-8")
+
+
+def named(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else ""
+
+
+@pytest.mark.parametrize("cls", ACTIVATIONS, ids=named)
+def test_docstrings_of_activations_say_it_all(cls: type[Layer]) -> None:
+    known = atlas.facts(cls)
+    assert {"formula", "range", "source"} <= known.keys()
+    assert re.match(r"y(_i)? = .+; d(y/d)?[axy]", known["formula"])
+    assert known["source"].endswith(".")
+    jumps = False
+    for layer in drawn(cls):
+        y, slopes = curves(layer)
+        assert_within(y, known["range"])
+        for curve in (*y.T, *slopes.T):
+            near = np.where(abs(curve) < 4, curve, np.nan)  # a pole is no jump
+            jumps |= len(broken(X, near)[0]) > len(X)
+    assert jumps == ("kinks" in known)
+
+
+X = np.linspace(-8, 8, 3201)
+
+
+def curves(layer: Layer) -> tuple[Any, Any]:
+    return evaluate(layer, X, for_class(LINES, type(layer), None))
+
+
+def assert_within(y: Any, text: str) -> None:
+    """Compare with a range if its ends are numbers."""
+    match = re.match(r"([\[(])([-\d.]+|-inf), ([-\d.]+|inf)[\])]", text)
+    if match:
+        rounding = 0.01
+        assert float(match[2]) - rounding <= np.nanmin(y)
+        assert np.nanmax(y) <= float(match[3]) + rounding
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS, ids=named)
+def test_docstrings_of_optimizers_say_it_all(cls: type[Optimizer]) -> None:
+    first, *others = paragraphs(cls)
+    assert "<-" in first
+    assert any(text.startswith("Source: ") for text in others)
+    assert {option.name for option in own_options(cls, Optimizer)} <= meanings(cls).keys()
+
+
+@pytest.mark.parametrize("cls", registered(Schedule), ids=named)
+def test_docstrings_of_schedules_have_a_formula(cls: Any) -> None:
+    formula = re.match(r"(factor|curve\(p\)) = ", paragraphs(cls)[0])
+    from_text = "then down to `end`" in paragraphs(cls)[0] or "From `start`" in paragraphs(cls)[0]
+    assert formula or from_text or cls is ChainedSchedule
+
+
+@pytest.mark.parametrize("cls", registered(Loss), ids=named)
+def test_docstrings_of_losses_have_a_formula(cls: type[Loss]) -> None:
+    assert re.match("[fl] = ", paragraphs(cls)[0])
+
+
+@pytest.mark.parametrize("cls", registered(Initializer), ids=named)
+def test_docstrings_of_initializers_have_a_rule(cls: type[Initializer]) -> None:
+    assert re.search("[=~]|Orthogonal", paragraphs(cls)[0])
+
+
+def test_facts_are_taken_apart() -> None:
+    assert atlas.facts(ReLU) == {
+        "formula": "y = max(x, 0); dy/dx = 1 where x > 0, else 0",
+        "range": "[0, inf).",
+        "kinks": "Not differentiable at 0, where the derivative is taken as 0.",
+        "source": "Nair and Hinton (2010), Rectified linear units improve restricted Boltzmann "
+        "machines.",
+        "notes": "",
+    }
+
+
+def test_a_formula_stands_before_the_remarks() -> None:
+    assert atlas.split_formula("w <- w - lr g: stochastic gradient descent.") == (
+        "w <- w - lr g",
+        ["Stochastic gradient descent."],
+    )
+    assert atlas.split_formula("f = e^2; df/dz = 2 e. PyTorch's.") == (
+        "f = e^2; df/dz = 2 e",
+        ["PyTorch's."],
+    )
+    assert atlas.split_formula("One after the other.") == ("", ["One after the other."])
+
+
+def test_a_schedule_has_the_formula_that_its_curve_is_part_of() -> None:
+    lines = list(atlas.schedule(CosineSchedule))
+    start = lines.index("curve(p) = (1 + cos(π p)) / 2")
+    assert lines[start + 1].startswith("factor = (i + 1) / (W + 1) for i < W, then end + (1 - end)")
+
+
+def test_texts_become_markdown() -> None:
+    assert readable("w <- sqrt(x^2) <= inf, `a <- b`") == "w ← √(x²) ≤ ∞, `a <- b`"
+    assert markdown("a_i * |x| < 1, ``a_i``") == r"a\_i \* \|x\| \< 1, `a_i`"
+    assert (
+        markdown("see arXiv:1412.6980.")
+        == "see [arXiv:1412.6980](https://arxiv.org/abs/1412.6980)."
+    )
+    assert (
+        markdown("https://x.org/a/; or https://x.org.") == "<https://x.org/a/>; or <https://x.org>."
+    )
+
+
+def test_options_of_the_family_are_described_once() -> None:
+    assert [option.name for option in own_options(SGD, Optimizer)] == ["lr"]
+    assert "weight_decay" in [option.name for option in own_options(AdamW, Optimizer)]
+    lines = list(configuration.reference())
+    assert sum(line.startswith("| `clip_norm` |") for line in lines) == 1
+    assert sum(line.startswith("| `schedules` | table of [Schedule]") for line in lines) == 1
+    assert any(line.startswith("| `rates` | table of number | each ≥ 0 |") for line in lines)
+    assert any(line.startswith("| `nodes` | table of [Layer]") for line in lines)
+
+
+def test_inherited_options_have_a_meaning() -> None:
+    assert meanings(CosineSchedule)["warmup"] == "W; less than T."
+
+
+def test_no_line_is_drawn_across_a_jump() -> None:
+    x = np.linspace(-1, 1, 201)
+    for jumping in (np.heaviside(x, 1.0), np.sign(x), x + (x > 0.5)):
+        where, y = broken(x, jumping)
+        assert np.isnan(y).any()
+        assert np.nanmax(abs(np.diff(y))) < 0.5
+        assert len(where) == len(y)
+    for continuous in (abs(x), 9 * np.maximum(x, 0), np.sin(20 * x)):
+        np.testing.assert_array_equal(broken(x, continuous), (x, continuous))
+
+
+def test_curves_are_those_of_the_layer() -> None:
+    x = np.array([-2.0, 0.3, 1.0])
+    y, slopes = evaluate(HardShrink(), x)
+    assert (y[:, 0].tolist(), slopes[:, 0].tolist()) == ([-2.0, 0.0, 1.0], [1.0, 0.0, 1.0])
+    y, slopes = evaluate(Softmax(), np.array([0.0]), pictures.Line([1.0, 0.0], [0.0, 0.0]))
+    np.testing.assert_allclose((y[0], slopes[0]), ([0.5, 0.5], [0.25, -0.25]))
+
+
+@pytest.mark.parametrize("landscape", [BOWL, VALLEY], ids=lambda landscape: landscape.name)
+def test_landscapes_have_their_gradients(landscape: pictures.Landscape) -> None:
+    assert (landscape.value(1, 1), *landscape.gradient(1, 1)) == (0, 0, 0)
+    x, y, h = 0.3, -0.7, 1e-6
+    np.testing.assert_allclose(
+        landscape.gradient(x, y),
+        [
+            (landscape.value(x + h, y) - landscape.value(x - h, y)) / (2 * h),
+            (landscape.value(x, y + h) - landscape.value(x, y - h)) / (2 * h),
+        ],
+        rtol=1e-6,
+    )
+
+
+def test_paths_are_those_of_the_optimizer() -> None:
+    places = pictures.path(SGD(lr=0.01), BOWL)
+    assert places.shape == (pictures.STEPS + 1, 2)
+    for i in (0, 17):
+        step = 0.01 * np.array(BOWL.gradient(*places[i]))
+        np.testing.assert_allclose(places[i + 1], places[i] - step)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS, ids=named)
+def test_every_optimizer_finds_a_way_down(cls: Any) -> None:
+    _, places = pictures.best(cls, BOWL)
+    assert math.isfinite(places.sum())
+    assert BOWL.value(*places[-1]) < BOWL.value(*places[0]) / 4
+
+
+def test_pictures_are_the_same_every_time() -> None:
+    with pictures.style():
+        texts = [atlas.svg(pictures.activation(drawn(GELU), WINDOW)) for _ in range(2)]
+    assert texts[0] == texts[1]
+    assert "<dc:date>" not in texts[0]
+
+
+def test_files_that_stay_the_same_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    atlas.write(path, "a")
+    before = path.stat().st_mtime_ns
+    atlas.write(path, "a")
+    assert path.stat().st_mtime_ns == before
+    atlas.write(path, "b")
+    assert path.read_text(encoding="utf-8") == "b"
+
+
+def test_the_api_has_every_public_name() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([A-Za-z]\w*)$", text, re.MULTILINE))
+    public = {
+        name
+        for name in layerkit.__all__
+        if getattr(layerkit, name).__module__.startswith("layerkit")
+    }
+    assert public <= listed
+
+
+def test_windows_are_for_classes_that_are_drawn() -> None:
+    assert all(any(issubclass(cls, key) for cls in ACTIVATIONS) for key in {*WINDOWS, *LINES})

@@ -1,0 +1,609 @@
+import copy
+import pickle
+import random
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+
+from layerkit import (
+    SGD,
+    Array,
+    BatchNorm,
+    Concat,
+    ConfigError,
+    Dense,
+    FileError,
+    Graph,
+    HeNormal,
+    Identity,
+    Layer,
+    LeCunNormal,
+    Network,
+    ReLU,
+    Residual,
+    Sequential,
+    Shape,
+    ShapeError,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Sum,
+    fit,
+    from_config,
+    to_config,
+)
+from layerkit.inspection.drawing import svg
+from layerkit.runs.experiment import Experiment, read_experiment
+from layerkit.testing import check_layer
+
+RNG = np.random.default_rng(3)
+X, T = RNG.normal(size=(60, 4)), RNG.integers(0, 3, 60)
+
+
+def network(body: Layer, shape: Shape = (4,), dtype: Any = "float64") -> Network:
+    return Network(body, SoftmaxCrossEntropy(), shape, dtype)
+
+
+def results(part: Layer, dy: Array) -> dict[str, Array]:
+    """y, dx and all gradients of a part that stands behind another layer; biases are not 0."""
+    net = network(Sequential([Identity(), part]))
+    net.arena.values += 0.1
+    y = net.body.forward(X)
+    dx = net.body.backward(dy)
+    where = "body.layers.1."
+    values = {name.removeprefix(where): param.value for name, param in net.params().items()}
+    grads = {f"d {name.removeprefix(where)}": param.grad for name, param in net.params().items()}
+    return {"y": y, "dx": dx, **values, **grads}
+
+
+def assert_close(found: Array, right: Array) -> None:
+    np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-14)
+
+
+# Sequential: parts and slices
+
+
+def trained() -> Network:
+    net = network(Sequential([Dense(8), BatchNorm(), ReLU(), Dense(5), ReLU(), Dense(3)]))
+    fit(net, SGD(lr=0.1), X, T, epochs=3)
+    return net
+
+
+def body_of(net: Network) -> Sequential:
+    assert isinstance(net.body, Sequential)
+    return net.body
+
+
+def test_a_sequential_is_a_sequence() -> None:
+    layers = [Dense(3), ReLU(), Dense(2)]
+    body = Sequential(layers)
+    assert len(body) == 3
+    assert list(body) == layers
+    assert body[1] is layers[1]
+    assert body[-1] is layers[2]
+    with pytest.raises(IndexError):
+        body[3]
+    part = body[1:]
+    assert part == Sequential([ReLU(), Dense(2)])
+    assert part[0] is not layers[1]
+    with pytest.raises(ConfigError, match="should have at least one layer"):
+        body[3:]
+
+
+def test_a_slice_takes_weights_and_states_along() -> None:
+    net = trained()
+    x = X
+    for layer in body_of(net).layers[:-1]:
+        x = layer.forward(x, train=False)
+    features = network(body_of(net)[:-1])
+    np.testing.assert_array_equal(features.outputs(X), x)
+    np.testing.assert_array_equal(features.arena.states, net.arena.states)
+    assert features.arena.states.any()
+
+
+def test_training_what_was_made_of_slices_leaves_the_old_network_alone() -> None:
+    net = trained()
+    before, values, states = net.outputs(X), net.arena.values.copy(), net.arena.states.copy()
+    new = network(Sequential([*body_of(net)[:4], ReLU(), Dense(2)]))
+    reused = new.arena.values[: new.arena.slices["body.layers.5.W"].start]
+    np.testing.assert_array_equal(reused, values[: reused.size])
+    fit(new, SGD(lr=0.5), X, T % 2, epochs=2)
+    assert (reused != values[: reused.size]).any()
+    np.testing.assert_array_equal(net.arena.values, values)
+    np.testing.assert_array_equal(net.arena.states, states)
+    np.testing.assert_array_equal(net.outputs(X), before)
+
+
+def test_a_slice_in_another_place_says_what_does_not_fit() -> None:
+    features = body_of(trained())[:2]
+    with pytest.raises(ShapeError, match=r"value of shape \(4, 8\) .* of shape \(7, 8\)") as error:
+        network(features, shape=(7,))
+    assert error.value.place == "body.layers.0.W"
+
+
+# Against compositions by hand
+
+
+def test_residual_by_hand() -> None:
+    dy = RNG.normal(size=(60, 4))
+    found = results(Residual(Sequential([Dense(3), Sigmoid(), Dense(4)])), dy)
+    W1, b1, W2, b2 = (found[f"body.layers.{i}.{name}"] for i in (0, 2) for name in "Wb")
+    a = 1 / (1 + np.exp(-(X @ W1 + b1)))
+    assert_close(found["y"], a @ W2 + b2 + X)
+    dh = dy @ W2.T * a * (1 - a)
+    assert_close(found["dx"], dh @ W1.T + dy)
+    assert_close(found["d body.layers.2.W"], a.T @ dy)
+    assert_close(found["d body.layers.0.W"], X.T @ dh)
+
+
+def test_residual_with_a_shortcut_by_hand() -> None:
+    dy = RNG.normal(size=(60, 3))
+    found = results(Residual(Dense(3), shortcut=Dense(3)), dy)
+    W, b, V, c = (found[f"{part}.{name}"] for part in ("body", "shortcut") for name in "Wb")
+    assert_close(found["y"], X @ (W + V) + b + c)
+    assert_close(found["dx"], dy @ (W + V).T)
+    for part in ("body", "shortcut"):
+        assert_close(found[f"d {part}.W"], X.T @ dy)
+
+
+def test_sum_by_hand() -> None:
+    dy = RNG.normal(size=(60, 4))
+    found = results(Sum([Dense(4), Identity(), Dense(4), Identity()]), dy)
+    W, b, V, c = (found[f"branches.{i}.{name}"] for i in (0, 2) for name in "Wb")
+    assert_close(found["y"], X @ (W + V) + b + c + 2 * X)
+    assert_close(found["dx"], dy @ (W + V).T + 2 * dy)
+
+
+def test_concat_by_hand() -> None:
+    dy = RNG.normal(size=(60, 9))
+    found = results(Concat([Dense(3), Identity(), Dense(2)]), dy)
+    W, b, V, c = (found[f"branches.{i}.{name}"] for i in (0, 2) for name in "Wb")
+    assert_close(found["y"], np.hstack([X @ W + b, X, X @ V + c]))
+    assert_close(found["dx"], dy[:, :3] @ W.T + dy[:, 3:7] + dy[:, 7:] @ V.T)
+    assert_close(found["d branches.2.W"], X.T @ dy[:, 7:])
+
+
+NODES: dict[str, Callable[[], Layer]] = {
+    "trunk": lambda: Dense(5),
+    "bent": Sigmoid,
+    "gate": lambda: Dense(5),
+    "mixed": lambda: Dense(5),
+    "out": lambda: Dense(2),
+}
+EDGES = [
+    "input -> trunk -> bent",
+    "trunk -> gate",
+    "bent * gate -> mixed",
+    "mixed + trunk + trunk -> out",
+    "out, input -> output",
+]
+
+
+def graph(names: list[str] | None = None, edges: list[str] | None = None) -> Graph:
+    return Graph({name: NODES[name]() for name in names or NODES}, edges or EDGES)
+
+
+def test_a_graph_with_fan_out_by_hand() -> None:
+    dy = RNG.normal(size=(60, 6))
+    found = results(graph(), dy)
+    (A, a), (G, g), (M, m), (V, v) = (
+        (found[f"nodes.{name}.W"], found[f"nodes.{name}.b"])
+        for name in ("trunk", "gate", "mixed", "out")
+    )
+    trunk = X @ A + a
+    bent, gate = 1 / (1 + np.exp(-trunk)), trunk @ G + g
+    total = (bent * gate) @ M + m + 2 * trunk
+    assert_close(found["y"], np.hstack([total @ V + v, X]))
+    d_total = dy[:, :2] @ V.T
+    d_product = d_total @ M.T
+    d_trunk = 2 * d_total + d_product * bent @ G.T + d_product * gate * bent * (1 - bent)
+    assert_close(found["d nodes.gate.W"], trunk.T @ (d_product * bent))
+    assert_close(found["d nodes.trunk.W"], X.T @ d_trunk)
+    assert_close(found["dx"], d_trunk @ A.T + dy[:, 2:])
+
+
+# The wiring of a Graph
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_nodes_does_not_matter_and_that_of_edges_only_for_the_random_numbers(
+    seed: int,
+) -> None:
+    names, edges = list(NODES), list(EDGES)
+    random.Random(seed).shuffle(names)
+    random.Random(seed).shuffle(edges)
+    right = network(graph())
+    same = network(graph(names))
+    assert same == right
+    np.testing.assert_array_equal(same.outputs(X), right.outputs(X))
+    other = network(graph(names, edges))
+    for name, param in right.params().items():
+        other.params()[name].value = param.value
+    assert_close(other.outputs(X), right.outputs(X))
+
+
+def test_addresses_are_the_names_in_the_order_of_work() -> None:
+    net = network(graph(edges=EDGES[::-1]))
+    places = {address: i for i, (address, _) in enumerate(net.layers())}
+    assert set(places) == {"body", *(f"body.nodes.{name}" for name in NODES)}
+    for before, after in (("trunk", "bent"), ("gate", "mixed"), ("mixed", "out")):
+        assert places[f"body.nodes.{before}"] < places[f"body.nodes.{after}"]
+    assert net["body.nodes.gate"] is net.body.nodes["gate"]  # type: ignore[attr-defined]
+
+
+CIRCLE = ["input + b -> a -> b", "b -> output"]
+WRONG = [
+    ("ab", ["input -> a -> bb -> output"], "edges.0 = .* there is no node 'bb'; did you mean 'b'"),
+    ("ab", ["input -> a -> b -> output", "q -> b"], "there is no node 'q'; known are a, b, input"),
+    ("ab", ["input -> a -> b", "a -> b -> output"], "edges.1 = .* b reads something already; .* "),
+    (
+        "ab",
+        ["input -> a -> output"],
+        "nodes.b: reads nothing; .*'input -> b'\nGraph.nodes.b: nobody",
+    ),
+    ("ab", ["input -> a -> output", "input -> b"], "nodes.b: nobody reads it; .* 'b -> output'"),
+    ("a", ["input -> a"], "nodes.a: nobody reads it"),
+    ("ab", CIRCLE, "edges: a circle: (a -> b -> a|b -> a -> b)$"),
+    ("a", ["a -> a -> output"], "edges: a circle: a -> a$"),
+    ("a", ["input -> a -> output -> a"], "nothing comes after the output"),
+    ("a", ["input -> a -> input -> output"], "nothing leads to the input"),
+    ("a", ["input"], "edges.0 = 'input': should look like 'input -> a -> b'"),
+    ("a", ["input -> -> output"], "there is no node ''"),
+    ("a", ["input, a + a -> output"], "there is no node 'input, a'"),
+    ("a", [], "nodes.a: reads nothing"),
+    ("", ["input -> output"], "nodes = {}: should have at least one node"),
+    (["in.put"], ["input -> in.put -> output"], "nodes.in.put: a name has letters, digits and _?"),
+    (["input"], ["input -> output"], "nodes.input: a name .* is not input or output, which are"),
+    (["output"], ["input -> output"], "nodes.output: a name .* is not input or output, which are"),
+]
+
+
+@pytest.mark.parametrize(("names", "edges", "sentence"), WRONG)
+def test_edges_that_make_no_graph(names: Any, edges: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        Graph({name: Identity() for name in names}, edges)
+
+
+def test_all_that_is_wrong_is_said_at_once_with_its_place() -> None:
+    table = {
+        "type": "Sequential",
+        "layers": [
+            {"type": "Graph", "nodes": {"a": {"type": "Identity"}}, "edges": ["x -> y", "a"]},
+            {"type": "Graph", "nodes": {"a": {"type": "Dense", "unit": 3}}, "edges": []},
+        ],
+    }
+    with pytest.raises(ConfigError) as error:
+        from_config(table, Sequential)
+    said = str(error.value)
+    for reason in (
+        "layers.0: Graph.edges.0 = 'x -> y': there is no node 'x'",
+        "there is no node 'y'",
+        "edges.1 = 'a': should look like",
+        "layers.1.nodes.a.unit: Dense has no such option; did you mean 'units'?",
+    ):
+        assert reason in said
+
+
+SHAPES = [
+    (Residual(Dense(3)), r"^body \(3,\) \+ input \(4,\): .* one shape; give a shortcut", "body"),
+    (Residual(Dense(3), Dense(2)), r"^body \(3,\) \+ shortcut \(2,\): .* one shape", "body"),
+    (Sum([Dense(3), Dense(4)]), r"^branches.0 \(3,\) \+ branches.1 \(4,\): .* one shape", "body"),
+    (
+        Graph({"a": Dense(3), "b": ReLU()}, ["input -> a", "a + input -> b -> output"]),
+        r"^a \(3,\) \+ input \(4,\): what is added has to have one shape",
+        "body.nodes.b",
+    ),
+    (
+        Graph({"a": Dense(3)}, ["input -> a", "a * input -> output"]),
+        r"^a \(3,\) \* input \(4,\): what is multiplied has to have one shape",
+        "body",
+    ),
+    (
+        Sequential([ReLU(), Residual(Sequential([Dense(4), Residual(Dense(5))]))]),
+        r"^body \(5,\) \+ input \(4,\)",
+        "body.layers.1.body.layers.1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "sentence", "place"), SHAPES)
+def test_shapes_that_do_not_fit(body: Layer, sentence: str, place: str) -> None:
+    with pytest.raises(ShapeError, match=sentence) as error:
+        network(copy.deepcopy(body))
+    assert error.value.place == place
+
+
+def test_what_is_joined_may_differ_in_the_last_axis_only() -> None:
+    class Halved(Layer):
+        def build(self, shape: Shape) -> Shape:
+            return (shape[0] // 2, *shape[1:])
+
+        def forward(self, x: Array, train: bool = True) -> Array:
+            return x[:, ::2]
+
+        def backward(self, dy: Array) -> Array:
+            return np.repeat(dy, 2, axis=1)
+
+    with pytest.raises(
+        ShapeError, match=r"branches.0 \(2, 3\), branches.1 \(4, 3\): what is joined"
+    ):
+        network(Concat([Halved(), Identity()]), shape=(4, 3))
+    assert Concat([ReLU(), Identity()]).place((4, 3), "layer") == (4, 6)
+
+
+def test_branches_are_needed() -> None:
+    for container in (Sum, Concat):
+        with pytest.raises(
+            ConfigError, match=rf"{container.__name__}.branches = \[\]: should have"
+        ):
+            container([])
+
+
+# Laws
+
+
+class Guarded(Layer):
+    """y = 2 x. What it returns is its own: whoever writes to it gets NumPy's error."""
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return guarded(2 * x)
+
+    def backward(self, dy: Array) -> Array:
+        self.asked = self.wants_dx
+        return guarded(2 * dy)
+
+
+def guarded(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
+
+
+def containers(part: Callable[[], Layer]) -> list[Layer]:
+    return [
+        Residual(part()),
+        Residual(part(), part()),
+        Sum([part(), part(), part()]),
+        Concat([part(), part()]),
+        Graph({"a": part(), "b": part()}, ["input -> a", "a + a + input -> b", "a, b -> output"]),
+        Graph({"a": part(), "b": part()}, ["input -> a", "input -> b", "a * b * b -> output"]),
+    ]
+
+
+@pytest.mark.parametrize("i", range(len(containers(Identity))))
+def test_nothing_is_added_into_an_array_of_a_part(i: int) -> None:
+    net = network(Sequential([Identity(), containers(Guarded)[i]]))
+    y = net.body.forward(guarded(X.copy()))
+    net.body.backward(guarded(np.ones_like(y)))
+
+
+@pytest.mark.parametrize("i", range(len(containers(Identity))))
+def test_only_parts_behind_parameters_are_asked_for_dx(i: int) -> None:
+    first = network(containers(Guarded)[i])
+    first.body.backward(np.ones_like(first.body.forward(X)))
+    later = network(Sequential([Identity(), containers(Guarded)[i]]))
+    later.body.backward(np.ones_like(later.body.forward(X)))
+    asked = {
+        address: layer.asked for address, layer in first.layers() if isinstance(layer, Guarded)
+    }
+    behind = "body.nodes.b" if i == 4 else ""
+    assert asked == {address: address == behind for address in asked}
+    assert all(layer.asked for _, layer in later.layers() if isinstance(layer, Guarded))
+
+
+@pytest.mark.parametrize("i", range(len(containers(Identity))))
+def test_gradients_are_the_same_whether_dx_is_wanted_or_not(i: int) -> None:
+    first = network(containers(lambda: Dense(4))[i])
+    later = network(Sequential([Identity(), containers(lambda: Dense(4))[i]]))
+    y = first.body.forward(X)
+    later.arena.values = first.arena.values
+    np.testing.assert_array_equal(later.body.forward(X), y)
+    for net in (first, later):
+        net.body.backward(np.cos(y))
+    np.testing.assert_array_equal(first.arena.grads, later.arena.grads)
+
+
+def init_of(net: Network, address: str) -> Any:
+    return net.params()[f"{address}.W"].init
+
+
+def test_what_suits_an_activation_travels_back_through_all_containers() -> None:
+    body = Sequential(
+        [
+            Dense(4),
+            Residual(Sequential([ReLU(), Dense(4)])),
+            Concat([Sequential([Dense(2)]), Dense(2)]),
+            Residual(Sequential([Dense(4)]), shortcut=Dense(4)),
+            ReLU(),
+            Sum([Dense(4), Identity()]),
+            Graph(
+                {"in": Dense(4), "a": ReLU(), "b": Dense(3)},
+                ["input -> in -> a", "in, a -> b -> output"],
+            ),
+        ]
+    )
+    net = network(body)
+    he = [name for name, param in net.params().items() if param.init == HeNormal()]
+    assert he == [
+        "body.layers.0.W",
+        "body.layers.3.body.layers.0.W",
+        "body.layers.3.shortcut.W",
+        "body.layers.6.nodes.in.W",
+    ]
+    assert init_of(net, "body.layers.2.branches.0.layers.0") == LeCunNormal()
+
+
+# Deep
+
+
+def chain(n: int) -> Layer:
+    names = [f"n{i}" for i in range(n)]
+    nodes: dict[str, Layer] = {
+        name: Dense(2) if i % 2 else Sigmoid() for i, name in enumerate(names)
+    }
+    ways = [f"{a} -> {b}" for a, b in zip(["input", *names], [*names, "output"], strict=True)]
+    return Graph(nodes, ways[::-1])
+
+
+def row(n: int) -> Layer:
+    return Sequential([Dense(2) if i % 2 else Sigmoid() for i in range(n)])
+
+
+def residuals(n: int) -> Layer:
+    part: Layer = Dense(2)
+    for _ in range(n - 1):
+        part = Residual(part)
+    return part
+
+
+def alternating(n: int) -> Layer:
+    part: Layer = Dense(2)
+    for i in range(n - 1):
+        part = Sequential([part]) if i % 2 else Residual(part)
+    return part
+
+
+def graphs(n: int) -> Layer:
+    part: Layer = Dense(2)
+    for _ in range(n - 1):
+        part = Graph({"a": part}, ["input -> a -> output"])
+    return part
+
+
+@pytest.mark.parametrize(
+    ("make", "n"),
+    [(chain, 1000), (row, 1000), (residuals, 100), (alternating, 100), (graphs, 100)],
+)
+def test_all_operations_on_deep_networks(
+    make: Callable[[int], Layer], n: int, tmp_path: Path
+) -> None:
+    x, t = np.ones((3, 2)), np.array([0, 1, 0])
+    net = network(make(n), shape=(2,))
+    net.arena.values *= 1e-3
+    fit(net, SGD(lr=1e-3), x, t, epochs=1)
+    net.save(tmp_path / "model.safetensors")
+    config = {"network": to_config(net), "optimizer": {"type": "SGD"}}
+    (tmp_path / "net.toml").write_text(tomli_w.dumps(config))
+    assert read_experiment(tmp_path / "net.toml", ["training.epochs=1"]).network == net
+    for twin in (
+        copy.deepcopy(net),
+        pickle.loads(pickle.dumps(net)),
+        Network.load(tmp_path / "model.safetensors"),
+    ):
+        assert twin == net
+        np.testing.assert_array_equal(twin.outputs(x), net.outputs(x))
+    assert repr(net.body) == repr(make(n))
+    assert net.summary().count("Dense") == sum("W" in name for name in net.params())
+    assert svg(net).count("Dense") == net.summary().count("Dense")
+
+
+def test_slices_of_a_thousand_layers() -> None:
+    net = network(row(1000), shape=(2,))
+    half = network(body_of(net)[500:], shape=(2,))
+    np.testing.assert_array_equal(
+        half.arena.values, net.arena.values[net.arena.slices["body.layers.501.W"].start :]
+    )
+
+
+@pytest.mark.parametrize("make", [residuals, alternating, graphs])
+def test_what_is_nested_too_deep_is_refused_in_words(make: Callable[[int], Layer]) -> None:
+    with pytest.raises(ConfigError, match="layers inside each other, more than 100 levels deep"):
+        make(101)
+
+
+def nested(n: int) -> dict[str, Any]:
+    table: dict[str, Any] = {"type": "Dense", "units": 2}
+    for _ in range(n - 1):
+        table = {"type": "Residual", "body": table}
+    return table
+
+
+@pytest.mark.parametrize(
+    ("n", "error"), [(101, ConfigError), (250, ConfigError), (5000, ConfigError)]
+)
+def test_a_table_nested_too_deep_is_refused_in_words(n: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match="inside each other"):
+        from_config(nested(n), Residual)
+
+
+@pytest.mark.parametrize("n", [101, 400, 20000])
+def test_a_file_nested_too_deep_is_refused_in_words(n: int, tmp_path: Path) -> None:
+    inline = '{type = "Residual", body = ' * (n - 1) + '{type = "Dense", units = 2}' + "}" * (n - 1)
+    (tmp_path / "net.toml").write_text(
+        f'[network]\nshape = [2]\nloss = {{type = "SoftmaxCrossEntropy"}}\nbody = {inline}\n'
+        '[optimizer]\ntype = "SGD"\n'
+    )
+    with pytest.raises((ConfigError, FileError), match="inside each other") as error:
+        read_experiment(tmp_path / "net.toml")
+    assert "net.toml" in f"{error.value.place}{error.value}"
+
+
+def test_more_levels_by_pythons_own_limit() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(3000)
+    try:
+        net = network(residuals(250), shape=(2,))
+        net.arena.values *= 1e-9
+        net.gradient(np.ones((3, 2)), [0, 1, 0])
+        assert copy.deepcopy(net) == net
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+# In a file
+
+FILE = """
+[network]
+shape = [4]
+loss = {type = "SoftmaxCrossEntropy"}
+
+[network.body]
+type = "Graph"
+edges = [
+    "input -> hidden -> bent",
+    "bent, input -> logits -> output",
+]
+
+[network.body.nodes]
+logits = {type = "Dense", units = 3}
+hidden = {type = "Dense", units = 8}
+bent = {type = "Sigmoid"}
+
+[optimizer]
+type = "SGD"
+"""
+
+
+def test_a_graph_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "graph.toml"
+    path.write_text(FILE)
+    net = read_experiment(path, ["network.body.nodes.hidden.units=6"]).network
+    assert {name: param.shape for name, param in net.params().items()} == {
+        "body.nodes.hidden.W": (4, 6),
+        "body.nodes.hidden.b": (6,),
+        "body.nodes.logits.W": (10, 3),
+        "body.nodes.logits.b": (3,),
+    }
+    experiment = from_config(tomllib.loads(FILE), Experiment)
+    assert tomllib.loads(tomli_w.dumps(to_config(experiment)))["network"]["body"]["nodes"] == {
+        "logits": {"type": "Dense", "units": 3},
+        "hidden": {"type": "Dense", "units": 8},
+        "bent": {"type": "Sigmoid"},
+    }
+
+
+def test_a_name_that_stands_twice_in_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "graph.toml"
+    path.write_text(FILE.replace("bent = {", 'hidden = {type = "ReLU"}\nbent = {'))
+    with pytest.raises(FileError, match=r"graph\.toml: not a TOML file: .* \(at line 1\d"):
+        read_experiment(path)
+
+
+def test_the_contract_of_parts_in_parts() -> None:
+    inner = Graph({"a": Dense(3), "b": Sigmoid()}, ["input -> a -> b", "a * b -> output"])
+    body = Sum([Sequential([Concat([inner, Dense(2)]), Dense(4)]), Residual(Residual(Dense(4)))])
+    check_layer(body, (4,))

@@ -1,0 +1,298 @@
+"""Metrics beside their definitions, written out in NumPy."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import fbeta_score, make_scorer, recall_score
+
+from layerkit import (
+    BinaryCrossEntropy,
+    ConfigError,
+    DataError,
+    Dense,
+    Focal,
+    GaussianNLL,
+    Hinge,
+    KLDivergence,
+    Loss,
+    MeanSquaredError,
+    MultiMargin,
+    Network,
+    Poisson,
+    SoftmaxCrossEntropy,
+)
+from layerkit.arrays import Array
+from layerkit.metrics import check_metrics, evaluate_metrics, measure, report
+
+N, K = 200, 4
+rng = np.random.default_rng(0)
+Z = rng.normal(size=(N, K))
+T = rng.integers(0, K, N)
+Z[np.arange(N), T] += 1
+WEIGHTS = [None, rng.uniform(0, 3, N), rng.integers(0, 3, N).astype(float)]
+
+
+def per_class(t: Array, predicted: Array, a: Array | None, k: int) -> tuple[float, float, float]:
+    """Precision, recall and F1 of class k; the sums are those of the weights."""
+    a = np.ones(len(t)) if a is None else a
+    both = a[(t == k) & (predicted == k)].sum()
+    precision, recall = both / a[predicted == k].sum(), both / a[t == k].sum()
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def area(positive: Array, score: Array, a: Array | None) -> float:
+    """The share of pairs in the right order, ties by half; pairs have the product of weights."""
+    a = np.ones(len(score)) if a is None else a
+    yes, no = score[positive][:, None], score[~positive]
+    right = (yes > no) + (yes == no) / 2
+    pairs = np.outer(a[positive], a[~positive])
+    return float((right * pairs).sum() / pairs.sum())
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), MultiMargin(), Focal()])
+def test_metrics_of_several_classes(loss: Loss, a: Array | None) -> None:
+    names = ["accuracy", "top_2_accuracy", "top_3_accuracy", "precision", "recall", "f1"]
+    more = ["f1_weighted", "f1_micro", "precision_per_class", "recall_per_class", "f1_per_class"]
+    found = measure([*names, *more], loss, Z, T, a)
+    predicted = Z.argmax(axis=1)
+    expected = {"accuracy": np.average(predicted == T, weights=a)}
+    rank = (Z[np.arange(N), T][:, None] < Z).sum(axis=1)
+    expected |= {f"top_{k}_accuracy": np.average(rank < k, weights=a) for k in (2, 3)}
+    each = np.array([per_class(T, predicted, a, k) for k in range(K)]).T
+    for stem, figures in zip(("precision", "recall", "f1"), each, strict=True):
+        expected[stem] = figures.mean()
+        expected |= {f"{stem}_class_{k}": figures[k] for k in range(K)}
+    support = np.bincount(T, a)
+    expected |= {"f1_weighted": each[2] @ support / support.sum()}
+    expected |= {"f1_micro": expected["accuracy"]}
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), MultiMargin()])
+def test_area_under_the_curve_of_each_class_against_the_rest(loss: Loss, a: Array | None) -> None:
+    scores = loss.predict_proba(Z) if loss.has_probabilities else Z
+    each = [area(np.equal(T, k), scores[:, k], a) for k in range(K)]
+    found = measure(["roc_auc", "roc_auc_per_class"], loss, Z, T, a)
+    expected = {"roc_auc": np.mean(each)} | {f"roc_auc_class_{k}": each[k] for k in range(K)}
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Hinge(), SoftmaxCrossEntropy()])
+def test_metrics_of_two_classes_are_those_of_class_1(loss: Loss, a: Array | None) -> None:
+    z, t = Z[:, :1].round(1), (T > 1).astype(int)
+    names = ["accuracy", "precision", "recall", "f1", "roc_auc"]
+    outputs, targets = z, t[:, None].astype(np.float32)
+    if isinstance(loss, SoftmaxCrossEntropy):
+        outputs, targets = np.hstack([0 * z, z]), t
+    found = measure(names, loss, outputs, targets, a)
+    z = z[:, 0]
+    figures = [np.average((z > 0) == t, weights=a), *per_class(t, z > 0, a, 1), area(t == 1, z, a)]
+    assert found == pytest.approx(dict(zip(names, figures, strict=True)), rel=1e-12)
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Hinge()])
+@pytest.mark.parametrize("labels", [2, 3])
+def test_metrics_of_labels_that_do_not_exclude_each_other(
+    loss: Loss, a: Array | None, labels: int
+) -> None:
+    z, t = Z[:, :labels], (rng.random((N, labels)) < 0.4).astype(np.float32)
+    found = measure(["accuracy", "f1", "f1_per_class", "roc_auc"], loss, z, t, a)
+    each = [per_class(t[:, k], z[:, k] > 0, a, 1)[2] for k in range(labels)]
+    expected = {"accuracy": np.average(((z > 0) == t).mean(axis=1), weights=a)}
+    expected |= {"f1": np.mean(each)} | {f"f1_class_{k}": each[k] for k in range(labels)}
+    expected["roc_auc"] = np.mean([area(t[:, k] == 1, z[:, k], a) for k in range(labels)])
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_metrics_of_numbers(a: Array | None, outputs: int) -> None:
+    z = Z[:, :outputs]
+    t = z + rng.normal(size=z.shape)
+    mean = np.average(t, axis=0, weights=a)
+    squares, spread = np.average((z - t) ** 2, axis=0, weights=a), np.average((t - mean) ** 2, 0, a)
+    expected = {
+        "mae": np.average(abs(z - t).mean(axis=1), weights=a),
+        "rmse": np.sqrt(squares).mean(),
+        "r2": (1 - squares / spread).mean(),
+        "neg_mean_squared_error": -squares.mean(),
+    }
+    assert measure(list(expected), MeanSquaredError(), z, t, a) == pytest.approx(expected, rel=1e-9)
+
+
+def test_predictions_of_numbers_are_those_of_the_loss() -> None:
+    t = np.array([[1.0], [4.0]])
+    assert measure(["mae"], Poisson(), np.log(t + 1), t)["mae"] == pytest.approx(1)
+    z = np.array([[2.0, 9.0], [5.0, 9.0]])  # means and variances
+    assert measure(["mae"], GaussianNLL(), z, t)["mae"] == 1
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
+def test_scorers_of_scikit_learn(a: Array | None) -> None:
+    loss = SoftmaxCrossEntropy()
+    f2 = make_scorer(fbeta_score, beta=2, average="macro")
+    found = measure(["neg_log_loss", "balanced_accuracy", f2], loss, Z, T, a)
+    predicted = Z.argmax(axis=1)
+    p = loss.predict_proba(Z)[np.arange(N), T]
+    each = np.array([per_class(T, predicted, a, k) for k in range(K)]).T
+    expected = {
+        "neg_log_loss": np.average(np.log(p), weights=a),
+        "balanced_accuracy": each[1].mean(),
+        "fbeta_score": (5 * each[0] * each[1] / (4 * each[0] + each[1])).mean(),
+    }
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_function_may_be_a_scorer() -> None:
+    def margin(estimator: Any, z: Array, y: Array) -> float:
+        return float((z[np.arange(len(y)), y] - z.mean(axis=1)).mean())
+
+    check_metrics([margin], SoftmaxCrossEntropy(), (K,))
+    found = measure([margin], SoftmaxCrossEntropy(), Z, T, WEIGHTS[1])
+    assert found == {"margin": pytest.approx((Z[np.arange(N), T] - Z.mean(axis=1)).mean())}
+
+
+def test_ignored_examples_and_examples_of_no_weight_are_left_out() -> None:
+    loss, names = SoftmaxCrossEntropy(ignore_label=-1), ["accuracy", "f1", "roc_auc"]
+    t = np.where(np.arange(N) % 5, T, -1)
+    known = t >= 0
+    assert measure(names, loss, Z, t) == measure(names, loss, Z[known], t[known])
+    assert measure(names, loss, Z, T, known.astype(float)) == measure(names, loss, Z, t)
+    assert f" {known.sum()}\n" in report(loss, Z, t)
+
+
+def test_targets_that_are_distributions_count_as_the_most_probable_class() -> None:
+    t = np.eye(K)[T] * 0.6 + 0.1
+    names = ["accuracy", "f1", "roc_auc"]
+    assert measure(names, KLDivergence(), Z, t) == measure(names, SoftmaxCrossEntropy(), Z, T)
+    soft = np.where(T > 1, 0.9, 0.2)[:, None]
+    hard = (T > 1).astype(float)[:, None]
+    z, loss = Z[:, :1], BinaryCrossEntropy()
+    assert measure(names, loss, z, soft) == measure(names, loss, z, hard)
+
+
+def test_what_is_undefined_is_0_or_nan_and_warns_of_nothing() -> None:
+    names = ["precision_per_class", "recall", "roc_auc", "roc_auc_ovr", "neg_log_loss"]
+    z, t = np.eye(3)[[0, 0, 1, 1]], np.array([0, 0, 1, 1])
+    found = measure(names, SoftmaxCrossEntropy(), z, t)
+    assert found["precision_class_2"] == 0
+    assert found["recall"] == pytest.approx(2 / 3)
+    assert math.isnan(found["roc_auc"])
+    assert math.isnan(found["roc_auc_ovr"])
+    assert found["neg_log_loss"] == pytest.approx(1 - math.log(math.e + 2))
+    nothing = measure(["f1", "f1_per_class"], SoftmaxCrossEntropy(), z, t, np.zeros(4))
+    assert list(nothing) == ["f1", "f1_class_0", "f1_class_1", "f1_class_2"]
+    assert all(map(math.isnan, nothing.values()))
+    negative = measure(["neg_mean_squared_log_error"], MeanSquaredError(), -z, z)
+    assert math.isnan(negative["neg_mean_squared_log_error"])
+
+
+def test_outputs_in_single_precision_do_not_cost_digits() -> None:
+    z, t = Z.astype(np.float32), T
+    names = ["neg_log_loss", "roc_auc_ovr", "roc_auc"]
+    single = measure(names, SoftmaxCrossEntropy(), z, t)
+    assert single == measure(names, SoftmaxCrossEntropy(), z.astype(float), t)
+
+
+@pytest.mark.parametrize(
+    ("metric", "loss", "shape", "reason"),
+    [
+        ("f1_marco", SoftmaxCrossEntropy(), (3,), "did you mean 'f1_macro'"),
+        ("top_k", SoftmaxCrossEntropy(), (3,), "unknown"),
+        ("mae", SoftmaxCrossEntropy(), (3,), "doesn't suit SoftmaxCrossEntropy, a loss of classes"),
+        ("neg_max_error", Hinge(), (1,), "doesn't suit Hinge, a loss of classes"),
+        ("f1", MeanSquaredError(), (1,), "doesn't suit MeanSquaredError, a loss of numbers"),
+        ("top_2_accuracy", MeanSquaredError(), (4,), "a loss of numbers"),
+        ("top_1_accuracy", Focal(), (3,), "greater than 1 and less than .* here 3"),
+        ("top_3_accuracy", Focal(), (3,), "greater than 1 and less than .* here 3"),
+        ("top_2_accuracy", Hinge(), (5,), "greater than 1"),
+        ("neg_log_loss", Hinge(), (1,), "can't judge Hinge with outputs .*: it has no prob"),
+        ("roc_auc_ovr", MultiMargin(), (3,), "it has no probabilities"),
+        ("jaccard", Focal(), (3,), "choose another average"),
+        ("neg_max_error", MeanSquaredError(), (2,), "Multioutput not supported"),
+        (recall_score, Focal(), (3,), r"scorers are called with \(estimator, x, y\)"),
+        (make_scorer(recall_score), Focal(), (3,), "average='binary'"),
+        (make_scorer(recall_score, average=None), Focal(), (3,), "'recall_score' can't judge"),
+        (make_scorer, Focal(), (3,), "'make_scorer' can't judge"),
+        (3, Focal(), (3,), "metrics: 3: should be a name or a scorer"),
+        (dict, Focal(), (3,), "should be a name or a scorer"),
+    ],
+)
+def test_a_metric_that_does_not_suit_is_refused_before_the_training(
+    metric: Any, loss: Loss, shape: tuple[int, ...], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        check_metrics([metric], loss, shape)
+
+
+def test_metrics_are_a_list_of_different_ones() -> None:
+    with pytest.raises(ConfigError, match="'f1' stands there twice"):
+        check_metrics(["f1", "accuracy", "f1"], Focal(), (3,))
+    with pytest.raises(ConfigError, match="should be a list"):
+        check_metrics("f1", Focal(), (3,))
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape"),
+    [
+        (SoftmaxCrossEntropy(), (2,)),
+        (MultiMargin(), (3,)),
+        (BinaryCrossEntropy(), (1,)),
+        (BinaryCrossEntropy(), (2, 3)),
+        (Hinge(), (2,)),
+    ],
+)
+def test_short_names_suit_all_losses_of_classes(loss: Loss, shape: tuple[int, ...]) -> None:
+    names = ["accuracy", "precision", "recall", "f1", "roc_auc", "f1_per_class", "f1_macro"]
+    check_metrics(names, loss, shape)
+
+
+def test_metrics_of_a_network() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    net.arena.values[:] = [-1, 1, 0, 0]
+    x, t = [[5.0], [-5.0], [1.0], [-1.0]], [1, 0, 0, 0]
+    weights = [1.0, 1.0, 2.0, 0.0]
+    assert evaluate_metrics(net, x, t, ["precision"], weights) == {
+        "precision": pytest.approx(1 / 3)
+    }
+    with pytest.raises(ConfigError, match="unknown"):
+        evaluate_metrics(net, x, t, ["f2"])
+    with pytest.raises(DataError, match="sample weight"):
+        evaluate_metrics(net, x, t, ["f1"], [-1, 1, 1, 1])
+
+
+def test_the_report_has_a_line_for_each_class_even_where_there_are_no_examples() -> None:
+    z, t = np.eye(3)[[0, 1, 1, 1]], np.array([0, 1, 1, 0])
+    lines = report(SoftmaxCrossEntropy(), z, t, ["cat", "dog", "hippopotamus"]).splitlines()
+    cells = {line.split()[0]: line.split()[1:] for line in lines[2:5]}
+    assert cells["cat"] == ["1.0000", "0.5000", "0.6667", "2"]
+    assert cells["dog"] == ["0.6667", "1.0000", "0.8000", "2"]
+    assert cells["hippopotamus"] == ["0.0000", "0.0000", "0.0000", "0"]
+    assert [line.split() for line in lines[-3:]] == [
+        ["cat", "1", "1", "0"],
+        ["dog", "0", "2", "0"],
+        ["hippopotamus", "0", "0", "0"],
+    ]
+    assert len({len(line) for line in lines[-4:]}) == 1
+
+
+def test_a_report_without_examples_or_with_other_names_is_refused() -> None:
+    loss, z = SoftmaxCrossEntropy(ignore_label=-1), np.eye(2)
+    with pytest.raises(ConfigError, match="class_names: 1 of them; should be 2"):
+        report(loss, z, np.array([0, 1]), ["cat"])
+    with pytest.raises(DataError, match="no example counts"):
+        report(loss, z, np.array([-1, -1]))
+
+
+def test_the_report_of_labels_and_of_numbers() -> None:
+    text = report(BinaryCrossEntropy(), Z[:, :2], (Z[:, 1:3] > 0).astype(float), ["big", "red"])
+    assert [line.split()[0] for line in text.splitlines()[2:4]] == ["big", "red"]
+    assert "micro avg" in text
+    text = report(MeanSquaredError(), np.array([[1.0], [3.0]]), np.array([[0.0], [4.0]]))
+    assert text.splitlines() == ["mae   1", "rmse  1", "r2    0.75"]

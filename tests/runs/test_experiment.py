@@ -1,0 +1,148 @@
+"""An experiment in Python."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import (
+    SGD,
+    ConfigError,
+    Dense,
+    EarlyStopping,
+    ImageAugmentation,
+    LayerkitError,
+    Network,
+    ReduceLROnPlateau,
+    ShapeError,
+    SoftmaxCrossEntropy,
+    Training,
+    from_config,
+    to_config,
+)
+from layerkit.callbacks import CSVLog
+from layerkit.data import Data
+from layerkit.runs.experiment import Experiment
+from layerkit.training.class_weights import by_number
+
+
+def test_a_run_leaves_the_experiment_as_it_is() -> None:
+    """A callback that lowers the rate lowers it for one run, not in the configuration."""
+    lowering = ReduceLROnPlateau(monitor="train_loss", patience=1, min_delta=1e3)
+    experiment = Experiment(
+        Network(Dense(10), SoftmaxCrossEntropy(), (64,)),
+        SGD(lr=0.5),
+        training=Training(epochs=4, callbacks=[lowering]),
+    )
+    dataset = experiment.load_data()
+    first = [record.row() | {"seconds": 0} for record in experiment.run(dataset)]
+    weights = experiment.network.arena.values.copy()
+    assert experiment.optimizer == SGD(lr=0.5)
+    second = [record.row() | {"seconds": 0} for record in experiment.run(dataset)]
+    assert first == second
+    np.testing.assert_array_equal(experiment.network.arena.values, weights)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Three features of "fraud" and "ok"; as always, the classes are sorted."""
+    rng = np.random.default_rng(0)
+    rows = [
+        ",".join(map(str, [*rng.normal(size=3), label])) for label in ["ok", "ok", "fraud"] * 20
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,b,c,label", *rows]))
+    return path
+
+
+def experiment(path: Path, **options: Any) -> Experiment:
+    return Experiment(
+        Network(Dense(2), SoftmaxCrossEntropy(), (3,)),
+        SGD(lr=0.5),
+        Data(path=str(path), label="label"),
+        Training(**{"epochs": 2, "batch_size": 16} | options),
+    )
+
+
+@pytest.mark.parametrize(
+    "weights", [{"fraud": 20.0, "ok": 1.0}, {"fraud": 20.0}, {"0": 20.0, "ok": 1.0}]
+)
+def test_classes_have_weights_by_name_or_number(table: Path, weights: dict[str, float]) -> None:
+    by_list, by_name = experiment(table, class_weight=[20.0, 1.0]), experiment(table)
+    by_name.training.class_weight = weights
+    by_name = from_config(to_config(by_name), Experiment)
+    for trained in (by_list, by_name):
+        trained.run(trained.load_data())
+    np.testing.assert_array_equal(
+        by_list.network.arena.values, by_name.network.arena.values, strict=True
+    )
+
+
+def test_a_number_is_a_name_first() -> None:
+    assert by_number({"1": 2.0, "3": 5.0}, ["3", "1"]) == {1: 2.0, 0: 5.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"class_weight": {"frad": 2.0}},
+            r"^training.class_weight.frad: .*\(did you mean 'fraud'\?\); the classes are fraud, ok",
+        ),
+        ({"class_weight": {"2": 2.0}}, "class_weight.2: there is no such class; the classes are"),
+        ({"class_weight": {"0": 2.0, "fraud": 1.0}}, "weight.fraud: 'fraud' has a weight already"),
+        (
+            {"class_weight": [1.0]},
+            "should be 'balanced', a list of 2 numbers or a table by class: fraud, ok",
+        ),
+        ({"callbacks": [EarlyStopping(monitor="val_loss")]}, "give a validation set, or choose"),
+        ({"callbacks": [EarlyStopping(monitor="loss")]}, r"here it is called 'train_loss'\); choo"),
+        (
+            {"callbacks": [EarlyStopping(monitor="test_los")]},
+            r"mean 'test_loss'\?\); choose one of",
+        ),
+        ({"augmentation": ImageAugmentation()}, "no images, but 3 features; .*image = "),
+        ({"augmentation": ImageAugmentation(image=(2, 2))}, r"of shape \(3,\); should be \(2, 2\)"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_with_them(
+    table: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LayerkitError, match=message) as caught:
+        experiment(table, **options).load_data()
+    assert caught.value.place in ("", "training.callbacks.0", "training.augmentation")
+
+
+@pytest.mark.parametrize(("image", "fits"), [(None, False), ((2, 8), True)])
+def test_images_that_are_no_squares_are_not_taken_for_some(
+    tmp_path: Path, image: tuple[int, int] | None, fits: bool
+) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((20, 2, 8), np.uint8), y=np.arange(20) % 2)
+    of_images = Experiment(
+        Network(Dense(2), SoftmaxCrossEntropy(), (16,)),
+        SGD(),
+        Data(path=str(tmp_path / "x.npz")),
+        Training(augmentation=ImageAugmentation(image=image)),
+    )
+    with nullcontext() if fits else pytest.raises(ShapeError, match=r"image = \[2, 8\]"):
+        of_images.load_data()
+
+
+def test_relative_paths_of_callbacks_lie_in_the_folder_of_a_run(
+    table: Path, tmp_path: Path
+) -> None:
+    logs = [CSVLog("logs/a.csv"), CSVLog(tmp_path / "all.csv"), EarlyStopping(monitor="train_loss")]
+    logged = experiment(table, callbacks=logs)
+    logged.run(logged.load_data(), folder=tmp_path / "run")
+    lines = (tmp_path / "run" / "logs" / "a.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert (tmp_path / "all.csv").read_text().splitlines() == lines
+    assert to_config(logged)["training"]["callbacks"][0]["path"] == "logs/a.csv"
+
+
+def test_two_callbacks_do_not_write_one_file(table: Path, tmp_path: Path) -> None:
+    twice = experiment(table, callbacks=[CSVLog("a.csv")])
+    with pytest.raises(ConfigError, match=r"callbacks\.0\.path: .*a\.csv is written already"):
+        twice.run(twice.load_data(), [CSVLog(tmp_path / "a.csv")], tmp_path)

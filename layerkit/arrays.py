@@ -20,6 +20,11 @@ def ones(N: int, dtype: np.dtype[Any]) -> Array:
     return row
 
 
+def matrix(x: Array) -> Array:
+    """The features (…, n) as rows of a matrix: those of all examples, and of all positions."""
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
 @lru_cache(maxsize=8)
 def largest(dtype: np.dtype[Any]) -> float:
     """Return the largest number of a type."""

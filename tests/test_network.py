@@ -28,6 +28,7 @@ from layerkit import (
     Optimizer,
     Param,
     ReLU,
+    Reshape,
     Sequential,
     Shape,
     ShapeError,
@@ -108,7 +109,7 @@ class RefusesShapes(Layer):
 @pytest.mark.parametrize(
     ("layers", "shape", "sentence"),
     [
-        ([Dense(2), ReLU()], (3, 3), r"Dense\(2\) takes rows of features"),
+        ([Dense(2), Reshape((5,))], (3,), "takes examples of 5 numbers"),
         ([Dense(2), Dense(1)], (3,), "at least two outputs"),
         ([Dense(3), RefusesShapes()], (3,), r"no \(3,\)"),
     ],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+from typing import Any
+
 import numpy as np
 
-from layerkit.arrays import Array, Shape, ones
+from layerkit.arrays import Array, Shape, matrix, ones
 from layerkit.config.options import Size
 from layerkit.errors import ShapeError
 from layerkit.initializers.base import Initializer
@@ -14,23 +17,26 @@ from layerkit.parameters import Param
 
 
 class Dense(Layer):
-    """y = x W + b: every output is a weighted sum of all inputs.
+    """y = x W + b: every output is a weighted sum of all features, the numbers along the last axis.
 
-    dW = x^T dy, db = sum of dy over the batch, dx = dy W^T.
-    Shapes: x (N, inputs), W (inputs, units), b (units,), y (N, units).
+    dW = x^T dy and db = dy, both summed over the batch and over the positions of a sequence;
+    dx = dy W^T, or None in a first layer, where nobody asks for it (`wants_dx`).
+    Shapes: x (N, features) or (N, …, features), W (features, units), b (units,), y (N, …, units).
 
     Parameters
     ----------
     units : int
-        How many outputs.
+        Number of outputs.
     init : Initializer, optional
         Of W; by default the one that suits the activation that follows: HeNormal for ReLU and its
-        relatives, GlorotUniform for tanh and its, else LeCunNormal. b starts at 0.
+        relatives, GlorotUniform for tanh and its relatives, otherwise LeCunNormal. b starts at 0.
+    bias : bool
+        Whether there is a b (Keras: use_bias).
 
     Raises
     ------
     ShapeError
-        When an example is not a row of features.
+        When an example is a single number, which has no axis of features.
 
     Examples
     --------
@@ -40,28 +46,41 @@ class Dense(Layer):
     >>> net = Network(dense, SoftmaxCrossEntropy(), shape=(2,))
     >>> dense.W.value.shape, dense.b.value.shape
     ((2, 3), (3,))
+
+    A sequence of 5 positions with 2 features each:
+
+    >>> Dense(3).place((5, 2), "dense")
+    (5, 3)
     """
 
     units: Size
     init: Initializer | None = None
+    bias: bool = field(default=True, kw_only=True)
 
     def build(self, shape: Shape) -> Shape:
-        """Declare W and b."""
-        if len(shape) != 1:
-            raise ShapeError(f"Dense({self.units}) takes rows of features (n,), not {shape}")
-        self.W = Param((shape[0], self.units), self.init or self.default_init)
-        self.b = Param((self.units,), Zeros())
-        return (self.units,)
+        if not shape:
+            raise ShapeError(
+                f"Dense({self.units}) takes rows of features (…, n), not single numbers, ()"
+            )
+        self.W = Param((shape[-1], self.units), self.init or self.default_init)
+        if self.bias:
+            self.b = Param((self.units,), Zeros())
+        return (*shape[:-1], self.units)
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x W + b."""
-        self.x = x
-        y: Array = np.dot(x, self.W.value)
-        y += self.b.value
-        return y
+        rows = matrix(x)
+        self.x = rows
+        y = np.dot(rows, self.W.value)
+        if self.bias:
+            y += self.b.value
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.units)
 
-    def backward(self, dy: Array) -> Array:
-        """Set dW and db and return dx."""
-        np.dot(self.x.T, dy, out=self.W.grad)
-        np.dot(ones(len(dy), dy.dtype), dy, out=self.b.grad)
-        return np.dot(dy, self.W.value.T) if self.wants_dx else dy
+    def backward(self, dy: Array) -> Any:
+        rows = matrix(dy)
+        np.dot(self.x.T, rows, out=self.W.grad)
+        if self.bias:
+            np.dot(ones(len(rows), dy.dtype), rows, out=self.b.grad)
+        if not self.wants_dx:
+            return None
+        dx = np.dot(rows, self.W.value.T)
+        return dx if dy.ndim == 2 else dx.reshape(*dy.shape[:-1], len(self.W.value))

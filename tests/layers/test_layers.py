@@ -16,10 +16,12 @@ from layerkit import (
     Network,
     ReLU,
     Sequential,
+    Shape,
     ShapeError,
     Sigmoid,
     SoftmaxCrossEntropy,
 )
+from layerkit.parameters import Arena
 
 
 def network(*layers: Layer, shape: tuple[int, ...], dtype: Any = "float64") -> Network:
@@ -57,11 +59,70 @@ def test_dense_starts_with_its_initializer_and_no_bias() -> None:
     assert not dense.b.value.any()
 
 
-@pytest.mark.parametrize("shape", [(2, 3), ()])
-def test_dense_refuses_what_is_not_a_row(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"Dense\(3\) takes rows of features") as caught:
-        Dense(3).place(shape, "body.layers.4")
+def test_dense_refuses_a_single_number() -> None:
+    sentence = r"Dense\(3\) takes rows of features \(…, n\), not single numbers, \(\)"
+    with pytest.raises(ShapeError, match=sentence) as caught:
+        Dense(3).place((), "body.layers.4")
     assert caught.value.__notes__ == ["at body.layers.4"]
+
+
+def dense_for(shape: Shape, dtype: str, bias: bool = True) -> Dense:
+    """Dense(4), with memory and ordinary numbers."""
+    layer = Dense(4, bias=bias)
+    layer.place(shape, "dense")
+    Arena(layer.params(), dtype)
+    for param in layer.params().values():
+        param.value = np.random.default_rng(5).normal(size=param.shape)
+    return layer
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (1, 3)])
+def test_dense_works_on_the_features_of_every_position(shape: Shape, dtype: str) -> None:
+    """Against loops over all positions."""
+    dense, rng = dense_for(shape, dtype), np.random.default_rng(0)
+    assert dense.output_shape == (*shape[:-1], 4)
+    x, dy = (rng.normal(size=(6, *axes)).astype(dtype) for axes in (shape, dense.output_shape))
+    W, b = dense.W.value, dense.b.value
+    y, dx = np.empty_like(dy), np.empty_like(x)
+    dW, db = np.zeros((3, 4)), np.zeros(4)
+    for place in np.ndindex(6, *shape[:-1]):
+        y[place], dx[place] = x[place] @ W + b, W @ dy[place]
+        dW += np.outer(x[place], dy[place])
+        db += dy[place]
+    digits = 1e-5 if dtype == "float32" else 1e-12
+    results = dense.forward(x), dense.backward(dy), dense.W.grad, dense.b.grad
+    for found, expected in zip(results, (y, dx, dW, db), strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=digits, atol=digits)
+
+
+def test_a_sequence_is_to_dense_as_its_positions_are() -> None:
+    """Bit for bit, so that nothing depends on how positions are arranged."""
+    rows, sequences, rng = (
+        *(dense_for(s, "float32") for s in ((3,), (5, 3))),
+        np.random.default_rng(0),
+    )
+    x, dy = (rng.normal(size=(6, 5, n)).astype("float32") for n in (3, 4))
+    y, dx = sequences.forward(x), sequences.backward(dy)
+    np.testing.assert_array_equal(y.reshape(30, 4), rows.forward(x.reshape(30, 3)))
+    np.testing.assert_array_equal(dx.reshape(30, 3), rows.backward(dy.reshape(30, 4)))
+    for name, param in rows.params().items():
+        np.testing.assert_array_equal(sequences.params()[name].grad, param.grad)
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 3)])
+def test_dense_without_a_bias_has_a_matrix_alone(shape: Shape) -> None:
+    bare, full = dense_for(shape, "float64", bias=False), dense_for(shape, "float64")
+    assert list(bare.params()) == ["W"]
+    full.b.value = np.zeros(4)
+    x, dy = (
+        np.random.default_rng(0).normal(size=(6, *axes)) for axes in (shape, bare.output_shape)
+    )
+    np.testing.assert_array_equal(bare.forward(x), full.forward(x))
+    np.testing.assert_array_equal(bare.backward(dy), full.backward(dy))
+    np.testing.assert_array_equal(bare.W.grad, full.W.grad)
+    assert repr(bare) == "Dense(units=4, bias=False)"
 
 
 def fortran(array: Array) -> Array:
@@ -136,7 +197,8 @@ def test_the_first_layer_is_not_asked_for_dx() -> None:
     network(first, Sigmoid(), second, shape=(784,))
     assert (first.wants_dx, second.wants_dx) == (False, True)
     first.forward(np.ones((1, 784)))
-    assert first.backward(np.ones((1, 4))).shape == (1, 4)
+    assert first.backward(np.ones((1, 4))) is None
+    assert first.b.grad.tolist() == [1, 1, 1, 1]
 
 
 def test_the_first_layer_is_found_in_nested_containers() -> None:

@@ -1,10 +1,13 @@
-"""Layers that give what passes through them mean 0 and variance 1, then learn another scale.
+"""Normalisations: mean 0 and variance 1 for what passes through, then a scale that is learned.
 
     y = gamma xhat + beta,    xhat = (x - mean) r,    r = 1 / sqrt(variance + eps)
 
 The numbers that share a mean and a variance are the rows of a matrix, and the classes differ in
-how they cut x into such rows. Features lie along the last axis: each has its gamma and its beta.
+how they cut x into such rows. Features are along the last axis: each has its gamma and its beta.
 The variances are divided by n, not n - 1, and eps is 1e-5, as in PyTorch.
+
+`scale` and `shift` say whether there is a gamma and a beta. Keras calls them scale and center;
+PyTorch has affine or elementwise_affine for both, and bias for beta.
 """
 
 from __future__ import annotations
@@ -27,27 +30,38 @@ from layerkit.parameters import Param, State
 def average(rows: Array) -> Array:
     """The mean of each row of a matrix, as a column; several times faster than `mean`."""
     n = rows.shape[1]
-    column: Array = (rows @ np.full(n, 1 / n, rows.dtype))[:, None]
-    return column
+    return (rows @ np.full(n, 1 / n, rows.dtype))[:, None]
+
+
+def add_up(dy: Array, param: Param) -> None:
+    """Set the gradient of a gamma or beta: the sum of dy over all axes but those it has itself."""
+    rows = dy.reshape(-1, param.grad.size)
+    np.dot(ones(len(rows), dy.dtype), rows, out=param.grad.reshape(-1))
 
 
 class Normalization(Layer):
-    """What the normalisations have in common: the rows, and gamma."""
+    """Base of the normalisations: the rows, and gamma."""
+
+    axes = 1
+    scale: bool = field(default=True, kw_only=True)
 
     def init_before(self) -> Initializer:
-        """What suits the layer behind: there the variance is the same as without this layer."""
+        """What suits the layer after: its inputs have the same variance as without this layer."""
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:
-        """Declare gamma."""
         if not shape:
             raise ShapeError(f"{self} takes examples with features (…, n), not single numbers")
-        self.gamma = Param(shape[-1:], Ones())
+        if len(shape) < self.axes:
+            raise ShapeError(f"{self} takes examples of {self.axes} axes or more, not {shape}")
+        self.features = math.prod(shape[-self.axes :])
+        if self.scale:
+            self.gamma = Param(shape[-self.axes :], Ones(), decay=False)
         return shape
 
     def rows(self, x: Array) -> Array:
         """A matrix whose rows are normalised: the features at each place of each example."""
-        return x.reshape(-1, x.shape[-1])
+        return x.reshape(-1, self.features)
 
     def rows_backward(self, rows: Array, shape: Shape) -> Array:
         """Put the numbers of such a matrix into an array of `shape`, where they came from."""
@@ -61,24 +75,23 @@ class Normalization(Layer):
                 f"{squares.dtype}: try a smaller learning rate, or scale the examples"
             )
 
-    def scale(self, xhat: Array) -> Array:
-        """Return gamma xhat."""
-        y: Array = xhat * self.gamma.value
-        return y
+    def affine(self, xhat: Array) -> Array:
+        """Return gamma xhat, in a new array."""
+        return xhat * self.gamma.value if self.scale else xhat.copy()
 
-    def scale_backward(self, dy: Array, xhat: Array) -> Array:
+    def affine_backward(self, dy: Array, xhat: Array) -> Array:
         """Set dgamma = sum of dy xhat, and return dxhat = dy gamma."""
-        products = (dy * xhat).reshape(-1, dy.shape[-1])
-        np.dot(ones(len(products), dy.dtype), products, out=self.gamma.grad)
-        dxhat: Array = dy * self.gamma.value
-        return dxhat
+        if not self.scale:
+            return dy
+        add_up(dy * xhat, self.gamma)
+        return dy * self.gamma.value
 
 
 class RMSNorm(Normalization):
     """y = gamma x r with r = 1 / sqrt(mean of x^2 + eps), over the features of one example.
 
-    LayerNorm without the mean and without beta: dx = r (dxhat - xhat mean(dxhat xhat)) with
-    xhat = x r and dxhat = dy gamma. The same with ``train=False``.
+    RMS normalisation is LayerNorm without the mean and without beta: with xhat = x r and
+    dxhat = dy gamma, dx = r (dxhat - xhat mean(dxhat xhat)). The same with ``train=False``.
 
     Source: Zhang and Sennrich (2019), Root mean square layer normalization, arXiv:1910.07467.
 
@@ -87,9 +100,15 @@ class RMSNorm(Normalization):
     eps : float, optional
         Keeps the root away from 0; by default, as in PyTorch, the precision of the dtype:
         1.2e-7 in float32, 2.2e-16 in float64.
+    axes : int
+        Number of axes, from the last one back, that share a mean square, and that gamma has.
+    scale : bool
+        Whether there is a gamma.
 
     Raises
     ------
+    ShapeError
+        When an example has fewer axes.
     DivergenceError
         When the squares of what comes in are too big for the dtype.
 
@@ -104,20 +123,19 @@ class RMSNorm(Normalization):
     """
 
     eps: Rate | None = None
+    axes: Size = field(default=1, kw_only=True)
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return gamma xhat."""
         rows = self.rows(x)
         squares = average(rows * rows)
         self.check_squares(squares)
         r = 1 / np.sqrt(squares + (self.eps or float(np.finfo(x.dtype).eps)))
         xhat = self.rows_backward(rows * r, x.shape)
         self.xhat, self.r = xhat, r
-        return self.scale(xhat)
+        return self.affine(xhat)
 
     def backward(self, dy: Array) -> Array:
-        """Set dgamma and return dx = r (dxhat - xhat mean(dxhat xhat))."""
-        dxhat, xhat = self.rows(self.scale_backward(dy, self.xhat)), self.rows(self.xhat)
+        dxhat, xhat = self.rows(self.affine_backward(dy, self.xhat)), self.rows(self.xhat)
         dx = dxhat * xhat
         np.multiply(xhat, -average(dx), out=dx)
         dx += dxhat
@@ -126,28 +144,31 @@ class RMSNorm(Normalization):
 
 
 class Centering(Normalization):
-    """What the normalisations with a mean have in common: xhat, and beta."""
+    """Base of the normalisations with a mean: xhat, and beta."""
 
     eps: Rate = field(default=1e-5, kw_only=True)
+    shift: bool = field(default=True, kw_only=True)
 
     @abstractmethod
     def build(self, shape: Shape) -> Shape:
         """Declare gamma and beta; check that what shares a mean is more than one number."""
         super().build(shape)
-        self.beta = Param(shape[-1:], Zeros())
+        if self.shift:
+            self.beta = Param(shape[-self.axes :], Zeros(), decay=False)
         return shape
 
-    def scale(self, xhat: Array) -> Array:
-        """Return gamma xhat + beta."""
-        y = super().scale(xhat)
-        y += self.beta.value
+    def affine(self, xhat: Array) -> Array:
+        """Return gamma xhat + beta, in a new array."""
+        y = super().affine(xhat)
+        if self.shift:
+            y += self.beta.value
         return y
 
-    def scale_backward(self, dy: Array, xhat: Array) -> Array:
+    def affine_backward(self, dy: Array, xhat: Array) -> Array:
         """Set dgamma, and dbeta = sum of dy; return dxhat = dy gamma."""
-        places = dy.reshape(-1, dy.shape[-1])
-        np.dot(ones(len(places), dy.dtype), places, out=self.beta.grad)
-        return super().scale_backward(dy, xhat)
+        if self.shift:
+            add_up(dy, self.beta)
+        return super().affine_backward(dy, xhat)
 
     def moments(self, rows: Array) -> tuple[Array, Array, Array]:
         """Return x - mean, the mean and the variance of each row x."""
@@ -166,17 +187,16 @@ class Centering(Normalization):
         return centered, variance
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return gamma xhat + beta, with xhat = (x - mean) r."""
         rows, variance = self.center(self.rows(x), train)
         r = 1 / np.sqrt(variance + self.eps)
         rows *= r
         xhat = self.rows_backward(rows, x.shape)
         self.xhat, self.r = xhat, r
-        return self.scale(xhat)
+        return self.affine(xhat)
 
     def backward(self, dy: Array) -> Array:
-        """Set dgamma and dbeta; return dx = r (dxhat - mean(dxhat) - xhat mean(dxhat xhat))."""
-        dxhat, xhat = self.rows(self.scale_backward(dy, self.xhat)), self.rows(self.xhat)
+        """Return dx = r (dxhat - mean(dxhat) - xhat mean(dxhat xhat))."""
+        dxhat, xhat = self.rows(self.affine_backward(dy, self.xhat)), self.rows(self.xhat)
         dx = dxhat * xhat
         np.multiply(xhat, -average(dx), out=dx)
         dx += dxhat
@@ -188,8 +208,8 @@ class Centering(Normalization):
 class LayerNorm(Centering):
     """y = gamma (x - mean) / sqrt(variance + eps) + beta, over the features of one example.
 
-    Mean and variance are taken along the last axis, at every place of an example for itself:
-    PyTorch's LayerNorm(n), Keras's with axis=-1. The same with ``train=False``.
+    Layer normalisation takes mean and variance along the last axis, separately at each position
+    of a sequence: PyTorch's LayerNorm(n), Keras's with axis=-1. The same with ``train=False``.
 
     Source: Ba, Kiros and Hinton (2016), Layer normalization, arXiv:1607.06450.
 
@@ -197,11 +217,17 @@ class LayerNorm(Centering):
     ----------
     eps : float
         Keeps the root away from 0.
+    axes : int
+        Number of axes, from the last one back, that share a mean and a variance, and that gamma
+        and beta have: PyTorch's normalized_shape is then their sizes, Keras's axis their numbers.
+    scale, shift : bool
+        Whether there is a gamma, and a beta.
 
     Raises
     ------
     ShapeError
-        When there is only one feature, which would become 0.
+        When there is only one number to normalise, which would become 0, or an example has too few
+        axes.
     DivergenceError
         When the squares of what comes in are too big for the dtype.
 
@@ -216,32 +242,37 @@ class LayerNorm(Centering):
            [ 1.  , -1.  , -1.  ,  1.  ]])
     """
 
+    axes: Size = field(default=1, kw_only=True)
+
     def build(self, shape: Shape) -> Shape:
-        """Declare gamma and beta."""
-        if shape[-1:] == (1,):
+        super().build(shape)
+        if self.features == 1:
             raise ShapeError(f"{self} takes two features or more: of {shape} nothing would be left")
-        return super().build(shape)
+        return shape
 
 
 class GroupNorm(Centering):
     """y = gamma (x - mean) / sqrt(variance + eps) + beta, over groups of features of one example.
 
-    The features are cut into `groups` of neighbours; a mean and a variance are taken over one
-    group at all places of an example, as by PyTorch. The same with ``train=False``.
+    Group normalisation cuts the features into `groups` of neighbours, and takes a mean and a
+    variance over one group at all places of an example, as PyTorch does. The same with
+    ``train=False``.
 
     Source: Wu and He (2018), Group normalization, arXiv:1803.08494.
 
     Parameters
     ----------
     groups : int
-        How many; the number of features has to be a multiple of it.
+        Number of groups, which has to divide the number of features.
     eps : float
         Keeps the root away from 0.
+    scale, shift : bool
+        Whether there is a gamma, and a beta.
 
     Raises
     ------
     ShapeError
-        When the groups don't come out even, or have only one number, which would become 0.
+        When the groups don't have the same size, or only one number each, which would become 0.
     DivergenceError
         When the squares of what comes in are too big for the dtype.
 
@@ -258,14 +289,13 @@ class GroupNorm(Centering):
     groups: Size
 
     def build(self, shape: Shape) -> Shape:
-        """Declare gamma and beta."""
         super().build(shape)
         if shape[-1] % self.groups:
             raise ShapeError(
                 f"{self} takes a number of features that {self.groups} divides, not {shape}"
             )
         if math.prod(shape) == self.groups:
-            raise ShapeError(f"{self} takes groups of two numbers or more: {shape} has of one each")
+            raise ShapeError(f"{self} takes groups of two numbers or more: {shape} has one in each")
         return shape
 
     def rows(self, x: Array) -> Array:
@@ -282,27 +312,31 @@ class GroupNorm(Centering):
 class BatchNorm(Centering):
     """y = gamma (x - mean) / sqrt(variance + eps) + beta, over a batch for each feature.
 
-    Mean and variance are taken over the batch and all axes but the last, in which the features
-    lie. With ``train=False`` they are those that were kept in training, after each batch
+    Batch normalisation takes mean and variance over the batch and all axes but the last, which is
+    the axis of the features: of sequences (N, T, d), over N and T for each of the d, as Keras does
+    (PyTorch's BatchNorm1d has the features second). With ``train=False`` they are those that were
+    kept in training, after each batch
 
         kept = (1 - momentum) kept + momentum (of this batch)
 
-    beginning with mean 0 and variance 1. As in PyTorch, momentum is what the new counts, and the
-    variance that is kept is divided by n - 1. (Keras: momentum is what the old counts, and n.)
+    beginning with mean 0 and variance 1. As in PyTorch, momentum is the weight of the new batch,
+    and the variance that is kept is divided by n - 1. (Keras: the weight of the old, and n.)
 
     Source: Ioffe and Szegedy (2015), Batch normalization, arXiv:1502.03167.
 
     Parameters
     ----------
     momentum : float
-        How much the batch counts in what is kept: more than 0, at most 1.
+        The weight of the new batch: more than 0, at most 1.
     eps : float
         Keeps the root away from 0.
+    scale, shift : bool
+        Whether there is a gamma, and a beta.
 
     Raises
     ------
     DataError
-        When one example is all there is to train with: it would become 0.
+        When a training batch has only one example, which would become 0.
     DivergenceError
         When the squares of what comes in are too big for the dtype.
 
@@ -324,7 +358,6 @@ class BatchNorm(Centering):
     smallest_batch = 2
 
     def build(self, shape: Shape) -> Shape:
-        """Declare gamma and beta, and the mean and variance that are kept."""
         super().build(shape)
         self.mean, self.variance = State(shape[-1:], Zeros()), State(shape[-1:], Ones())
         return shape
@@ -338,7 +371,7 @@ class BatchNorm(Centering):
         return rows.T.reshape(shape)
 
     def center(self, rows: Array, train: bool) -> tuple[Array, Array]:
-        """Do so with the moments of the batch, which are kept, or with those kept before."""
+        """Use the moments of the batch, and keep them; with ``train=False``, those kept before."""
         if not train:
             return rows - self.mean.value[:, None], self.variance.value[:, None]
         centered, mean, variance = self.moments(rows)
@@ -348,18 +381,16 @@ class BatchNorm(Centering):
         return centered, variance
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return gamma xhat + beta."""
         if train and len(x) < 2:
             raise DataError(
                 "BatchNorm can't be trained with a batch of one example, which has no variance: "
-                "choose a batch_size that leaves no single example over, or take LayerNorm"
+                "choose a batch_size that leaves no single example over, or use LayerNorm"
             )
         self.train = train
-        return super().forward(x, train)
+        return super().forward(x, train=train)
 
     def backward(self, dy: Array) -> Array:
-        """Set dgamma and dbeta and return dx; with ``train=False`` before, dx = r dxhat."""
+        """Return dx; after a `forward` with ``train=False``, dx = r dxhat."""
         if self.train:
             return super().backward(dy)
-        dx: Array = self.scale_backward(dy, self.xhat) * self.r[:, 0]
-        return dx
+        return self.affine_backward(dy, self.xhat) * self.r[:, 0]

@@ -1,6 +1,7 @@
 """The normalisations, against PyTorch and on hard inputs."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,53 @@ def test_a_single_group_of_plain_features_is_layer_norm() -> None:
     np.testing.assert_allclose(built(GroupNorm(1), (6,)).forward(x), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", [LayerNorm(axes=2), RMSNorm(axes=2)], ids=repr)
+def test_several_axes_are_one_long_one(layer: Layer, dtype: str) -> None:
+    wide, flat = built(layer, (2, 3, 4), dtype), built(type(layer)(), (12,), dtype)
+    for name, item in wide.params().items():
+        assert item.shape == (3, 4)
+        item.value = RNG.normal(size=(3, 4))
+        flat.params()[name].value = item.value.reshape(12)
+    x, dy = RNG.normal(size=(2, 5, 2, 3, 4)).astype(dtype)
+    found = wide.forward(x), wide.backward(dy)
+    expected = flat.forward(x.reshape(10, 12)), flat.backward(dy.reshape(10, 12))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other.reshape(x.shape))
+    for name, item in wide.params().items():
+        np.testing.assert_array_equal(item.grad.reshape(12), flat.params()[name].grad)
+
+
+@pytest.mark.parametrize("layer", NORMS, ids=repr)
+@pytest.mark.parametrize(("scale", "shift"), [(False, True), (True, False), (False, False)])
+def test_without_scale_or_shift_they_stay_1_and_0(layer: Layer, scale: bool, shift: bool) -> None:
+    """The same numbers as with gamma = 1 and beta = 0, and no parameter, nor gradient, for it."""
+    options = {"scale": scale} if isinstance(layer, RMSNorm) else {"scale": scale, "shift": shift}
+    bare, full = built(replace(layer, **options), (5, 4)), built(layer, (5, 4))
+    left = {"gamma": scale, "beta": shift and not isinstance(layer, RMSNorm)}
+    assert list(bare.params()) == [name for name, there in left.items() if there]
+    for name, item in bare.params().items():
+        item.value = full.params()[name].value = RNG.normal(size=4)
+    x, dy = RNG.normal(size=(2, 3, 5, 4))
+    for train in (True, False):
+        y = bare.forward(x, train=train)
+        np.testing.assert_array_equal(y, full.forward(x, train=train))
+        np.testing.assert_array_equal(bare.backward(dy), full.backward(dy))
+        for name, item in bare.params().items():
+            np.testing.assert_array_equal(item.grad, full.params()[name].grad)
+
+
+def test_sequences_are_normalised_over_the_batch_and_all_positions() -> None:
+    """BatchNorm of (T, d) has one mean for each of the d, LayerNorm one for each position."""
+    x = RNG.normal(2, 3, size=(7, 5, 4))
+    y = built(BatchNorm(), (5, 4)).forward(x)
+    mean, variance = x.mean(axis=(0, 1)), x.var(axis=(0, 1))
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + 1e-5), rtol=1e-10, atol=1e-12)
+    y = built(LayerNorm(), (5, 4)).forward(x)
+    mean, variance = x.mean(axis=2, keepdims=True), x.var(axis=2, keepdims=True)
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + 1e-5), rtol=1e-10, atol=1e-12)
+
+
 def test_batch_norm_keeps_the_mean_of_what_it_saw() -> None:
     norm, x = built(BatchNorm(momentum=0.25), (2,)), np.array([[1.0, 0.0], [3.0, 8.0]])
     norm.forward(x)
@@ -205,8 +253,15 @@ def test_batch_norm_refuses_a_batch_of_one(shape: Shape) -> None:
         (BatchNorm(), (), r"with features \(…, n\), not single numbers"),
         (GroupNorm(1), (), r"with features \(…, n\), not single numbers"),
         (LayerNorm(), (4, 1), r"two features or more: of \(4, 1\) nothing would be left"),
+        (LayerNorm(axes=2), (1, 1), r"two features or more: of \(1, 1\) nothing would be left"),
+        (
+            LayerNorm(axes=3),
+            (2, 4),
+            r"LayerNorm\(axes=3\) takes examples of 3 axes or more, not \(2",
+        ),
+        (RMSNorm(axes=2), (4,), r"RMSNorm\(axes=2\) takes examples of 2 axes or more, not \(4,\)"),
         (GroupNorm(4), (2, 6), r"a number of features that 4 divides, not \(2, 6\)"),
-        (GroupNorm(6), (6,), r"groups of two numbers or more: \(6,\) has of one each"),
+        (GroupNorm(6), (6,), r"groups of two numbers or more: \(6,\) has one in each"),
     ],
     ids=repr,
 )
@@ -220,6 +275,7 @@ def test_shapes_that_do_not_fit_are_refused(layer: Layer, shape: Shape, message:
     [
         (LayerNorm, {"eps": 0.0}, "eps = 0.0: should be greater than 0"),
         (RMSNorm, {"eps": -1.0}, "eps = -1.0: should be greater than 0"),
+        (LayerNorm, {"axes": 0}, "axes = 0: should be greater than 0"),
         (GroupNorm, {"groups": 0}, "groups = 0: should be greater than 0"),
         (BatchNorm, {"momentum": 0.0}, "momentum = 0.0: should be greater than 0"),
         (BatchNorm, {"momentum": 1.5}, "momentum = 1.5: should be less than or equal to 1"),
@@ -232,15 +288,16 @@ def test_bad_options_are_refused(cls: Any, options: dict[str, Any], message: str
 
 
 @pytest.mark.parametrize("layer", NORMS, ids=repr)
-def test_weights_before_them_suit_the_activation_behind(layer: Layer) -> None:
+def test_weights_before_them_suit_the_activation_after(layer: Layer) -> None:
     body = Sequential([Dense(4), copy.deepcopy(layer), ReLU(), Dense(2)])
     net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
     assert net.params()["body.layers.0.W"].init == HeNormal()
 
 
 def test_scales_and_shifts_are_not_decayed() -> None:
-    for layer in NORMS:
-        norm = built(layer, (4,))
+    for layer in [*NORMS, LayerNorm(axes=2)]:
+        norm = built(layer, (3, 4))
+        assert norm.params()
         assert not any(param.decay for param in norm.params().values())
 
 

@@ -18,6 +18,23 @@ from layerkit.layers.base import Layer
 from layerkit.parameters import Param
 
 
+def check_axis(layer: Layer, axis: int, shape: Shape) -> None:
+    """Raise a ShapeError unless `axis` is one of the axes of an example, counted from its end.
+
+    A negative number means the same axis of an example and of a batch, so that the batch axis
+    can't be chosen by mistake.
+    """
+    name = type(layer).__name__
+    if not shape:
+        raise ShapeError(f"{name} takes examples of at least one axis, not single numbers, ()")
+    if not -len(shape) <= axis < 0:
+        choices = ", ".join(map(str, range(-len(shape), 0)))
+        raise ShapeError(
+            f"{name}.axis = {axis}: should be one of {choices}: the axes of an example, here "
+            f"{shape}, are counted from its end"
+        )
+
+
 class Flatten(Layer):
     """y = the numbers of an example in a row, the last axis running fastest; dx = dy, put back.
 

@@ -131,7 +131,9 @@ def test_what_is_no_table_is_refused(table: Any) -> None:
 
 def test_what_the_parts_refuse_together_has_its_place() -> None:
     body = {"type": "Sequential", "layers": [{"type": "Reshape", "shape": [2, 2]}]}
-    with pytest.raises(ConfigError, match=r"body\.layers\.0: Reshape.* takes examples of 4 numbers"):
+    with pytest.raises(
+        ConfigError, match=r"body\.layers\.0: Reshape.* takes examples of 4 numbers"
+    ):
         from_config({**TABLE, "body": body}, Network)
 
 

@@ -1,4 +1,4 @@
-"""Gated linear units: one half of a row, times what the other half lets through."""
+"""Gated linear units: one half of the features, times what the other half lets through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.errors import ShapeError
 from layerkit.layers.activations.curves import Identity
 from layerkit.layers.activations.rectifiers import ReLU
 from layerkit.layers.activations.rows import RowActivation
@@ -24,10 +23,15 @@ class GLU(RowActivation):
     Source: Dauphin, Fan, Auli and Grangier (2016), Language modeling with gated convolutional
     networks, arXiv:1612.08083. The relatives differ in `gate` only.
 
+    Parameters
+    ----------
+    axis : int
+        The axis of an example that is halved, counted from its end (PyTorch: dim).
+
     Raises
     ------
     ShapeError
-        When the last axis is odd.
+        When the length of the axis is odd.
 
     Examples
     --------
@@ -41,27 +45,23 @@ class GLU(RowActivation):
     gate: ClassVar[type[Layer]] = Sigmoid
 
     def build(self, shape: Shape) -> Shape:
-        """Halve the last axis."""
-        *rest, features = super().build(shape)
-        if features % 2:
-            raise ShapeError(f"{type(self).__name__} takes rows of two halves, not {features}")
-        self.half = features // 2
+        halved = self.divided(shape, 2)
+        half, axes_after = halved[self.axis], [slice(None)] * (-1 - self.axis)
+        self.first = (..., slice(half), *axes_after)
+        self.second = (..., slice(half, None), *axes_after)
         self.g = self.gate()
-        return (*rest, self.half)
+        return halved
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return a g(b)."""
-        a, b = x[..., : self.half], x[..., self.half :]
-        g = self.g.forward(b, train)
+        a, b = x[self.first], x[self.second]
+        g = self.g.forward(b, train=train)
         self.a, self.gb = a, g
-        y: Array = a * g
-        return y
+        return a * g
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return [da, db]."""
-        return np.concatenate([dy * self.gb, self.g.backward(dy * self.a)], axis=-1)
+        return np.concatenate([dy * self.gb, self.g.backward(dy * self.a)], self.axis)
 
 
 class ReGLU(GLU):

@@ -1,6 +1,8 @@
-"""Activations of a whole row: y of one number depends on all numbers along the last axis."""
+"""Activations of a whole row: y of one number depends on all numbers along one axis."""
 
 from __future__ import annotations
+
+from dataclasses import field
 
 import numpy as np
 
@@ -8,16 +10,29 @@ from layerkit.arrays import Array, Shape
 from layerkit.config.options import Size
 from layerkit.errors import ShapeError
 from layerkit.layers.base import Layer
+from layerkit.layers.shapes import check_axis
 
 
 class RowActivation(Layer):
-    """Base of the activations along the last axis."""
+    """Base of the activations along an axis, by default the last one."""
+
+    axis: int = field(default=-1, kw_only=True)
 
     def build(self, shape: Shape) -> Shape:
-        """Check that there is a last axis."""
-        if not shape:
-            raise ShapeError(f"{type(self).__name__} takes examples of at least one axis, not ()")
+        check_axis(self, self.axis, shape)
         return shape
+
+    def divided(self, shape: Shape, parts: int) -> Shape:
+        """The shape in which the axis is `parts` times shorter; ShapeError if it can't be."""
+        check_axis(self, self.axis, shape)
+        sizes = list(shape)
+        if sizes[self.axis] % parts:
+            raise ShapeError(
+                f"{self} takes a multiple of {parts} numbers along axis {self.axis}, not "
+                f"{sizes[self.axis]} as in {shape}"
+            )
+        sizes[self.axis] //= parts
+        return tuple(sizes)
 
 
 class Softmax(RowActivation):
@@ -26,19 +41,23 @@ class Softmax(RowActivation):
     Range (0, 1), each row with the sum 1. A row with inf or nan gives nan; -inf gives 0.
     Source: Bridle (1990), Probabilistic interpretation of feedforward classification network
     outputs. As a last layer leave it out: SoftmaxCrossEntropy has it already.
+
+    Parameters
+    ----------
+    axis : int
+        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the softmax: no exponential overflows, since the largest is 1."""
-        y: Array = np.exp(x - x.max(axis=-1, keepdims=True))
-        y /= y.sum(axis=-1, keepdims=True)
+        y: Array = np.exp(x - x.max(axis=self.axis, keepdims=True))
+        y /= y.sum(axis=self.axis, keepdims=True)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return y (dy - dy . y)."""
-        dx: Array = dy - (dy * self.y).sum(axis=-1, keepdims=True)
+        dx = dy - (dy * self.y).sum(axis=self.axis, keepdims=True)
         dx *= self.y
         return dx
 
@@ -49,20 +68,24 @@ class LogSoftmax(RowActivation):
     Range (-inf, 0). A row with inf or nan gives nan.
     Source: Bridle (1990), Probabilistic interpretation of feedforward classification network
     outputs: the logarithm of Softmax.
+
+    Parameters
+    ----------
+    axis : int
+        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the logarithm of the softmax, taken before it could be rounded to 0."""
-        y: Array = x - x.max(axis=-1, keepdims=True)
-        y -= np.log(np.exp(y).sum(axis=-1, keepdims=True))
+        y: Array = x - x.max(axis=self.axis, keepdims=True)
+        y -= np.log(np.exp(y).sum(axis=self.axis, keepdims=True))
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy - exp(y) sum(dy)."""
         dx: Array = np.exp(self.y)
-        dx *= -dy.sum(axis=-1, keepdims=True)
+        dx *= -dy.sum(axis=self.axis, keepdims=True)
         dx += dy
         return dx
 
@@ -72,19 +95,23 @@ class Softmin(RowActivation):
 
     Range (0, 1), each row with the sum 1. A row with -inf or nan gives nan; inf gives 0.
     Source: PyTorch has it under this name: Softmax of -x.
+
+    Parameters
+    ----------
+    axis : int
+        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the softmin: no exponential overflows, since the largest is 1."""
-        y: Array = np.exp(x.min(axis=-1, keepdims=True) - x)
-        y /= y.sum(axis=-1, keepdims=True)
+        y: Array = np.exp(x.min(axis=self.axis, keepdims=True) - x)
+        y /= y.sum(axis=self.axis, keepdims=True)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return y (dy . y - dy)."""
-        dx: Array = (dy * self.y).sum(axis=-1, keepdims=True) - dy
+        dx: Array = (dy * self.y).sum(axis=self.axis, keepdims=True) - dy
         dx *= self.y
         return dx
 
@@ -97,25 +124,30 @@ class Sparsemax(RowActivation):
     Range [0, 1], each row with the sum 1. A row with inf or nan gives nan; -inf gives 0.
     Not differentiable where x_i = tau, where the derivative is taken as 0.
     Source: Martins and Astudillo (2016), From softmax to sparsemax, arXiv:1602.02068.
+
+    Parameters
+    ----------
+    axis : int
+        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Find tau: the k largest are kept, as long as the k-th is above the tau of these k."""
-        z = x - x.max(axis=-1, keepdims=True)
-        largest = np.sort(z, axis=-1)[..., ::-1]
-        k = np.arange(1, x.shape[-1] + 1, dtype=x.dtype)
-        taus = (np.cumsum(largest, axis=-1) - 1) / k
-        kept = (largest > taus).sum(axis=-1, keepdims=True)
-        y: Array = np.maximum(z - np.take_along_axis(taus, kept - 1, axis=-1), 0)
+        z = x - x.max(axis=self.axis, keepdims=True)
+        largest = np.flip(np.sort(z, self.axis), self.axis)
+        k = np.arange(1, x.shape[self.axis] + 1, dtype=x.dtype)
+        k = k.reshape(-1, *[1] * (-1 - self.axis))  # along the axis, too
+        taus = (np.cumsum(largest, self.axis) - 1) / k
+        kept = (largest > taus).sum(axis=self.axis, keepdims=True)
+        y: Array = np.maximum(z - np.take_along_axis(taus, kept - 1, self.axis), 0)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy less its mean over what is kept; 0 elsewhere."""
         kept = np.sign(self.y)
         dx: Array = kept * dy
-        dx -= dx.sum(axis=-1, keepdims=True) / kept.sum(axis=-1, keepdims=True)
+        dx -= dx.sum(axis=self.axis, keepdims=True) / kept.sum(axis=self.axis, keepdims=True)
         dx *= kept
         return dx
 
@@ -123,7 +155,7 @@ class Sparsemax(RowActivation):
 class Maxout(RowActivation):
     """y_i = the largest of the i-th `pieces` numbers of a row; dx = dy for the largest, else 0.
 
-    ``Sequential([Dense(units * pieces), Maxout(pieces)])`` is the paper's layer of `units`.
+    ``Sequential([Dense(units * pieces), Maxout(pieces)])`` is the paper's layer of `units` outputs.
     Shapes: x (N, ..., units * pieces), y (N, ..., units).
     Range (-inf, inf).
     Not differentiable where two are largest, where the derivative is taken as that of the first.
@@ -132,11 +164,14 @@ class Maxout(RowActivation):
     Parameters
     ----------
     pieces : int
+        Number of neighbours of which the largest is kept.
+    axis : int
+        Of an example, counted from its end: -1 is the last one.
 
     Raises
     ------
     ShapeError
-        When the last axis can't be divided by `pieces`.
+        When the length of the axis is not a multiple of `pieces`.
 
     Examples
     --------
@@ -150,24 +185,18 @@ class Maxout(RowActivation):
     pieces: Size = 2
 
     def build(self, shape: Shape) -> Shape:
-        """Divide the last axis."""
-        *rest, features = super().build(shape)
-        if features % self.pieces:
-            raise ShapeError(
-                f"Maxout({self.pieces}) takes rows of a multiple of {self.pieces}, not {features}"
-            )
-        return (*rest, features // self.pieces)
+        return self.divided(shape, self.pieces)
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return the largest of each group."""
-        groups = x.reshape(*x.shape[:-1], -1, self.pieces)
-        winner = groups.argmax(axis=-1, keepdims=True)
-        self.winner = winner
-        y: Array = np.take_along_axis(groups, winner, axis=-1)[..., 0]
-        return y
+        # the axis becomes two, of the groups and of the pieces in each
+        after = x.ndim + self.axis
+        groups = x.reshape(*x.shape[:after], -1, self.pieces, *x.shape[after + 1 :])
+        winner = groups.argmax(axis=self.axis, keepdims=True)
+        self.winner, self.shapes = winner, (groups.shape, x.shape)
+        return np.take_along_axis(groups, winner, self.axis).squeeze(self.axis)
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where it comes from, else 0."""
-        dx = np.zeros((*dy.shape, self.pieces), dy.dtype)
-        np.put_along_axis(dx, self.winner, dy[..., None], axis=-1)
-        return dx.reshape(*dy.shape[:-1], -1)
+        grouped, shape = self.shapes
+        dx = np.zeros(grouped, dy.dtype)
+        np.put_along_axis(dx, self.winner, np.expand_dims(dy, self.axis), self.axis)
+        return dx.reshape(shape)

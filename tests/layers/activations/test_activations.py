@@ -15,6 +15,7 @@ from layerkit import (
     SELU,
     Arena,
     Array,
+    Bilinear,
     BinaryStep,
     ConfigError,
     GlorotUniform,
@@ -40,6 +41,7 @@ from layerkit import (
     Softplus,
     SoftShrink,
     Sparsemax,
+    SwiGLU,
     Tanh,
     from_config,
 )
@@ -251,14 +253,43 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
 @pytest.mark.parametrize(
     ("layer", "shape", "sentence"),
     [
-        (Softmax(), (), r"Softmax takes examples of at least one axis, not \(\)"),
-        (Maxout(3), (2, 4), r"Maxout\(3\) takes rows of a multiple of 3, not 4"),
-        (GLU(), (3,), r"GLU takes rows of two halves, not 3"),
+        (Softmax(), (), r"Softmax takes examples of at least one axis, not single numbers"),
+        (Maxout(3), (2, 4), r"a multiple of 3 numbers along axis -1, not 4 as in \(2, 4\)"),
+        (
+            Maxout(3, axis=-2),
+            (4, 3),
+            r"a multiple of 3 numbers along axis -2, not 4 as in \(4, 3\)",
+        ),
+        (GLU(), (3,), r"GLU\(\) takes a multiple of 2 numbers along axis -1, not 3 as in \(3,\)"),
+        (Softmax(axis=0), (2, 4), r"Softmax\.axis = 0: should be one of -2, -1: the axes of an"),
+        (GLU(axis=1), (2, 4), r"GLU\.axis = 1: .* here \(2, 4\), are counted from its end"),
+        (Maxout(axis=-3), (2, 4), r"Maxout\.axis = -3: should be one of -2, -1"),
     ],
 )
 def test_rows_that_do_not_fit(layer: Layer, shape: tuple[int, ...], sentence: str) -> None:
     with pytest.raises(ShapeError, match=sentence):
         layer.place(shape, "body")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [-1, -2, -3])
+@pytest.mark.parametrize("cls", [*(type(layer) for layer in ROWS), Maxout, GLU, SwiGLU, Bilinear])
+def test_another_axis_is_the_last_one_of_what_is_moved_there(
+    cls: Any, axis: int, dtype: Any
+) -> None:
+    rng, layer, last = np.random.default_rng(0), cls(axis=axis), cls()
+    x = rng.normal(size=(5, 4, 6, 2)).astype(dtype)
+    moved = np.moveaxis(x, axis, -1)
+    layer.place(x.shape[1:], "layer")
+    last.place(moved.shape[1:], "last")
+    y = layer.forward(x)
+    assert (y.shape[1:], y.dtype) == (layer.output_shape, dtype)
+    expected = np.moveaxis(last.forward(moved), -1, axis)
+    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-7)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    dx = layer.backward(dy)
+    expected = np.moveaxis(last.backward(np.moveaxis(dy, axis, -1)), -1, axis)
+    np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_apl_starts_as_relu() -> None:

@@ -49,7 +49,7 @@ from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
 from layerkit.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from layerkit.layers.regularization import AlphaDropout, Dropout, GaussianNoise
-from layerkit.layers.shapes import Embedding, Flatten, Lambda, Reshape
+from layerkit.layers.shapes import Embedding, Flatten, Lambda, Reshape, Take
 from layerkit.layers.standardize import Standardize
 
 __all__ = [
@@ -115,6 +115,7 @@ __all__ = [
     "Squareplus",
     "Standardize",
     "SwiGLU",
+    "Take",
     "Tanh",
     "TanhShrink",
     "Threshold",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any
 
 import numpy as np
 
@@ -49,7 +48,7 @@ class Dense(Layer):
 
     A sequence of 5 positions with 2 features each:
 
-    >>> Dense(3).place((5, 2), "dense")
+    >>> Dense(3).place((5, 2), address="dense")
     (5, 3)
     """
 
@@ -75,7 +74,7 @@ class Dense(Layer):
             y += self.b.value
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.units)
 
-    def backward(self, dy: Array) -> Any:
+    def backward(self, dy: Array) -> Array | None:
         rows = matrix(dy)
         np.dot(self.x.T, rows, out=self.W.grad)
         if self.bias:

@@ -1,4 +1,4 @@
-"""Layers that arrange numbers, look them up, or hand them to a function of one's own."""
+"""Layers that arrange or pick numbers, look them up, or pass them to a function of your own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from layerkit.initializers.base import Initializer
 from layerkit.initializers.plain import Normal
 from layerkit.layers.base import Layer
 from layerkit.parameters import Param
+
+Columns = Annotated[tuple[int, ...], Limits(strict=False, min_length=1)]
+"""Numbers of features, at least one. A list is accepted too."""
 
 
 def check_axis(layer: Layer, axis: int, shape: Shape) -> None:
@@ -38,12 +41,12 @@ def check_axis(layer: Layer, axis: int, shape: Shape) -> None:
 class Flatten(Layer):
     """y = the numbers of an example in a row, the last axis running fastest; dx = dy, put back.
 
-    Shapes: x (N, a, b, …), y (N, a b …).
+    Shapes: x (N, a, b, …), y (N, a b …). A sequence (T, d) becomes a row of T d numbers.
 
     Examples
     --------
     >>> flatten = Flatten()
-    >>> flatten.place((2, 3), "body")
+    >>> flatten.place((2, 3), address="body")
     (6,)
     >>> flatten.forward(np.arange(12).reshape(2, 2, 3))
     array([[ 0,  1,  2,  3,  4,  5],
@@ -51,20 +54,17 @@ class Flatten(Layer):
     """
 
     def init_before(self) -> Initializer:
-        """What suits the layer behind."""
+        """What suits the layer after."""
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:
-        """Remember the shape of an example."""
         self.input_shape = shape
         return (math.prod(shape),)
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return the same numbers in rows."""
         return x.reshape(len(x), *self.output_shape)
 
     def backward(self, dy: Array) -> Array:
-        """Return the same numbers in the shape of x."""
         return dy.reshape(len(dy), *self.input_shape)
 
 
@@ -74,17 +74,17 @@ class Reshape(Flatten):
     Parameters
     ----------
     shape : tuple of int
-        Of one output, without the batch axis.
+        The shape of one output, without the batch axis.
 
     Raises
     ------
     ShapeError
-        When an example has more or fewer numbers.
+        When an example has another number of elements.
 
     Examples
     --------
     >>> reshape = Reshape((2, 2))
-    >>> reshape.place((4,), "body")
+    >>> reshape.place((4,), address="body")
     (2, 2)
     >>> reshape.forward(np.array([[1, 2, 3, 4]]))
     array([[[1, 2],
@@ -94,7 +94,7 @@ class Reshape(Flatten):
     shape: Sizes
 
     def build(self, shape: Shape) -> Shape:
-        """Compare the numbers of numbers."""
+        """Check that both shapes have the same number of elements."""
         super().build(shape)
         if math.prod(shape) != math.prod(self.shape):
             raise ShapeError(
@@ -104,19 +104,89 @@ class Reshape(Flatten):
         return self.shape
 
 
-class Embedding(Layer):
-    """y = W[x]: each whole number is looked up, and becomes a row of the table W.
+class Take(Layer):
+    """y = x[..., columns]: a selection of features, by number; dx is dy, put back, and 0 elsewhere.
 
-    dW[i] = sum of the dy where x is i; dx = 0, since whole numbers have no neighbourhood.
-    Shapes: x (N, ...), W (n, dim), y (N, ..., dim).
+    Where a feature is taken twice, both gradients add up. In a Graph or a Concat, it hands some
+    features to one layer and the others to another, such as the numbers of words to Embedding.
+    Shapes: x (N, …, features), y (N, …, columns).
+
+    Parameters
+    ----------
+    columns : list of int
+        Numbers of the features, in the order of the output; negative ones count from the end.
+    axis : int
+        The axis of an example to select from, counted from its end: ``Take([-1], axis=-2)`` is the
+        last position of a sequence (T, d), of shape (1, d); Flatten removes the axis.
+
+    Raises
+    ------
+    ShapeError
+        When an example has no such feature.
+
+    Examples
+    --------
+    >>> take = Take([2, 0, 0])
+    >>> take.place((3,), address="take")
+    (3,)
+    >>> take.forward(np.array([[10.0, 20.0, 30.0]]))
+    array([[30., 10., 10.]])
+    >>> take.backward(np.array([[1.0, 2.0, 3.0]]))
+    array([[5., 0., 1.]])
+    """
+
+    columns: Columns
+    axis: int = -1
+
+    def init_before(self) -> Initializer:
+        """What suits the layer after."""
+        return self.default_init
+
+    def build(self, shape: Shape) -> Shape:
+        check_axis(self, self.axis, shape)
+        n = shape[self.axis]
+        wrong = [column for column in self.columns if not -n <= column < n]
+        if wrong:
+            raise ShapeError(
+                f"Take.columns has {wrong[0]}: should be from {-n} to {n - 1}, as axis {self.axis} "
+                f"of {shape} has {n} features"
+            )
+        self.input_shape = shape
+        self.places = np.array(self.columns) % n
+        self.distinct = len(set(self.places)) == len(self.places)
+        sizes = list(shape)
+        sizes[self.axis] = len(self.columns)
+        return tuple(sizes)
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return x.take(self.places, self.axis)
+
+    def backward(self, dy: Array) -> Array | None:
+        if not self.wants_dx:
+            return None
+        dx = np.zeros((len(dy), *self.input_shape), dy.dtype)
+        there = (..., self.places, *[slice(None)] * (-1 - self.axis))
+        if self.distinct:
+            dx[there] = dy
+        else:
+            np.add.at(dx, there, dy)  # several times slower
+        return dx
+
+
+class Embedding(Layer):
+    """y = W[x]: an embedding table. Each whole number x becomes a row of W, which is learned.
+
+    dW[i] = sum of the dy where x is i; dx = 0, since whole numbers have no neighbourhood, or None
+    in a first layer.
+    Shapes: x (N, …), W (n, dim), y (N, …, dim). A sequence (T,) of token numbers becomes (T, dim).
 
     Parameters
     ----------
     n : int
-        How many different numbers there are: 0 … n - 1. At most 2^24: in float32, numbers
-        greater than that are no longer told apart.
+        Number of rows: x is one of 0 … n - 1. At most 2^24, since float32 can't tell larger
+        numbers apart.
     dim : int
-        How many numbers stand for each.
+        Number of features that each x becomes.
     init : Initializer
         Of W.
 
@@ -145,7 +215,6 @@ class Embedding(Layer):
     init: Initializer = field(default_factory=lambda: Normal(std=1.0))
 
     def build(self, shape: Shape) -> Shape:
-        """Declare W."""
         self.W = Param((self.n, self.dim), self.init)
         return (*shape, self.dim)
 
@@ -155,30 +224,27 @@ class Embedding(Layer):
         if not right.all():
             hint = ""
             if ((x >= 0) & (x <= 1)).all() and np.allclose(255 * x, np.round(255 * x)):
-                hint = " (bytes, uint8, are divided by 255: give a wider type)"
+                hint = " (bytes, uint8, are divided by 255: use a wider type)"
             raise DataError(
                 f"Embedding takes whole numbers from 0 to {self.n - 1}, not {x[~right][0]}{hint}"
             )
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return W[x]."""
         self.check(x)
         numbers = x.astype(np.intp)
         self.numbers = numbers
-        y: Array = self.W.value[numbers]
-        return y
+        return self.W.value[numbers]
 
-    def backward(self, dy: Array) -> Array:
-        """Set dW and return 0."""
+    def backward(self, dy: Array) -> Array | None:
         # one number for each place of W, since np.add.at(dW, numbers, dy) is several times slower
         places = self.numbers[..., None] * self.dim + np.arange(self.dim)
         dW = np.bincount(places.ravel(), dy.ravel(), minlength=self.n * self.dim)
         self.W.grad = dW.reshape(self.n, self.dim)
-        return np.zeros(self.numbers.shape, dy.dtype)
+        return np.zeros(self.numbers.shape, dy.dtype) if self.wants_dx else None
 
 
 class OnlyInPython:
-    """Says of a field that no file can hold its value."""
+    """Marks a field whose value no file can hold."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
@@ -200,8 +266,9 @@ Function = Annotated[Callable[[Array], Array], OnlyInPython()]
 class Lambda(Layer):
     """y = f(x), dx = f'(x) dy, with a function and its derivative given in Python.
 
-    For a try. A configuration file can't hold functions, so a network with it can't be saved
-    either: for that, write a Layer of your own. It can be copied, and pickled if the functions can.
+    For quick experiments. A configuration file can't hold functions, so a network with a Lambda
+    can't be saved: for that, write a Layer of your own. It can be copied, and pickled if the
+    functions can.
 
     Parameters
     ----------
@@ -224,11 +291,8 @@ class Lambda(Layer):
     derivative: Function
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return f(x)."""
         self.x = x
         return self.function(x)
 
     def backward(self, dy: Array) -> Array:
-        """Return f'(x) dy."""
-        dx: Array = self.derivative(self.x) * dy
-        return dx
+        return self.derivative(self.x) * dy

@@ -62,14 +62,14 @@ def test_dense_starts_with_its_initializer_and_no_bias() -> None:
 def test_dense_refuses_a_single_number() -> None:
     sentence = r"Dense\(3\) takes rows of features \(…, n\), not single numbers, \(\)"
     with pytest.raises(ShapeError, match=sentence) as caught:
-        Dense(3).place((), "body.layers.4")
+        Dense(3).place((), address="body.layers.4")
     assert caught.value.__notes__ == ["at body.layers.4"]
 
 
 def dense_for(shape: Shape, dtype: str, bias: bool = True) -> Dense:
     """Dense(4), with memory and ordinary numbers."""
     layer = Dense(4, bias=bias)
-    layer.place(shape, "dense")
+    layer.place(shape, address="dense")
     Arena(layer.params(), dtype)
     for param in layer.params().values():
         param.value = np.random.default_rng(5).normal(size=param.shape)

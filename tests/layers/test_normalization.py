@@ -51,7 +51,7 @@ NORMS: list[Layer] = [LayerNorm(), RMSNorm(), GroupNorm(2), BatchNorm()]
 def built(layer: Layer, shape: Shape, dtype: str = "float64") -> Any:
     """A copy with memory, gamma = 1, beta = 0 and statistics as at the beginning."""
     layer = copy.deepcopy(layer)
-    layer.place(shape, "layer")
+    layer.place(shape, address="layer")
     declared = layer.declared()
     Arena(declared, dtype)
     for item in declared.values():
@@ -267,7 +267,7 @@ def test_batch_norm_refuses_a_batch_of_one(shape: Shape) -> None:
 )
 def test_shapes_that_do_not_fit_are_refused(layer: Layer, shape: Shape, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
-        copy.deepcopy(layer).place(shape, "layer")
+        copy.deepcopy(layer).place(shape, address="layer")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_the_generator_decides_and_every_batch_is_another(layer: Layer) -> None:
 
 
 @pytest.mark.parametrize("layer", NOISES, ids=repr)
-def test_weights_before_them_suit_the_activation_behind(layer: Layer) -> None:
+def test_weights_before_them_suit_the_activation_after(layer: Layer) -> None:
     body = Sequential([Dense(4), copy.deepcopy(layer), ReLU(), Dense(2)])
     net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
     assert net.params()["body.layers.0.W"].init == HeNormal()

@@ -36,7 +36,7 @@ DATA: dict[str, Array] = {
 
 def adapted(x: Array, chunk: int = 1024) -> Standardize:
     layer = Standardize()
-    layer.place(x.shape[1:], "layer")
+    layer.place(x.shape[1:], address="layer")
     Arena(layer.declared(), str(x.dtype))
     layer.scale.value[...] = 1
     layer.adapt(x[start : start + chunk] for start in range(0, len(x), chunk))

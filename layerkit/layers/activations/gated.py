@@ -36,7 +36,7 @@ class GLU(RowActivation):
     Examples
     --------
     >>> glu = GLU()
-    >>> glu.place((4,), "glu")
+    >>> glu.place((4,), address="glu")
     (2,)
     >>> glu.forward(np.array([[1.0, 2.0, 0.0, 100.0]]))
     array([[0.5, 2. ]])

@@ -309,7 +309,7 @@ with np.load(Path(__file__).parents[2] / "reference" / "activations.npz") as fil
 @pytest.mark.parametrize("config", REFERENCE)
 def test_other_libraries_agree(config: str) -> None:
     layer, stored = from_config(json.loads(config), Layer), REFERENCE[config]  # type: ignore[type-abstract]
-    layer.place(stored["x"].shape[1:], "layer")
+    layer.place(stored["x"].shape[1:], address="layer")
     Arena(layer.params(), "float64")
     for name, param in layer.params().items():
         param.value = stored[name]

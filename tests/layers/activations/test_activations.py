@@ -199,7 +199,7 @@ def test_batches_of_any_memory_layout(
 ) -> None:
     """Rows permute, backward is linear in dy, and nothing depends on where the numbers lie."""
     rng, layer = np.random.default_rng(seed), cls()
-    shape = layer.place((2 * features,), "layer")
+    shape = layer.place((2 * features,), address="layer")
     Arena(layer.params(), np.dtype(dtype).name)
     for param in layer.params().values():
         param.value = rng.normal(size=param.shape)
@@ -268,7 +268,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
 )
 def test_rows_that_do_not_fit(layer: Layer, shape: tuple[int, ...], sentence: str) -> None:
     with pytest.raises(ShapeError, match=sentence):
-        layer.place(shape, "body")
+        layer.place(shape, address="body")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -280,8 +280,8 @@ def test_another_axis_is_the_last_one_of_what_is_moved_there(
     rng, layer, last = np.random.default_rng(0), cls(axis=axis), cls()
     x = rng.normal(size=(5, 4, 6, 2)).astype(dtype)
     moved = np.moveaxis(x, axis, -1)
-    layer.place(x.shape[1:], "layer")
-    last.place(moved.shape[1:], "last")
+    layer.place(x.shape[1:], address="layer")
+    last.place(moved.shape[1:], address="last")
     y = layer.forward(x)
     assert (y.shape[1:], y.dtype) == (layer.output_shape, dtype)
     expected = np.moveaxis(last.forward(moved), -1, axis)

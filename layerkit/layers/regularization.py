@@ -30,15 +30,12 @@ class Noise(Layer):
         """Return y = m x + c, a new array, and m."""
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return m x + c, or x with ``train=False``."""
         y, m = self.disturb(x) if train else (x, 1.0)
         self.m = m
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return m dy."""
-        dx: Array = dy * self.m
-        return dx
+        return dy * self.m
 
 
 class Dropout(Noise):
@@ -137,5 +134,5 @@ class GaussianNoise(Noise):
 
     def disturb(self, x: Array) -> tuple[Array, float]:
         """Draw e."""
-        y: Array = x + self.std * self.rng.standard_normal(x.shape, x.dtype)
+        y = x + self.std * self.rng.standard_normal(x.shape, x.dtype)
         return y, 1.0

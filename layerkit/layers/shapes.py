@@ -38,6 +38,11 @@ def check_axis(layer: Layer, axis: int, shape: Shape) -> None:
         )
 
 
+def along(axis: int, part: Any) -> tuple[Any, ...]:
+    """The index of a part along an axis that is counted from the end: x[..., part, :, :]."""
+    return (..., part, *[slice(None)] * (-1 - axis))
+
+
 class Flatten(Layer):
     """y = the numbers of an example in a row, the last axis running fastest; dx = dy, put back.
 
@@ -165,7 +170,7 @@ class Take(Layer):
         if not self.wants_dx:
             return None
         dx = np.zeros((len(dy), *self.input_shape), dy.dtype)
-        there = (..., self.places, *[slice(None)] * (-1 - self.axis))
+        there = along(self.axis, self.places)
         if self.distinct:
             dx[there] = dy
         else:

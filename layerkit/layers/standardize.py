@@ -103,13 +103,10 @@ class Standardize(Layer):
             )
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return (x - mean) / scale."""
-        y: Array = x - self.mean.value
+        y = x - self.mean.value
         y -= self.rest.value
         y /= self.scale.value
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy / scale."""
-        dx: Array = dy / self.scale.value
-        return dx
+        return dy / self.scale.value

@@ -17,11 +17,9 @@ class Identity(Layer):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x."""
         return x
 
     def backward(self, dy: Array) -> Array:
-        """Return dy."""
         return dy
 
 
@@ -52,17 +50,14 @@ class BinaryStep(Layer):
     straight_through: bool = False
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return 0 or 1."""
         y = one_where(x >= 0, x)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return 0, or dy."""
         if self.straight_through:
             return dy
-        dx: Array = 0 * self.y
-        return dx
+        return 0 * self.y
 
 
 class BentIdentity(Layer):
@@ -78,15 +73,14 @@ class BentIdentity(Layer):
         u = squarable(x)
         h = np.sqrt(u * u + 1)
         self.u, self.h = u, h
-        y: Array = u / (h + 1)
+        y = u / (h + 1)
         y *= 0.5
         y += 1
         y *= x
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy (1 + x / (2 h))."""
-        dx: Array = self.u / self.h
+        dx = self.u / self.h
         dx *= 0.5
         dx += 1
         dx *= dy
@@ -118,13 +112,12 @@ class SoftExponential(Layer):
 
     @np.errstate(over="ignore", divide="ignore", invalid="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return the logarithm, the identity or the exponential."""
         if self.alpha == 0:
             return x
         u = x * self.alpha
         self.u = u
         if self.alpha < 0:
-            y: Array = np.log1p(-(self.alpha**2) - u)
+            y = np.log1p(-(self.alpha**2) - u)
             y /= -self.alpha
         else:
             y = np.expm1(u)
@@ -134,13 +127,12 @@ class SoftExponential(Layer):
 
     @np.errstate(over="ignore", divide="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return dy times the derivative."""
         if self.alpha == 0:
             return dy
         if self.alpha < 0:
-            d: Array = 1 - self.alpha**2 - self.u
+            d = 1 - self.alpha**2 - self.u
             d[d < 0] = np.nan  # where y is
-            dx: Array = dy / d
+            dx = dy / d
         else:
             dx = np.exp(self.u)
             dx *= dy
@@ -155,17 +147,15 @@ class Gaussian(Layer):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return exp(-x^2)."""
         u = np.clip(x, -40, 40)  # beyond, the result is 0, and the square may overflow
-        y: Array = u * u
+        y = u * u
         np.negative(y, out=y)
         np.exp(y, out=y)
         self.u, self.y = u, y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return -dy 2 x y."""
-        dx: Array = self.u * self.y
+        dx = self.u * self.y
         dx *= -2
         dx *= dy
         return dx
@@ -182,14 +172,12 @@ class Sinusoid(Layer):
 
     @np.errstate(invalid="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return sin(x)."""
         self.x = x
         return np.sin(x)
 
     @np.errstate(invalid="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return dy cos(x)."""
-        dx: Array = np.cos(self.x)
+        dx = np.cos(self.x)
         dx *= dy
         return dx
 
@@ -204,7 +192,7 @@ class Sinc(Layer):
     @np.errstate(invalid="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return sin(x) / x; at 0, where that is 0 / 0, 1."""
-        y: Array = np.sin(finite(x))
+        y = np.sin(finite(x))
         y /= x
         y[x == 0] = 1
         self.x, self.y = x, y
@@ -220,7 +208,7 @@ class Sinc(Layer):
         u *= lambert(t)
         u *= self.y
         np.negative(u, out=u)
-        dx: Array = np.cos(finite(x))
+        dx = np.cos(finite(x))
         dx -= self.y
         dx /= x
         dx[x == 0] = 0
@@ -251,13 +239,11 @@ class HardShrink(Layer):
     threshold: Amount = 0.5
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x where it is large enough."""
-        y: Array = x * (np.abs(x) > self.threshold)
+        y = x * (np.abs(x) > self.threshold)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where y is not 0, else 0."""
         dx = one_where(self.y != 0, self.y)
         dx *= dy
         return dx
@@ -285,14 +271,12 @@ class SoftShrink(Layer):
     threshold: Amount = 0.5
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x less what is within the threshold."""
-        y: Array = np.clip(x, -self.threshold, self.threshold)
+        y = np.clip(x, -self.threshold, self.threshold)
         np.subtract(x, y, out=y)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where y is not 0, else 0."""
         dx = one_where(self.y != 0, self.y)
         dx *= dy
         return dx
@@ -316,12 +300,11 @@ class TanhShrink(Layer):
         u /= w
         t = np.tanh(x)
         self.t = t
-        y: Array = x - t
+        y = x - t
         blend(y, u, near)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy tanh(x)^2."""
-        dx: Array = self.t * self.t
+        dx = self.t * self.t
         dx *= dy
         return dx

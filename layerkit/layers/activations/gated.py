@@ -13,6 +13,7 @@ from layerkit.layers.activations.rows import RowActivation
 from layerkit.layers.activations.sigmoids import Sigmoid
 from layerkit.layers.activations.swish import GELU, SiLU
 from layerkit.layers.base import Layer
+from layerkit.layers.shapes import along
 
 
 class GLU(RowActivation):
@@ -46,9 +47,9 @@ class GLU(RowActivation):
 
     def build(self, shape: Shape) -> Shape:
         halved = self.divided(shape, 2)
-        half, axes_after = halved[self.axis], [slice(None)] * (-1 - self.axis)
-        self.first = (..., slice(half), *axes_after)
-        self.second = (..., slice(half, None), *axes_after)
+        half = halved[self.axis]
+        self.first = along(self.axis, slice(half))
+        self.second = along(self.axis, slice(half, None))
         self.g = self.gate()
         return halved
 

@@ -42,24 +42,22 @@ class PReLU(Rectifier):
     init: Initializer = field(default_factory=lambda: Constant(0.25))
 
     def build(self, shape: Shape) -> Shape:
-        """Declare a."""
         self.a = Param((1,) if self.shared else shape, self.init, decay=False)
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return max(x, 0) + a min(x, 0): one of the two is 0."""
         self.x = x
-        y: Array = np.minimum(x, 0)
+        y = np.minimum(x, 0)
         y *= self.a.value
         y += np.maximum(x, 0)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Set da and return dx."""
-        da: Array = dy * np.minimum(self.x, 0)
+        da = dy * np.minimum(self.x, 0)
         self.a.grad = np.array([da.sum()]) if self.shared else da.sum(axis=0)
         positive = np.sign(np.maximum(self.x, 0))
-        dx: Array = self.a.value * (1 - positive)
+        dx = self.a.value * (1 - positive)
         dx += positive
         dx *= dy
         return dx
@@ -95,7 +93,6 @@ class SReLU(Rectifier):
     a_right: Initializer = field(default_factory=Ones)
 
     def build(self, shape: Shape) -> Shape:
-        """Declare the thresholds t and the slopes a."""
         self.tl, self.al, self.tr, self.ar = (
             Param(shape, init, decay=False)
             for init in (self.t_left, self.a_left, self.t_right, self.a_right)
@@ -110,20 +107,18 @@ class SReLU(Rectifier):
         above *= right
         below *= left
         self.right, self.left, self.above, self.below = right, left, above, below
-        y: Array = np.where(right, self.tr.value, np.where(left, self.tl.value, x))
+        y = np.where(right, self.tr.value, np.where(left, self.tl.value, x))
         y += self.ar.value * above
         y += self.al.value * below
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Set the gradients and return dx."""
         self.ar.grad = (dy * self.above).sum(axis=0)
         self.al.grad = (dy * self.below).sum(axis=0)
         self.tr.grad = (1 - self.ar.value) * (dy * self.right).sum(axis=0)
         self.tl.grad = (1 - self.al.value) * (dy * self.left).sum(axis=0)
         slope = np.where(self.right, self.ar.value, np.where(self.left, self.al.value, 1))
-        dx: Array = dy * slope
-        return dx
+        return dy * slope
 
 
 class APL(Rectifier):
@@ -165,16 +160,14 @@ class APL(Rectifier):
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return ReLU and the hinges."""
         self.x = x
-        y: Array = np.maximum(x, 0)
+        y = np.maximum(x, 0)
         for a, b in zip(self.slopes.value, self.bends.value, strict=True):
             y += a * np.maximum(b - x, 0)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Set the gradients and return dx."""
-        dx: Array = np.sign(np.maximum(self.x, 0))
+        dx = np.sign(np.maximum(self.x, 0))
         dx *= dy
         for s, (a, b) in enumerate(zip(self.slopes.value, self.bends.value, strict=True)):
             hinge = np.maximum(b - self.x, 0)

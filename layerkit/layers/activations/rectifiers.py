@@ -31,15 +31,13 @@ class ReLU(Rectifier):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return max(x, 0)."""
         y = np.maximum(x, 0)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
         """Return dy where x > 0, else 0: since y >= 0, its sign is the derivative."""
-        dx: Array = dy * np.sign(self.y)
-        return dx
+        return dy * np.sign(self.y)
 
 
 class LeakyReLU(Rectifier):
@@ -64,7 +62,6 @@ class LeakyReLU(Rectifier):
     negative_slope: Share = 0.01
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x, or a part of it where it is negative."""
         y = self.negative_slope * x
         np.maximum(x, y, out=y)
         self.x = x
@@ -113,13 +110,12 @@ class RReLU(Rectifier):
             raise ConfigError(f"RReLU.lower = {self.lower}: should be at most upper, {self.upper}")
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x, or a random part of it where it is negative."""
         a: Array | float = (self.lower + self.upper) / 2
         if train:
             a = (self.upper - self.lower) * self.rng.random(x.shape, x.dtype)
             a += self.lower
         self.x, self.a = x, a
-        y: Array = a * x
+        y = a * x
         np.maximum(x, y, out=y)
         return y
 
@@ -140,13 +136,11 @@ class ReLU6(Rectifier):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x, brought between 0 and 6."""
         y = np.clip(x, 0, 6)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where y is at neither end, else 0."""
         dx = one_where((self.y > 0) & (self.y < 6), self.y)
         dx *= dy
         return dx
@@ -165,13 +159,11 @@ class SquaredReLU(Rectifier):
         """Return the square of what is positive; inf where that is too large a number."""
         r = np.maximum(x, 0)
         self.r = r
-        y: Array = r * r
-        return y
+        return r * r
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return dy 2 max(x, 0)."""
-        dx: Array = 2 * self.r
+        dx = 2 * self.r
         dx *= dy
         return dx
 
@@ -202,16 +194,14 @@ class Threshold(Rectifier):
     value: float = 0.0
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x where it is large enough."""
         kept = x > self.threshold
         m = np.maximum(x, self.threshold)
         self.m = m
-        y: Array = m * kept
+        y = m * kept
         y += np.multiply(~kept, self.value, dtype=x.dtype)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where x was let through, else 0."""
         dx = one_where(self.m > self.threshold, self.m)
         dx *= dy
         return dx

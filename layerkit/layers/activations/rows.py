@@ -51,7 +51,7 @@ class Softmax(RowActivation):
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the softmax: no exponential overflows, since the largest is 1."""
-        y: Array = np.exp(x - x.max(axis=self.axis, keepdims=True))
+        y = np.exp(x - x.max(axis=self.axis, keepdims=True))
         y /= y.sum(axis=self.axis, keepdims=True)
         self.y = y
         return y
@@ -78,13 +78,13 @@ class LogSoftmax(RowActivation):
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the logarithm of the softmax, taken before it could be rounded to 0."""
-        y: Array = x - x.max(axis=self.axis, keepdims=True)
+        y = x - x.max(axis=self.axis, keepdims=True)
         y -= np.log(np.exp(y).sum(axis=self.axis, keepdims=True))
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        dx: Array = np.exp(self.y)
+        dx = np.exp(self.y)
         dx *= -dy.sum(axis=self.axis, keepdims=True)
         dx += dy
         return dx
@@ -105,13 +105,13 @@ class Softmin(RowActivation):
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the softmin: no exponential overflows, since the largest is 1."""
-        y: Array = np.exp(x.min(axis=self.axis, keepdims=True) - x)
+        y = np.exp(x.min(axis=self.axis, keepdims=True) - x)
         y /= y.sum(axis=self.axis, keepdims=True)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        dx: Array = (dy * self.y).sum(axis=self.axis, keepdims=True) - dy
+        dx = (dy * self.y).sum(axis=self.axis, keepdims=True) - dy
         dx *= self.y
         return dx
 
@@ -140,13 +140,13 @@ class Sparsemax(RowActivation):
         k = k.reshape(-1, *[1] * (-1 - self.axis))  # along the axis, too
         taus = (np.cumsum(largest, self.axis) - 1) / k
         kept = (largest > taus).sum(axis=self.axis, keepdims=True)
-        y: Array = np.maximum(z - np.take_along_axis(taus, kept - 1, self.axis), 0)
+        y = np.maximum(z - np.take_along_axis(taus, kept - 1, self.axis), 0)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
         kept = np.sign(self.y)
-        dx: Array = kept * dy
+        dx = kept * dy
         dx -= dx.sum(axis=self.axis, keepdims=True) / kept.sum(axis=self.axis, keepdims=True)
         dx *= kept
         return dx

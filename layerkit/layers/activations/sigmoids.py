@@ -50,7 +50,6 @@ class Sigmoid(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy e s^2."""
         dx = self.e * self.s
         dx *= self.s
         dx *= dy
@@ -65,15 +64,14 @@ class Tanh(Saturating):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return tanh(x)."""
         self.x = x
         return np.tanh(x)
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
         """Return dy / cosh(x)^2, exact where 1 - y^2 would round to 0."""
-        s: Array = 1 / np.cosh(self.x)
-        dx: Array = s * s
+        s = 1 / np.cosh(self.x)
+        dx = s * s
         dx *= dy
         return dx
 
@@ -86,8 +84,7 @@ class LeCunTanh(Saturating):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return 1.7159 tanh(2x/3)."""
-        y: Array = x * (2 / 3)
+        y = x * (2 / 3)
         np.tanh(y, out=y)
         y *= 1.7159
         self.x, self.y = x, y
@@ -100,7 +97,7 @@ class LeCunTanh(Saturating):
         To first order in r, cosh(u + r) = cosh(u) (1 + r tanh(u)).
         """
         r = finite(self.x)
-        u: Array = r * (2 / 3)
+        u = r * (2 / 3)
         r -= u
         r *= 2
         r -= u  # 2 (x - u) - u = 3 r, and no step is rounded
@@ -108,7 +105,7 @@ class LeCunTanh(Saturating):
         r *= -2 / 3 / 1.7159
         r += 1
         np.cosh(u, out=u)
-        dx: Array = dy * r
+        dx = dy * r
         dx *= 1.7159 * 2 / 3
         dx /= u
         dx /= u
@@ -156,11 +153,11 @@ class SmoothTanh(Saturating):
         """Divide both by their larger exponential: |y| = g (1 - e) / (1 + f)."""
         x = finite(x)
         f, C = exponentials((self.c + self.d) * x)
-        g: Array = 1 / (1 + f)
+        g = 1 / (1 + f)
         if self.a < self.c or self.b < self.d:  # else the exponent is 0
             g *= np.exp((self.a - self.c) * positive_part(x) - (self.b - self.d) * negative_part(x))
         self.x, self.f, self.C, self.g = x, f, C, g
-        y: Array = np.abs(x)
+        y = np.abs(x)
         y *= -(self.a + self.b)
         np.expm1(y, out=y)
         y *= g
@@ -175,7 +172,7 @@ class SmoothTanh(Saturating):
         e, A = exponentials((self.a + self.b) * self.x)
         left = (self.x < 0).astype(dy.dtype)
         B, D = np.maximum(e, left), np.maximum(self.f, left)
-        dx: Array = (self.a - self.c) * A
+        dx = (self.a - self.c) * A
         dx += (self.b + self.c) * B
         dx *= self.C
         A *= self.a + self.d
@@ -198,18 +195,15 @@ class Softsign(Saturating):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x / (1 + |x|)."""
         x = finite(x)
         d = np.abs(x)
         d += 1
         self.d = d
-        y: Array = x / d
-        return y
+        return x / d
 
     def backward(self, dy: Array) -> Array:
-        """Return dy / (1 + |x|)^2."""
-        s: Array = 1 / self.d
-        dx: Array = s * s
+        s = 1 / self.d
+        dx = s * s
         dx *= dy
         return dx
 
@@ -222,17 +216,14 @@ class ArcTan(Saturating):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return arctan(x)."""
         self.x = x
         return np.arctan(x)
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return dy / (1 + x^2)."""
-        d: Array = self.x * self.x
+        d = self.x * self.x
         d += 1
-        dx: Array = dy / d
-        return dx
+        return dy / d
 
 
 class ISRU(Saturating):
@@ -266,9 +257,8 @@ class ISRU(Saturating):
         return u
 
     def backward(self, dy: Array) -> Array:
-        """Return dy / sqrt(1 + alpha x^2)^3."""
-        s: Array = 1 / self.h
-        dx: Array = s * s
+        s = 1 / self.h
+        dx = s * s
         dx *= s
         dx *= dy
         return dx
@@ -282,18 +272,16 @@ class SQNL(Saturating):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return u (1 - |u| / 4)."""
         u = np.clip(x, -2, 2)
         self.u = u
-        y: Array = np.abs(u)
+        y = np.abs(u)
         y *= -0.25
         y += 1
         y *= u
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy (1 - |u| / 2)."""
-        dx: Array = np.abs(self.u)
+        dx = np.abs(self.u)
         dx *= -0.5
         dx += 1
         dx *= dy
@@ -334,13 +322,11 @@ class HardTanh(Saturating):
             )
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x, brought between the two."""
         y = np.clip(x, self.min_val, self.max_val)
         self.y = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where y is at neither end, else 0."""
         dx = one_where((self.y > self.min_val) & (self.y < self.max_val), self.y)
         dx *= dy
         return dx
@@ -356,14 +342,12 @@ class HardSigmoid(Layer):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return (x + 3) / 6, brought between 0 and 1."""
         self.x = x
-        y: Array = np.clip(x + 3, 0, 6)
+        y = np.clip(x + 3, 0, 6)
         y /= 6
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy / 6 where |x| < 3, else 0."""
         dx = one_where(np.abs(self.x) < 3, self.x)
         dx /= 6
         dx *= dy

@@ -36,14 +36,13 @@ class ELU(Rectifier):
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return max(x, 0) + alpha (exp(min(x, 0)) - 1): one of the two is 0."""
         self.x = x
-        y: Array = np.expm1(np.minimum(x, 0))
+        y = np.expm1(np.minimum(x, 0))
         y *= self.alpha
         y += np.maximum(x, 0)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy, times alpha exp(x) where x <= 0."""
-        dx: Array = np.exp(np.minimum(self.x, 0))
+        dx = np.exp(np.minimum(self.x, 0))
         if self.alpha != 1:
             dx *= 1 + (self.alpha - 1) * (self.x <= 0).astype(dy.dtype)
         dx *= dy
@@ -68,15 +67,14 @@ class SELU(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return scale (max(x, 0) + alpha (exp(min(x, 0)) - 1)): one of the two is 0."""
         self.x = x
-        y: Array = np.expm1(np.minimum(x, 0))
+        y = np.expm1(np.minimum(x, 0))
         y *= self.alpha
         y += np.maximum(x, 0)
         y *= self.scale
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy scale, times alpha exp(x) where x <= 0."""
-        dx: Array = np.exp(np.minimum(self.x, 0))
+        dx = np.exp(np.minimum(self.x, 0))
         dx *= 1 + (self.alpha - 1) * (self.x <= 0).astype(dy.dtype)
         dx *= self.scale
         dx *= dy
@@ -108,14 +106,13 @@ class CELU(Rectifier):
         u = np.minimum(x, 0)
         u /= self.alpha
         self.u = u
-        y: Array = np.expm1(u)
+        y = np.expm1(u)
         y *= self.alpha
         y += np.maximum(x, 0)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy exp(min(x, 0) / alpha)."""
-        dx: Array = np.exp(self.u)
+        dx = np.exp(self.u)
         dx *= dy
         return dx
 
@@ -153,9 +150,8 @@ class ISRLU(Rectifier):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy / sqrt(1 + alpha min(x, 0)^2)^3."""
-        s: Array = 1 / self.h
-        dx: Array = s * s
+        s = 1 / self.h
+        dx = s * s
         dx *= s
         dx *= dy
         return dx
@@ -186,14 +182,13 @@ class Softplus(Rectifier):
         """Return max(x, 0) + log(1 + e) / beta, with e = exp(-|beta x|), which can't overflow."""
         e, p = exponentials(self.beta * x)
         self.e, self.p = e, p
-        y: Array = np.log1p(e)
+        y = np.log1p(e)
         y /= self.beta
         y += positive_part(x)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy sigmoid(beta x)."""
-        dx: Array = self.p / (1 + self.e)
+        dx = self.p / (1 + self.e)
         dx *= dy
         return dx
 
@@ -214,8 +209,7 @@ class LogSigmoid(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy sigmoid(-x)."""
-        dx: Array = self.q / (1 + self.e)
+        dx = self.q / (1 + self.e)
         dx *= dy
         return dx
 
@@ -244,13 +238,13 @@ class Squareplus(Rectifier):
 
         So there is no cancellation where x is negative.
         """
-        size: Array = 0.5 * np.abs(x)
+        size = 0.5 * np.abs(x)
         h = squarable(size)
         h *= h
         h += self.b / 4
         np.sqrt(h, out=h)
         np.maximum(h, size, out=h)
-        y: Array = size + h
+        y = size + h
         np.divide(self.b / 4, y, out=y)
         y += positive_part(x)
         self.y, self.h = y, h

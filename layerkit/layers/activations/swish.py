@@ -79,7 +79,7 @@ class Mish(Rectifier):
 
     def backward(self, dy: Array) -> Array:
         """Return dy (t + x 4 p q^2 (p + q) / m^2)."""
-        dx: Array = 1 + self.e
+        dx = 1 + self.e
         dx *= self.e
         dx *= self.q
         dx /= self.m
@@ -105,7 +105,7 @@ class ELiSH(Rectifier):
         m += np.maximum(x, 0)
         d = 1 + e
         self.e, self.p, self.m, self.d = e, p, m, d
-        y: Array = m * p
+        y = m * p
         y /= d
         return y
 
@@ -175,7 +175,7 @@ class GELU(Rectifier):
         if self.approximate == "none":
             from scipy.special import ndtr
 
-            P: Array = ndtr(x)
+            P = ndtr(x)
         else:
             e, P = exponentials(self.exponent(x))
             P /= 1 + e
@@ -186,7 +186,6 @@ class GELU(Rectifier):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy (P + x P')."""
         dx = self.density()
         dx *= finite(self.x)
         dx += self.P
@@ -202,7 +201,7 @@ class GELU(Rectifier):
             np.exp(u, out=u)
             u *= 1 / math.sqrt(2 * math.pi)
             return u
-        d: Array = 1 + self.e
+        d = 1 + self.e
         d *= d
         np.divide(self.e, d, out=d)
         d *= self.exponent_slope()
@@ -214,7 +213,7 @@ class GELU(Rectifier):
         if self.approximate == "sigmoid":
             u *= 1.702
             return u
-        v: Array = u * u
+        v = u * u
         v *= math.sqrt(8 / math.pi) * 0.044715
         v += math.sqrt(8 / math.pi)
         v *= u

@@ -14,6 +14,11 @@ from layerkit.layers.activations.rectifiers import Rectifier
 from layerkit.parameters import Param
 
 
+def added_up(dy: Array, features: Shape) -> Array:
+    """The sum of dy over the batch and all positions: one number for each feature."""
+    return dy.reshape(-1, *features).sum(axis=0)
+
+
 class PReLU(Rectifier):
     """y = x where x > 0, else a x; dy/dx = 1 where x > 0, else a; dy/da = min(x, 0).
 
@@ -24,7 +29,8 @@ class PReLU(Rectifier):
     Parameters
     ----------
     shared : bool
-        One a for all, as PyTorch's default; otherwise one for each feature, as Keras's.
+        One a for all, which is PyTorch's default; otherwise one for each feature, the same at all
+        positions of a sequence (Keras: shared_axes names the axes of the positions).
     init : Initializer
         Of a. The default is the paper's and PyTorch's; Keras starts at 0.
 
@@ -42,7 +48,7 @@ class PReLU(Rectifier):
     init: Initializer = field(default_factory=lambda: Constant(0.25))
 
     def build(self, shape: Shape) -> Shape:
-        self.a = Param((1,) if self.shared else shape, self.init, decay=False)
+        self.a = Param((1,) if self.shared else shape[-1:], self.init, decay=False)
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -55,7 +61,7 @@ class PReLU(Rectifier):
 
     def backward(self, dy: Array) -> Array:
         da = dy * np.minimum(self.x, 0)
-        self.a.grad = np.array([da.sum()]) if self.shared else da.sum(axis=0)
+        self.a.grad = np.array([da.sum()]) if self.shared else added_up(da, self.a.shape)
         positive = np.sign(np.maximum(self.x, 0))
         dx = self.a.value * (1 - positive)
         dx += positive
@@ -75,7 +81,7 @@ class SReLU(Rectifier):
     Parameters
     ----------
     t_left, a_left, t_right, a_right : Initializer
-        It starts as LeakyReLU(0.2), with the right bend at 1.
+        By default it starts as LeakyReLU(0.2), with the right bend at 1.
 
     Examples
     --------
@@ -94,7 +100,7 @@ class SReLU(Rectifier):
 
     def build(self, shape: Shape) -> Shape:
         self.tl, self.al, self.tr, self.ar = (
-            Param(shape, init, decay=False)
+            Param(shape[-1:], init, decay=False)
             for init in (self.t_left, self.a_left, self.t_right, self.a_right)
         )
         return shape
@@ -113,10 +119,11 @@ class SReLU(Rectifier):
         return y
 
     def backward(self, dy: Array) -> Array:
-        self.ar.grad = (dy * self.above).sum(axis=0)
-        self.al.grad = (dy * self.below).sum(axis=0)
-        self.tr.grad = (1 - self.ar.value) * (dy * self.right).sum(axis=0)
-        self.tl.grad = (1 - self.al.value) * (dy * self.left).sum(axis=0)
+        features = self.ar.shape
+        self.ar.grad = added_up(dy * self.above, features)
+        self.al.grad = added_up(dy * self.below, features)
+        self.tr.grad = (1 - self.ar.value) * added_up(dy * self.right, features)
+        self.tl.grad = (1 - self.al.value) * added_up(dy * self.left, features)
         slope = np.where(self.right, self.ar.value, np.where(self.left, self.al.value, 1))
         return dy * slope
 
@@ -124,8 +131,8 @@ class SReLU(Rectifier):
 class APL(Rectifier):
     """y = max(x, 0) + sum over s of a_s max(b_s - x, 0); dy/dx = [x > 0] - sum of a_s [x < b_s].
 
-    Adaptive piecewise linear: dy/da_s = max(b_s - x, 0) and dy/db_s = a_s [x < b_s]. A feature has
-    a and b of its own.
+    Adaptive piecewise linear: dy/da_s = max(b_s - x, 0) and dy/db_s = a_s [x < b_s]. Each feature
+    has its own a and b.
     Range (-inf, inf).
     Not differentiable at 0 and at each b_s, where the derivative is taken as that on the right of
     b_s, and on the left of 0.
@@ -135,9 +142,9 @@ class APL(Rectifier):
     Parameters
     ----------
     hinges : int
-        How many bends are learned, the paper's S.
+        Number of bends that are learned, the paper's S.
     a, b : Initializer
-        It starts as ReLU, with a = 0, and the bends at random places.
+        By default it starts as ReLU, with a = 0, and the bends at random places.
 
     Examples
     --------
@@ -154,9 +161,9 @@ class APL(Rectifier):
     b: Initializer = field(default_factory=lambda: Normal(std=1.0))
 
     def build(self, shape: Shape) -> Shape:
-        """Declare the slopes and the bends, (hinges, *shape) each."""
-        self.slopes = Param((self.hinges, *shape), self.a, decay=False)
-        self.bends = Param((self.hinges, *shape), self.b, decay=False)
+        self.slopes, self.bends = (
+            Param((self.hinges, *shape[-1:]), init, decay=False) for init in (self.a, self.b)
+        )
         return shape
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -171,8 +178,8 @@ class APL(Rectifier):
         dx *= dy
         for s, (a, b) in enumerate(zip(self.slopes.value, self.bends.value, strict=True)):
             hinge = np.maximum(b - self.x, 0)
-            self.slopes.grad[s] = (dy * hinge).sum(axis=0)
+            self.slopes.grad[s] = added_up(dy * hinge, a.shape)
             passed = dy * np.sign(hinge)
-            self.bends.grad[s] = a * passed.sum(axis=0)
+            self.bends.grad[s] = a * added_up(passed, a.shape)
             dx -= a * passed
         return dx

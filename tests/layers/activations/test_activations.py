@@ -1,3 +1,4 @@
+import copy
 import inspect
 import re
 from collections.abc import Callable
@@ -215,6 +216,23 @@ def test_batches_of_any_memory_layout(
     ]
     for found, expected in pairs:
         np.testing.assert_allclose(found, expected, rtol=10**-digits, atol=10**-digits)
+
+
+@pytest.mark.parametrize("layer", [*(cls() for cls in ACTIVATIONS), PReLU(shared=False)], ids=named)
+def test_a_sequence_is_to_an_activation_as_its_positions_are(layer: Layer) -> None:
+    sequences, rows, rng = copy.deepcopy(layer), copy.deepcopy(layer), np.random.default_rng(0)
+    for one, shape in ((sequences, (5, 4)), (rows, (4,))):
+        one.place(shape, address="layer")
+        Arena(one.params(), "float64")
+    for name, param in rows.params().items():
+        param.value = sequences.params()[name].value = rng.normal(size=param.shape)
+    x, features = rng.normal(size=(3, 5, 4)), rows.output_shape[-1]
+    dy = rng.normal(size=(3, 5, features))
+    y, dx = sequences.forward(x), sequences.backward(dy)
+    np.testing.assert_array_equal(y.reshape(15, features), rows.forward(x.reshape(15, 4)))
+    np.testing.assert_array_equal(dx.reshape(15, 4), rows.backward(dy.reshape(15, features)))
+    for name, param in rows.params().items():
+        np.testing.assert_array_equal(sequences.params()[name].grad, param.grad)
 
 
 # Rows

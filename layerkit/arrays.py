@@ -1,4 +1,4 @@
-"""What layers do with numbers that a formula alone would get wrong, or slowly."""
+"""Arrays and shapes, and numerically safe and fast building blocks for layers."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ Shape: TypeAlias = tuple[int, ...]
 
 @lru_cache(maxsize=8)
 def ones(N: int, dtype: np.dtype[Any]) -> Array:
-    """N ones, kept: ``ones @ dy`` adds dy up over the batch, faster than its `sum`."""
+    """N ones, cached: ``ones @ dy`` is the sum of dy over the batch, faster than its `sum`."""
     row = np.ones(N, dtype)
     row.flags.writeable = False
     return row
 
 
 def matrix(x: Array) -> Array:
-    """The features (…, n) as rows of a matrix: those of all examples, and of all positions."""
+    """View x (…, features) as a matrix with a row for each position of each example."""
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
 @lru_cache(maxsize=8)
 def largest(dtype: np.dtype[Any]) -> float:
-    """Return the largest number of a type."""
+    """The largest finite number of a dtype."""
     return float(np.finfo(dtype).max)
 
 
 def finite(x: Array) -> Array:
-    """Return x with the largest number instead of inf, where a formula has inf / inf or 0 inf."""
+    """Return x with the largest number instead of inf, for formulas with inf / inf or 0 inf."""
     top = largest(x.dtype)
     return np.clip(x, -top, top)
 
 
 def above_minus_inf(x: Array) -> Array:
-    """Return x with the lowest number instead of -inf, where a formula has -inf 0."""
+    """Return x with the lowest number instead of -inf, for formulas with -inf 0."""
     return np.clip(x, -largest(x.dtype), math.inf)
 
 
 def squarable(x: Array) -> Array:
-    """Return x, no larger than what can be squared: 1 + x^2 is the same as x^2 long before."""
+    """Return x, no larger than what can be squared; long before that, 1 + x^2 equals x^2."""
     top = 0.5 * math.sqrt(largest(x.dtype))
     return np.clip(x, -top, top)
 
@@ -54,12 +54,12 @@ def positive_part(x: Array) -> Array:
 
 
 def negative_part(x: Array) -> Array:
-    """Return min(x, 0), as fast."""
+    """Return min(x, 0); as fast as `positive_part`."""
     return np.clip(x, -math.inf, 0)
 
 
 def one_where(here: Array, x: Array) -> Array:
-    """Return 1 where `here`, else 0; but nan where x is nan, which no comparison shows.
+    """Return 1 where `here`, else 0; but nan where x is nan, since comparisons with nan are false.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def one_where(here: Array, x: Array) -> Array:
 def exponentials(x: Array) -> tuple[Array, Array]:
     """Return e = exp(-|x|) and p = exp(min(x, 0)), which can't overflow.
 
-    With them, without cancellation: sigmoid(x) = p / (1 + e), and sigmoid'(x) = e / (1 + e)^2.
+    So, without cancellation, sigmoid(x) = p / (1 + e) and sigmoid'(x) = e / (1 + e)^2.
 
     Examples
     --------
@@ -94,11 +94,11 @@ def exponentials(x: Array) -> tuple[Array, Array]:
 
 LAMBERT_9 = (14, 315), (1, 105, 945)
 LAMBERT_15 = (1, 594, 45045, 675675), (36, 6930, 270270, 2027025)
-"""Lambert's fraction as a fraction of two polynomials: up to t / 9, and up to t / 15."""
+"""Lambert's fraction as a ratio of two polynomials: up to t / 9, and up to t / 15."""
 
 
 def polynomial(t: Array, coefficients: tuple[float, ...]) -> Array:
-    """Return the polynomial, by Horner's rule: the coefficient of the highest power comes first."""
+    """Evaluate a polynomial by Horner's rule; the coefficient of the highest power comes first."""
     first, second, *others = coefficients
     y = first * t
     y += second
@@ -111,8 +111,8 @@ def polynomial(t: Array, coefficients: tuple[float, ...]) -> Array:
 def lambert(t: Array) -> Array:
     """Return v = 1 / (3 + t / (5 + t / (7 + …))), for -1/2 <= t <= 1/2.
 
-    Lambert's continued fraction, as far as float32 or float64 has digits: x / tanh(x) = 1 + t v
-    with t = x^2, and x / tan(x) = 1 + t v with t = -x^2. So it gives the small difference to 1
+    Lambert's continued fraction, to the precision of float32 or float64: x / tanh(x) = 1 + t v
+    with t = x^2, and x / tan(x) = 1 + t v with t = -x^2. So it gives the small difference from 1
     without a subtraction.
 
     Examples
@@ -128,7 +128,7 @@ def lambert(t: Array) -> Array:
 
 
 def blend(y: Array, other: Array, here: Array) -> None:
-    """Overwrite y with other where `here`: both are finite there; faster than a choice by masks."""
+    """Overwrite y with other where `here`; faster than by masks, and both have to be finite."""
     share = here.astype(y.dtype)
     other *= share
     np.subtract(1, share, out=share)

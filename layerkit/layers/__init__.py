@@ -1,4 +1,4 @@
-"""Layers: one array in, one array out. One family per file."""
+"""Layers: the parts that networks are made of, one family per file."""
 
 from layerkit.layers.activations.curves import (
     BentIdentity,

@@ -1,4 +1,4 @@
-"""Layers that multiply by a matrix."""
+"""Dense layers, which multiply by a matrix."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from layerkit.parameters import Param
 
 
 class Dense(Layer):
-    """y = x W + b: every output is a weighted sum of all features, the numbers along the last axis.
+    """y = x W + b: every output is a weighted sum of all features.
 
-    dW = x^T dy and db = dy, both summed over the batch and over the positions of a sequence;
-    dx = dy W^T, or None in a first layer, where nobody asks for it (`wants_dx`).
-    Shapes: x (N, features) or (N, …, features), W (features, units), b (units,), y (N, …, units).
+    dW = x^T dy, db = sum of dy over the batch, dx = dy W^T; None in a first layer, where nobody
+    wants dx. Features are along the last axis: a sequence (T, d) is a batch of T rows, and dW and
+    db are the sums over all of them.
+    Shapes: x (N, …, features), W (features, units), b (units,), y (N, …, units).
 
     Parameters
     ----------

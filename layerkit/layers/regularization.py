@@ -1,6 +1,6 @@
-"""Layers that disturb the training, so that a network learns not to rely on single numbers.
+"""Dropout and noise: layers that disturb the training, so that no single number is relied on.
 
-With ``train=False`` each returns what it is given.
+With ``train=False`` each returns its input.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from layerkit.layers.base import Layer
 
 
 class Noise(Layer):
-    """y = m x + c with random m and c; dx = m dy. A subclass draws them in `disturb`."""
+    """Base of random layers: y = m x + c, dx = m dy. A subclass draws m and c in `disturb`."""
 
     random = True
 
     def init_before(self) -> Initializer:
-        """What suits the layer behind: noise changes no variance to speak of."""
+        """What suits the layer after: noise hardly changes the variance."""
         return self.default_init
 
     @abstractmethod
@@ -41,8 +41,8 @@ class Noise(Layer):
 class Dropout(Noise):
     """y = m x, where m is 0 with probability `rate`, else 1 / (1 - rate); dx = m dy.
 
-    So the expectation of y is x (inverted dropout), and nothing has to be scaled when predicting.
-    Each number of each example is dropped or kept for itself.
+    Inverted dropout: the expectation of y is x, and nothing has to be scaled when predicting.
+    Each number of each example is dropped or kept independently.
 
     Source: Srivastava et al. (2014), Dropout: a simple way to prevent neural networks from
     overfitting; there the weights are scaled when predicting, and p is the share that is kept.
@@ -74,9 +74,9 @@ class Dropout(Noise):
 class AlphaDropout(Noise):
     """y = a (k x + (1 - k) s) + b, where k is 0 with probability `rate`, else 1; dx = a k dy.
 
-    What is dropped takes the value s = -lambda alpha that SELU tends to on the left. With
-    q = 1 - rate, a = (q + s^2 q (1 - q))^(-1/2) and b = -a (1 - q) s: so mean 0 and variance 1
-    stay what they are. Behind SELU; elsewhere take Dropout.
+    Alpha dropout replaces numbers with s = -lambda alpha, the limit of SELU on the left. With
+    q = 1 - rate, a = (q + s^2 q (1 - q))^(-1/2) and b = -a (1 - q) s, so that mean 0 and variance 1
+    are kept. Use it after SELU, and Dropout elsewhere.
 
     Source: Klambauer et al. (2017), Self-normalizing neural networks, arXiv:1706.02515.
 
@@ -113,7 +113,7 @@ class AlphaDropout(Noise):
 
 
 class GaussianNoise(Noise):
-    """y = x + e with e ~ N(0, std^2), drawn anew for every number; dx = dy.
+    """y = x + e with e ~ N(0, std^2), drawn independently for every number; dx = dy.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A layer that is fitted to the data before the training."""
+"""Standardize: a layer that is fitted to the data before the training."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from layerkit.layers.base import Layer
 from layerkit.parameters import State
 
 FEW = 4
-"""A standard deviation of so many steps between neighbouring numbers is the least to work with."""
+"""The smallest standard deviation that is accepted, in steps between neighbouring numbers."""
 
 
 class Standardize(Layer):
     """y = (x - mean) / scale: each number of an example gets mean 0 and standard deviation 1.
 
     Mean and scale are those of the training data. They are measured once before the training and
-    saved with the network, so that it predicts from raw numbers. The standard deviations are
-    divided by N, as by scikit-learn's StandardScaler; where all examples are equal, the scale is
-    1. Of an image every pixel counts for itself.
+    saved with the network, so that it predicts from raw numbers. The variances are divided by N,
+    as in scikit-learn's StandardScaler; where all examples are equal, the scale is 1. Every number
+    has its own mean and scale: each pixel of an image, each feature at each position of a sequence.
 
     Raises
     ------
     DataError
         When the examples differ by more than float64 can square; or so little, compared with their
-        mean, that their type has only a few numbers there. A feature whose numbers all have become
-        the same, as 1.7e9 + 10 N(0, 1) in float32, looks constant and can't be noticed here.
+        mean, that their dtype has only a few numbers there. A feature whose numbers all have become
+        the same, such as 1.7e9 + 10 N(0, 1) in float32, looks constant and can't be noticed here.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Standardize(Layer):
     adapts = True
 
     def init_before(self) -> Initializer:
-        """What suits the layer behind."""
+        """What suits the layer after."""
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:
@@ -72,7 +72,7 @@ class Standardize(Layer):
         for batch in batches:
             x = batch.astype(np.float64)
             if not count:
-                # from here all is measured, so that what is constant is exactly 0
+                # everything is measured from here, so that what is constant is exactly 0
                 origin = batch[0].astype(np.float64)
             x -= origin
             step, share = x.mean(axis=0) - mean, len(x) / (count + len(x))

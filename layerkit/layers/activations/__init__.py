@@ -1,1 +1,1 @@
-"""Activations: layers without a matrix. One family per file."""
+"""Activations: functions of single numbers or of rows, one family per file."""

@@ -1,4 +1,4 @@
-"""Activations that neither level off on both sides nor hold back one: lines, waves, shrinking."""
+"""Activations that are neither S-shaped nor rectifiers: lines, waves and shrinkage."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class BinaryStep(Layer):
     Parameters
     ----------
     straight_through : bool
-        Take 1 for the derivative, so that what is below can learn. It is not the true one: this is
-        the only activation where `backward` may not be the derivative of `forward`.
+        Use 1 as the derivative, so that the layers before it can learn. It is not the true one:
+        this is the only activation where `backward` may not be the derivative of `forward`.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class SoftExponential(Layer):
     Parameters
     ----------
     alpha : float
-        -1 is a logarithm, 0 the identity, 1 the exponential function.
+        -1 gives a logarithm, 0 the identity, 1 the exponential function.
 
     Examples
     --------

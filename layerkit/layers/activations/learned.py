@@ -1,4 +1,4 @@
-"""Rectifiers with slopes or bends that are learned."""
+"""Rectifiers whose slopes or bends are learned parameters."""
 
 from __future__ import annotations
 

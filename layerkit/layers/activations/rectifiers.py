@@ -1,4 +1,4 @@
-"""ReLU and its relatives: straight lines with a bend."""
+"""ReLU and its relatives: piecewise linear functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Rectifier(Layer):
     """Base of the activations that let positive numbers pass and hold back negative ones."""
 
     def init_before(self) -> Initializer:
-        """He et al.'s, which makes up for the half that is held back."""
+        """He initialization, which makes up for the half that is held back."""
         return HeNormal()
 
 
@@ -182,7 +182,7 @@ class Threshold(Rectifier):
     threshold : float
         What x has to exceed.
     value : float
-        What takes the place of an x that does not.
+        What replaces an x that does not.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Functions shaped like an S: they level off on both sides."""
+"""Sigmoids: S-shaped activations, which level off on both sides."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from layerkit.layers.base import Layer
 
 
 class Saturating(Layer):
-    """Base of the activations that are like tanh: nearly y = x at 0, and level far from it."""
+    """Base of the activations like tanh: nearly y = x near 0, and level far from it."""
 
     def init_before(self) -> Initializer:
-        """Glorot and Bengio's, which keeps their inputs near 0."""
+        """Glorot initialization, which keeps their inputs near 0."""
         return GlorotUniform()
 
 
@@ -338,7 +338,7 @@ class HardSigmoid(Layer):
     Range [0, 1].
     Not differentiable at -3 and 3, where the derivative is taken as 0.
     Source: Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244. PyTorch's and that of
-    Keras 3; Keras 2 had x / 5 + 1/2, as Courbariaux et al. x / 2 + 1/2.
+    Keras 3; Keras 2 had x / 5 + 1/2, and Courbariaux et al. x / 2 + 1/2.
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:

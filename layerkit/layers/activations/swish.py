@@ -1,4 +1,4 @@
-"""Swish and its relatives: x times a gate that x opens itself."""
+"""Swish and its relatives: x times a gate that x itself opens."""
 
 from __future__ import annotations
 

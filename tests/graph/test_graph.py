@@ -590,8 +590,8 @@ def test_a_graph_in_a_file(tmp_path: Path) -> None:
     }
     experiment = from_config(tomllib.loads(FILE), Experiment)
     assert tomllib.loads(tomli_w.dumps(to_config(experiment)))["network"]["body"]["nodes"] == {
-        "logits": {"type": "Dense", "units": 3},
-        "hidden": {"type": "Dense", "units": 8},
+        "logits": {"type": "Dense", "units": 3, "bias": True},
+        "hidden": {"type": "Dense", "units": 8, "bias": True},
         "bent": {"type": "Sigmoid"},
     }
 

@@ -88,7 +88,7 @@ def test_take_picks_and_adds_up(axis: int, columns: list[int], dtype: str) -> No
     for i, column in enumerate(columns):
         np.testing.assert_array_equal(y.take(i, axis), x.take(column, axis))
         np.moveaxis(expected, axis, 0)[column] += dy.take(i, axis)
-    assert (y.dtype, dx.dtype) == (dtype, dtype)
+    assert y.dtype == dx.dtype == dtype
     np.testing.assert_array_equal(dx, expected)
 
 

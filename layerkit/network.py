@@ -85,13 +85,15 @@ class Network(Configurable):
             if known:
                 raise ConfigError(
                     f"{address}: this {type(layer).__name__} is in use as {known} already; a layer "
-                    "has one place and its own parameters: make another, or copy.deepcopy it"
+                    "has one place and its own parameters: make another, or copy.deepcopy it. To "
+                    "use its parameters twice (siamese, tied), give it both inputs as one array "
+                    "with one more axis, (2, features): it works on the last axis"
                 )
             addresses[id(layer)] = address
 
     def _build(self) -> None:
         self.body.wants_dx = False
-        self.loss.build(self.body.place(self.shape, "body"))
+        self.loss.build(self.body.place(self.shape, address="body"))
         for address, layer in self.layers():
             if not layer.address:
                 raise ConfigError(f"{address}: not built; its container should call place for it")

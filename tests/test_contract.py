@@ -33,6 +33,7 @@ from layerkit import (
     Adamax,
     AdamW,
     Adan,
+    Add,
     AlphaDropout,
     AMSGrad,
     ArcTan,
@@ -81,6 +82,7 @@ from layerkit import (
     Initializer,
     InverseSqrtSchedule,
     InverseTimeSchedule,
+    Join,
     KLDivergence,
     Lambda,
     Layer,
@@ -101,6 +103,7 @@ from layerkit import (
     Mish,
     Momentum,
     MultiMargin,
+    Multiply,
     MultiStepSchedule,
     Muon,
     NAdam,
@@ -306,12 +309,44 @@ LAYERS: list[tuple[Layer, Shape]] = [
     (Graph({"a": Dense(2)}, ["input -> a -> output"]), (3,)),
     (
         Graph(
-            {"a": Dense(3), "b": Sigmoid(), "c": Dense(3), "d": Residual(Dense(6))},
-            ["a -> b", "input -> a", "a * b * b -> c", "c, a -> d", "d, c, d -> output"],
+            {
+                "a": Dense(3),
+                "b": Sigmoid(),
+                "c": Dense(3),
+                "d": Residual(Dense(6)),
+                "product": Multiply(),
+                "both": Join(),
+                "all": Join(),
+            },
+            [
+                *("a -> b", "input -> a", "a, b, b -> product -> c"),
+                *("c, a -> both -> d", "d, c, d -> all -> output"),
+            ],
         ),
         (2,),
     ),
-    (Graph({"a": Dense(2)}, ["input * input -> a", "a, input, a -> output"]), (3,)),
+    (
+        Graph(
+            {"square": Multiply(), "a": Dense(2), "all": Join()},
+            ["input, input -> square -> a", "a, input, a -> all -> output"],
+        ),
+        (3,),
+    ),
+    (Add(), (3,)),
+    (Multiply(), (2, 3)),
+    (Join(), (3,)),
+    (Join(axis=0), (2, 3)),
+    (Concat([Sigmoid(), ReLU()], axis=0), (2, 3)),
+]
+SEVERAL_INPUTS: list[tuple[Layer, list[Shape]]] = [
+    (Add(), [(3,), (3,)]),
+    (Add(), [(2, 3)] * 3),
+    (Multiply(), [(3,), (3,)]),
+    (Multiply(), [(2, 3)] * 3),
+    (Join(), [(3,), (1,), (2,)]),
+    (Join(), [(2, 3), (2, 1)]),
+    (Join(axis=0), [(1, 3), (2, 3)]),
+    (Join(axis=-2), [(2, 1, 3), (2, 4, 3)]),
 ]
 NUMBERS = np.array([[0.5, -1.0, 2.0], [0.0, 0.0, 0.3], [1.0, 1.0, 1.0], [-0.2, 4.0, 0.1]])
 BITS = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 1, 0]])
@@ -465,7 +500,12 @@ def numbers_for(layer: Layer, shape: Shape) -> Array | None:
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=named)
 def test_layers_keep_the_contract(layer: Layer, shape: Shape) -> None:
-    check_layer(layer, shape, numbers_for(layer, shape))
+    check_layer(layer, shape, examples=numbers_for(layer, shape))
+
+
+@pytest.mark.parametrize(("layer", "shapes"), SEVERAL_INPUTS, ids=named)
+def test_layers_of_several_inputs_keep_the_contract(layer: Layer, shapes: list[Shape]) -> None:
+    check_layer(layer, *shapes)
 
 
 @pytest.mark.parametrize(("loss", "shape", "targets"), LOSSES, ids=named)

@@ -72,7 +72,7 @@ def probe_for(layer: Layer, shape: Shape, case: Case) -> Probe:
     """The layer, built for examples with these axes more, if it takes them."""
     for wanted in ((*case.axes, *shape), shape):
         try:
-            return Probe(layer, wanted, numbers_for(layer, wanted), case.dtype)
+            return Probe(layer, wanted, examples=numbers_for(layer, wanted), dtype=case.dtype)
         except AssertionError as error:
             if not isinstance(error.__cause__, ShapeError):
                 raise

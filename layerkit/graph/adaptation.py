@@ -76,7 +76,7 @@ def adapt(network: Network, rows: Array | Subset) -> None:
                 for param in layer.params().values():
                     if param.init.from_data:
                         first = next(inputs_of(network, layer, rows))
-                        param.init.adapt(param.value, partial(layer.forward, first, False))
+                        param.init.adapt(param.value, partial(layer.forward, first, train=False))
             layer.adapted = True
     network.adapted = True
 

@@ -1,25 +1,53 @@
-"""What all layers made of layers have in common."""
+"""Containers: layers made of layers. Only they know how values travel between layers."""
 
 from __future__ import annotations
 
 import sys
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable
+from typing import Annotated, Any, TypeAlias
 
-from layerkit.errors import ConfigError
-from layerkit.graph.merging import Sources
+from layerkit.arrays import Array, Shape
+from layerkit.config.options import Limits
+from layerkit.errors import ConfigError, ShapeError
 from layerkit.initializers.base import Initializer
 from layerkit.layers.base import DEFAULT_INIT, Layer
+from layerkit.layers.combining import total
+
+Wiring: TypeAlias = dict[str, tuple[str, ...]]
+"""The names of what each part reads."""
+Layers = Annotated[list[Layer], Limits(min_length=1)]
+"""At least one layer."""
 
 
 class Container(Layer):
     """A layer made of layers. A subclass says in `wiring` what each of them reads.
 
+    Backward, each part gets the sum of the gradients of all that read it.
+
     Raises
     ------
     ConfigError
-        For containers inside each other deeper than Python's recursion limit allows. As many
-        layers one after the other as you like are no depth.
+        For containers inside each other deeper than Python's recursion limit allows. Layers one
+        after the other don't count, however many there are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from layerkit.layers.activations.sigmoids import Sigmoid
+    >>> from layerkit.layers.combining import Multiply
+    >>> class SelfGated(Container):
+    ...     gate: Layer
+    ...     product: Layer
+    ...     def wiring(self):
+    ...         return {"gate": ("input",), "product": ("input", "gate"), "output": ("product",)}
+    >>> body = SelfGated(Sigmoid(), Multiply())
+    >>> body.place((1,), address="body")
+    (1,)
+    >>> body.forward(np.array([[0.0], [2.0]])).round(2)
+    array([[0.  ],
+           [1.76]])
     """
 
     def __post_init__(self) -> None:
@@ -28,7 +56,7 @@ class Container(Layer):
         level: list[Layer] = [self]
         while level and depth < most:
             depth += 1
-            # by identity: a layer that stands at two places, which a Network refuses, counts once
+            # by identity: a layer that is at two places, which a Network refuses, counts once
             level = list({id(part): part for layer in level for _, part in layer.parts()}.values())
         if level:
             raise ConfigError(
@@ -38,14 +66,73 @@ class Container(Layer):
             )
 
     @abstractmethod
-    def wiring(self) -> dict[str, Sources]:
-        """What each part reads, and at last what ``"output"`` is made of.
+    def wiring(self) -> Wiring:
+        """What each part reads, and at last the one part that is the ``"output"``.
 
-        Parts have their names of `parts`, in the order in which they work; ``"input"`` is what
-        the container itself is given.
+        Parts have their names of `parts`, in the order in which they work; ``"input"`` is the
+        input of the container.
         """
 
+    def init_before(self) -> Initializer:
+        """What suits the parts that read the input; each part learns what suits its own readers."""
+        parts, wishes = dict(self.parts()), defaultdict[str, list[Initializer]](list)
+        for reader, names in reversed(self.wiring().items()):
+            wish = self.default_init
+            if reader != "output":
+                parts[reader].default_init = _suiting(reversed(wishes[reader]))
+                wish = parts[reader].init_before()
+            for name in names:
+                wishes[name].append(wish)
+        return _suiting(reversed(wishes["input"]))
 
-def suiting(wishes: Iterable[Initializer]) -> Initializer:
+    def want_dx(self, wanted: bool) -> None:
+        """Set `wants_dx` here and in all parts: one that reads another part is always asked."""
+        super().want_dx(wanted)
+        wiring = self.wiring()
+        for name, part in self.parts():
+            part.want_dx(wanted or set(wiring.get(name, ())) != {"input"})
+
+    def build(self, shape: Shape) -> Shape:
+        """Build the parts, each after what it reads."""
+        self.init_before()
+        self.want_dx(self.wants_dx)
+        parts, wiring, shapes = dict(self.parts()), self.wiring(), {"input": shape}
+        (self.result,) = wiring.pop("output")
+        self.order = [(name, parts[name], names) for name, names in wiring.items()]
+        for name, part, names in self.order:
+            read = [shapes[source] for source in names]
+            shapes[name] = part.place(*read, address=f"{self.address}.{name}")
+        return shapes[self.result]
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Go through the parts, each after what it reads."""
+        values = {"input": x}
+        for name, part, names in self.order:
+            values[name] = part.forward(*[values[source] for source in names], train=train)
+        return values[self.result]
+
+    def backward(self, dy: Array) -> Array | None:
+        """Go back; when a part's turn comes, all that read it have sent their gradients."""
+        sent = defaultdict[str, list[Array]](list, {self.result: [dy]})
+        for name, part, names in reversed(self.order):
+            dx = part.backward(total(sent.pop(name)))
+            if part.wants_dx:
+                for source, d in zip(names, _each(dx, part, len(names)), strict=True):
+                    sent[source].append(d)
+        return total(sent["input"]) if self.wants_dx else None
+
+
+def _each(dx: Any, part: Layer, inputs: int) -> tuple[Array, ...]:
+    """A dx for each input of a part; ShapeError if it returned something else."""
+    dxs = dx if inputs > 1 else (dx,)
+    if not isinstance(dxs, tuple) or len(dxs) != inputs:
+        raise ShapeError(
+            f"{part.address}: {type(part).__name__}.backward returned a {type(dx).__name__}; "
+            f"should be a tuple of {inputs} arrays, one dx for each input"
+        )
+    return dxs
+
+
+def _suiting(wishes: Iterable[Initializer]) -> Initializer:
     """What suits several readers: the first wish that is not the default."""
     return next((wish for wish in wishes if wish != DEFAULT_INIT), DEFAULT_INIT)

@@ -1,40 +1,38 @@
-"""Layers with names, wired at will."""
+"""Graph: layers with names, wired at will."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from layerkit.arrays import Array, Shape
-from layerkit.errors import ConfigError, at, suggestion
-from layerkit.graph.container import Container, suiting
-from layerkit.graph.merging import MERGES, Sources, total
-from layerkit.initializers.base import Initializer
+from layerkit.errors import ConfigError, suggestion
+from layerkit.graph.container import Container, Wiring
 from layerkit.layers.base import Layer
 
 ENDS = ("input", "output")
+SIGNS = {"+": "Add", "*": "Multiply"}
 
 
 class Graph(Container):
-    """Layers with names, and edges that say what each of them reads. No way leads in a circle.
+    """Layers with names, and edges that say what each of them reads. No path is a circle.
 
-    An edge goes from the name of what is read to the name of the reader: ``"a -> b"``. Several in
-    a row are written as one, ``"a -> b -> c"``, and one node may be read by many. The graph's own
-    ends are ``input`` and ``output``. What reads several arrays says how they become one:
+    An edge goes from what is read to the reader: ``"a -> b"``. Several in a row are written as
+    one, ``"a -> b -> c"``, and a node may be read by many. The graph's own ends are ``input`` and
+    ``output``. A node of several inputs reads them in the order of the edge, ``"a, b -> c"``:
 
-        a + b -> c      their sum, number by number
-        a * b -> c      their product, number by number
-        a, b -> c       one behind the other along the last axis
+        both = Add()         "a, b -> both -> c"     their sum
+        both = Multiply()    "a, b -> both -> c"     their product
+        both = Join()        "a, b -> both -> c"     one after the other along the last axis
 
-    Backward, each node gets the sum of the gradients of all who read it.
+    Backward, each node gets the sum of the gradients of all that read it.
 
     Parameters
     ----------
     nodes : dict of str to Layer
         By names of letters, digits and underscores. The order doesn't matter.
     edges : list of str
-        In any order. Each node has one place behind an arrow.
+        In any order. Each node is after an arrow once.
 
     Raises
     ------
@@ -42,17 +40,18 @@ class Graph(Container):
         For names that are unknown, nodes that read nothing or twice, nodes that nobody reads,
         circles.
     ShapeError
-        When what is merged doesn't fit.
+        For a node that is given more or fewer inputs than it takes, or other shapes.
 
     Examples
     --------
+    >>> from layerkit.layers.combining import Join
     >>> from layerkit.layers.dense import Dense
     >>> from layerkit.network import Network
     >>> from layerkit.layers.activations.rectifiers import ReLU
     >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> graph = Graph(
-    ...     nodes={"hidden": Dense(8), "relu": ReLU(), "logits": Dense(3)},
-    ...     edges=["input -> hidden -> relu", "relu, input -> logits -> output"],
+    ...     nodes={"hidden": Dense(8), "relu": ReLU(), "both": Join(), "logits": Dense(3)},
+    ...     edges=["input -> hidden -> relu", "relu, input -> both -> logits -> output"],
     ... )
     >>> net = Network(graph, SoftmaxCrossEntropy(), shape=(4,))
     >>> net["body.nodes.logits.W"].shape
@@ -73,27 +72,24 @@ class Graph(Container):
             if name != "output":
                 yield f"nodes.{name}", self.nodes[name]
 
-    def wiring(self) -> dict[str, Sources]:
+    def wiring(self) -> Wiring:
         """What the edges say."""
-        part = {"input": "input", "output": "output"} | {
-            name: f"nodes.{name}" for name in self.nodes
-        }
+        part = {end: end for end in ENDS} | {name: f"nodes.{name}" for name in self.nodes}
         return {
-            part[reader]: Sources(tuple(part[name] for name in names), merge)
-            for reader, (names, merge) in self._sorted().items()
+            part[reader]: tuple(part[name] for name in names)
+            for reader, names in self._sorted().items()
         }
 
-    def _sorted(self) -> dict[str, Sources]:
-        """What each node reads, and at last the output, each behind all that it reads."""
-        sources = self._read_edges()
+    def _sorted(self) -> Wiring:
+        """What each node reads, and at last the output, each after all that it reads."""
+        reads = self._read_edges()
         try:
-            graph = {reader: names for reader, (names, _) in sources.items()}
-            order = list(TopologicalSorter(graph).static_order())
+            order = list(TopologicalSorter(reads).static_order())
         except CycleError as error:
             raise ConfigError(f"Graph.edges: a circle: {' -> '.join(error.args[1])}") from error
-        return {name: sources[name] for name in order if name != "input"}
+        return {name: reads[name] for name in order if name != "input"}
 
-    def _read_edges(self) -> dict[str, Sources]:
+    def _read_edges(self) -> Wiring:
         """What each node and the output reads; ConfigError with all that is wrong."""
         problems = [
             f"Graph.nodes.{name}: a name has letters, digits and underscores, and is not input or "
@@ -101,33 +97,32 @@ class Graph(Container):
             for name in self.nodes
             if not re.fullmatch(r"\w+", name) or name in ENDS
         ]
-        known, found = dict.fromkeys([*self.nodes, *ENDS]), dict[str, Sources]()
+        known, found = dict.fromkeys([*self.nodes, *ENDS]), Wiring()
         for i, edge in enumerate(self.edges):
-            sources, readers = _parse(edge)
-            names = [*sources.names, *readers]
+            first, *readers = (words.strip() for words in edge.split("->"))
+            names = tuple(name.strip() for name in first.split(","))
             wrong = [
-                f"there is no node {name!r}"
-                + (
-                    "; names are joined before the first arrow only, and by one kind of sign"
-                    if re.search("[,+*]", name)
-                    else suggestion(name, list(known))
-                )
-                for name in dict.fromkeys(names)
+                f"there is no node {name!r}{_hint(name, list(known))}"
+                for name in dict.fromkeys([*names, *readers])
                 if name not in known
             ]
             if not readers:
-                wrong = ["should look like 'input -> a -> b' or 'a + b -> c'"]
+                wrong = ["should look like 'input -> a -> b' or 'a, b -> c'"]
+            if any(sign in edge for sign in SIGNS):
+                wrong = [_without_signs(first, readers)]
             if "input" in readers:
                 wrong.append("nothing leads to the input")
-            if "output" in [*sources.names, *readers[:-1]]:
+            if "output" in [*names, *readers[:-1]]:
                 wrong.append("nothing comes after the output")
+            if len(names) > 1 and readers[:1] == ["output"]:
+                wrong.append(f"the output is one array: {_line(names, 'Join', readers)}")
             for reader in readers:
                 if reader in found:
                     wrong.append(
-                        f"{reader} reads something already; to bring both together, write them "
-                        f"before one arrow, as 'a + b -> {reader}'"
+                        f"{reader} reads something already; a node that takes several inputs "
+                        f"reads them in one edge, such as 'a, b -> {reader}'"
                     )
-                found[reader], sources = sources, Sources((reader,))
+                found[reader], names = names, (reader,)
             problems += [f"Graph.edges.{i} = {edge!r}: {reason}" for reason in wrong]
         if not self.nodes:
             problems = ["Graph.nodes = {}: should have at least one node"]
@@ -135,71 +130,42 @@ class Graph(Container):
             raise ConfigError("\n".join(problems))
         return found
 
-    def _loose_ends(self, found: dict[str, Sources]) -> list[str]:
-        """Nodes without a way to them or from them. Without circles, the rest is connected."""
-        read = {name for sources in found.values() for name in sources.names}
+    def _loose_ends(self, found: Wiring) -> list[str]:
+        """Nodes without a path to them or from them. Without circles, the rest is connected."""
+        read = {name for names in found.values() for name in names}
         return [
             *(
-                f"Graph.nodes.{name}: reads nothing; add an edge, as 'input -> {name}'"
+                f"Graph.nodes.{name}: reads nothing; add an edge such as 'input -> {name}'"
                 for name in self.nodes
                 if name not in found
             ),
             *(
-                f"Graph.nodes.{name}: nobody reads it; add an edge, as '{name} -> output', or take "
-                "it out"
+                f"Graph.nodes.{name}: nobody reads it; add an edge such as '{name} -> output', or "
+                "take it out"
                 for name in self.nodes
                 if name not in read
             ),
             *(["Graph.edges: none leads to the output"] if "output" not in found else []),
         ]
 
-    def init_before(self) -> Initializer:
-        """What suits the readers of the input; each node learns what suits its own readers."""
-        wishes: dict[str, list[Initializer]] = {name: [] for name in ("input", *self.nodes)}
-        for reader, sources in reversed(self._sorted().items()):
-            wish = self.default_init
-            if reader != "output":
-                node = self.nodes[reader]
-                node.default_init = suiting(reversed(wishes[reader]))
-                wish = node.init_before()
-            for name in sources.names:
-                wishes[name].append(wish)
-        return suiting(reversed(wishes["input"]))
 
-    def build(self, shape: Shape) -> Shape:
-        """Build the nodes, each behind what it reads."""
-        self.init_before()
-        *self.order, (_, self.result) = self._sorted().items()
-        shapes = {"input": shape}
-        for name, sources in self.order:
-            node, address = self.nodes[name], f"{self.address}.nodes.{name}"
-            node.wants_dx = self.wants_dx or set(sources.names) != {"input"}
-            with at(address):
-                read = sources.shape(shapes)
-            shapes[name] = node.place(read, address)
-        return self.result.shape(shapes)
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Go through the nodes, each behind what it reads."""
-        values = {"input": x}
-        for name, sources in self.order:
-            values[name] = self.nodes[name].forward(sources.merged(values), train)
-        self.values = values
-        return self.result.merged(values)
-
-    def backward(self, dy: Array) -> Array:
-        """Go back; when a node's turn comes, all who read it have sent their gradients."""
-        sent: dict[str, list[Array]] = {name: [] for name in self.values}
-        self.result.send(dy, self.values, sent)
-        for name, sources in reversed(self.order):
-            dx = self.nodes[name].backward(total(sent.pop(name)))
-            if self.nodes[name].wants_dx:
-                sources.send(dx, self.values, sent)
-        return total(sent["input"]) if self.wants_dx else dy
+def _hint(name: str, known: list[str]) -> str:
+    if "," in name:
+        return "; several names are read before the first arrow only"
+    return suggestion(name, known)
 
 
-def _parse(edge: str) -> tuple[Sources, list[str]]:
-    """Take "a + b -> c -> d" apart: what is read, and the readers one behind the other."""
-    first, *readers = (words.strip() for words in edge.split("->"))
-    sign = next((sign for sign in MERGES if sign in first), "+")
-    return Sources(tuple(name.strip() for name in first.split(sign)), MERGES[sign]), readers
+def _without_signs(first: str, readers: list[str]) -> str:
+    """The error for an edge with a sign: the node and the edge to write instead."""
+    for sign, layer in SIGNS.items():
+        names = [name.strip() for name in first.split(sign)]
+        if len(names) > 1 and all(re.fullmatch(r"\w+", name) for name in names) and readers:
+            return f"edges have no {sign}: {_line(names, layer, readers)}"
+    return "edges have no + or *: a node of Add() or Multiply() reads 'a, b -> node'"
+
+
+def _line(names: Sequence[str], layer: str, readers: list[str]) -> str:
+    """The node and the edge to write where several arrays have to become one."""
+    node = f"before_{readers[0]}"
+    edge = " -> ".join([", ".join(names), node, *readers])
+    return f"add a node {node} = {layer}() and write '{edge}'"

@@ -1,4 +1,4 @@
-"""One layer after the other."""
+"""Sequential: one layer after the other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import copy
 from collections.abc import Iterator
 from typing import overload
 
-from layerkit.arrays import Array, Shape
-from layerkit.errors import ConfigError
-from layerkit.graph.container import Container
-from layerkit.graph.merging import Sources
-from layerkit.initializers.base import Initializer
+from layerkit.arrays import Array
+from layerkit.graph.container import Container, Layers, Wiring
 from layerkit.layers.base import Layer
 
 
@@ -40,12 +37,7 @@ class Sequential(Container):
     True
     """
 
-    layers: list[Layer]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.layers:
-            raise ConfigError("Sequential.layers = []: should have at least one layer")
+    layers: Layers
 
     @overload
     def __getitem__(self, place: int) -> Layer: ...
@@ -62,38 +54,21 @@ class Sequential(Container):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    def wiring(self) -> dict[str, Sources]:
-        """Each reads the one before."""
-        names = [name for name, _ in self.parts()]
-        readers = [*names, "output"]
-        return {
-            name: Sources((before,))
-            for name, before in zip(readers, ["input", *names], strict=True)
-        }
+    def wiring(self) -> Wiring:
+        """Each layer reads the one before."""
+        names = [f"layers.{i}" for i in range(len(self.layers))]
+        reads = [(name,) for name in ("input", *names)]
+        return dict(zip([*names, "output"], reads, strict=True))
 
-    def init_before(self) -> Initializer:
-        """That of the first layer; on the way there each learns what suits the one behind it."""
-        init = self.default_init
-        for layer in reversed(self.layers):
-            layer.default_init = init
-            init = layer.init_before()
-        return init
-
-    def build(self, shape: Shape) -> Shape:
-        """Build the layers, first to last."""
-        self.init_before()
-        self.layers[0].wants_dx = self.wants_dx
-        for i, layer in enumerate(self.layers):
-            shape = layer.place(shape, f"{self.address}.layers.{i}")
-        return shape
+    # what Container does for any wiring, as two plain loops
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Go through the layers, first to last."""
         for layer in self.layers:
-            x = layer.forward(x, train)
+            x = layer.forward(x, train=train)
         return x
 
-    def backward(self, dy: Array) -> Array:
+    def backward(self, dy: Array) -> Array | None:
         """Go through the layers, last to first."""
         for layer in reversed(self.layers):
             dy = layer.backward(dy)

@@ -1,6 +1,6 @@
 """The picture of a network's graph, in SVG.
 
-Lengths are in pixels. A box has a vertical axis: its input comes from above, its output leaves
+Lengths are in pixels. A box has a vertical axis: its inputs come from above, its output leaves
 below. Places are relative to the axis and the top of what is around the box.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from layerkit.graph.merging import Sources
+from layerkit.graph.container import Wiring
 from layerkit.graph.sequential import Sequential
 from layerkit.inspection.summary import described, wiring_of
 from layerkit.layers.base import Layer
@@ -26,14 +26,14 @@ STYLE = """
 text { font: 12px monospace; text-anchor: middle; fill: #222 }
 .name { fill: #777; text-anchor: start } .small { fill: #777 }
 .layer { fill: #f4f4f4; stroke: #888 } .learns { fill: #d9ebf9; stroke: #0072b2 }
-.sign { fill: #fff; stroke: #d55e00 } .frame { fill: #0000000a; stroke: #aaa }
+.reads { fill: #fff; stroke: #d55e00 } .frame { fill: #0000000a; stroke: #aaa }
 .link { fill: none; stroke: #555; stroke-width: 1.3 } marker path { fill: #555 }
 """
 
 
 @dataclass
 class _Box:
-    """What stands at one place, how far it reaches from its axis, and what is inside it."""
+    """A rectangle with text: how far it reaches from its axis, and what is inside it."""
 
     left: float = 0.0
     right: float = 0.0
@@ -47,16 +47,16 @@ class _Box:
 def svg(network: Network) -> str:
     """The graph of a network as an SVG picture, from the input at the top to the loss.
 
-    A box is a layer, blue if it has parameters: its name, what it is, the shape of its output. A
-    frame is a container, and names in it go on from that of the frame; a Sequential is just a
-    column.
+    A box is a layer: its name, its class with options, the shape of its output. Layers with
+    parameters are blue; others that read several arrays, such as Add, have an orange border. A
+    frame is a container, and names in it continue that of the frame; a Sequential is a column.
 
     Examples
     --------
     >>> from layerkit.layers.dense import Dense
     >>> from layerkit.network import Network
     >>> from layerkit.layers.activations.rectifiers import ReLU
-    >>> from layerkit.graph.parallel import Residual
+    >>> from layerkit.graph.branches import Residual
     >>> from layerkit.losses.classes import SoftmaxCrossEntropy
     >>> net = Network(Residual(Dense(3)), SoftmaxCrossEntropy(), shape=(3,))
     >>> svg(net).count("<rect")
@@ -64,7 +64,7 @@ def svg(network: Network) -> str:
     """
     body = network.body
     whole = _arranged(
-        {"body": Sources(("input",)), "output": Sources(("body",))},
+        {"body": ("input",), "output": ("body",)},
         {
             "input": _text_box("layer", f"input {network.shape}"),
             "body": _box("" if isinstance(body, Sequential) else "body", body),
@@ -102,14 +102,18 @@ def _text_box(kind: str, *lines: str) -> _Box:
     return _Box(reach, reach, LINE * len(lines) + PADDING, kind, lines)
 
 
-def _box(name: str, layer: Layer) -> _Box:
+def _box(name: str, layer: Layer, inputs: int = 1) -> _Box:
     """A layer and all that is inside it."""
     wiring, column = wiring_of(layer), isinstance(layer, Sequential)
     if not wiring:
-        kind = "layer learns" if layer.params() else "layer"
+        kind = "layer learns" if layer.params() else "layer reads" if inputs > 1 else "layer"
         return _text_box(kind, name, described(layer), str(layer.output_shape))
     boxes = {
-        part_name: _box(f"{name}.{part_name}".strip(".") if column else part_name, part)
+        part_name: _box(
+            f"{name}.{part_name}".strip(".") if column else part_name,
+            part,
+            len(wiring.get(part_name, ())),
+        )
         for part_name, part in layer.parts()
     }
     if column:
@@ -122,7 +126,7 @@ def _box(name: str, layer: Layer) -> _Box:
     return box
 
 
-def _arranged(wiring: Mapping[str, Sources], parts: Mapping[str, _Box], gap: float) -> _Box:
+def _arranged(wiring: Wiring, parts: Mapping[str, _Box], gap: float) -> _Box:
     """Boxes in rows, each below all that it reads, and the links between them.
 
     `gap` is the space below the input and above the output.
@@ -161,27 +165,20 @@ def _is_box(name: str) -> bool:
 
 
 def _ranked(
-    wiring: Mapping[str, Sources], parts: Mapping[str, _Box]
+    wiring: Wiring, parts: Mapping[str, _Box]
 ) -> tuple[dict[str, _Box], list[list[str]], dict[str, list[str]]]:
     """Boxes, rows, and what each box is linked to in the row above.
 
-    What is merged gets a box with the sign. A link that passes rows gets a place in each of them,
-    a "way", so that it crosses no box; all readers of the same box share its way.
+    A link that passes rows gets a place in each of them, a "way", so that it crosses no box; all
+    readers of the same box share its way.
     """
     boxes = {"input": _Box(), "output": _Box(), **parts}
-    reads: dict[str, tuple[str, ...]] = {}
-    for reader, (names, merge) in wiring.items():
-        if len(names) > 1:
-            sign = f"sign of {reader}"
-            boxes[sign] = _text_box("sign", merge.word)
-            reads[sign], names = names, (sign,)
-        reads[reader] = names
     rank = {"input": 0}
-    for reader, names in reads.items():
+    for reader, names in wiring.items():
         rank[reader] = 1 + max(rank[name] for name in names)
     rows: list[list[str]] = [["input"], *([] for _ in range(rank["output"]))]
     links: dict[str, list[str]] = {}
-    for reader, names in reads.items():
+    for reader, names in wiring.items():
         rows[rank[reader]].append(reader)
         for name in dict.fromkeys(names):
             above = name

@@ -7,8 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from layerkit.config.options import Configurable, default
-from layerkit.graph.container import Container
-from layerkit.graph.merging import Sources
+from layerkit.graph.container import Container, Wiring
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.base import Layer
 
@@ -16,16 +15,15 @@ if TYPE_CHECKING:
     from layerkit.network import Network
 
 NUMBERS = (3, 5, 6)
-"""The columns of the table that stand flush right."""
+"""The columns of the table that are aligned to the right."""
 LONGEST = 60
-"""Characters of an option that are shown."""
+"""The number of characters of an option that are shown."""
 
 
 def table(network: Network, costs: Mapping[str, float] | None = None) -> str:
     """The layers of a network in rows; containers are followed by their parts, indented.
 
-    A part that doesn't read what stands before it says what it reads, as ``a + b -> Dense``; a
-    container that doesn't return what its last part returns says what it returns instead.
+    A part that reads something else than the row before it says what, as in ``a, b -> Add``.
     """
     rows = [["address", "layer", "output", "parameters", "initial W"]]
     for depth, reads, layer in _tree(network.body):
@@ -34,7 +32,7 @@ def table(network: Network, costs: Mapping[str, float] | None = None) -> str:
         rows.append(
             [
                 layer.address,
-                "  " * depth + reads + described(layer) + _returned(layer),
+                "  " * depth + reads + described(layer),
                 str(layer.output_shape),
                 f"{size:,}" if size or not any(layer.parts()) else "",
                 described(params["W"].init) if "W" in params else "",
@@ -51,7 +49,7 @@ def table(network: Network, costs: Mapping[str, float] | None = None) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    """Cells in columns, those with these numbers flush right.
+    """A table as text, the columns of these numbers aligned to the right.
 
     Examples
     --------
@@ -79,31 +77,20 @@ def _tree(body: Layer) -> Iterator[tuple[int, str, Layer]]:
             depth += 1
         parts, before, wiring = [], "input", wiring_of(layer)
         for name, part in layer.parts():
-            sources = wiring.get(name, Sources((before,)))
-            reads = "" if sources.names == (before,) else f"{_short(sources)} -> "
-            parts.append((depth, reads, part))
+            names = wiring.get(name, (before,))
+            short = ", ".join(source.rpartition(".")[2] for source in names)
+            parts.append((depth, "" if names == (before,) else f"{short} -> ", part))
             before = name
         waiting += reversed(parts)
 
 
-def wiring_of(layer: Layer) -> dict[str, Sources]:
+def wiring_of(layer: Layer) -> Wiring:
     """What the parts of a container read; nothing for all other layers."""
     return layer.wiring() if isinstance(layer, Container) else {}
 
 
-def _returned(layer: Layer) -> str:
-    """What a container returns, if it is not what its last part returns."""
-    output = wiring_of(layer).get("output", Sources(("",)))
-    return f": {_short(output)}" if len(output.names) > 1 else ""
-
-
-def _short(sources: Sources) -> str:
-    """What is read, by the last parts of the addresses."""
-    return sources.written([name.rpartition(".")[2] for name in sources.names])
-
-
 def described(part: Configurable) -> str:
-    """As it is made in Python, but without defaults, initializers and parts.
+    """The call that makes an object, without defaults, initializers and parts.
 
     Examples
     --------

@@ -141,10 +141,11 @@ class Watch:
         before, after = ("x", "y") if method.__name__ == "forward" else ("dy", "dx")
         layer = self.layers[address]
 
-        def watching(x: Array, *args: Any, **options: Any) -> Array:
-            self.see(address, before, x)
+        def watching(*given: Array, **options: Any) -> Any:
+            for x in given:
+                self.see(address, before, x)
             try:
-                y = method(x, *args, **options)
+                y = method(*given, **options)
             except DivergenceError:
                 if self.first is None:
                     causes = self._causes(address, "refused")
@@ -154,7 +155,8 @@ class Watch:
                 for name, param in layer.params().items():
                     self.see(f"{address}.{name}", "gradient", param.grad, rows=False)
             if after == "y" or layer.wants_dx:
-                self.see(address, after, y)
+                for found in y if isinstance(y, tuple) else (y,):
+                    self.see(address, after, found)
             return y
 
         return watching
@@ -202,7 +204,7 @@ def first_not_finite(network: Network, x: Array) -> str:
     network = copy.deepcopy(network)
     watch = Watch(network)
     with watched(network, watch.look, containers=True), suppress(DivergenceError):
-        network.body.forward(x, False)
+        network.body.forward(x, train=False)
     if watch.first:
         return watch.describe(watch.first, watch.part(watch.first))
     return "the output of the body is finite, the loss of it is not"
@@ -233,7 +235,7 @@ def check_outputs(network: Network, x: Array) -> None:
         return checked
 
     with watched(network, checking), np.errstate(all="ignore"):
-        network.body.forward(x, False)
+        network.body.forward(x, train=False)
 
 
 @contextmanager
@@ -283,7 +285,7 @@ def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[s
     dy = rng.random((batch_size, *network.body.output_shape)).astype(network.dtype)
     with watched(network, timing), np.errstate(all="ignore"):
         for _ in range(rounds):
-            network.body.forward(x, True)
+            network.body.forward(x, train=True)
             network.body.backward(dy)
     return {
         address: sum(float(np.median(times)) for times in methods.values())

@@ -46,6 +46,7 @@ from layerkit.layers.activations.smooth import (
 )
 from layerkit.layers.activations.swish import GELU, ELiSH, HardSwish, Mish, SiLU
 from layerkit.layers.base import Layer
+from layerkit.layers.combining import Add, Join, Multiply
 from layerkit.layers.dense import Dense
 from layerkit.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from layerkit.layers.regularization import AlphaDropout, Dropout, GaussianNoise
@@ -63,6 +64,7 @@ __all__ = [
     "ISRU",
     "SELU",
     "SQNL",
+    "Add",
     "AlphaDropout",
     "ArcTan",
     "BatchNorm",
@@ -82,6 +84,7 @@ __all__ = [
     "HardSwish",
     "HardTanh",
     "Identity",
+    "Join",
     "Lambda",
     "Layer",
     "LayerNorm",
@@ -91,6 +94,7 @@ __all__ = [
     "LogSoftmax",
     "Maxout",
     "Mish",
+    "Multiply",
     "PReLU",
     "RMSNorm",
     "RReLU",

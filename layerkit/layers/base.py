@@ -1,15 +1,16 @@
-"""What a layer is.
+"""The base class of layers.
 
     x, y      input and output of a layer, the batch axis first: (N, ...)
     dx, dy    gradients of the loss with respect to them
     W, b      weights (inputs, outputs) and biases (outputs,)
-    N         how many examples a batch has
+    N         number of examples in a batch
 
-A `Shape` describes one example and never holds the batch axis.
+A `Shape` describes one example: it never holds the batch axis.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -28,10 +29,15 @@ DEFAULT_INIT: Initializer = LeCunNormal()
 
 
 class Layer(Configurable, ABC):
-    """One array in, one array out. A subclass writes `forward` and `backward`.
+    """Base of all layers: a subclass writes `forward` and `backward`, and `build` if it has to.
 
-    Two laws make any wiring safe: `forward` never writes to `x`, `backward` never writes to `dy`;
-    and what they return may be overwritten by their own next call, not before. With
+    A layer of one input has ``build(self, shape)`` and ``forward(self, x, train=True)``. One of
+    several has ``build(self, a, b)``, ``forward(self, a, b, train=True)`` and a `backward` that
+    returns a tuple with one dx for each; ``*xs`` takes any number of inputs. `train` is always
+    passed by keyword.
+
+    Two laws make any wiring safe: `forward` never writes to its inputs, `backward` never writes to
+    `dy`; and what they return may be overwritten by their own next call, not before. With
     ``train=False`` several threads may be predicting: hold what you return in a variable of your
     own (``y = ...; self.y = y; return y``), since another thread may write to the layer meanwhile.
 
@@ -44,8 +50,9 @@ class Layer(Configurable, ABC):
     ...         return x * x
     ...     def backward(self, dy):
     ...         return 2 * self.x * dy
-    >>> Square().forward(np.array([[3.0]]))
-    array([[9.]])
+    >>> square = Square()
+    >>> square.forward(np.array([[3.0]])), square.backward(np.array([[1.0]]))
+    (array([[9.]]), array([[6.]]))
     """
 
     reserved = (
@@ -55,9 +62,9 @@ class Layer(Configurable, ABC):
     random: ClassVar[bool] = False
     """Whether `forward` draws from ``self.rng``, a generator that the network provides."""
     adapts: ClassVar[bool] = False
-    """Whether `adapt` is to be called with the data before the first step of a training."""
+    """Whether `adapt` should be called with the data before the first step of a training."""
     smallest_batch: ClassVar[int] = 1
-    """How many examples `forward` needs with ``train=True``."""
+    """The number of examples that `forward` needs with ``train=True``."""
     wants_dx = True
     adapted = True
     address = ""
@@ -67,50 +74,55 @@ class Layer(Configurable, ABC):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say of what `build` declares that it is not there before."""
+            """Say that what `build` declares is missing before it."""
             built = self.address or name.startswith("__")
             hint = "" if built else "; it is not built: put it into a Network first"
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     @property
     def rng(self) -> np.random.Generator:
-        """Random numbers of this layer's own, where `random`."""
-        generator: np.random.Generator = self.__getattribute__("generator")
-        return generator
+        """The layer's own generator of random numbers, where `random`."""
+        return self.__getattribute__("generator")
 
     @rng.setter
     def rng(self, generator: np.random.Generator) -> None:
         vars(self)["generator"] = generator
 
-    def build(self, shape: Shape) -> Shape:
-        """Declare parameters for inputs of `shape`, and return the shape of the outputs.
+    # `*xs: Any, **options: Any` lets each subclass name its own inputs, for type checkers too
 
-        Called once. Raise `ShapeError` for a shape that doesn't fit.
+    def build(self, *shapes: Any, **options: Any) -> Shape:
+        """Declare parameters for inputs of these shapes, and return the shape of the output.
+
+        Called once. By default the output has the shape of the first input. Raise `ShapeError`
+        for shapes that don't fit.
         """
-        return shape
+        return shapes[0]
 
     @abstractmethod
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Return y, keeping what `backward` needs."""
+    def forward(self, *xs: Any, **options: Any) -> Array:
+        """Return y, keeping what `backward` needs. The only option is `train`."""
 
     @abstractmethod
-    def backward(self, dy: Array) -> Array:
-        """Set the parameters' gradients and return dx.
+    def backward(self, dy: Array) -> Any:
+        """Set the parameters' gradients and return dx; for several inputs, a tuple of them.
 
-        Nobody reads dx where `wants_dx` is False.
+        Where `wants_dx` is False, nobody reads dx: return None if that saves work.
         """
 
-    def place(self, shape: Shape, address: str) -> Shape:
-        """Build, remembering the address and the shape; containers call this.
+    def place(self, *shapes: Shape, address: str) -> Shape:
+        """Build for inputs of these shapes, and remember address and output shape.
+
+        Containers call this for their parts.
 
         Raises
         ------
         ShapeError
-            From `build`, with the address.
+            From `build`, or for another number of inputs than `forward` has; with the address.
         """
         self.address = address
         with at(address):
-            self.output_shape = self.build(shape)
+            self._check_number(shapes)
+            self.output_shape = self.build(*shapes)
             if not isinstance(self.output_shape, tuple):
                 raise ShapeError(
                     f"{type(self).__name__}.build returned {self.output_shape!r}; should be the "
@@ -118,11 +130,30 @@ class Layer(Configurable, ABC):
                 )
         return self.output_shape
 
+    def _check_number(self, shapes: tuple[Shape, ...]) -> None:
+        """Refuse another number of inputs than `forward` has."""
+        parameters = inspect.signature(self.forward).parameters.values()
+        inputs = [p for p in parameters if p.name != "train"]
+        any_number = any(p.kind is p.VAR_POSITIONAL for p in inputs)
+        if len(inputs) == len(shapes) or (any_number and shapes):
+            return
+        remedy = "in a Graph, 'a, b -> node' hands a node several"
+        if len(shapes) > len(inputs):
+            remedy = "a Join() before it makes one array of several"
+        raise ShapeError(
+            f"{type(self).__name__} takes {len(inputs)} input{'s'[: len(inputs) != 1]}, not "
+            f"{len(shapes)} ({', '.join(map(str, shapes))}); {remedy}"
+        )
+
+    def want_dx(self, wanted: bool) -> None:
+        """Set `wants_dx`, which says whether anybody reads what `backward` returns."""
+        self.wants_dx = wanted
+
     def check(self, x: Array) -> None:
-        """Raise a DataError for inputs that this layer can't take; before anything is trained."""
+        """Raise a DataError for inputs that this layer can't take. Called before a training."""
 
     def adapt(self, batches: Iterable[Array]) -> None:
-        """Look at all examples once before the training, batch by batch. Only where `adapts`."""
+        """Look at all examples once before a training, batch by batch. Only where `adapts`."""
 
     @property
     def wants_data(self) -> bool:
@@ -130,7 +161,7 @@ class Layer(Configurable, ABC):
         return self.adapts or any(param.init.from_data for param in self.params().values())
 
     def init_before(self) -> Initializer:
-        """The default weights of a layer whose outputs go into this one."""
+        """The default initializer of a layer whose outputs go into this one."""
         return DEFAULT_INIT
 
     def parts(self) -> Iterator[tuple[str, Layer]]:

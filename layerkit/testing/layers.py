@@ -24,11 +24,11 @@ from layerkit.testing.common import (
     require_object,
     widening,
 )
-from layerkit.testing.probe import Probe, layers_of
+from layerkit.testing.probe import Examples, Probe, layers_of
 
 
-def check_layer(layer: Layer, shape: Shape, examples: Array | None = None) -> None:
-    """Check a layer for examples of `shape`.
+def check_layer(layer: Layer, *shapes: Shape, examples: Examples = None) -> None:
+    """Check that a layer keeps its contract for inputs of these shapes, one for each input.
 
     Derivatives are compared with central differences in float64; places where the function has
     a kink are left out.
@@ -36,15 +36,16 @@ def check_layer(layer: Layer, shape: Shape, examples: Array | None = None) -> No
     Parameters
     ----------
     layer : Layer
-    shape : tuple of int
-    examples : array, optional
-        What to try it with (N, *shape), for a layer that doesn't take any numbers. The derivative
-        with respect to them is then not compared.
+    *shapes : tuple of int
+        Of one example of each input.
+    examples : array, or sequence of arrays, optional
+        What to try it with (N, *shape), for a layer that doesn't take just any numbers. Derivatives
+        with respect to them are not compared. For several inputs, an entry for each, or None.
 
     Raises
     ------
     AssertionError
-        With the first law that is broken, where, and what may be the cause.
+        With the first law that is broken, where, and a possible cause.
 
     Examples
     --------
@@ -65,26 +66,29 @@ give -5.169; it is 0.6667 times the right value everywhere: a factor or a sign i
         check_options(layer)
     _check_kept_options(layer)
     for dtype in ("float64", "float32"):
-        probe = Probe(layer, shape, examples, dtype)
+        probe = Probe(layer, *shapes, examples=examples, dtype=dtype)
         _check_promised_shape(probe)
-        _check_chance([Probe(layer, shape, examples, dtype) for _ in range(2)])
+        _check_chance([Probe(layer, *shapes, examples=examples, dtype=dtype) for _ in range(2)])
         _check_forward(probe)
         _check_backward(probe)
         _check_gradients_are_set(probe)
-    probe = Probe(layer, shape, examples)
+    probe = Probe(layer, *shapes, examples=examples)
     _check_adapt(probe)
     _check_smallest_batch(probe)
     _check_results_last(probe)
     _check_batches_are_independent(probe, layer)
     _check_prediction(probe)
     _check_derivatives(probe)
-    _check_gradients_are_set(Probe(layer, shape, examples, wants_dx=False))
+    silent = [Probe(layer, *shapes, examples=examples, wants_dx=False) for _ in range(2)]
+    _check_gradients_are_set(silent[0])
+    _check_without_dx(Probe(layer, *shapes, examples=examples), silent[1])
     _check_copies_train_on(probe)
 
 
 def _check_kept_options(layer: Layer) -> None:
     fresh = type(layer)(**{option.name: getattr(layer, option.name) for option in fields(layer)})
-    unknown = vars(fresh).keys() - {option.name for option in fields(layer)}
+    parts = {name for name, _ in fresh.parts()}  # those that are no options are made when needed
+    unknown = vars(fresh).keys() - {option.name for option in fields(layer)} - parts
     require(
         not unknown,
         f"{type(layer).__name__} sets {', '.join(sorted(unknown))} before build, and a copy of it "
@@ -101,20 +105,20 @@ def _check_promised_shape(probe: Probe) -> None:
 
 
 def _check_chance(twins: list[Probe]) -> None:
-    """Two fresh layers with equal generators, where these may come to a layer or not."""
+    """Try two fresh layers with equal generators, whether the network provides them or not."""
     results = []
     for probe in twins:
-        x, name = probe.batch(5)[0], probe.name
+        xs, name = probe.batch(5)[:-1], probe.name
         for layer in probe.layers.values():
             layer.rng = np.random.default_rng(5)
         before = _draws(probe)
-        probe.forward(x, train=False)
+        probe.forward(*xs, train=False)
         require(
             _draws(probe) == before,
             f"{name}.forward with train=False draws random numbers: a prediction is no matter of "
             "chance; return what is expected, as Dropout does: x",
         )
-        results.append(probe.forward(x))
+        results.append(probe.forward(*xs))
         silent = [
             type(layer).__name__
             for (path, layer), now in zip(probe.layers.items(), _draws(probe), strict=True)
@@ -151,45 +155,46 @@ def _check_adapt(probe: Probe) -> None:
 def _check_smallest_batch(probe: Probe) -> None:
     if probe.smallest == 1:
         return
-    x = probe.batch(probe.smallest)[0][1:]
+    xs = [x[1:] for x in probe.batch(probe.smallest)[:-1]]
     refused = False
     try:
-        probe.layer.forward(x)
+        probe.layer.forward(*xs)
     except LayerkitError:
         refused = True
     require(
         refused,
-        f"{probe.name}.forward takes {len(x)} rows with train=True, though its smallest_batch is "
-        f"{probe.smallest}: raise a DataError that says what to do",
+        f"{probe.name}.forward takes {len(xs[0])} rows with train=True, though its smallest_batch "
+        f"is {probe.smallest}: raise a DataError that says what to do",
     )
 
 
 def _check_forward(probe: Probe) -> None:
-    x, dy = probe.batch(5)
+    *xs, dy = probe.batch(5)
     for train in (True, False):
-        y, what = probe.forward(x, train), f"{probe.name}.forward (train={train})"
+        y, what = probe.forward(*xs, train=train), f"{probe.name}.forward (train={train})"
         require(
             y.shape == dy.shape,
             f"{what} returns {y.shape} for 5 rows, but build promised {probe.output_shape}",
         )
-        require(y.dtype == x.dtype, f"{what} returns {y.dtype} for {x.dtype}; {widening(x)}")
+        require(y.dtype == dy.dtype, f"{what} returns {y.dtype} for {dy.dtype}; {widening(dy)}")
         require(bool(np.isfinite(y).all()), f"{what} returns nan or inf for ordinary x")
 
 
 def _check_backward(probe: Probe) -> None:
-    x, dy = probe.batch(5)
-    probe.forward(x)
-    dx, what = probe.backward(dy), f"{probe.name}.backward"
-    require(
-        dx.shape == x.shape,
-        f"{what} returns dx of shape {dx.shape}; should be that of x, {x.shape}",
-    )
-    require(dx.dtype == x.dtype, f"{what} returns {dx.dtype} for {x.dtype}; {widening(x)}")
+    *xs, dy = probe.batch(5)
+    probe.forward(*xs)
+    what = f"{probe.name}.backward"
+    for x, (name, dx) in zip(xs, probe.dxs(dy).items(), strict=True):
+        require(
+            dx.shape == x.shape,
+            f"{what} returns {name} of shape {dx.shape}; should be that of {name[1:]}, {x.shape}",
+        )
+        require(dx.dtype == x.dtype, f"{what} returns {dx.dtype} for {x.dtype}; {widening(x)}")
 
 
 def _check_gradients_are_set(probe: Probe) -> None:
-    x, dy = probe.batch(5)
-    after_zeros, after_ones = (probe.gradients(x, dy, old) for old in (0.0, 1.0))
+    batch = probe.batch(5)
+    after_zeros, after_ones = (probe.gradients(*batch, old=old) for old in (0.0, 1.0))
     wanted = "" if probe.layer.wants_dx else " where wants_dx is False"
     for name, gradient in after_zeros.items():
         what = f"{probe.name}.backward{wanted}"
@@ -207,17 +212,18 @@ def _check_gradients_are_set(probe: Probe) -> None:
 
 
 def _check_results_last(probe: Probe) -> None:
-    x, dy = probe.batch(5)
-    y = probe.forward(x)
+    *xs, dy = probe.batch(5)
+    y = probe.forward(*xs)
     kept = y.copy()
-    dx = probe.backward(dy).copy()
+    first = {name: dx.copy() for name, dx in probe.dxs(dy).items()}
     require(
         np.array_equal(y, kept),
         f"{probe.name}.backward changes the y that forward returned, which the next layer may "
         "still read: make a new array, or let forward keep a copy",
     )
+    again = probe.dxs(dy)
     require(
-        close(probe.backward(dy), dx),
+        all(close(again[name], dx) for name, dx in first.items()),
         f"{probe.name}.backward gives another dx when it is called again: it changes what forward "
         "has kept for it",
     )
@@ -226,9 +232,9 @@ def _check_results_last(probe: Probe) -> None:
 def _check_batches_are_independent(probe: Probe, layer: Layer) -> None:
     """Batches of several sizes, one after the other, against each on a fresh layer."""
     for i, rows in enumerate((5, 2, 1, 5)):
-        x, dy = probe.batch(rows, seed=10 + i)
-        expected = Probe(layer, probe.shape, probe.examples).results(x, dy)
-        for what, found in probe.results(x, dy).items():
+        batch = probe.batch(rows, seed=10 + i)
+        expected = Probe(layer, *probe.shapes, examples=probe.examples).results(*batch)
+        for what, found in probe.results(*batch).items():
             require(
                 close(found, expected[what]),
                 f"{probe.name}: {what} of a batch of {rows} depends on the batches before it: "
@@ -238,12 +244,12 @@ def _check_batches_are_independent(probe: Probe, layer: Layer) -> None:
 
 
 def _check_prediction(probe: Probe) -> None:
-    (x, _), (other, _) = probe.batch(5), probe.batch(5, seed=20)
+    xs, others = probe.batch(5)[:-1], probe.batch(5, seed=20)[:-1]
     what = f"{probe.name}.forward with train=False"
     states = probe.arena.states.copy()
-    y = probe.forward(x, train=False)
+    y = probe.forward(*xs, train=False)
     kept = y.copy()
-    probe.forward(other, train=False)
+    probe.forward(*others, train=False)
     require(
         np.array_equal(probe.arena.states, states),
         f"{what} changes what is kept in a State: learn only with train=True",
@@ -253,25 +259,26 @@ def _check_prediction(probe: Probe) -> None:
         f"{what} overwrites the result of the call before: return a new array",
     )
     require(
-        close(probe.forward(x, train=False), kept),
+        close(probe.forward(*xs, train=False), kept),
         f"{what} gives another result the second time: it depends on what the layer keeps, or on "
         "chance",
     )
-    for i in range(len(x)):
+    for i in range(len(kept)):
+        row = [x[i : i + 1] for x in xs]
         require(
-            close(probe.forward(x[i : i + 1], train=False), kept[i : i + 1]),
+            close(probe.forward(*row, train=False), kept[i : i + 1]),
             f"{what}: row {i} of the result depends on the other rows of the batch; is an axis "
             "wrong?",
         )
     require(
-        close(_interrupted(probe, x, other), kept),
+        close(_interrupted(probe, xs, others), kept),
         f"{what} reads back from self what another thread may have changed meanwhile: hold the "
         "result in a variable, y = …; self.y = y; return y",
     )
 
 
-def _interrupted(probe: Probe, x: Array, other: Array) -> Array:
-    """Predict x, while after each bytecode of it "another thread" predicts `other`."""
+def _interrupted(probe: Probe, xs: list[Array], others: list[Array]) -> Array:
+    """Predict xs, while after each bytecode of it "another thread" predicts `others`."""
 
     def interrupt(frame: FrameType, event: str, arg: Any) -> Any:
         if event == "call":
@@ -279,41 +286,57 @@ def _interrupted(probe: Probe, x: Array, other: Array) -> Array:
                 return None
             frame.f_trace_opcodes = True
         elif event == "opcode":
-            probe.forward(other, train=False)
+            probe.forward(*others, train=False)
         return interrupt
 
     before = sys.gettrace()
     sys.settrace(interrupt)
     try:
         # from Python 3.12 on, opcodes are reported from the second call
-        probe.forward(x, train=False)
-        return probe.forward(x, train=False)
+        probe.forward(*xs, train=False)
+        return probe.forward(*xs, train=False)
     finally:
         sys.settrace(before)
 
 
 def _check_derivatives(probe: Probe) -> None:
-    x, dy = probe.batch(3)
+    *xs, dy = probe.batch(3)
 
     def f() -> float:
-        return float((probe.forward(x) * dy).sum())
+        return float((probe.forward(*xs) * dy).sum())
 
-    noise = 1e-9 * float(abs(probe.forward(x) * dy).sum())
-    dx, gradients = probe.backward(dy).copy(), probe.gradients(x, dy, 0.0)
-    if probe.examples is None:
-        check_derivative(f"{probe.name}.backward: dx", f, x, dx, noise)
+    noise = 1e-9 * float(abs(probe.forward(*xs) * dy).sum())
+    dxs = {name: dx.copy() for name, dx in probe.dxs(dy).items()}
+    gradients = probe.gradients(*xs, dy, old=0.0)
+    for x, examples, (name, dx) in zip(xs, probe.examples, dxs.items(), strict=True):
+        if examples is None:
+            check_derivative(f"{probe.name}.backward: {name}", f, x, dx, noise)
     for name, param in probe.params.items():
         what = f"{probe.name}.backward: {name}.grad"
         check_derivative(what, f, param.value, gradients[name], noise)
 
 
+def _check_without_dx(probe: Probe, silent: Probe) -> None:
+    """Where nobody wants dx, all else is the same, and backward returns dx or None."""
+    batch = probe.batch(5)
+    right = probe.results(*batch)
+    for name, found in silent.results(*batch).items():
+        require(
+            close(found, right[name]),
+            f"{probe.name}: {name} is another one where wants_dx is False; backward may return "
+            "None then, but nothing wrong that looks right",
+        )
+
+
 def _check_copies_train_on(probe: Probe) -> None:
-    """What has been trained and its copies, given its parameters, have the same future."""
+    """A trained layer and its copies, given its parameters, have the same future."""
     _train(probe)
     with calling(f"{probe.name}: copying it"):
         layers = copies(probe.layer)
-        twins = {how: Probe(twin, probe.shape, probe.examples) for how, twin in layers.items()}
-    x = probe.batch(5)[0]
+        twins = {
+            how: Probe(twin, *probe.shapes, examples=probe.examples) for how, twin in layers.items()
+        }
+    xs = probe.batch(5)[:-1]
     for how, twin in twins.items():
         require(
             not layers[how].address,
@@ -324,10 +347,11 @@ def _check_copies_train_on(probe: Probe) -> None:
         twin.arena.states = probe.arena.states
         _train(twin)
     _train(probe)
-    y = probe.forward(x, train=False)
+    y = probe.forward(*xs, train=False)
     for how, twin in twins.items():
         require(
-            close(twin.arena.values, probe.arena.values) and close(twin.forward(x, False), y),
+            close(twin.arena.values, probe.arena.values)
+            and close(twin.forward(*xs, train=False), y),
             f"{probe.name}: after {how} it trains on otherwise than the original: it has learned "
             "something that is neither an option nor a Param nor a State: declare it in build, as "
             "in self.mean = State(shape, Zeros()), and assign self.mean.value = …",
@@ -337,6 +361,5 @@ def _check_copies_train_on(probe: Probe) -> None:
 def _train(probe: Probe) -> None:
     optimizer = SGD(lr=0.01)
     for seed in range(3):
-        x, dy = probe.batch(4, seed=30 + seed)
-        probe.results(x, dy)
+        probe.results(*probe.batch(4, seed=30 + seed))
         optimizer.step(probe.arena.values, probe.arena.grads)

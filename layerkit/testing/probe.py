@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,23 +13,36 @@ from layerkit.layers.base import Layer
 from layerkit.parameters import Arena
 from layerkit.testing.common import calling, normal, read_only, require
 
+Examples: TypeAlias = Array | Sequence[Array | None] | None
+"""Examples for the only input, or one entry for each; None where any numbers are accepted."""
+
 
 class Probe:
-    """A copy of a layer, built, with parameters of its own that are nowhere 0."""
+    """A copy of a layer, built, with parameters of its own that are not 0 anywhere.
+
+    Attributes
+    ----------
+    names : list of str
+        What the inputs are called: x, or x_1, x_2 …
+    """
 
     def __init__(
         self,
         layer: Layer,
-        shape: Shape,
-        examples: Array | None,
+        *shapes: Shape,
+        examples: Examples = None,
         dtype: str = "float64",
         wants_dx: bool = True,
     ) -> None:
-        self.layer, self.shape, self.dtype = copy.deepcopy(layer), shape, dtype
-        self.name, self.examples = type(layer).__name__, examples
-        self.layer.wants_dx = wants_dx
+        self.layer, self.shapes, self.dtype = copy.deepcopy(layer), shapes, dtype
+        self.name, count = type(layer).__name__, len(shapes)
+        self.names = ["x"] if count == 1 else [f"x_{i}" for i in range(1, count + 1)]
+        if examples is None or isinstance(examples, np.ndarray):
+            examples = [examples] * count
+        self.examples = examples
+        self.layer.want_dx(wants_dx)
         with calling(f"{self.name}.build"):
-            self.output_shape = self.layer.place(shape, "layer")
+            self.output_shape = self.layer.place(*shapes, address="layer")
         self.layers = dict(layers_of(self.layer))
         self.smallest = max(layer.smallest_batch for layer in self.layers.values())
         self.arena = Arena(
@@ -55,24 +69,27 @@ class Probe:
         with calling(f"{self.name}.adapt", law):
             self.layer.adapt(iter(batches))
 
-    def batch(self, rows: int, seed: int = 4) -> tuple[Array, Array]:
-        """Draw x and dy."""
+    def batch(self, rows: int, seed: int = 4) -> list[Array]:
+        """Draw the inputs, and dy as the last."""
         rows = max(rows, self.smallest)
-        if self.examples is None:
-            x = normal((rows, *self.shape), seed, self.dtype)
-        else:
-            chosen = np.random.default_rng(seed).integers(len(self.examples), size=rows)
-            x = self.examples[chosen].astype(self.dtype)
-        return x, normal((rows, *self.output_shape), seed + 100, self.dtype)
+        batch = []
+        for i, (shape, examples) in enumerate(zip(self.shapes, self.examples, strict=True)):
+            if examples is None:
+                x = normal((rows, *shape), seed + 1000 * i, self.dtype)
+            else:
+                chosen = np.random.default_rng(seed).integers(len(examples), size=rows)
+                x = examples[chosen].astype(self.dtype)
+            batch.append(x)
+        return [*batch, normal((rows, *self.output_shape), seed + 100, self.dtype)]
 
-    def forward(self, x: Array, train: bool = True) -> Array:
-        """Call the layer with an x that can't be written to."""
+    def forward(self, *xs: Array, train: bool = True) -> Array:
+        """Call the layer with inputs that can't be written to."""
         law = "writes to x, which others may still read: make a new array, y = x + 1, not x += 1"
         what = f"{self.name}.forward"
         if train:
             self.restart()
-        with calling(f"{what} (train={train}, {len(x)} rows)", law):
-            y = self.layer.forward(read_only(x), train)
+        with calling(f"{what} (train={train}, {len(xs[0])} rows)", law):
+            y = self.layer.forward(*map(read_only, xs), train=train)
         require(isinstance(y, np.ndarray), f"{what} returns {y!r}; should be an array")
         return y
 
@@ -82,8 +99,8 @@ class Probe:
             if layer.random:
                 layer.rng = np.random.default_rng(5)
 
-    def backward(self, dy: Array) -> Array:
-        """Call the layer with a dy that can't be written to."""
+    def backward(self, dy: Array) -> Any:
+        """Call the layer with a dy that can't be written to; dx, or a tuple of several."""
         law = (
             "writes to dy, or to the x that forward has kept, which others may still read: make a "
             "new array, dx = dy * 2, not dy *= 2"
@@ -91,22 +108,40 @@ class Probe:
         what = f"{self.name}.backward"
         with calling(f"{what} ({len(dy)} rows)", law):
             dx = self.layer.backward(read_only(dy))
-        if self.layer.wants_dx:
-            require(isinstance(dx, np.ndarray), f"{what} returns {dx!r}; should be an array, dx")
+        if self.layer.wants_dx or dx is not None:
+            count = len(self.names)
+            wanted = f"a tuple of {count} arrays, a dx for each input"
+            dxs = dx if count > 1 else (dx,)
+            require(
+                isinstance(dxs, tuple)
+                and len(dxs) == count
+                and all(isinstance(dx, np.ndarray) for dx in dxs),
+                f"{what} returns {dx!r}; should be {wanted if count > 1 else 'an array, dx'}",
+            )
         return dx
 
-    def gradients(self, x: Array, dy: Array, old: float) -> dict[str, Array]:
+    def dxs(self, dy: Array) -> dict[str, Array]:
+        """What backward returns by name: dx, or dx_1, dx_2 …; nothing where it returns None."""
+        dx = self.backward(dy)
+        if dx is None:
+            return {}
+        dxs = dx if len(self.names) > 1 else (dx,)
+        return {f"d{name}": dx for name, dx in zip(self.names, dxs, strict=True)}
+
+    def gradients(self, *batch: Array, old: float) -> dict[str, Array]:
         """The parameters' gradients, where all of them were `old` before."""
+        *xs, dy = batch
         self.arena.grads[...] = old
-        self.forward(x)
+        self.forward(*xs)
         self.backward(dy)
         return {name: param.grad.copy() for name, param in self.params.items()}
 
-    def results(self, x: Array, dy: Array) -> dict[str, Array]:
-        """Copies of all that forward and backward compute."""
-        y = self.forward(x).copy()
-        dx = self.backward(dy).copy()
-        return {"y": y, "dx": dx, "gradients": self.arena.grads.copy()}
+    def results(self, *batch: Array) -> dict[str, Array]:
+        """Copies of all that forward and backward compute for the inputs and dy."""
+        *xs, dy = batch
+        y = self.forward(*xs).copy()
+        dxs = {name: dx.copy() for name, dx in self.dxs(dy).items()}
+        return {"y": y, **dxs, "gradients": self.arena.grads.copy()}
 
 
 def layers_of(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:

@@ -34,8 +34,16 @@ from layerkit import (
 from layerkit.config.options import choices_for
 
 OTHER_LAYERS = {
-    *("dense", "embedding", "normalization", "regularization", "shapes", "standardize"),
-    *("graph", "parallel", "sequential"),
+    *(
+        "combining",
+        "dense",
+        "embedding",
+        "normalization",
+        "regularization",
+        "shapes",
+        "standardize",
+    ),
+    *("branches", "graph", "sequential"),
 }
 """The modules with layers that are no activations."""
 

@@ -13,6 +13,7 @@ import tomli_w
 
 from layerkit import (
     SGD,
+    Add,
     Array,
     BatchNorm,
     Concat,
@@ -22,8 +23,10 @@ from layerkit import (
     Graph,
     HeNormal,
     Identity,
+    Join,
     Layer,
     LeCunNormal,
+    Multiply,
     Network,
     ReLU,
     Residual,
@@ -91,7 +94,7 @@ def test_a_sequential_is_a_sequence() -> None:
     part = body[1:]
     assert part == Sequential([ReLU(), Dense(2)])
     assert part[0] is not layers[1]
-    with pytest.raises(ConfigError, match="should have at least one layer"):
+    with pytest.raises(ConfigError, match=r"Sequential.layers = \[\]: should not be empty"):
         body[3:]
 
 
@@ -172,15 +175,18 @@ NODES: dict[str, Callable[[], Layer]] = {
     "trunk": lambda: Dense(5),
     "bent": Sigmoid,
     "gate": lambda: Dense(5),
+    "product": Multiply,
     "mixed": lambda: Dense(5),
+    "sum": Add,
     "out": lambda: Dense(2),
+    "both": Join,
 }
 EDGES = [
     "input -> trunk -> bent",
     "trunk -> gate",
-    "bent * gate -> mixed",
-    "mixed + trunk + trunk -> out",
-    "out, input -> output",
+    "bent, gate -> product -> mixed",
+    "mixed, trunk, trunk -> sum -> out",
+    "out, input -> both -> output",
 ]
 
 
@@ -236,7 +242,7 @@ def test_addresses_are_the_names_in_the_order_of_work() -> None:
     assert net["body.nodes.gate"] is net.body.nodes["gate"]  # type: ignore[attr-defined]
 
 
-CIRCLE = ["input + b -> a -> b", "b -> output"]
+CIRCLE = ["input, b -> a -> b", "b -> output"]
 WRONG = [
     ("ab", ["input -> a -> bb -> output"], "edges.0 = .* there is no node 'bb'; did you mean 'b'"),
     ("ab", ["input -> a -> b -> output", "q -> b"], "there is no node 'q'; known are a, b, input"),
@@ -254,7 +260,29 @@ WRONG = [
     ("a", ["input -> a -> input -> output"], "nothing leads to the input"),
     ("a", ["input"], "edges.0 = 'input': should look like 'input -> a -> b'"),
     ("a", ["input -> -> output"], "there is no node ''"),
-    ("a", ["input, a + a -> output"], "there is no node 'input, a'"),
+    ("a", ["input -> a, a -> output"], "no node 'a, a'; several names are read before the first"),
+    ("ab", ["input -> a", "a, input -> b -> output", "a -> b"], "such as 'a, b -> b'"),
+    (
+        "abc",
+        ["a + b -> c"],
+        r"edges have no \+: add a node before_c = Add\(\) and write 'a, b -> before_c -> c'$",
+    ),
+    (
+        "ab",
+        ["input -> a", "a*input*a -> b -> output"],
+        r"no \*: add .* = Multiply\(\) and write 'a, input, a -> before_b -> b -> output'$",
+    ),
+    (
+        "ab",
+        ["a, input + b -> output"],
+        r"edges have no \+ or \*: a node of Add\(\) or Multiply\(\)",
+    ),
+    ("ab", ["input -> a + b"], r"edges have no \+ or \*: a node of Add\(\) or Multiply\(\) reads"),
+    (
+        "ab",
+        ["input -> a", "input -> b", "a, b -> output"],
+        r"one array: add .* before_output = Join\(\) and write 'a, b -> before_output -> output'",
+    ),
     ("a", [], "nodes.a: reads nothing"),
     ("", ["input -> output"], "nodes = {}: should have at least one node"),
     (["in.put"], ["input -> in.put -> output"], "nodes.in.put: a name has letters, digits and _?"),
@@ -289,25 +317,41 @@ def test_all_that_is_wrong_is_said_at_once_with_its_place() -> None:
         assert reason in said
 
 
+class Difference(Layer):
+    """y = a - b."""
+
+    def forward(self, a: Array, b: Array, train: bool = True) -> Array:
+        return a - b
+
+    def backward(self, dy: Array) -> tuple[Array, Array]:
+        return dy, -dy
+
+
 SHAPES = [
-    (Residual(Dense(3)), r"^body \(3,\) \+ input \(4,\): .* one shape; give a shortcut", "body"),
-    (Residual(Dense(3), Dense(2)), r"^body \(3,\) \+ shortcut \(2,\): .* one shape", "body"),
-    (Sum([Dense(3), Dense(4)]), r"^branches.0 \(3,\) \+ branches.1 \(4,\): .* one shape", "body"),
+    (Residual(Dense(3)), r"^\(3,\), \(4,\): what is added .* Residual as its shortcut", "body.add"),
+    (Residual(Dense(3), Dense(2)), r"^\(3,\), \(2,\): what is added should have one", "body.add"),
+    (Sum([Dense(3), Dense(4)]), r"^\(3,\), \(4,\): what is added should have one", "body.add"),
     (
-        Graph({"a": Dense(3), "b": ReLU()}, ["input -> a", "a + input -> b -> output"]),
-        r"^a \(3,\) \+ input \(4,\): what is added has to have one shape",
+        Graph({"a": Dense(3), "b": Multiply()}, ["input -> a", "a, input -> b -> output"]),
+        r"^\(3,\), \(4,\): what is multiplied should have one shape",
         "body.nodes.b",
     ),
     (
-        Graph({"a": Dense(3)}, ["input -> a", "a * input -> output"]),
-        r"^a \(3,\) \* input \(4,\): what is multiplied has to have one shape",
-        "body",
+        Graph({"a": Dense(3), "b": Dense(2)}, ["input -> a", "a, input -> b -> output"]),
+        r"^Dense takes 1 input, not 2 \(\(3,\), \(4,\)\); a Join\(\) before it makes one array",
+        "body.nodes.b",
+    ),
+    (
+        Graph({"a": Difference()}, ["input -> a -> output"]),
+        r"^Difference takes 2 inputs, not 1 \(\(4,\)\); in a Graph, 'a, b -> node' hands",
+        "body.nodes.a",
     ),
     (
         Sequential([ReLU(), Residual(Sequential([Dense(4), Residual(Dense(5))]))]),
-        r"^body \(5,\) \+ input \(4,\)",
-        "body.layers.1.body.layers.1",
+        r"^\(5,\), \(4,\): what is added",
+        "body.layers.1.body.layers.1.add",
     ),
+    (Concat([ReLU(), Dense(2)], axis=1), r"^Join\(axis=1\): .* \(4,\) has no", "body.join"),
 ]
 
 
@@ -330,16 +374,17 @@ def test_what_is_joined_may_differ_in_the_last_axis_only() -> None:
             return np.repeat(dy, 2, axis=1)
 
     with pytest.raises(
-        ShapeError, match=r"branches.0 \(2, 3\), branches.1 \(4, 3\): what is joined"
+        ShapeError, match=r"\(2, 3\), \(4, 3\): what is joined may differ in axis -1 only"
     ):
         network(Concat([Halved(), Identity()]), shape=(4, 3))
-    assert Concat([ReLU(), Identity()]).place((4, 3), "layer") == (4, 6)
+    assert Concat([ReLU(), Identity()]).place((4, 3), address="layer") == (4, 6)
+    assert Concat([Halved(), Identity()], axis=0).place((4, 3), address="layer") == (6, 3)
 
 
 def test_branches_are_needed() -> None:
     for container in (Sum, Concat):
         with pytest.raises(
-            ConfigError, match=rf"{container.__name__}.branches = \[\]: should have"
+            ConfigError, match=rf"{container.__name__}.branches = \[\]: should not be empty"
         ):
             container([])
 
@@ -369,8 +414,14 @@ def containers(part: Callable[[], Layer]) -> list[Layer]:
         Residual(part(), part()),
         Sum([part(), part(), part()]),
         Concat([part(), part()]),
-        Graph({"a": part(), "b": part()}, ["input -> a", "a + a + input -> b", "a, b -> output"]),
-        Graph({"a": part(), "b": part()}, ["input -> a", "input -> b", "a * b * b -> output"]),
+        Graph(
+            {"a": part(), "sum": Add(), "b": part(), "both": Join()},
+            ["input -> a", "a, a, input -> sum -> b", "a, b -> both -> output"],
+        ),
+        Graph(
+            {"a": part(), "b": part(), "product": Multiply()},
+            ["input -> a", "input -> b", "a, b, b -> product -> output"],
+        ),
     ]
 
 
@@ -407,6 +458,69 @@ def test_gradients_are_the_same_whether_dx_is_wanted_or_not(i: int) -> None:
     np.testing.assert_array_equal(first.arena.grads, later.arena.grads)
 
 
+class Scalar(Layer):
+    """y = a s: rows a (N, features) times a number s (N, 1) for each."""
+
+    def build(self, a: Shape, s: Shape) -> Shape:
+        if s != (1,):
+            raise ShapeError(f"Scalar takes one number for each example, not {s}")
+        return a
+
+    def forward(self, a: Array, s: Array, train: bool = True) -> Array:
+        self.a, self.s = a, s
+        return a * s
+
+    def backward(self, dy: Array) -> tuple[Array, Array]:
+        return dy * self.s, (dy * self.a).sum(axis=1, keepdims=True)
+
+
+def test_a_node_reads_several_arrays_in_the_order_of_the_edge() -> None:
+    dy = RNG.normal(size=(60, 3))
+    nodes = {"a": Dense(3), "s": Dense(1), "scaled": Scalar()}
+    found = results(
+        Graph(nodes, ["input -> a", "input -> s", "a, s -> scaled -> output"]),
+        dy,
+    )
+    (A, a), (S, s) = ((found[f"nodes.{name}.W"], found[f"nodes.{name}.b"]) for name in "as")
+    assert_close(found["y"], (X @ A + a) * (X @ S + s))
+    da, ds = dy * (X @ S + s), (dy * (X @ A + a)).sum(axis=1, keepdims=True)
+    assert_close(found["d nodes.a.W"], X.T @ da)
+    assert_close(found["d nodes.s.W"], X.T @ ds)
+    assert_close(found["dx"], da @ A.T + ds @ S.T)
+    turned = Graph(copy.deepcopy(nodes), ["input -> a", "input -> s", "s, a -> scaled -> output"])
+    with pytest.raises(ShapeError, match=r"one number for each example, not \(3,\)"):
+        network(turned)
+
+
+@pytest.mark.parametrize("dx", [np.ones((2, 4)), [np.ones((2, 4))] * 2, (np.ones((2, 4)),), None])
+def test_a_layer_that_does_not_return_a_dx_for_each_input_is_refused(dx: Any) -> None:
+    class Wrong(Difference):
+        def backward(self, dy: Array) -> Any:
+            return dx
+
+    net = network(Graph({"a": Identity(), "b": Wrong()}, ["input -> a", "a, input -> b -> output"]))
+    net.body.forward(X[:2])
+    with pytest.raises(ShapeError, match=r"body.nodes.b: Wrong.backward .* a tuple of 2 arrays"):
+        net.body.backward(np.ones((2, 4)))
+
+
+@pytest.mark.parametrize("i", range(len(containers(Identity))))
+def test_dx_can_be_wanted_and_not_wanted_of_a_network_that_is_built(i: int) -> None:
+    body = Sequential([containers(lambda: Dense(4))[i], Sigmoid()])
+    first = network(copy.deepcopy(body))
+    later = network(Sequential([Identity(), body]))
+    later.arena.values = first.arena.values
+    dy = np.cos(later.body.forward(X))
+    right = later.body.backward(dy)
+    first.body.forward(X)
+    assert first.body.backward(dy) is None
+    first.body.want_dx(True)
+    np.testing.assert_array_equal(first.body.backward(dy), right)
+    np.testing.assert_array_equal(first.arena.grads, later.arena.grads)
+    first.body.want_dx(False)
+    assert first.body.backward(dy) is None
+
+
 def init_of(net: Network, address: str) -> Any:
     return net.params()[f"{address}.W"].init
 
@@ -421,8 +535,8 @@ def test_what_suits_an_activation_travels_back_through_all_containers() -> None:
             ReLU(),
             Sum([Dense(4), Identity()]),
             Graph(
-                {"in": Dense(4), "a": ReLU(), "b": Dense(3)},
-                ["input -> in -> a", "in, a -> b -> output"],
+                {"in": Dense(4), "a": ReLU(), "both": Join(), "b": Dense(3)},
+                ["input -> in -> a", "in, a -> both -> b -> output"],
             ),
         ]
     )
@@ -565,13 +679,14 @@ loss = {type = "SoftmaxCrossEntropy"}
 type = "Graph"
 edges = [
     "input -> hidden -> bent",
-    "bent, input -> logits -> output",
+    "bent, input -> both -> logits -> output",
 ]
 
 [network.body.nodes]
 logits = {type = "Dense", units = 3}
 hidden = {type = "Dense", units = 8}
 bent = {type = "Sigmoid"}
+both = {type = "Join"}
 
 [optimizer]
 type = "SGD"
@@ -593,6 +708,7 @@ def test_a_graph_in_a_file(tmp_path: Path) -> None:
         "logits": {"type": "Dense", "units": 3, "bias": True},
         "hidden": {"type": "Dense", "units": 8, "bias": True},
         "bent": {"type": "Sigmoid"},
+        "both": {"type": "Join", "axis": -1},
     }
 
 
@@ -604,6 +720,9 @@ def test_a_name_that_stands_twice_in_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_contract_of_parts_in_parts() -> None:
-    inner = Graph({"a": Dense(3), "b": Sigmoid()}, ["input -> a -> b", "a * b -> output"])
+    inner = Graph(
+        {"a": Dense(3), "b": Sigmoid(), "product": Multiply()},
+        ["input -> a -> b", "a, b -> product -> output"],
+    )
     body = Sum([Sequential([Concat([inner, Dense(2)]), Dense(4)]), Residual(Residual(Dense(4)))])
     check_layer(body, (4,))

@@ -185,9 +185,9 @@ def test_layers_that_do_not_take_any_numbers_are_tried_with_given_ones(
     layer: Layer, sentence: str
 ) -> None:
     examples = np.array([[0, 1], [1, 1], [3, 2]])
-    check_layer(Embedding(4, 2), (2,), examples)
+    check_layer(Embedding(4, 2), (2,), examples=examples)
     with pytest.raises(AssertionError, match=sentence):
-        check_layer(layer, (2,), examples)
+        check_layer(layer, (2,), examples=examples)
     with pytest.raises(AssertionError, match="raised DataError: Embedding takes whole numbers"):
         check_layer(layer, (2,))
 

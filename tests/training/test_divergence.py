@@ -27,6 +27,7 @@ from layerkit import (
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Multiply,
     Network,
     Optimizer,
     ReLU,
@@ -219,16 +220,19 @@ def weighted(net: Network, **weights: float) -> Network:
         (
             regression(Residual(Identity()), Dense(1)),
             {"x": np.full((6, 4), 3e38, np.float32), "t": Y[:6]},
-            ["in the output of body.layers.0 (Residual), forward, example 0"],
+            ["in the output of body.layers.0.add (Add), forward, example 0"],
         ),
         (
             Network(
-                Graph({"a": Identity(), "b": Dense(1)}, ["input -> a", "a * input -> b -> output"]),
+                Graph(
+                    {"a": Identity(), "product": Multiply(), "b": Dense(1)},
+                    ["input -> a", "a, input -> product -> b -> output"],
+                ),
                 MeanSquaredError(),
                 (4,),
             ),
             {"x": np.full((6, 4), 3e38, np.float32), "t": Y[:6]},
-            ["in the input of body.nodes.b (Dense), forward, example 0"],
+            ["in the output of body.nodes.product (Multiply), forward, example 0"],
         ),
     ],
     ids=[

@@ -37,6 +37,7 @@ from layerkit import (
     LayerNorm,
     MeanSquaredError,
     Momentum,
+    Multiply,
     Network,
     ReLU,
     Reshape,
@@ -73,7 +74,10 @@ WITH_OPTIONS: list[Layer] = [
     Residual(Sequential([Dense(7), Sigmoid(), Dense(4)])),
     Sum([Dense(2), Sequential([Dense(3), Sigmoid(), Dense(2)])]),
     Concat([Dense(2), Sigmoid()]),
-    Graph({"a": Dense(4), "b": Dense(3)}, ["input -> a", "a * input -> b -> output"]),
+    Graph(
+        {"a": Dense(4), "product": Multiply(), "b": Dense(3)},
+        ["input -> a", "a, input -> product -> b -> output"],
+    ),
 ]
 
 

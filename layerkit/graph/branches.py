@@ -1,0 +1,152 @@
+"""Containers whose parts all read the same input: Residual, Sum, Concat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from layerkit.graph.container import Container, Layers, Wiring
+from layerkit.layers.base import Layer
+from layerkit.layers.combining import Add, Join
+
+
+def combined(names: Sequence[str], by: str) -> Wiring:
+    """The wiring of parts that read the input (or are it) and one part that reads all of them."""
+    reads = {name: ("input",) for name in names if name != "input"}
+    return reads | {by: tuple(names), "output": (by,)}
+
+
+class Residual(Container):
+    """y = body(x) + x, or body(x) + shortcut(x).
+
+    He et al. (2015), Deep residual learning for image recognition, arXiv:1512.03385.
+
+    Parameters
+    ----------
+    body : Layer
+        Learns what is to be added to x.
+    shortcut : Layer, optional
+        For a body that changes the shape: brings x to the new one.
+
+    Raises
+    ------
+    ShapeError
+        When the two don't have the same shape.
+
+    Examples
+    --------
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.layers.activations.rectifiers import ReLU
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> block = Residual(Sequential([ReLU(), Dense(8)]))
+    >>> net = Network(Sequential([Dense(8), block, Dense(3)]), SoftmaxCrossEntropy(), shape=(4,))
+    >>> block.output_shape
+    (8,)
+    >>> Network(Residual(Dense(8)), SoftmaxCrossEntropy(), shape=(4,))
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ShapeError: (8,), (4,): what is added should have one shape; a Dense brings \
+one of them to the shape of another (in a Residual as its shortcut)
+    at body.add
+    """
+
+    body: Layer
+    shortcut: Layer | None = None
+
+    @cached_property
+    def add(self) -> Add:
+        """The last part, which is not an option."""
+        return Add()
+
+    def parts(self) -> Iterator[tuple[str, Layer]]:
+        yield from super().parts()
+        yield "add", self.add
+
+    def wiring(self) -> Wiring:
+        return combined(["body", "shortcut" if self.shortcut else "input"], by="add")
+
+
+class Sum(Container):
+    """y = f_1(x) + f_2(x) + …: the branches return arrays of one shape.
+
+    Parameters
+    ----------
+    branches : list of Layer
+        At least one.
+
+    Raises
+    ------
+    ShapeError
+        When the branches return several shapes.
+
+    Examples
+    --------
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.layers.activations.sigmoids import Sigmoid
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> body = Sum([Dense(2), Sequential([Dense(16), Sigmoid(), Dense(2)])])
+    >>> Network(body, SoftmaxCrossEntropy(), shape=(4,)).body.output_shape
+    (2,)
+    """
+
+    branches: Layers
+
+    @cached_property
+    def add(self) -> Add:
+        """The last part, which is not an option."""
+        return Add()
+
+    def parts(self) -> Iterator[tuple[str, Layer]]:
+        yield from super().parts()
+        yield "add", self.add
+
+    def wiring(self) -> Wiring:
+        return combined([f"branches.{i}" for i in range(len(self.branches))], by="add")
+
+
+class Concat(Container):
+    """y = [f_1(x), f_2(x) …]: what the branches return, one after the other along an axis.
+
+    Parameters
+    ----------
+    branches : list of Layer
+        At least one.
+    axis : int
+        Of one example, without the batch axis: 0 is its first axis, -1 its last.
+
+    Raises
+    ------
+    ShapeError
+        When the branches return shapes that differ in more than this axis.
+
+    Examples
+    --------
+    >>> from layerkit.layers.dense import Dense
+    >>> from layerkit.network import Network
+    >>> from layerkit.layers.activations.rectifiers import ReLU
+    >>> from layerkit.graph.sequential import Sequential
+    >>> from layerkit.layers.activations.sigmoids import Sigmoid
+    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> halves = [Sequential([Dense(5), ReLU()]), Sequential([Dense(3), Sigmoid()])]
+    >>> Network(Concat(halves), SoftmaxCrossEntropy(), shape=(4,)).body.output_shape
+    (8,)
+    """
+
+    branches: Layers
+    axis: int = -1
+
+    @cached_property
+    def join(self) -> Join:
+        """The last part, which is not an option."""
+        return Join(self.axis)
+
+    def parts(self) -> Iterator[tuple[str, Layer]]:
+        yield from super().parts()
+        yield "join", self.join
+
+    def wiring(self) -> Wiring:
+        return combined([f"branches.{i}" for i in range(len(self.branches))], by="join")

@@ -1,0 +1,164 @@
+"""Layers of several inputs, which make one array of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+
+from layerkit.arrays import Array, Shape
+from layerkit.errors import ShapeError
+from layerkit.initializers.base import Initializer
+from layerkit.layers.base import Layer
+
+
+def total(arrays: Sequence[Array]) -> Array:
+    """Add up, in a new array where there are several: never into one that a layer may keep."""
+    return reduce(np.add, arrays)
+
+
+def one_or_all(dxs: Sequence[Array]) -> Array | tuple[Array, ...]:
+    """What `backward` returns: the only dx, or a tuple of several."""
+    return tuple(dxs) if len(dxs) > 1 else dxs[0]
+
+
+def one_shape(shapes: Sequence[Shape], done: str) -> Shape:
+    """The shape of all inputs; ShapeError if they have several."""
+    if len(set(shapes)) > 1:
+        raise ShapeError(
+            f"{', '.join(map(str, shapes))}: what is {done} should have one shape; a Dense brings "
+            "one of them to the shape of another (in a Residual as its shortcut)"
+        )
+    return shapes[0]
+
+
+class Add(Layer):
+    """y = x_1 + x_2 + …; each dx = dy.
+
+    Takes any number of inputs.
+
+    Raises
+    ------
+    ShapeError
+        For inputs of several shapes.
+
+    Examples
+    --------
+    >>> add = Add()
+    >>> add.place((2,), (2,), address="add")
+    (2,)
+    >>> add.forward(np.array([[1, 2]]), np.array([[10, 20]]))
+    array([[11, 22]])
+    >>> add.backward(np.array([[5, 6]]))
+    (array([[5, 6]]), array([[5, 6]]))
+    """
+
+    def init_before(self) -> Initializer:
+        """What suits the layer that reads the sum."""
+        return self.default_init
+
+    def build(self, *shapes: Shape) -> Shape:
+        self.inputs = len(shapes)
+        return one_shape(shapes, "added")
+
+    def forward(self, *xs: Array, train: bool = True) -> Array:
+        return total(xs)
+
+    def backward(self, dy: Array) -> Array | tuple[Array, ...]:
+        return one_or_all([dy] * self.inputs)
+
+
+class Multiply(Layer):
+    """y = x_1 x_2 …, number by number; each dx = dy times all the other inputs.
+
+    Takes any number of inputs.
+
+    Raises
+    ------
+    ShapeError
+        For inputs of several shapes.
+
+    Examples
+    --------
+    >>> multiply = Multiply()
+    >>> multiply.place((2,), (2,), address="multiply")
+    (2,)
+    >>> multiply.forward(np.array([[1, 2]]), np.array([[10, 20]]))
+    array([[10, 40]])
+    >>> multiply.backward(np.array([[1, 1]]))
+    (array([[10, 20]]), array([[1, 2]]))
+    """
+
+    def init_before(self) -> Initializer:
+        """What suits the layer that reads the product."""
+        return self.default_init
+
+    def build(self, *shapes: Shape) -> Shape:
+        return one_shape(shapes, "multiplied")
+
+    def forward(self, *xs: Array, train: bool = True) -> Array:
+        self.xs = xs
+        return reduce(np.multiply, xs)
+
+    def backward(self, dy: Array) -> Array | tuple[Array, ...]:
+        xs = self.xs
+        return one_or_all(
+            [reduce(np.multiply, [dy, *xs[:i], *xs[i + 1 :]]) for i in range(len(xs))]
+        )
+
+
+class Join(Layer):
+    """y = [x_1, x_2 …], one after the other along an axis; each dx is its part of dy.
+
+    Takes any number of inputs, whose shapes differ in this axis only.
+
+    Parameters
+    ----------
+    axis : int
+        Of one example, without the batch axis: 0 is its first axis, -1 its last.
+
+    Raises
+    ------
+    ShapeError
+        For inputs that differ in another axis, or don't have this one.
+
+    Examples
+    --------
+    >>> join = Join()
+    >>> join.place((2,), (1,), address="join")
+    (3,)
+    >>> join.forward(np.array([[1, 2]]), np.array([[3]]))
+    array([[1, 2, 3]])
+    >>> join.backward(np.array([[4, 5, 6]]))
+    (array([[4, 5]]), array([[6]]))
+    """
+
+    axis: int = -1
+
+    def init_before(self) -> Initializer:
+        """What suits the layer that reads what was joined."""
+        return self.default_init
+
+    def build(self, *shapes: Shape) -> Shape:
+        first, n = shapes[0], len(shapes[0])
+        if not -n <= self.axis < n:
+            raise ShapeError(
+                f"Join(axis={self.axis}): an example of shape {first} has no such axis"
+            )
+        axis = self.axis % n
+        kinds = {(len(shape), *shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+        if len(kinds) > 1:
+            raise ShapeError(
+                f"{', '.join(map(str, shapes))}: what is joined may differ in axis {self.axis} only"
+            )
+        *self.cuts, length = itertools.accumulate(shape[axis] for shape in shapes)
+        self.array_axis = axis + 1
+        return (*first[:axis], length, *first[axis + 1 :])
+
+    def forward(self, *xs: Array, train: bool = True) -> Array:
+        return np.concatenate(xs, axis=self.array_axis)
+
+    def backward(self, dy: Array) -> Array | tuple[Array, ...]:
+        return one_or_all(np.split(dy, self.cuts, axis=self.array_axis))

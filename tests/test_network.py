@@ -625,7 +625,7 @@ def test_a_parameter_in_two_places_is_refused() -> None:
         first: Dense
 
         def build(self, shape: Shape) -> Shape:
-            out = self.first.place(shape, f"{self.address}.first")
+            out = self.first.place(shape, address=f"{self.address}.first")
             self.W = self.first.W
             return out
 

@@ -96,7 +96,7 @@ def evaluate(layer: Layer, x: Array, line: Line | None = None) -> tuple[Array, A
     """Return all y (len(x), outputs), and their derivatives along the line, from `backward`."""
     line = line or Line([1.0], [0.0])
     layer, direction = copy.deepcopy(layer), np.array(line.direction)
-    (outputs,) = layer.place((len(direction),), type(layer).__name__)
+    (outputs,) = layer.place((len(direction),), address=type(layer).__name__)
     Arena(layer.declared(), "float64")
     rng = np.random.default_rng(1)
     for item in layer.declared().values():

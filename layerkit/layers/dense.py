@@ -76,7 +76,7 @@ class Dense(Layer):
             y += self.b.value
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.units)
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         rows = matrix(dy)
         np.dot(self.x.T, rows, out=self.W.grad)
         if self.bias:

@@ -166,7 +166,7 @@ class Take(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         return x.take(self.places, self.axis)
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         if not self.wants_dx:
             return None
         dx = np.zeros((len(dy), *self.input_shape), dy.dtype)
@@ -240,7 +240,7 @@ class Embedding(Layer):
         self.numbers = numbers
         return self.W.value[numbers]
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         # one number for each place of W, since np.add.at(dW, numbers, dy) is several times slower
         places = self.numbers[..., None] * self.dim + np.arange(self.dim)
         dW = np.bincount(places.ravel(), dy.ravel(), minlength=self.n * self.dim)

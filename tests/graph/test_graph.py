@@ -521,6 +521,19 @@ def test_dx_can_be_wanted_and_not_wanted_of_a_network_that_is_built(i: int) -> N
     assert first.body.backward(dy) is None
 
 
+def test_a_layer_at_two_nodes_is_refused_with_what_to_do_instead() -> None:
+    shared = Dense(3)
+    twins = Graph(
+        {"a": shared, "b": shared, "both": Join()},
+        ["input -> a", "input -> b", "a, b -> both -> output"],
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"body.nodes.b: this Dense is in use as body.nodes.a already.*one array .* \(2, fea",
+    ):
+        network(twins)
+
+
 def init_of(net: Network, address: str) -> Any:
     return net.params()[f"{address}.W"].init
 

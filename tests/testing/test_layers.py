@@ -221,6 +221,25 @@ def test_a_batch_that_is_too_small_may_be_refused_in_any_words_of_layerkit() -> 
     check_layer(NeedsThree(), (3,))
 
 
+class SendsBackDyUnasked(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return 3 * x
+
+    def backward(self, dy: Array) -> Array:
+        return 3 * dy if self.wants_dx else dy
+
+
+class SendsBackNone(SendsBackDyUnasked):
+    def backward(self, dy: Array) -> Any:
+        return super().backward(dy) if self.wants_dx else None
+
+
+def test_where_nobody_wants_dx_a_wrong_one_is_not_returned_either() -> None:
+    check_layer(SendsBackNone(), (3,))
+    with pytest.raises(AssertionError, match="dx is another one where wants_dx is False"):
+        check_layer(SendsBackDyUnasked(), (3,))
+
+
 def test_a_class_is_no_layer() -> None:
     with pytest.raises(AssertionError, match=r"Dense is a class: give an object, Dense\(\)"):
         check_layer(Dense, (3,))  # type: ignore[arg-type]

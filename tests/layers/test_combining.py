@@ -1,0 +1,182 @@
+"""Layers of several inputs, in check_layer and alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import Add, Array, Dense, Join, Layer, Multiply, Normal, Param, Shape, ShapeError
+from layerkit.testing import check_layer
+
+
+def test_values_and_gradients_by_hand() -> None:
+    a, b, c = np.array([[1.0, 2.0]]), np.array([[3.0, 5.0]]), np.array([[7.0, 11.0]])
+    dy = np.array([[1.0, 10.0]])
+    add, multiply = Add(), Multiply()
+    for layer in (add, multiply):
+        layer.place((2,), (2,), (2,), address="layer")
+    assert add.forward(a, b, c).tolist() == [[11, 18]]
+    assert [dx.tolist() for dx in add.backward(dy)] == [[[1, 10]]] * 3
+    assert multiply.forward(a, b, c).tolist() == [[21, 110]]
+    assert [dx.tolist() for dx in multiply.backward(dy)] == [[[21, 550]], [[7, 220]], [[3, 100]]]
+
+
+def test_an_axis_of_join_is_one_of_an_example() -> None:
+    a, b = np.arange(6).reshape(1, 2, 3), np.arange(3).reshape(1, 1, 3)
+    for axis in (0, -2):
+        join = Join(axis)
+        assert join.place((2, 3), (1, 3), address="join") == (3, 3)
+        y = join.forward(a, b)
+        assert y.tolist() == [[[0, 1, 2], [3, 4, 5], [0, 1, 2]]]
+        assert [dx.tolist() for dx in join.backward(y)] == [a.tolist(), b.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "sentence"),
+    [
+        (Join(1), [(3,)], r"Join\(axis=1\): an example of shape \(3,\) has no such axis"),
+        (Join(-2), [(3,)], r"Join\(axis=-2\): an example of shape \(3,\) has no such axis"),
+        (Join(), [()], r"an example of shape \(\) has no such axis"),
+        (Join(), [(3,), ()], r"\(3,\), \(\): what is joined may differ in axis -1 only"),
+        (Join(), [(3,), (2, 3)], r"may differ in axis -1 only"),
+        (Join(0), [(2, 3), (2, 4)], r"may differ in axis 0 only"),
+        (Add(), [(3,), (1,)], r"\(3,\), \(1,\): what is added should have one shape"),
+        (Multiply(), [(3,), (1,)], r"\(3,\), \(1,\): what is multiplied should have one shape"),
+        (Add(), [], r"Add takes 1 input, not 0"),
+        (Dense(2), [(3,), (3,)], r"Dense takes 1 input, not 2 \(\(3,\), \(3,\)\); a Join\(\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(layer: Layer, shapes: list[Shape], sentence: str) -> None:
+    with pytest.raises(ShapeError, match=sentence) as error:
+        layer.place(*shapes, address="here")
+    assert error.value.place == "here"
+
+
+# Mistakes in layers of several inputs: found, and named
+
+
+class Difference(Layer):
+    """y = a - b."""
+
+    def forward(self, a: Array, b: Array, train: bool = True) -> Array:
+        return a - b
+
+    def backward(self, dy: Array) -> Any:
+        return dy, -dy
+
+
+class WrongSign(Difference):
+    def backward(self, dy: Array) -> Any:
+        return dy, dy
+
+
+class OnlyOne(Difference):
+    def backward(self, dy: Array) -> Any:
+        return dy
+
+
+class AList(Difference):
+    def backward(self, dy: Array) -> Any:
+        return [dy, -dy]
+
+
+class ThreeOfTwo(Difference):
+    def backward(self, dy: Array) -> Any:
+        return dy, -dy, dy
+
+
+class WritesToTheSecond(Difference):
+    def forward(self, a: Array, b: Array, train: bool = True) -> Array:
+        b *= -1
+        return a + b
+
+
+class WrongShape(Difference):
+    def backward(self, dy: Array) -> Any:
+        return dy, -dy.sum(axis=0)
+
+
+class WidensTheSecond(Difference):
+    def backward(self, dy: Array) -> Any:
+        return dy, -np.float64(1) * dy
+
+
+class MixesRows(Difference):
+    def forward(self, a: Array, b: Array, train: bool = True) -> Array:
+        return a - b.mean(axis=0)
+
+    def backward(self, dy: Array) -> Any:
+        return dy, np.broadcast_to(-dy.mean(axis=0), dy.shape)
+
+
+class SendsDyBack(Difference):
+    def backward(self, dy: Array) -> Any:
+        return (dy, -dy) if self.wants_dx else (dy, dy)
+
+
+class Silent(Difference):
+    def backward(self, dy: Array) -> Any:
+        return (dy, -dy) if self.wants_dx else None
+
+
+@pytest.mark.parametrize(
+    ("layer", "sentence"),
+    [
+        (WrongSign(), r"dx_2\[\d, \d\] is .* it is -1 times the right value everywhere"),
+        (OnlyOne(), "should be a tuple of 2 arrays, a dx for each input"),
+        (AList(), "should be a tuple of 2 arrays, a dx for each input"),
+        (ThreeOfTwo(), "should be a tuple of 2 arrays, a dx for each input"),
+        (WritesToTheSecond(), "writes to x, which others may still read"),
+        (WrongShape(), r"returns dx_2 of shape \(3,\); should be that of x_2, \(5, 3\)"),
+        (WidensTheSecond(), "returns float64 for float32"),
+        (MixesRows(), "row 0 of the result depends on the other rows of the batch"),
+        (SendsDyBack(), "dx_2 is another one where wants_dx is False; backward may return None"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)
+def test_mistakes_are_named(layer: Layer, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_layer(layer, (3,), (3,))
+
+
+@pytest.mark.parametrize("layer", [Difference(), Silent()])
+def test_right_layers_pass(layer: Layer) -> None:
+    check_layer(layer, (3,), (3,))
+    check_layer(layer, (2, 3), (2, 3))
+
+
+def test_a_wrong_number_of_shapes_is_refused() -> None:
+    with pytest.raises(AssertionError, match="Difference takes 2 inputs, not 1"):
+        check_layer(Difference(), (3,))
+
+
+class AddEmbedded(Layer):
+    """y = W[x] + z, for whole numbers x from 0 to 3."""
+
+    def build(self, numbers: Shape, rows: Shape) -> Shape:
+        self.W = Param((4, rows[-1]), Normal(std=1.0))
+        return rows
+
+    def forward(self, x: Array, z: Array, train: bool = True) -> Array:
+        numbers = x.astype(np.intp)
+        self.numbers = numbers
+        return self.W.value[numbers] + z
+
+    def backward(self, dy: Array) -> tuple[Array, Array]:
+        dW = np.zeros_like(self.W.grad)
+        np.add.at(dW, self.numbers, dy)
+        self.W.grad = dW
+        return np.zeros(self.numbers.shape, dy.dtype), dy
+
+
+class DoublesDz(AddEmbedded):
+    def backward(self, dy: Array) -> tuple[Array, Array]:
+        dx, dz = super().backward(dy)
+        return dx, 2 * dz
+
+
+def test_examples_may_be_given_for_one_of_the_inputs() -> None:
+    numbers = np.array([[0, 1], [1, 1], [3, 2]])
+    check_layer(AddEmbedded(), (2,), (2, 3), examples=[numbers, None])
+    with pytest.raises(AssertionError, match=r"dx_2\[.*it is 2 times the right value"):
+        check_layer(DoublesDz(), (2,), (2, 3), examples=[numbers, None])

@@ -61,12 +61,12 @@ class LARS(Optimizer):
 
     def update(self, w: Array, g: Array, v: Array) -> None:
         """Do v <- beta v + lr r u;  w <- w - v."""
-        u = np.multiply(w, self.decay_mask, out=self.s)
+        u = np.multiply(w, self.around.mask, out=self.s)
         u *= self.weight_decay
         u += g
-        for place in self.layout:
-            lr, where = self.lr, place.where
-            if place.is_weight:
+        for segment in self.layout:
+            lr, where = self.lr, segment.where
+            if segment.is_weight:
                 lr *= trust_ratio(self.trust, w[where], u[where])
             u[where] *= lr
         v *= self.beta
@@ -110,11 +110,11 @@ class LAMB(Moments):
         """Do as Adam does, with a length of the step for each parameter."""
         self.average(g, m, v, self.s)
         u = self.change(m, v, self.s, 1.0)
-        for place in self.layout:
-            lr, where = self.lr, place.where
-            if self.weight_decay and place.decays:
+        for segment in self.layout:
+            lr, where = self.lr, segment.where
+            if self.weight_decay and segment.decays:
                 u[where] += self.weight_decay * w[where]
-            if place.is_weight:
+            if segment.is_weight:
                 lr *= trust_ratio(1.0, w[where], u[where])
             u[where] *= lr
         w -= u
@@ -163,9 +163,9 @@ class Muon(Moments):
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
         """Turn matrices, and move the rest as Adam does."""
-        for place in self.layout:
-            W, G, M, V, S = (x[place.where].reshape(place.shape) for x in (w, g, m, v, self.s))
-            if place.is_weight and len(place.shape) == 2:
+        for segment in self.layout:
+            W, G, M, V, S = (x[segment.where].reshape(segment.shape) for x in (w, g, m, v, self.s))
+            if segment.is_weight and len(segment.shape) == 2:
                 self.update_matrix(W, G, M, S)
             else:
                 self.average(G, M, V, S)

@@ -357,7 +357,7 @@ def test_decay_without_a_rate_is_refused() -> None:
         def update(self, w: Any, g: Any) -> None:
             w -= g
 
-    with pytest.raises(ConfigError, match="multiplied with lr, which Fixed does not have"):
+    with pytest.raises(ConfigError, match="multiplied by lr, which Fixed does not have"):
         Fixed(weight_decay=0.1)
 
 

@@ -332,7 +332,7 @@ def test_mistakes_in_a_file_are_told_with_their_place(
         ),
         (
             ['optimizer.schedules={lr={type="CosineSchedule", warmup=5000}}'],
-            "schedules.lr: CosineSchedule.warmup = 5000: should be less than all steps",
+            "schedules.lr: CosineSchedule.warmup = 5000: should be less than the number of steps",
         ),
         (
             ['network.body.layers.1.type="BatchNorm"', "training.batch_size=4"],

@@ -1,4 +1,4 @@
-"""Ways to fill a parameter before training, in place."""
+"""Initializers: they fill a parameter before training, in place."""
 
 from layerkit.initializers.base import Initializer, fan_in, fan_out
 from layerkit.initializers.matrices import LSUV, Eye, Orthogonal, Sparse

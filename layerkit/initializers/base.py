@@ -1,7 +1,8 @@
-"""What an initializer is: a way to fill a parameter before training, in place.
+"""The base of initializers, which fill a parameter before training, in place.
 
-With W of shape (..., n_in, n_out), n_in is what one output adds up: all axes but the last; n_out is
-what one input is spread over: all but the last but one.
+A parameter has the shape (..., n_in, n_out), as in x @ W. n_in, the fan-in, is the number of inputs
+that one output adds up: all axes but the last. n_out, the fan-out, is the number of outputs that
+one input goes to: all axes but the one before the last.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from layerkit.config.options import Configurable
 
 
 class Initializer(Configurable, ABC):
-    """A way to fill a parameter. A subclass writes `fill`.
+    """Fills a parameter before training. A subclass writes `fill`.
 
-    One that looks at the data, too, sets `from_data` to True and writes `adapt`.
+    One that depends on the data too sets `from_data` to True and writes `adapt`.
 
     Raises
     ------
     ShapeError
-        From `fill`, for a parameter of a shape that has no such filling.
+        From `fill`, for a shape that the initializer can't fill.
 
     Examples
     --------
@@ -42,17 +43,17 @@ class Initializer(Configurable, ABC):
 
     @abstractmethod
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Overwrite `w`, drawing from `rng` what is random."""
+        """Overwrite `w`; all random numbers come from `rng`."""
 
     def adapt(self, w: Array, outputs: Callable[[], Array]) -> None:
-        """Change `w` in place by what its layer makes of data, once before training.
+        """Adapt `w` in place to the outputs of its layer, once before training.
 
-        `outputs` runs a batch of the training data through the layer, with `w` as it is then.
+        `outputs` runs a batch of training data through the layer, with the present `w`.
         """
 
 
 def fan_in(w: Array) -> int:
-    """How many inputs one output adds up.
+    """Return the number of inputs that one output adds up.
 
     Examples
     --------
@@ -63,7 +64,7 @@ def fan_in(w: Array) -> int:
 
 
 def fan_out(w: Array) -> int:
-    """How many outputs one input goes to.
+    """Return the number of outputs that one input goes to.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Initializers for matrices: parameters of more axes count as (n_in, n_out)."""
+"""Initializers for matrices; parameters with more axes are seen as (n_in, n_out)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layerkit.initializers.base import Initializer, fill_normal
 
 
 class Orthogonal(Initializer):
-    """WᵀW = gain² I, or W Wᵀ = gain² I where n_in < n_out; each such W is as likely as any other.
+    """WᵀW = gain² I, or W Wᵀ = gain² I where n_in < n_out; uniform over all such W.
 
     The Q of the QR decomposition of a normal matrix, with the diagonal of R made positive.
     Saxe et al. (2013), arXiv:1312.6120.
@@ -22,20 +22,21 @@ class Orthogonal(Initializer):
     Parameters
     ----------
     gain : float
-        The factor of all lengths: an input of length 1 gives an output of length `gain`.
+        Factor of all lengths: an input of length 1 gives an output of length `gain`.
 
     Examples
     --------
     >>> W = np.empty((5, 3))
     >>> Orthogonal().fill(W, np.random.default_rng(0))
-    >>> np.allclose(W.T @ W, np.eye(3))
-    True
+    >>> abs(W.T @ W).round(6)
+    array([[1., 0., 0.],
+           [0., 1., 0.],
+           [0., 0., 1.]])
     """
 
     gain: Rate = 1.0
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Make the columns orthogonal, or the rows if there are fewer of them."""
         _orthogonal(w, rng)
         w *= self.gain
 
@@ -43,7 +44,7 @@ class Orthogonal(Initializer):
 class Eye(Initializer):
     """W = gain I: outputs are inputs. Named as in NumPy, since `Identity` is the activation.
 
-    Where W is not square, as many inputs as possible are passed on, as by PyTorch's eye_.
+    If W is not square, as many inputs as possible are passed on, as in PyTorch's eye_.
 
     Parameters
     ----------
@@ -62,7 +63,6 @@ class Eye(Initializer):
     gain: float = 1.0
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Set the diagonal to `gain`, all else to 0."""
         if w.ndim != 2:
             raise ShapeError(f"a parameter of shape {w.shape} has no diagonal; Eye is for matrices")
         w[...] = 0
@@ -70,17 +70,17 @@ class Eye(Initializer):
 
 
 class Sparse(Initializer):
-    """w ~ N(0, std²), but of the weights to each output round(sparsity * n_in) are 0, never all.
+    """w ~ N(0, std²), but round(sparsity * n_in) of the weights of each output are 0, never all.
 
-    Martens (2010), Deep learning via Hessian-free optimization: a unit listens to few inputs.
-    PyTorch's sparse_ counts the other way, over the outputs of each input.
+    Each unit reads few inputs. PyTorch's sparse_ counts the other way, over the outputs of each
+    input. Martens (2010), Deep learning via Hessian-free optimization.
 
     Parameters
     ----------
     sparsity : float
-        Which part of the weights is 0; between 0 and 1.
+        Share of the weights that are 0; between 0 and 1.
     std : float
-        Of the other weights.
+        Standard deviation of the other weights.
 
     Examples
     --------
@@ -94,7 +94,6 @@ class Sparse(Initializer):
     std: Rate = 0.01
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the normal distribution, then choose the zeros of each column."""
         W = _matrix(w)
         fill_normal(w, rng, self.std)
         order = rng.permuted(np.tile(np.arange(len(W)), (W.shape[1], 1)), axis=1).T
@@ -104,15 +103,15 @@ class Sparse(Initializer):
 class LSUV(Initializer):
     """Orthogonal, then W /= sqrt(var(y)) until the outputs y of the layer have variance 1.
 
-    y are all outputs of one batch of the training data. Where they are all the same or not finite,
-    nothing is changed. Mishkin and Matas (2015), arXiv:1511.06422.
+    y are all outputs of one batch of training data. If they are all equal or not all finite, W
+    stays. Mishkin and Matas (2015), arXiv:1511.06422.
 
     Parameters
     ----------
     tol : float
         How far from 1 the variance may be.
     max_iter : int
-        How often W is divided at most. Once is enough where y = x W.
+        Number of divisions at most. One is enough if y = x W.
 
     Examples
     --------
@@ -129,11 +128,9 @@ class LSUV(Initializer):
     from_data = True
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Make W orthogonal."""
         _orthogonal(w, rng)
 
     def adapt(self, w: Array, outputs: Callable[[], Array]) -> None:
-        """Divide by the standard deviation of the outputs, again and again."""
         for _ in range(self.max_iter):
             y = outputs()
             if not 0 < float(y.max()) - float(y.min()) < math.inf:
@@ -148,8 +145,8 @@ def _matrix(w: Array) -> Array:
     """View as (n_in, n_out)."""
     if w.ndim < 2:
         raise ShapeError(
-            f"a parameter of shape {w.shape} is no matrix (inputs, outputs), as this initializer "
-            "needs; Zeros or Normal fill any shape"
+            f"a parameter of shape {w.shape} is not a matrix (inputs, outputs), which this "
+            "initializer needs; Zeros or Normal fill any shape"
         )
     return w.reshape(-1, w.shape[-1])
 

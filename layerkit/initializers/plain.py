@@ -1,4 +1,4 @@
-"""Initializers that do not look at the shape of the parameter."""
+"""Initializers that do not depend on the shape of the parameter."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ class Zeros(Initializer):
     """w = 0: for biases."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Set all to 0."""
         w[...] = 0
 
 
 class Ones(Initializer):
-    """w = 1: for the gains of a normalisation."""
+    """w = 1: for the scales of normalisations."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Set all to 1."""
         w[...] = 1
 
 
 class Constant(Initializer):
-    """w = value, all of them.
+    """w = value.
 
     Parameters
     ----------
@@ -44,7 +42,6 @@ class Constant(Initializer):
     value: float
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Set all to `value`."""
         w[...] = self.value
 
 
@@ -67,7 +64,6 @@ class Normal(Initializer):
     std: Rate = 0.05
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the normal distribution."""
         fill_normal(w, rng, self.std)
         w += self.mean
 
@@ -96,18 +92,17 @@ class Uniform(Initializer):
             raise ConfigError(f"Uniform.low = {self.low}: should be less than high = {self.high}")
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the uniform distribution."""
         rng.random(out=w, dtype=w.dtype)
         w *= self.high - self.low
         w += self.low
 
 
 class TruncatedNormal(Initializer):
-    """w ~ N(0, std²), what is beyond 2 std drawn again.
+    """w ~ N(0, std²); values beyond 2 std are drawn again.
 
-    The cut leaves a standard deviation of 0.88 std, which is not corrected: Keras's
-    TruncatedNormal. PyTorch's trunc_normal_ is the same only with bounds of ±2 std, which it does
-    not have by default.
+    The cut leaves a standard deviation of 0.88 std, which is not corrected, as in Keras's
+    TruncatedNormal. PyTorch's trunc_normal_ is the same only with bounds of ±2 std, which are not
+    its default.
 
     Parameters
     ----------
@@ -125,7 +120,6 @@ class TruncatedNormal(Initializer):
     std: Rate = 0.05
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the normal distribution until all are near enough."""
         rng.standard_normal(out=w, dtype=w.dtype)
         far = abs(w) > 2
         while far.any():

@@ -1,7 +1,7 @@
-"""Initializers whose spread depends on how many inputs and outputs a unit has.
+"""Initializers whose spread depends on the numbers of inputs and outputs of a layer.
 
-Each multiplies by its standard deviation or its bound, chosen so that a layer neither blows up
-nor shrinks what passes through it.
+The standard deviation or the bound is chosen so that a layer neither blows up nor shrinks what
+passes through it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ class LeCunNormal(Initializer):
     """w ~ N(0, 1 / n_in): the tutorial's. LeCun et al. (1998), Efficient BackProp."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the normal distribution."""
         fill_normal(w, rng, math.sqrt(1 / fan_in(w)))
 
 
@@ -26,7 +25,6 @@ class LeCunUniform(Initializer):
     """w ~ U(-a, a), a = sqrt(3 / n_in): the variance of `LeCunNormal`."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the uniform distribution."""
         _uniform(w, rng, math.sqrt(3 / fan_in(w)))
 
 
@@ -34,7 +32,6 @@ class HeNormal(Initializer):
     """w ~ N(0, 2 / n_in): for ReLU. He et al. (2015), arXiv:1502.01852."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the normal distribution."""
         fill_normal(w, rng, math.sqrt(2 / fan_in(w)))
 
 
@@ -42,7 +39,6 @@ class HeUniform(Initializer):
     """w ~ U(-a, a), a = sqrt(6 / n_in): the variance of `HeNormal`."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the uniform distribution."""
         _uniform(w, rng, math.sqrt(6 / fan_in(w)))
 
 
@@ -50,7 +46,6 @@ class GlorotNormal(Initializer):
     """w ~ N(0, 2 / (n_in + n_out)): for tanh. The variance of `GlorotUniform`."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the normal distribution."""
         fill_normal(w, rng, math.sqrt(2 / (fan_in(w) + fan_out(w))))
 
 
@@ -58,7 +53,6 @@ class GlorotUniform(Initializer):
     """w ~ U(-a, a), a = sqrt(6 / (n_in + n_out)). Glorot and Bengio (2010)."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
-        """Draw from the uniform distribution."""
         _uniform(w, rng, math.sqrt(6 / (fan_in(w) + fan_out(w))))
 
 

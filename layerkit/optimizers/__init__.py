@@ -1,4 +1,4 @@
-"""Optimizers: a formula over two vectors. One family per file."""
+"""Optimizers: formulas over two vectors, parameters and gradients. One family per file."""
 
 from layerkit.optimizers.adam import Adam, Adamax, AdamW, Adan, AMSGrad, NAdam, RAdam
 from layerkit.optimizers.adaptive import Adadelta, AdaGrad, CenteredRMSProp, RMSProp

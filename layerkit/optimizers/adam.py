@@ -6,7 +6,7 @@
     v    a running mean of g^2
     s    scratch memory
 
-The means start at 0, and m' and v' are without the bias that comes of it: m' = m / (1 - beta1^t).
+The means start at 0, and m' and v' are corrected for that bias: m' = m / (1 - beta1^t).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from layerkit.optimizers.base import Optimizer
 
 
 class Moments(Optimizer):
-    """What Adam and its relatives have in common: options, and two running means.
+    """Base of Adam and its relatives: their options and two running means.
 
     Parameters
     ----------
@@ -88,7 +88,6 @@ class Adam(Moments):
     """
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
-        """Move along the corrected mean of g, in units of its corrected root mean square."""
         self.average(g, m, v, self.s)
         w -= self.change(m, v, self.s, self.lr)
 
@@ -126,8 +125,8 @@ class AdamW(Adam):
 class AMSGrad(Moments):
     """u <- max(u, v);  w <- w - lr m' / (sqrt(u') + eps): Adam whose divisor never shrinks.
 
-    PyTorch's ``Adam(amsgrad=True)``: u is the greatest v so far, and is then corrected as v is in
-    Adam, u' = u / (1 - beta2^t). In Keras eps is added before the correction, optax takes the
+    PyTorch's ``Adam(amsgrad=True)``: u is the greatest v so far, corrected as v is in Adam,
+    u' = u / (1 - beta2^t). In Keras eps is added before the correction, optax takes the
     greatest v', and in the source nothing is corrected.
 
     Source: Reddi, Kale and Kumar (2018), On the Convergence of Adam and Beyond, arXiv:1904.09237.
@@ -153,7 +152,6 @@ class AMSGrad(Moments):
     slots = ("m", "v", "u")
 
     def update(self, w: Array, g: Array, m: Array, v: Array, u: Array) -> None:
-        """Do as Adam does, with the greatest v so far."""
         self.average(g, m, v, self.s)
         np.maximum(u, v, out=u)
         w -= self.change(m, u, self.s, self.lr)
@@ -193,7 +191,6 @@ class Adamax(Optimizer):
     slots = ("m", "u")
 
     def update(self, w: Array, g: Array, m: Array, u: Array) -> None:
-        """Move along the corrected mean of g, in units of its decaying maximum."""
         s = self.s
         m *= self.beta1
         m += np.multiply(g, 1 - self.beta1, out=s)
@@ -212,8 +209,8 @@ class NAdam(Moments):
     Adam with Nesterov's look ahead. m, v and v' are Adam's, p = mu_1 mu_2 … mu_t, and
     mu_t = beta1 (1 - 0.96^(momentum_decay t) / 2) grows from about half of beta1 to beta1.
 
-    Of the three that are called so, PyTorch's. Keras's is the same with momentum_decay = 1, and in
-    optax's mu is beta1 from the beginning; the source leaves its course open.
+    PyTorch's. Keras's is the same with momentum_decay = 1, and in optax's mu is beta1 from the
+    beginning; the source leaves its course open.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam.
 
@@ -240,11 +237,10 @@ class NAdam(Moments):
     momentum_decay: Amount = 0.004
 
     def allocate(self, w: Array) -> dict[str, Array]:
-        """Return the means 0 and the empty product 1."""
+        """Return means of 0 and the empty product 1."""
         return super().allocate(w) | {"p": np.ones(1, w.dtype)}
 
     def update(self, w: Array, g: Array, m: Array, v: Array, p: Array) -> None:
-        """Step by the new g and by its mean, each with its own correction."""
         s = self.s
         mu, mu_next = self.mu(self.t), self.mu(self.t + 1)
         self.average(g, m, v, s)
@@ -298,7 +294,6 @@ class RAdam(Moments):
     """
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
-        """Step by m' alone at first, later in units of the root mean square of g."""
         s = self.s
         self.average(g, m, v, s)
         lr, correction = self.lr / (1 - self.beta1**self.t), 1 - self.beta2**self.t
@@ -322,8 +317,8 @@ class Adan(Optimizer):
     m <- beta1 m + (1 - beta1) g;  d <- beta2 d + (1 - beta2) c;
     v <- beta3 v + (1 - beta3) (g + (1 - beta2) c)^2; primes are corrected as in Adam.
 
-    optax's. The factor of c and of d' in the source is what we call beta2, since its betas are ours
-    subtracted from 1; the authors' own code has beta2, too, and no eps_root.
+    optax's. In the source, whose betas are 1 minus ours, the factor of c and of d' is our beta2,
+    as in the authors' own code, which has no eps_root.
 
     Source: Xie et al. (2022), Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep
     Models, arXiv:2208.06677.
@@ -356,7 +351,6 @@ class Adan(Optimizer):
     slots = ("before", "m", "d", "v")
 
     def update(self, w: Array, g: Array, before: Array, m: Array, d: Array, v: Array) -> None:
-        """Update the three means, then step by the first two of them."""
         s, t = self.s, self.t
         c = np.subtract(g, g if t == 1 else before, out=before)
         m *= self.beta1

@@ -21,7 +21,7 @@ from layerkit.optimizers.base import Optimizer
 class AdaGrad(Optimizer):
     """v <- v + g^2;  w <- w - lr g / (sqrt(v) + eps).
 
-    PyTorch's: v starts at 0, eps stands outside the root. In Keras v starts at 0.1 and eps stands
+    PyTorch's: v starts at 0, eps is outside the root. In Keras v starts at 0.1 and eps is
     inside.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and
@@ -48,7 +48,6 @@ class AdaGrad(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """Do v <- v + g^2;  w <- w - lr g / (sqrt(v) + eps)."""
         s = self.s
         v += np.multiply(g, g, out=s)
         np.sqrt(v, out=s)
@@ -61,7 +60,7 @@ class AdaGrad(Optimizer):
 class RMSProp(Optimizer):
     """v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps).
 
-    PyTorch's, not centred: eps stands outside the root. In Keras it stands inside.
+    PyTorch's, not centred: eps is outside the root. In Keras it is inside.
 
     Source: Hinton (2012), Neural Networks for Machine Learning, lecture notes.
 
@@ -88,7 +87,6 @@ class RMSProp(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """Do v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps)."""
         s = self.s
         v *= self.alpha
         np.multiply(g, g, out=s)
@@ -106,8 +104,8 @@ class CenteredRMSProp(Optimizer):
 
     m <- alpha m + (1 - alpha) g;  v <- alpha v + (1 - alpha) g^2.
 
-    PyTorch's ``RMSprop(centered=True)``: eps stands outside the root; in Keras it stands inside. A
-    v - m^2 below 0, which only rounding can make, counts as 0.
+    PyTorch's ``RMSprop(centered=True)``: eps is outside the root; in Keras it is inside. If
+    rounding makes v - m^2 negative, it counts as 0.
 
     Source: Graves (2013), Generating Sequences With Recurrent Neural Networks, arXiv:1308.0850.
 
@@ -134,7 +132,6 @@ class CenteredRMSProp(Optimizer):
     slots = ("m", "v")
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
-        """Do w <- w - lr g / (sqrt(v - m^2) + eps) with the new means m and v."""
         s = self.s
         m *= self.alpha
         m += np.multiply(g, 1 - self.alpha, out=s)
@@ -157,7 +154,7 @@ class Adadelta(Optimizer):
 
     v <- rho v + (1 - rho) g^2 before, u <- rho u + (1 - rho) d^2 after the step.
 
-    PyTorch's, and the source's with lr = 1: eps stands inside both roots. Keras has other defaults.
+    PyTorch's, and the source's with lr = 1: eps is inside both roots. Keras has other defaults.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, arXiv:1212.5701.
 

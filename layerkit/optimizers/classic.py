@@ -1,4 +1,4 @@
-"""Gradient descent and its momenta, in order of increasing complexity.
+"""Gradient descent without and with momentum, in order of increasing complexity.
 
 w    all parameters of the network, changed in place
 g    the gradient of the loss with respect to them, read only
@@ -37,15 +37,14 @@ class SGD(Optimizer):
     lr: Rate = 0.1
 
     def update(self, w: Array, g: Array) -> None:
-        """Do w <- w - lr g."""
         w -= np.multiply(g, self.lr, out=self.s)
 
 
 class Momentum(Optimizer):
     """v <- beta v + (1 - beta) g;  w <- w - lr v: the moving-average form.
 
-    PyTorch's is v <- beta v + g, without the factor: HeavyBall, which takes the same path with
-    lr (1 - beta) for lr.
+    PyTorch's is v <- beta v + g, without the factor: HeavyBall, which takes the same path when its
+    lr is lr (1 - beta).
 
     Source: Polyak (1964), Some methods of speeding up the convergence of iteration methods, for the
     other form.
@@ -71,7 +70,6 @@ class Momentum(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """Do v <- beta v + (1 - beta) g;  w <- w - lr v."""
         v *= self.beta
         v += np.multiply(g, 1 - self.beta, out=self.s)
         w -= np.multiply(v, self.lr, out=self.s)
@@ -80,8 +78,8 @@ class Momentum(Optimizer):
 class HeavyBall(Optimizer):
     """v <- beta v + g;  w <- w - lr v: momentum, where v is a sum and not a mean.
 
-    PyTorch's ``SGD(momentum=beta)``. Momentum takes the same path with lr / (1 - beta) for lr. In
-    Keras lr is inside v, which makes another path when lr changes.
+    PyTorch's ``SGD(momentum=beta)``. Momentum takes the same path when its lr is
+    lr / (1 - beta). In Keras lr is inside v, which makes another path when lr changes.
 
     Source: Polyak (1964), Some methods of speeding up the convergence of iteration methods.
 
@@ -106,7 +104,6 @@ class HeavyBall(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """Do v <- beta v + g;  w <- w - lr v."""
         v *= self.beta
         v += g
         w -= np.multiply(v, self.lr, out=self.s)
@@ -141,7 +138,6 @@ class Nesterov(Optimizer):
     slots = ("v",)
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """Do v <- beta v + g;  w <- w - lr (g + beta v)."""
         v *= self.beta
         v += g
         np.multiply(v, self.beta, out=self.s)

@@ -1,4 +1,4 @@
-"""Optimizers that look at each parameter as a whole, in order of increasing complexity.
+"""Optimizers with a step for each parameter as a whole, in order of increasing complexity.
 
 w    all parameters of the network, changed in place
 g    the gradient of the loss with respect to them, read only
@@ -60,7 +60,6 @@ class LARS(Optimizer):
     decoupled = False
 
     def update(self, w: Array, g: Array, v: Array) -> None:
-        """Do v <- beta v + lr r u;  w <- w - v."""
         u = np.multiply(w, self.around.mask, out=self.s)
         u *= self.weight_decay
         u += g
@@ -107,7 +106,6 @@ class LAMB(Moments):
     decoupled = False
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
-        """Do as Adam does, with a length of the step for each parameter."""
         self.average(g, m, v, self.s)
         u = self.change(m, v, self.s, 1.0)
         for segment in self.layout:
@@ -127,7 +125,7 @@ class Muon(Moments):
     of (1 - momentum) G + momentum M. Five steps X <- a X + b X X^T X + c (X X^T)^2 X of Newton and
     Schulz make all singular values but the very small ones roughly 1, from 0.68 to 1.21.
 
-    For matrices: parameters with two axes, but for those of activations. All others move as with
+    For matrices: parameters with two axes, but for those of activations. All others are changed by
     AdamW. Both have decoupled `weight_decay`.
 
     PyTorch's with ``adjust_lr_fn="match_rms_adamw"``: the factor of lr makes a step as large as one
@@ -162,7 +160,6 @@ class Muon(Moments):
     weight_decay: Amount = field(default=0.1, kw_only=True)
 
     def update(self, w: Array, g: Array, m: Array, v: Array) -> None:
-        """Turn matrices, and move the rest as Adam does."""
         for segment in self.layout:
             W, G, M, V, S = (x[segment.where].reshape(segment.shape) for x in (w, g, m, v, self.s))
             if segment.is_weight and len(segment.shape) == 2:

@@ -1,4 +1,4 @@
-"""Optimizers for which only the sign of a slope counts, in order of increasing complexity.
+"""Optimizers that use only the signs of gradients, in order of increasing complexity.
 
 w    all parameters of the network, changed in place
 g    the gradient of the loss with respect to them, read only
@@ -21,8 +21,8 @@ from layerkit.optimizers.base import Optimizer
 class Lion(Optimizer):
     """w <- w - lr sign(beta1 m + (1 - beta1) g);  m <- beta2 m + (1 - beta2) g.
 
-    optax's, with its defaults of the betas and of the decoupled `weight_decay`. Every number moves
-    by lr, which is therefore 3 to 10 times smaller than Adam's.
+    optax's, with its defaults of the betas and of the decoupled `weight_decay`. Every number
+    changes by lr, which is therefore 3 to 10 times smaller than Adam's.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, arXiv:2302.06675.
 
@@ -50,7 +50,6 @@ class Lion(Optimizer):
     slots = ("m",)
 
     def update(self, w: Array, g: Array, m: Array) -> None:
-        """Step by the sign of one mean of g, then remember another."""
         s = self.s
         np.subtract(m, g, out=s)
         s *= self.beta1
@@ -68,11 +67,11 @@ class Lion(Optimizer):
 class Rprop(Optimizer):
     """w <- w - d sign(g), where the length d of each step grows while g keeps its sign.
 
-    d <- eta_plus d if g and the g before have the same sign, eta_minus d if they differ, but never
-    below min_step or above max_step. Where they differ, w stays and this g is forgotten.
+    d <- eta_plus d if g and the g before have the same sign, eta_minus d if they differ, but always
+    between min_step and max_step. Where they differ, w stays and this g is forgotten.
 
     PyTorch's. In another form, the step before is taken back where the signs differ. For gradients
-    of all data at once, since the noise of batches turns signs.
+    of all data at once, since the noise of batches changes signs.
 
     Source: Riedmiller and Braun (1993), A direct adaptive method for faster backpropagation
     learning: the RPROP algorithm.
@@ -107,7 +106,7 @@ class Rprop(Optimizer):
     max_step: Rate = 50.0
 
     def check_options(self) -> None:
-        """Check each option by itself, and the two bounds together."""
+        """Check each option by itself, and those that depend on each other."""
         super().check_options()
         if self.min_step > self.max_step:
             raise ConfigError(
@@ -121,11 +120,10 @@ class Rprop(Optimizer):
             )
 
     def allocate(self, w: Array) -> dict[str, Array]:
-        """Return no gradient before the first, and the lengths lr."""
+        """Return a previous gradient of 0, and lengths of lr."""
         return {"before": np.zeros_like(w), "d": np.full_like(w, self.lr)}
 
     def update(self, w: Array, g: Array, before: Array, d: Array) -> None:
-        """Lengthen or shorten the steps, then take them."""
         s = self.s
         before *= g
         np.sign(before, out=s)

@@ -1,4 +1,4 @@
-"""Factors over time, for the learning rate or any other number of an optimizer."""
+"""Schedules: factors over time, for the learning rate or any other number of an optimizer."""
 
 from layerkit.optimizers.schedules.base import EndingSchedule, Schedule
 from layerkit.optimizers.schedules.composed import (

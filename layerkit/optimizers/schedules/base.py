@@ -1,9 +1,9 @@
-"""What a schedule is: a factor over time, for the learning rate or any other number.
+"""The base of schedules: factors over time, for the learning rate or any other number.
 
     i        the step, counted from 0: the steps of an optimizer, not the epochs
     T        the number of steps of the whole training, `steps`
     W        the number of steps of a warm-up
-    factor   what the option of the optimizer is multiplied by at step i
+    factor   multiplies the option at step i
 
 All names end in `Schedule`: in a configuration, `Linear` or `Constant` could be anything.
 """
@@ -24,15 +24,15 @@ Milestones = Annotated[list[Size], Limits(min_length=1)]
 
 
 class Schedule(Configurable, ABC):
-    """A function of the step that an option of an optimizer is multiplied by.
+    """A factor for an option of an optimizer, as a function of the step.
 
-    A subclass writes `factor`. A schedule is called with the step and, where it is known, the
+    A subclass writes `factor`. A schedule is called with the step and, if it is known, the
     number of steps of the training.
 
     Raises
     ------
     ConfigError
-        When called with a step less than 0.
+        When called with a negative step.
 
     Examples
     --------
@@ -52,16 +52,18 @@ class Schedule(Configurable, ABC):
             raise ConfigError(f"step = {step}: should be at least 0, the first step")
         factor = self.factor(step, steps or 0)
         if not isinstance(factor, numbers.Real):
-            raise ConfigError(f"{type(self).__name__}.factor returned {factor!r}; want a number")
+            raise ConfigError(
+                f"{type(self).__name__}.factor returned {factor!r}; should be a number"
+            )
         return float(factor)
 
     def check(self, steps: int | None) -> None:
-        """Raise a ConfigError, before a training of `steps`, if the schedule can't serve it."""
+        """Raise a ConfigError if the schedule doesn't fit a training of `steps` steps."""
         self(0, steps)
 
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
-        """Return a number that is finite and not negative; `steps` is 0 where it is unknown."""
+        """Return a number that is finite and not negative; `steps` is 0 if it is unknown."""
 
 
 class EndingSchedule(Schedule, ABC):
@@ -72,12 +74,12 @@ class EndingSchedule(Schedule, ABC):
     Parameters
     ----------
     steps : int, optional
-        Number of steps until the end; without, those of the training.
+        Number of steps until the end; by default, those of the training.
 
     Raises
     ------
     ConfigError
-        When called where the length of the training is unknown, too.
+        Also when the length of the training is unknown, and `steps` is not given.
 
     Examples
     --------
@@ -92,23 +94,23 @@ class EndingSchedule(Schedule, ABC):
     steps: Size | None = None
 
     def __call__(self, step: int, steps: int | None = None) -> float:
-        """Return the factor at `step` of a training of `steps`, or of its own `steps`."""
+        """Return the factor at `step` of its own `steps`, or of a training of `steps`."""
         end = self.steps or steps
         if end is None:
             raise ConfigError(
                 f"{type(self).__name__}: ends with the training, whose length is not known here; "
-                "give it a number of steps, as in steps = 1000"
+                "give it a number of steps, such as steps = 1000"
             )
         return super().__call__(min(step, end), end)
 
 
 def half_wave(p: float) -> float:
-    """Return a number from 1 at p = 0 to 0 at p = 1, along a cosine."""
+    """Return (1 + cos(π p)) / 2: from 1 at p = 0 down to 0 at p = 1."""
     return (1 + math.cos(math.pi * p)) / 2
 
 
 def check_milestones(schedule: Schedule, milestones: list[int]) -> None:
-    """Refuse steps that are not in order."""
+    """Raise a ConfigError for steps that are not in order."""
     if any(a >= b for a, b in itertools.pairwise(milestones)):
         raise ConfigError(
             f"{type(schedule).__name__}.milestones = {milestones}: each should be greater "

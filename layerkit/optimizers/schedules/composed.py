@@ -1,4 +1,4 @@
-"""Schedules made of several stretches, each with its own beginning."""
+"""Schedules of several parts, each with its own beginning."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from layerkit.optimizers.schedules.base import Milestones, Schedule, check_miles
 class CosineRestartsSchedule(Schedule):
     """factor = end + (1 - end) (1 + cos(π p)) / 2, p from 0 to 1 in each of many periods.
 
-    As PyTorch's CosineAnnealingWarmRestarts. Loshchilov and Hutter (2016), arXiv:1608.03983.
+    PyTorch's CosineAnnealingWarmRestarts. Loshchilov and Hutter (2016), arXiv:1608.03983.
 
     Parameters
     ----------
     period : int
-        Steps of the first period.
+        Number of steps of the first period.
     growth : int
-        How many times as long as the one before each later period is.
+        Length of a period, divided by that of the one before.
     end : float
-        What the factor comes near in the end of a period, from 0 to 1.
+        The factor that is nearly reached at the end of a period, from 0 to 1.
 
     Examples
     --------
@@ -36,7 +36,6 @@ class CosineRestartsSchedule(Schedule):
     end: Share = 0.0
 
     def factor(self, step: int, steps: int) -> float:
-        """Find the period of this step, then go down."""
         start, period = 0, self.period
         while self.growth > 1 and step >= start + period:
             start += period
@@ -45,22 +44,22 @@ class CosineRestartsSchedule(Schedule):
 
 
 class CyclicSchedule(Schedule):
-    """factor = low + (1 - low) height x, with x from 0 to 1 and back in each cycle, in lines.
+    """factor = low + (1 - low) height x, x from 0 to 1 and back in each cycle, along lines.
 
-    height is 1 (triangular), half as much in each cycle as in the one before (triangular2), or
-    gamma^i (exp_range). As PyTorch's CyclicLR, with max_lr the option itself. Smith (2015),
+    height is 1 (triangular), halved after each cycle (triangular2), or gamma^i (exp_range).
+    PyTorch's CyclicLR, where max_lr is the option itself. Smith (2015),
     arXiv:1506.01186.
 
     Parameters
     ----------
     up, down : int
-        Steps from `low` to the top, and back; without `down`, as many.
+        Number of steps from `low` to the top, and back; by default, `down` is `up`.
     low : float
-        The factor at the foot, from 0 to 1.
+        The lowest factor, from 0 to 1.
     mode : {"triangular", "triangular2", "exp_range"}
-        How the height changes from cycle to cycle.
+        How the height changes over the cycles.
     gamma : float
-        Only of exp_range.
+        For exp_range only.
 
     Examples
     --------
@@ -76,7 +75,6 @@ class CyclicSchedule(Schedule):
     gamma: Ratio = 1.0
 
     def factor(self, step: int, steps: int) -> float:
-        """Go up and down, again and again."""
         down = self.down or self.up
         cycle, place = divmod(step, self.up + down)
         x = min(place / self.up, (self.up + down - place) / down)
@@ -87,14 +85,13 @@ class CyclicSchedule(Schedule):
 class ChainedSchedule(Schedule):
     """One schedule after the other, each counting its steps from 0.
 
-    A part that ends has the steps between its milestones. As PyTorch's SequentialLR and optax's
-    join_schedules.
+    An EndingSchedule ends at the next milestone. PyTorch's SequentialLR and optax's join_schedules.
 
     Parameters
     ----------
     schedules : list of Schedule
     milestones : list of int
-        The first steps of all schedules but the first, each greater than the one before.
+        The first step of each schedule after the first one, each greater than the one before.
 
     Examples
     --------
@@ -116,11 +113,11 @@ class ChainedSchedule(Schedule):
         if len(self.schedules) != len(self.milestones) + 1:
             raise ConfigError(
                 f"ChainedSchedule.milestones = {self.milestones}: should be one less than "
-                f"the schedules, which are {len(self.schedules)}"
+                f"the number of schedules, {len(self.schedules)}"
             )
 
     def check(self, steps: int | None) -> None:
-        """Check all parts that have a turn."""
+        """Check all schedules that have a turn."""
         super().check(steps)
         for start in self.milestones:
             if steps is None or start < steps:
@@ -128,12 +125,11 @@ class ChainedSchedule(Schedule):
                 schedule.check(length)
 
     def factor(self, step: int, steps: int) -> float:
-        """Ask the schedule whose turn it is."""
         schedule, start, length = self._turn(step, steps)
         return schedule(step - start, length)
 
     def _turn(self, step: int, steps: int) -> tuple[Schedule, int, int | None]:
-        """Return whose turn it is, since when and for how many steps."""
+        """Return the schedule whose turn it is, its first step and its number of steps."""
         turn = bisect_right(self.milestones, step)
         start, end = (0, *self.milestones)[turn], (*self.milestones, steps)[turn]
         return self.schedules[turn], start, max(end - start, 1) if end else None

@@ -1,4 +1,4 @@
-"""Schedules that come down by the end of the training."""
+"""Schedules that go down until the end of the training."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from layerkit.optimizers.schedules.base import EndingSchedule, half_wave
 
 
 class DecaySchedule(EndingSchedule, ABC):
-    """Up to 1 in W steps, then down to `end` at step T along a curve that a subclass writes.
+    """Up to 1 in W steps, then down to `end` at step T along the `curve` of a subclass.
 
     factor = (i + 1) / (W + 1) for i < W, then end + (1 - end) curve(p), p = (i - W) / (T - W).
     So no step is wasted on the factor 0, and i = W is the first step with the factor 1. The last
-    step of the training, T - 1, comes near `end`, which would be reached one step later.
+    step of the training is T - 1, one step before `end` is reached.
 
     Parameters
     ----------
     steps : int, optional
-        T; without, the number of steps of the training.
+        T; by default, the number of steps of the training.
     warmup : int
         W; less than T.
     end : float
-        The factor in the end, from 0 to 1.
+        The last factor, from 0 to 1.
 
     Raises
     ------
     ConfigError
-        When the warm-up is not shorter than the training.
+        If the warm-up is not shorter than the training.
     """
 
     warmup: Annotated[int, Limits(ge=0)] = 0
@@ -42,7 +42,6 @@ class DecaySchedule(EndingSchedule, ABC):
             self._check_warmup(self.steps)
 
     def factor(self, step: int, steps: int) -> float:
-        """Go up and down."""
         self._check_warmup(steps)
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
@@ -51,13 +50,13 @@ class DecaySchedule(EndingSchedule, ABC):
 
     @abstractmethod
     def curve(self, p: float) -> float:
-        """Return 1 at p = 0, 0 at p = 1, and what is between them."""
+        """Return the share of the way that is left: 1 at p = 0, 0 at p = 1."""
 
     def _check_warmup(self, steps: int) -> None:
         if self.warmup >= steps:
             raise ConfigError(
-                f"{type(self).__name__}.warmup = {self.warmup}: should be less than all steps, "
-                f"which are {steps}"
+                f"{type(self).__name__}.warmup = {self.warmup}: should be less than the number of "
+                f"steps, {steps}"
             )
 
 
@@ -77,12 +76,11 @@ class LinearSchedule(DecaySchedule):
     """
 
     def curve(self, p: float) -> float:
-        """Return a straight line."""
         return 1 - p
 
 
 class PolynomialSchedule(DecaySchedule):
-    """curve(p) = (1 - p)^power. As PyTorch's PolynomialLR, with a warm-up and another end.
+    """curve(p) = (1 - p)^power. PyTorch's PolynomialLR, with a warm-up and an end.
 
     Parameters
     ----------
@@ -101,14 +99,13 @@ class PolynomialSchedule(DecaySchedule):
     power: Rate = 1.0
 
     def curve(self, p: float) -> float:
-        """Return a power of a straight line."""
         return math.pow(1 - p, self.power)
 
 
 class CosineSchedule(DecaySchedule):
     """curve(p) = (1 + cos(π p)) / 2: half a wave, after a warm-up.
 
-    PyTorch's CosineAnnealingLR, but for the warm-up; that one goes up again after the end.
+    PyTorch's CosineAnnealingLR with a warm-up; after the end, PyTorch's goes up again.
     Loshchilov and Hutter (2016), arXiv:1608.03983.
 
     Parameters
@@ -124,12 +121,11 @@ class CosineSchedule(DecaySchedule):
     """
 
     def curve(self, p: float) -> float:
-        """Return half a wave."""
         return half_wave(p)
 
 
 class WarmupStableDecaySchedule(DecaySchedule):
-    """curve(p) = min(1, (1 - p) / decay): as long as possible at 1, then a straight line.
+    """curve(p) = min(1, (1 - p) / decay): at 1 for most steps, then a straight line.
 
     The name is that of Hu et al. (2024), arXiv:2404.06395, whose descent is exponential.
 
@@ -138,7 +134,7 @@ class WarmupStableDecaySchedule(DecaySchedule):
     steps, warmup, end
         As in `DecaySchedule`.
     decay : float
-        Which part of the steps after the warm-up goes down; up to 1.
+        Share of the steps after the warm-up in which the factor goes down; at most 1.
 
     Examples
     --------
@@ -150,7 +146,6 @@ class WarmupStableDecaySchedule(DecaySchedule):
     decay: Ratio = 0.1
 
     def curve(self, p: float) -> float:
-        """Return a roof."""
         return min(1.0, (1 - p) / self.decay)
 
 
@@ -158,20 +153,20 @@ class OneCycleSchedule(EndingSchedule):
     """From `start` up to 1, then down to `end` at the last step, along half waves or lines.
 
     The top is at i = rise T - 1, where 0 <= rise <= 1; factor = a + (b - a) (1 - cos(π p)) / 2 or
-    a + (b - a) p between a and b, p being the part of the way. As PyTorch's OneCycleLR, with
-    max_lr the option itself. Smith and Topin (2017), arXiv:1708.07120.
+    a + (b - a) p between a and b, where p is the share of the way. PyTorch's OneCycleLR,
+    where max_lr is the option itself. Smith and Topin (2017), arXiv:1708.07120.
 
     Parameters
     ----------
     steps : int, optional
-        T; without, the number of steps of the training.
+        T; by default, the number of steps of the training.
     rise : float
-        Which part of the steps goes up.
+        Share of the steps in which the factor goes up.
     start, end : float
-        The first and the last factor. PyTorch's div_factor is 1 / start, its final_div_factor
-        start / end.
+        The first and the last factor. PyTorch's div_factor is 1 / start, and its final_div_factor
+        is start / end.
     curve : {"cosine", "linear"}
-        The shape of the way up and of the way down.
+        Shape of the way up and of the way down.
 
     Examples
     --------
@@ -186,7 +181,6 @@ class OneCycleSchedule(EndingSchedule):
     curve: Literal["cosine", "linear"] = "cosine"
 
     def factor(self, step: int, steps: int) -> float:
-        """Go up and down."""
         last = steps - 1
         step, top = min(step, last), self.rise * steps - 1
         if step < top:

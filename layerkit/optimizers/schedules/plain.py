@@ -1,4 +1,4 @@
-"""Schedules that know nothing of the end of the training."""
+"""Schedules that do not depend on the length of the training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layerkit.optimizers.schedules.base import Milestones, Schedule, check_miles
 
 
 class ConstantSchedule(Schedule):
-    """factor = value: a part of a chain, as a rule.
+    """factor = value: mostly as a part of a ChainedSchedule.
 
     Parameters
     ----------
@@ -26,19 +26,18 @@ class ConstantSchedule(Schedule):
     value: Amount = 1.0
 
     def factor(self, step: int, steps: int) -> float:
-        """Return `value`."""
         return self.value
 
 
 class StepSchedule(Schedule):
-    """factor = gamma^floor(i / every). As PyTorch's StepLR.
+    """factor = gamma^floor(i / every). PyTorch's StepLR.
 
     Parameters
     ----------
     every : int
-        How many steps have the same factor.
+        Number of steps with the same factor.
     gamma : float
-        Ratio of one factor to the one before.
+        Ratio of a factor to the one before.
 
     Examples
     --------
@@ -51,19 +50,18 @@ class StepSchedule(Schedule):
     gamma: Ratio = 0.1
 
     def factor(self, step: int, steps: int) -> float:
-        """Return gamma for each stretch that is over."""
         return self.gamma ** (step // self.every)
 
 
 class MultiStepSchedule(Schedule):
-    """factor = gamma^(number of milestones <= i). As PyTorch's MultiStepLR.
+    """factor = gamma^(number of milestones <= i). PyTorch's MultiStepLR.
 
     Parameters
     ----------
     milestones : list of int
         The first steps with a smaller factor, each greater than the one before.
     gamma : float
-        Ratio of one factor to the one before.
+        Ratio of a factor to the one before.
 
     Examples
     --------
@@ -80,19 +78,18 @@ class MultiStepSchedule(Schedule):
         check_milestones(self, self.milestones)
 
     def factor(self, step: int, steps: int) -> float:
-        """Return gamma for each milestone that is reached."""
         return self.gamma ** bisect_right(self.milestones, step)
 
 
 class ExponentialSchedule(Schedule):
-    """factor = gamma^(i / every). As PyTorch's ExponentialLR, which has every = 1.
+    """factor = gamma^(i / every). PyTorch's ExponentialLR, which has every = 1.
 
     Parameters
     ----------
     gamma : float
-        Ratio of one factor to the one `every` steps before.
+        Ratio of a factor to the one `every` steps before.
     every : int
-        Steps in which the factor is multiplied by gamma once.
+        Number of steps in which the factor is multiplied by gamma once.
 
     Examples
     --------
@@ -105,17 +102,16 @@ class ExponentialSchedule(Schedule):
     every: Size = 1
 
     def factor(self, step: int, steps: int) -> float:
-        """Return the power of gamma."""
         return math.pow(self.gamma, step / self.every)
 
 
 class InverseTimeSchedule(Schedule):
-    """factor = 1 / (1 + decay i). As Keras's InverseTimeDecay with decay_steps = 1.
+    """factor = 1 / (1 + decay i). Keras's InverseTimeDecay with decay_steps = 1.
 
     Parameters
     ----------
     decay : float
-        1 / decay is the step with half the option.
+        1 / decay is the step with the factor 1/2.
 
     Examples
     --------
@@ -127,21 +123,20 @@ class InverseTimeSchedule(Schedule):
     decay: Rate
 
     def factor(self, step: int, steps: int) -> float:
-        """Return the inverse of a straight line."""
         return 1 / (1 + self.decay * step)
 
 
 class InverseSqrtSchedule(Schedule):
     """factor = min(n / warmup, sqrt(warmup / n)), n = i + 1.
 
-    Noam, the schedule of Vaswani et al. (2017), arXiv:1706.03762, divided by its greatest value:
-    theirs is lr = (d_model warmup)^(-1/2) at step n = warmup. This warm-up ends with the factor 1,
-    one step earlier than the others.
+    The Noam schedule of Vaswani et al. (2017), arXiv:1706.03762, divided by its greatest value,
+    lr = (d_model warmup)^(-1/2) at step n = warmup. This warm-up ends with the factor 1, one step
+    earlier than the others.
 
     Parameters
     ----------
     warmup : int
-        The number of steps up to the factor 1.
+        Number of steps up to the factor 1.
 
     Examples
     --------
@@ -153,6 +148,5 @@ class InverseSqrtSchedule(Schedule):
     warmup: Size
 
     def factor(self, step: int, steps: int) -> float:
-        """Return the smaller one of a straight line and the inverse of a root."""
         n = step + 1
         return min(n / self.warmup, math.sqrt(self.warmup / n))

@@ -2,6 +2,8 @@
 
 from types import ModuleType
 
+from layerkit.arrays import Array as Array
+from layerkit.arrays import Shape as Shape
 from layerkit.callbacks import Callback as Callback
 from layerkit.callbacks import EarlyStopping as EarlyStopping
 from layerkit.callbacks import ModelCheckpoint as ModelCheckpoint

@@ -1,31 +1,30 @@
-"""Where parameters and gradients live: one vector each for a whole network, and views of them.
+"""Parameters and gradients: one vector each for a whole network, and views of them.
 
-An optimizer, a checkpoint or an averaging of weights then sees two vectors and needs no loops.
+So an optimizer, a checkpoint or an average of the weights sees two vectors and needs no loops.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.errors import ConfigError, ShapeError
 
-__all__ = ["Arena", "Array", "Param", "Shape", "State"]
+__all__ = ["Arena", "Param", "State"]
 
 if TYPE_CHECKING:
     from layerkit.initializers.base import Initializer
 
 
 class State:
-    """What a layer keeps beside its parameters, as a running mean: saved, but not optimized.
+    """An array that a layer keeps besides its parameters: saved, but not optimized.
 
-    Declared by a layer in `build`, then given its place by the network's Arena. `value` is a
-    view; assigning to it writes through.
+    A running mean, for example. A layer declares it in `build`, and the network's Arena places it.
+    `value` is a view of a vector; assigning to it writes through.
 
     Parameters
     ----------
@@ -36,47 +35,40 @@ class State:
     Raises
     ------
     ShapeError
-        When what is assigned has another shape: nothing is broadcast.
+        When the assigned array has another shape: nothing is broadcast.
     """
 
-    value: Array
-    views: ClassVar[tuple[str, ...]] = ("value",)
-
     def __init__(self, shape: Shape, init: Initializer) -> None:
-        self.shape = shape
-        self.init = init
-
-    def place(self, **views: Array) -> None:
-        """Live in these arrays from now on."""
-        vars(self).update(views)
+        self.shape, self.init = shape, init
+        self._value: Array | None = None
 
     @property
     def placed(self) -> bool:
         """Whether a network has given it memory."""
-        return "value" in vars(self)
+        return self._value is not None
 
-    def __setattr__(self, name: str, new: Any) -> None:
-        if name not in self.views:
-            super().__setattr__(name, new)
-        elif np.shape(new) != self.shape:
-            what = "gradient" if name == "grad" else name
+    @property
+    def value(self) -> Array:
+        """The array itself, a view."""
+        return _placed(self._value)
+
+    @value.setter
+    def value(self, new: Array) -> None:
+        self._write("value", self.value, new)
+
+    def _write(self, name: str, view: Array, new: Array) -> None:
+        if np.shape(new) != self.shape:
             raise ShapeError(
-                f"a {what} of shape {np.shape(new)} for a parameter of shape {self.shape}"
+                f"a {name} of shape {np.shape(new)} for a parameter of shape {self.shape}"
             )
-        else:
-            getattr(self, name)[...] = new
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self.views:
-            raise AttributeError("this parameter has no memory yet: put its layer into a Network")
-        raise AttributeError(name)
+        view[...] = new
 
 
 class Param(State):
     """A parameter: a State with a gradient, which an optimizer changes.
 
-    `value` and `grad` are views, so `self.W.grad = x.T @ dy` fills the network's gradient vector;
-    it overwrites what was there and never accumulates.
+    `value` and `grad` are views, so `self.W.grad = x.T @ dy` fills the network's gradient vector.
+    It overwrites the last gradient and never accumulates.
 
     Parameters
     ----------
@@ -90,29 +82,54 @@ class Param(State):
     Raises
     ------
     ShapeError
-        When what is assigned has another shape: nothing is broadcast.
+        When the assigned array has another shape: nothing is broadcast.
     """
-
-    grad: Array
-    views = ("value", "grad")
 
     def __init__(self, shape: Shape, init: Initializer, decay: bool | None = None) -> None:
         super().__init__(shape, init)
         self.decay = len(shape) > 1 if decay is None else decay
+        self._grad: Array | None = None
+
+    @property
+    def grad(self) -> Array:
+        """The gradient of the loss with respect to the value, a view."""
+        return _placed(self._grad)
+
+    @grad.setter
+    def grad(self, new: Array) -> None:
+        self._write("gradient", self.grad, new)
+
+
+def _placed(view: Array | None) -> Array:
+    if view is None:
+        raise AttributeError("this parameter has no memory yet: put its layer into a Network")
+    return view
 
 
 class Arena:
-    """The vectors of a network, and which slice of them is which parameter.
+    """The vectors of a network, and the parameters that are views of their slices.
 
     `values` and `grads` hold all parameters and their gradients, `states` all states. Assigning
-    to a vector writes through, so the layers' views stay.
+    to a vector writes through, so the views stay.
 
     Parameters
     ----------
     declared : mapping of str to Param or State
-        By address, as in ``body.layers.0.W``. Each is given its place, filled with zeros.
+        By address, such as ``body.layers.0.W``. Each gets its place, filled with zeros.
     dtype : str
         ``"float32"`` or ``"float64"``.
+
+    Attributes
+    ----------
+    params : dict of str to Param
+        By address.
+    slices : dict of str to slice
+        Their places in `values` and `grads`.
+
+    Raises
+    ------
+    ConfigError
+        If one parameter has two addresses.
 
     Examples
     --------
@@ -129,27 +146,23 @@ class Arena:
     states: Array
 
     def __init__(self, declared: Mapping[str, State], dtype: str) -> None:
-        if len({id(item) for item in declared.values()}) < len(declared):
-            raise ConfigError(f"a parameter stands at two of the places {', '.join(declared)}")
-        self.params = {name: p for name, p in declared.items() if isinstance(p, Param)}
-        kept = {name: state for name, state in declared.items() if name not in self.params}
-        self.slices = _slices(self.params)
-        slices = _slices(kept)
-        size, kept_size = (
-            max((s.stop for s in x.values()), default=0) for x in (self.slices, slices)
-        )
-        vars(self).update(
-            values=np.zeros(size, dtype),
-            grads=np.zeros(size, dtype),
-            states=np.zeros(kept_size, dtype),
-        )
+        first: dict[int, str] = {}
+        for address, item in declared.items():
+            other = first.setdefault(id(item), address)
+            if other != address:
+                raise ConfigError(f"one parameter has two addresses, {other} and {address}")
+        self.params = {name: item for name, item in declared.items() if isinstance(item, Param)}
+        states = {name: item for name, item in declared.items() if name not in self.params}
+        self.slices, size = _slices(self.params)
+        state_slices, state_size = _slices(states)
+        vectors = {"values": size, "grads": size, "states": state_size}
+        vars(self).update({name: np.zeros(n, dtype) for name, n in vectors.items()})
         for name, param in self.params.items():
-            part, shape = self.slices[name], param.shape
-            param.place(
-                value=self.values[part].reshape(shape), grad=self.grads[part].reshape(shape)
-            )
-        for name, state in kept.items():
-            state.place(value=self.states[slices[name]].reshape(state.shape))
+            part = self.slices[name]
+            param._value = self.values[part].reshape(param.shape)
+            param._grad = self.grads[part].reshape(param.shape)
+        for name, state in states.items():
+            state._value = self.states[state_slices[name]].reshape(state.shape)
 
     def __setattr__(self, name: str, new: Any) -> None:
         if name in ("values", "grads", "states"):
@@ -158,6 +171,10 @@ class Arena:
             super().__setattr__(name, new)
 
 
-def _slices(items: Mapping[str, State]) -> dict[str, slice]:
-    ends = list(itertools.accumulate((math.prod(item.shape) for item in items.values()), initial=0))
-    return dict(zip(items, map(slice, ends, ends[1:]), strict=True))
+def _slices(items: Mapping[str, State]) -> tuple[dict[str, slice], int]:
+    """Return where the items lie in a vector, one after the other, and its size."""
+    slices, end = {}, 0
+    for name, item in items.items():
+        start, end = end, end + math.prod(item.shape)
+        slices[name] = slice(start, end)
+    return slices, end

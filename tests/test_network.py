@@ -635,7 +635,7 @@ def test_a_parameter_in_two_places_is_refused() -> None:
         def backward(self, dy: Array) -> Array:
             return self.first.backward(dy)
 
-    with pytest.raises(ConfigError, match=r"stands at two of the places body\.W, body\.first\.W"):
+    with pytest.raises(ConfigError, match=r"two addresses, body\.W and body\.first\.W"):
         Network(Borrower(Dense(2)), SoftmaxCrossEntropy(), shape=(3,))
 
 

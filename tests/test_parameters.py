@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layerkit import Arena, Param, ShapeError, State, Zeros
+from layerkit import Arena, ConfigError, Param, ShapeError, State, Zeros
 
 
 def arena(dtype: str = "float32") -> tuple[Arena, Param, Param]:
@@ -52,7 +52,7 @@ def test_a_parameter_without_a_network_says_so(what: str) -> None:
 
 def test_other_names_are_no_attributes_of_a_parameter() -> None:
     with pytest.raises(AttributeError, match="gradient"):
-        _ = Param((2,), Zeros()).gradient
+        _ = Param((2,), Zeros()).gradient  # type: ignore[attr-defined]
 
 
 def test_a_network_without_parameters_has_empty_vectors() -> None:
@@ -70,7 +70,13 @@ def test_states_live_in_a_vector_of_their_own() -> None:
     with pytest.raises(ShapeError, match="shape"):
         mean.value = np.ones(3)
     with pytest.raises(AttributeError, match="grad"):
-        _ = mean.grad
+        _ = mean.grad  # type: ignore[attr-defined]
+
+
+def test_one_parameter_has_one_address() -> None:
+    W, b = Param((2, 3), Zeros()), Param((3,), Zeros())
+    with pytest.raises(ConfigError, match=r"^one parameter has two addresses, a\.W and c\.W$"):
+        Arena({"a.W": W, "a.b": b, "c.W": W}, "float32")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def add_l1(g: Array, w: Array, l1: float, mask: Array, s: Array) -> None:
     g += s
 
 
-def decay(w: Array, share: float, mask: Array, s: Array) -> None:
+def decay_weights(w: Array, share: float, mask: Array, s: Array) -> None:
     """Do w <- w - share w: decoupled weight decay, with share = lr weight_decay."""
     np.multiply(w, mask, out=s)
     s *= share
@@ -248,7 +248,7 @@ class Around:
             again = again and partial(self.look_again, o, w, g, again)
             g = self.gradient(o, w, g)
         if o.weight_decay and o.decoupled:
-            decay(w, vars(o)["lr"] * o.weight_decay, self.mask, self.s)
+            decay_weights(w, vars(o)["lr"] * o.weight_decay, self.mask, self.s)
         return g, again
 
     def after(self, o: OptimizerOptions, w: Array) -> None:

@@ -1,4 +1,4 @@
-"""What the checks of all kinds of objects have in common."""
+"""Helpers shared by the checks of all families."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable, from_config, to_config
 
 H = 1e-5
-"""Step of the difference quotients."""
+"""The step of the difference quotients."""
 PLACES = 60
-"""How many numbers of an array have their derivative checked; they are drawn at random."""
+"""Number of elements of an array whose derivatives are checked; they are drawn at random."""
 
 
 def require(right: bool, sentence: str) -> None:
-    """Raise an AssertionError with the sentence, unless all is right."""
+    """Raise an AssertionError with the sentence unless `right`."""
     if not right:
         raise AssertionError(sentence)
 
 
 @contextmanager
 def calling(what: str, law: str = "") -> Iterator[None]:
-    """Translate what a method raises; a write to a read-only array breaks the given law."""
+    """Turn any exception into an AssertionError; a write to a read-only array breaks the law."""
     try:
         yield
     except Exception as error:
@@ -41,31 +41,31 @@ def calling(what: str, law: str = "") -> Iterator[None]:
 
 
 def normal(shape: Shape, seed: int, dtype: str = "float64") -> Array:
-    """Draw ordinary numbers, always the same for the same seed."""
+    """Draw from the normal distribution, always the same numbers for the same seed."""
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
 def read_only(array: Array) -> Array:
-    """Return a view that NumPy refuses to write to."""
+    """Return a read-only view."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def close(a: Array, b: Array) -> bool:
-    """Whether two arrays agree but for rounding in float64."""
+    """Whether two arrays agree up to rounding in float64."""
     return a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def require_object(part: Any) -> None:
-    """Refuse a class that was given for one of its objects."""
+    """Raise an AssertionError for a class instead of an object."""
     if isinstance(part, type):
         name = part.__name__
         raise AssertionError(f"{name} is a class: give an object, {name}()")
 
 
 def check_options(part: Configurable) -> None:
-    """Options are fields, so that configuration files and copies know of them."""
+    """Check that the options are fields, so that configuration files and copies have them."""
     require_object(part)
     name, parameters = type(part).__name__, inspect.signature(type(part)).parameters.values()
     arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
@@ -85,7 +85,7 @@ def check_options(part: Configurable) -> None:
 
 
 def copies(part: Any) -> dict[str, Any]:
-    """Copies by the ways in which they were made."""
+    """Return copies, by the way in which each was made."""
     copies = {"copy.deepcopy": copy.deepcopy(part)}
     if getattr(sys.modules.get(type(part).__module__), type(part).__qualname__, None) is type(part):
         copies["pickle"] = pickle.loads(pickle.dumps(part))
@@ -93,9 +93,9 @@ def copies(part: Any) -> dict[str, Any]:
 
 
 def check_derivative(what: str, f: Callable[[], float], v: Array, dv: Array, noise: float) -> None:
-    """Compare dv with the difference quotients of f, which reads the numbers in v.
+    """Check the gradient dv of f against difference quotients; f reads v.
 
-    Left and right quotient enclose the derivative; where they differ much, f has a kink.
+    The left and the right quotient enclose the derivative; where they differ much, f has a kink.
     """
     places = np.random.default_rng(2).permutation(v.size)[:PLACES]
     middle, right, left = f(), np.empty(len(places)), np.empty(len(places))
@@ -132,7 +132,7 @@ def _cause(ours: Array, true: Array) -> str:
 
 
 def widening(x: Array) -> str:
-    """Tell why results may be of another type than x."""
+    """Return the likely reason for a result with another dtype than x."""
     if x.dtype == np.float64:
-        return "keep the type of what comes in"
+        return "keep the type of the input"
     return "NumPy scalars widen (np.sqrt(2.0) * x): use math.sqrt, or dtype=x.dtype"

@@ -18,7 +18,7 @@ def check_initializer(init: Initializer, shape: Shape = (40, 30)) -> None:
     Raises
     ------
     AssertionError
-        With the first law that is broken, and what may be the cause.
+        With the first broken law, and its likely cause.
 
     Examples
     --------
@@ -45,7 +45,7 @@ since w = 1 only renames
         results.append(w)
     require(
         np.array_equal(results[0], results[1]),
-        f"{name}.fill: the same generator gives other values a second time; draw from rng alone, "
+        f"{name}.fill: the same generator gives other values the second time; draw from rng alone, "
         "and overwrite w instead of changing it",
     )
     if init.from_data:
@@ -53,14 +53,13 @@ since w = 1 only renames
 
 
 def _check_adapt(init: Initializer, filled: Array) -> None:
-    """On outputs that vary much, and on outputs that are all 0."""
+    """Check `adapt` on outputs that vary widely, and on outputs that are all 0."""
     name, inputs = type(init).__name__, normal((20, math.prod(filled.shape[:-1])), 3, "float32")
     for scale in (7, 0):
         w, x = filled.copy(), scale * inputs
 
         def outputs(w: Array = w, x: Array = x) -> Array:
-            y: Array = x @ w.reshape(-1, w.shape[-1])
-            return y
+            return x @ w.reshape(-1, w.shape[-1])
 
         with calling(f"{name}.adapt"):
             copy.deepcopy(init).adapt(w, outputs)

@@ -13,12 +13,12 @@ from layerkit.testing.common import calling, check_options, copies, normal, read
 
 
 def check_optimizer(optimizer: Optimizer) -> None:
-    """Check an optimizer with the options it has.
+    """Check an optimizer with its present options.
 
     Raises
     ------
     AssertionError
-        With the first law that is broken, and what may be the cause.
+        With the first broken law, and its likely cause.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def _step(optimizer: Optimizer, w: Array, g: Array) -> None:
 
 
 def _walk(optimizer: Optimizer, steps: int, w: Array | None = None, start: int = 0) -> Array:
-    """Take steps along given gradients, from the same place where no other is given."""
+    """Take steps along fixed gradients, by default from a fixed w; return the last w."""
     w = np.linspace(-1, 1, 5) if w is None else w.copy()
     for i in range(start, start + steps):
         _step(optimizer, w, normal(w.shape, seed=40 + i))
@@ -92,7 +92,7 @@ def _check_nothing_is_shared(one: Optimizer, two: Optimizer, path: Array) -> Non
     require(
         np.array_equal(a, path) and np.array_equal(b, path),  # type: ignore[arg-type]
         f"{type(one).__name__}: two optimizers with the same options and gradients go different "
-        "ways; they share what they remember, or follow chance: name the state in slots",
+        "ways; they share state or draw random numbers: name the state in slots",
     )
 
 
@@ -103,8 +103,8 @@ def _check_copies_walk_on(optimizer: Optimizer, path: Array) -> None:
     for how, walker in {**walkers, "making copies": optimizer}.items():
         require(
             np.array_equal(_walk(walker, 3, w, 3), path),
-            f"{type(optimizer).__name__}: after {how} the next steps are others: copies have to "
-            "remember all, and share nothing; name the state in slots",
+            f"{type(optimizer).__name__}: after {how} the next steps differ: copies should "
+            "remember everything and share nothing; name the state in slots",
         )
 
 
@@ -137,7 +137,7 @@ def _check_zero_gradient(optimizer: Optimizer) -> None:
 
 
 def _check_downhill(optimizer: Optimizer, seed: int) -> None:
-    """On a wide bowl, which learning rates up to 10 don't jump out of."""
+    """Check descent on a wide bowl, which learning rates up to 10 don't leave."""
     rng, curvature, steps = np.random.default_rng(seed), np.geomspace(0.02, 0.2, 5), 300
     w = rng.choice([-1, 1], 5) * rng.uniform(20, 100, 5)
     start = curvature @ w**2 / 2

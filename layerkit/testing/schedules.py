@@ -16,7 +16,7 @@ def check_schedule(schedule: Schedule, steps: int = 100) -> None:
     Raises
     ------
     AssertionError
-        With the first law that is broken, and what may be the cause.
+        With the first broken law, and its likely cause.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def check_schedule(schedule: Schedule, steps: int = 100) -> None:
     Traceback (most recent call last):
     ...
     AssertionError: DownSchedule: the factor at step 101 is -0.01; should be finite and not \
-negative, after the end of the training, too
+negative, also after the end of the training
     """
     check_options(schedule)
     name, schedule = type(schedule).__name__, copy.deepcopy(schedule)
@@ -38,24 +38,24 @@ negative, after the end of the training, too
         require(
             math.isfinite(factors[step]) and factors[step] >= 0,
             f"{name}: the factor at step {step} is {factors[step]:.4g}; should be finite and not "
-            "negative, after the end of the training, too",
+            "negative, also after the end of the training",
         )
     for step in reversed(factors):
         require(
             schedule(step, steps) == factors[step],
-            f"{name}: the factor at step {step} is another one when asked again; a schedule is a "
+            f"{name}: the factor at step {step} differs when asked again; a schedule is a "
             "function of the step alone, and remembers nothing",
         )
     for step, factor in factors.items():
         require(
             _without_length(schedule, step) in (None, factor),
-            f"{name}: the factor at step {step} is another one where the length of the training "
-            "is unknown; a factor that reads `steps` is one of an EndingSchedule",
+            f"{name}: the factor at step {step} differs if the length of the training "
+            "is unknown; only an EndingSchedule should read `steps`",
         )
 
 
 def _without_length(schedule: Schedule, step: int) -> float | None:
-    """Return the factor, or None if it is refused as it should be."""
+    """Return the factor, or None if it is refused with a ConfigError."""
     try:
         with calling(f"{type(schedule).__name__} at step {step}, without a length"):
             return schedule(step)

@@ -240,8 +240,8 @@ class HasNoFieldsSchedule(Schedule):
 @pytest.mark.parametrize(
     ("schedule", "sentence"),
     [
-        (CountsSchedule(), "is another one when asked again"),
-        (ForgetsTheLengthSchedule(), "one of an EndingSchedule"),
+        (CountsSchedule(), "differs when asked again"),
+        (ForgetsTheLengthSchedule(), "only an EndingSchedule should read `steps`"),
         (DividesSchedule(), "at step 0 of 100 raised ZeroDivisionError"),
         (DividesByTheLengthSchedule(), "at step 0, without a length raised ZeroDivisionError"),
         (NanSchedule(), "step 0 is nan; should be finite"),

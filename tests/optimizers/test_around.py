@@ -1,8 +1,9 @@
-"""What every optimizer can do beside its formula."""
+"""What is done around every optimizer's rule."""
 
 import copy
 import math
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,14 @@ from layerkit import (
     to_config,
 )
 from layerkit.config.options import choices_for
+from layerkit.optimizers.around import (
+    add_l1,
+    add_l2,
+    clip_norm,
+    clip_value,
+    decay_weights,
+    scale_step,
+)
 
 OPTIMIZERS: list[Any] = [
     cls for cls in choices_for(Optimizer) if cls.__module__.startswith("layerkit.optimizers.")
@@ -68,6 +77,24 @@ def step(optimizer: Optimizer, place: Arena, times: int = 1) -> np.ndarray[Any, 
         optimizer.step(place.values, place.grads)
     moved: np.ndarray[Any, Any] = place.values - before
     return moved
+
+
+def test_each_function_does_its_formula() -> None:
+    g, w, mask, s = np.array([3.0, -4.0]), np.array([-2.0, 8.0]), np.array([1.0, 0.0]), np.empty(2)
+    clip_norm(g, 5.0, s)
+    assert g.tolist() == [3, -4]
+    clip_norm(g, 2.5, s)
+    assert g.tolist() == [1.5, -2]
+    clip_value(g, 1.75)
+    assert g.tolist() == [1.5, -1.75]
+    add_l2(g, w, 0.5, mask, s)
+    assert g.tolist() == [0.5, -1.75]
+    add_l1(g, w, 0.25, mask, s)
+    assert g.tolist() == [0.25, -1.75]
+    decay_weights(w, 0.25, mask, s)
+    assert w.tolist() == [-1.5, 8]
+    scale_step(w, np.array([0.5, 4.0]), 0.5, s)
+    assert w.tolist() == [-0.5, 6]
 
 
 def test_decay_is_decoupled_and_leaves_biases_alone() -> None:
@@ -229,6 +256,26 @@ class Growing(Schedule):
         return 1.5 ** max(step - 3, 0) if step < 9 else 0.5
 
 
+class Asked(Schedule):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.steps: list[int] = []
+
+    def factor(self, step: int, steps: int) -> float:
+        self.steps.append(step)
+        return 1 / (1 + step)
+
+
+def test_a_schedule_is_asked_once_for_each_step() -> None:
+    lr, eps, place = Asked(), Asked(), arena()
+    optimizer = Adam(schedules={"lr": lr, "eps": eps})
+    optimizer.bind(place, steps=10)
+    assert lr.steps == eps.steps == list(range(10))
+    for _ in range(12):  # two more than there should be
+        optimizer.step(place.values, place.grads)
+    assert lr.steps == eps.steps == [*range(10), *range(12)]
+
+
 class Undefined(Schedule):
     def factor(self, step: int, steps: int) -> float:
         return math.nan if step == 2 else 1.0
@@ -324,6 +371,21 @@ def test_names_that_no_parameter_has(options: dict[str, Any], message: str) -> N
     place = arena()
     with pytest.raises(ConfigError, match=message):
         SGD(**options).bind(place)
+
+
+def test_no_option_takes_memory_of_the_size_of_the_network() -> None:
+    place = Arena({name: Param((250, 200), Zeros()) for name in "ABC"}, "float32")
+    place.values, place.grads = np.ones(150_000), np.ones(150_000)
+    options: dict[str, Any] = {"l1": 0.1, "l2": 0.1, "weight_decay": 0.1, "clip_norm": 1.0}
+    optimizer = Adam(rates={"A": 0.0, "B": 0.5}, schedules={"lr": Halving()}, **options)
+    step(optimizer, place)
+    tracemalloc.start()
+    try:
+        optimizer.step(place.values, place.grads)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < place.values.nbytes / 10
 
 
 def test_two_vectors_have_no_names() -> None:
@@ -438,6 +500,18 @@ def test_a_copy_goes_on_alone_and_alike(cls: Any, how: Callable[[Any], Any]) -> 
         assert np.array_equal(slot, kept[name]), name
     other.step(w, place.grads)
     np.testing.assert_array_equal(w, place.values)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+def test_a_state_goes_on_in_another_optimizer_of_vectors_without_names(cls: Any) -> None:
+    one, other, w, g = cls(l2=0.1), cls(l2=0.1), np.arange(1.0, 7.0), np.linspace(-1.0, 1.0, 6)
+    for _ in range(3):
+        one.step(w, g)
+    other.load_state_dict(one.state_dict())
+    u = w.copy()
+    one.step(w, g)
+    other.step(u, g)
+    np.testing.assert_array_equal(u, w)
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS)

@@ -193,14 +193,7 @@ def find_segments(options: OptimizerOptions, arena: Arena) -> list[Segment]:
     """
     for option in ("penalize", "rates"):
         for pattern in getattr(options, option) or ():
-            names = list(arena.params)
-            if not any(fnmatchcase(name, pattern) for name in names):
-                if any(name.startswith(f"{pattern}.") for name in names):
-                    names = [f"{pattern}.*"]
-                raise ConfigError(
-                    f"{type(options).__name__}.{option}: no parameter is called {pattern!r}"
-                    f"{suggestion(pattern, names)}"
-                )
+            _check_address(f"{type(options).__name__}.{option}", pattern, list(arena.params))
     segments = []
     for name, param in arena.params.items():
         decays, rate = param.decay, 1.0
@@ -212,6 +205,15 @@ def find_segments(options: OptimizerOptions, arena: Arena) -> list[Segment]:
         where, shape = arena.slices[name], param.shape
         segments.append(Segment(where, shape, param.decay, decays and rate > 0, rate))
     return segments
+
+
+def _check_address(option: str, pattern: str, names: list[str]) -> None:
+    if not any(fnmatchcase(name, pattern) for name in names):
+        if any(name.startswith(f"{pattern}.") for name in names):
+            names = [f"{pattern}.*"]
+        raise ConfigError(
+            f"{option}: no parameter is called {pattern!r}{suggestion(pattern, names)}"
+        )
 
 
 def whole(options: OptimizerOptions, w: Array) -> list[Segment]:

@@ -36,9 +36,9 @@ class Optimizer(OptimizerOptions, ABC):
     """A rule that changes the parameters w, given the gradient g.
 
     A subclass names the vectors it remembers in `slots` and writes `update(w, g, *slots)`; they
-    start at 0. Every optimizer has the keyword-only options below. They work around `update`, in
-    this order: g is clipped, penalties are added to it, w decays, `update` is called, `rates` scale
-    the step; a schedule changes an option for the time of a step.
+    start at 0. Every optimizer also has the keyword-only options of `OptimizerOptions`. They work
+    around `update`, in this order: schedules give the options of the step, g is clipped, penalties
+    are added to it, w decays, `update` is called, and `rates` scale the step.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Optimizer(OptimizerOptions, ABC):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.t = self._begun = 0
-        self._like: tuple[np.dtype[Any], Shape] = (np.dtype("float32"), ())
+        self._like: tuple[Shape, np.dtype[Any]] = ((), np.dtype("float32"))
         self.memory: dict[str, Array] = {}
         self.layout: list[Segment] = []
         self.again: Again | None = None
@@ -133,7 +133,7 @@ class Optimizer(OptimizerOptions, ABC):
         try:
             self.layout = self.layout or whole(self, w)
             if self.t == 0:
-                self._like, self.memory = (w.dtype, w.shape), self.allocate(w)
+                self._like, self.memory = (w.shape, w.dtype), self.allocate(w)
             self.t += 1
             self.w = w
             g, self.again = self.around.before(self, w, g, again)
@@ -154,8 +154,7 @@ class Optimizer(OptimizerOptions, ABC):
     @cached_property
     def s(self) -> Array:
         """Scratch memory like w."""
-        dtype, shape = self._like
-        return np.empty(shape, dtype)
+        return np.empty(*self._like)
 
     @cached_property
     def around(self) -> Around:
@@ -164,12 +163,12 @@ class Optimizer(OptimizerOptions, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next steps depend on: options that are numbers, step count, slots."""
-        dtype, shape = self._like
+        shape, dtype = self._like
         return {
             "numbers": numbers(self),
             "t": self.t,
             "begun": self._begun,
-            "like": [dtype.name, list(shape)],
+            "like": [list(shape), dtype.name],
             "memory": {name: slot.copy() for name, slot in self.memory.items()},
         }
 
@@ -184,8 +183,8 @@ class Optimizer(OptimizerOptions, ABC):
         vars(self).update(state["numbers"])
         self.check_options()
         self.t, self._begun = state["t"], state["begun"]
-        dtype, shape = state["like"]
-        self._like = np.dtype(dtype), tuple(shape)
+        shape, dtype = state["like"]
+        self._like = tuple(shape), np.dtype(dtype)
         self.memory = {name: slot.copy() for name, slot in state["memory"].items()}
         self._drop_scratch()
 
@@ -200,7 +199,7 @@ class Optimizer(OptimizerOptions, ABC):
             vars(self).pop(name, None)
 
     def _check_vectors(self, w: Array, g: Array) -> None:
-        dtype, shape = self._like if self.t else (w.dtype, w.shape)
+        shape, dtype = self._like if self.t else (w.shape, w.dtype)
         if not w.shape == g.shape == shape or w.dtype != dtype:
             raise ShapeError(
                 f"{w.dtype} parameters {w.shape} with gradients {g.shape}, but this "

@@ -16,7 +16,7 @@ from layerkit.files.networks import read_network, write_network
 from layerkit.graph.adaptation import adapt, check_layers
 from layerkit.inspection.summary import table
 from layerkit.layers.base import Layer
-from layerkit.losses.base import Loss
+from layerkit.losses.base import Loss, mean_loss
 from layerkit.parameters import Arena, Param, State
 
 
@@ -221,16 +221,21 @@ class Network(Configurable):
         if sample_weight is not None:
             sample_weight = self.loss.check_weights(sample_weight, len(examples))
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = self.backpropagate(self.convert(examples[:]), targets, sample_weight)
+            loss = mean_loss(*self.backpropagate(self.convert(examples[:]), targets, sample_weight))
         if not np.isfinite(loss):
             raise DivergenceError(f"the loss is {loss}; the parameters or the examples are too big")
         return loss
 
-    def backpropagate(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
-        """Do what `gradient` does, for a batch that has been checked and converted."""
-        loss = self.loss.forward(self.body.forward(x), t, sample_weight)
+    def backpropagate(
+        self, x: Array, t: Array, sample_weight: Array | None = None
+    ) -> tuple[float, float]:
+        """Do what `gradient` does, for a batch that has been checked and converted.
+
+        The loss comes as its sum and its weight, of which it is the quotient.
+        """
+        found = self.loss.forward(self.body.forward(x), t, sample_weight)
         self.body.backward(self.loss.backward())
-        return loss
+        return found
 
     def outputs(self, x: Any) -> Array:
         """What the body returns, for a classifier the logits (N, K).

@@ -27,11 +27,8 @@ class Loss(Configurable, ABC):
     The sample weights a_n and the counts u_n are 1 where nothing is said of them, so that L is
     the mean. It is 0, and so is its derivative, where no example counts.
 
-    Attributes
-    ----------
-    total : float
-        sum_n a_n u_n of the batch that `forward` has seen last. The loss of several batches
-        together is the mean of their losses, weighted with their totals.
+    `forward` returns both sums, so that several batches are put together by adding: L is the sum of
+    their losses divided by the sum of their weights. `mean` returns L itself.
 
     Examples
     --------
@@ -43,15 +40,15 @@ class Loss(Configurable, ABC):
     ...         return 3 * self.error * abs(self.error) / self.error.shape[1]
     >>> loss, z, t = Cubes(), np.array([[1.0, 3.0], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]])
     >>> loss.forward(z, t)
-    2.0
+    (4.0, 2.0)
     >>> loss.backward()
     array([[0., 3.],
            [0., 0.]])
-    >>> loss.forward(z, t, sample_weight=np.array([3.0, 1.0])), loss.total
-    (3.0, 4.0)
+    >>> loss.mean(z, t), loss.mean(z, t, sample_weight=np.array([3.0, 1.0]))
+    (2.0, 3.0)
     """
 
-    reserved = ("sample_weight", "total")
+    reserved = ("sample_weight", "weight")
 
     def build(self, shape: Shape) -> None:
         """Check that the loss can judge outputs of `shape`. Raise `ShapeError` if not."""
@@ -129,24 +126,33 @@ class Loss(Configurable, ABC):
         """Return how much each example counts in the mean, u (N,), or None for 1 each."""
         return None
 
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
-        """Return L, keeping what `backward` needs."""
+    def forward(
+        self, z: Array, t: Array, sample_weight: Array | None = None
+    ) -> tuple[float, float]:
+        """Return sum_n a_n l_n and sum_n a_n u_n, keeping what `backward` needs.
+
+        (0.0, 0.0) where no example counts.
+        """
         losses, counts = self.losses(z, t), self.counts(t)
         if sample_weight is not None:
             losses = sample_weight * losses
             counts = sample_weight if counts is None else sample_weight * counts
         self.sample_weight = sample_weight
-        self.total = float(len(z) if counts is None else counts.sum(dtype=float))
-        return float(losses.sum(dtype=float)) / self.total if self.total else 0.0
+        self.weight = float(losses.size if counts is None else counts.sum(dtype=float))
+        return (float(losses.sum(dtype=float)), self.weight) if self.weight else (0.0, 0.0)
+
+    def mean(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        """Return L, keeping what `backward` needs."""
+        return mean_loss(*self.forward(z, t, sample_weight))
 
     def backward(self) -> Array:
-        """Return dz, the derivative of the L last returned with respect to z."""
+        """Return dz, the derivative of L with respect to the z that `forward` saw last."""
         dz, a = self.gradients(), self.sample_weight
-        if not self.total:
+        if not self.weight:
             return np.zeros_like(dz)
         if a is None:
-            return dz / self.total
-        share = (a / self.total).astype(dz.dtype)
+            return dz / self.weight
+        share = (a / self.weight).astype(dz.dtype)
         weighted: Array = dz * share.reshape(-1, *[1] * (dz.ndim - 1))
         return weighted
 
@@ -179,6 +185,17 @@ class Loss(Configurable, ABC):
         return float(judged.mean()) if len(judged) else math.nan
 
 
+def mean_loss(total: float, weight: float) -> float:
+    """Return L of the sums that `Loss.forward` returns, 0 where no example counts.
+
+    Examples
+    --------
+    >>> mean_loss(3.0, 4.0), mean_loss(0.0, 0.0)
+    (0.75, 0.0)
+    """
+    return total / weight if weight else 0.0
+
+
 def check_shapes(z: Array, t: Array) -> None:
     """Raise a ShapeError unless the shapes are the same: (N, 1) - (N,) would become (N, N)."""
     if z.shape != t.shape:
@@ -198,7 +215,7 @@ class ElementwiseLoss(Loss):
     ...         return self.error ** 4
     ...     def slopes(self):
     ...         return 4 * self.error ** 3
-    >>> FourthPowers().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
+    >>> FourthPowers().mean(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
     8.0
     """
 

@@ -56,7 +56,7 @@ class BinaryCrossEntropy(BinaryClassifier):
     Examples
     --------
     >>> loss, z = BinaryCrossEntropy(), np.array([[0.0, 2.0]])
-    >>> round(loss.forward(z, np.array([[1.0, 1.0]])), 4)
+    >>> round(loss.mean(z, np.array([[1.0, 1.0]])), 4)
     0.41
     >>> loss.predict(z), loss.predict_proba(z).round(2)
     (array([[0, 1]]), array([[0.5 , 0.88]]))
@@ -118,7 +118,7 @@ class Hinge(BinaryClassifier):
     Examples
     --------
     >>> loss = Hinge()
-    >>> loss.forward(np.array([[0.5], [0.5], [2.0]]), np.array([[1.0], [0.0], [1.0]]))
+    >>> loss.mean(np.array([[0.5], [0.5], [2.0]]), np.array([[1.0], [0.0], [1.0]]))
     0.6666666666666666
     """
 
@@ -156,7 +156,7 @@ class SquaredHinge(Hinge):
     Examples
     --------
     >>> loss = SquaredHinge()
-    >>> loss.forward(np.array([[0.5], [0.5], [2.0]]), np.array([[1.0], [0.0], [1.0]]))
+    >>> loss.mean(np.array([[0.5], [0.5], [2.0]]), np.array([[1.0], [0.0], [1.0]]))
     0.8333333333333334
     """
 

@@ -138,14 +138,15 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
     Examples
     --------
     >>> loss = SoftmaxCrossEntropy()
-    >>> round(loss.forward(np.array([[0.0, 0.0], [9.0, 0.0]]), np.array([0, 0])), 4)
+    >>> round(loss.mean(np.array([[0.0, 0.0], [9.0, 0.0]]), np.array([0, 0])), 4)
     0.3466
     >>> loss.backward().round(2)
     array([[-0.25,  0.25],
            [-0.  ,  0.  ]])
     >>> loss = SoftmaxCrossEntropy(class_weight=[1.0, 4.0], ignore_label=-1)
-    >>> loss.forward(np.zeros((3, 2)), np.array([0, 1, -1])), loss.total
-    (0.6931471805599453, 5.0)
+    >>> total, weight = loss.forward(np.zeros((3, 2)), np.array([0, 1, -1]))
+    >>> round(total / weight, 4), weight
+    (0.6931, 5.0)
     """
 
     label_smoothing: Decay = 0.0
@@ -294,9 +295,9 @@ class KLDivergence(SoftmaxClassifier):
     Examples
     --------
     >>> loss = KLDivergence()
-    >>> round(loss.forward(np.log([[0.2, 0.8]]), np.array([[0.2, 0.8]])), 4)
+    >>> round(loss.mean(np.log([[0.2, 0.8]]), np.array([[0.2, 0.8]])), 4)
     0.0
-    >>> round(loss.forward(np.log([[0.5, 0.5]]), np.array([[0.0, 1.0]])), 4)
+    >>> round(loss.mean(np.log([[0.5, 0.5]]), np.array([[0.0, 1.0]])), 4)
     0.6931
     """
 
@@ -342,7 +343,7 @@ class MultiMargin(Classifier):
     Examples
     --------
     >>> loss, z = MultiMargin(), np.array([[3.0, 2.5, 0.0, 0.0]])
-    >>> loss.forward(z, np.array([0])), loss.forward(z, np.array([1]))
+    >>> loss.mean(z, np.array([0])), loss.mean(z, np.array([1]))
     (0.125, 0.375)
     >>> loss.backward()
     array([[ 0.25, -0.25,  0.  ,  0.  ]])

@@ -30,7 +30,7 @@ class MeanSquaredError(ElementwiseLoss):
     Examples
     --------
     >>> loss = MeanSquaredError()
-    >>> loss.forward(np.array([[1.0], [4.0]]), np.array([[1.0], [2.0]]))
+    >>> loss.mean(np.array([[1.0], [4.0]]), np.array([[1.0], [2.0]]))
     2.0
     >>> loss.backward()
     array([[0.],
@@ -53,7 +53,7 @@ class MeanAbsoluteError(ElementwiseLoss):
 
     Examples
     --------
-    >>> MeanAbsoluteError().forward(np.array([[1.0], [4.0]]), np.array([[1.0], [2.0]]))
+    >>> MeanAbsoluteError().mean(np.array([[1.0], [4.0]]), np.array([[1.0], [2.0]]))
     1.0
     """
 
@@ -155,7 +155,7 @@ class Quantile(ElementwiseLoss):
     --------
     >>> loss = Quantile(quantiles=(0.1, 0.9))
     >>> t = loss.targets([5.0], (2,))
-    >>> round(loss.forward(np.array([[4.0, 7.0]]), t), 4)
+    >>> round(loss.mean(np.array([[4.0, 7.0]]), t), 4)
     0.15
     >>> loss.backward()
     array([[-0.05,  0.05]])
@@ -205,7 +205,7 @@ class Poisson(ElementwiseLoss):
     Examples
     --------
     >>> loss, z = Poisson(), np.log([[2.0]])
-    >>> round(loss.forward(z, np.array([[2.0]])), 4), loss.backward(), loss.predict(z)
+    >>> round(loss.mean(z, np.array([[2.0]])), 4), loss.backward(), loss.predict(z)
     (0.6137, array([[0.]]), array([[2.]]))
     """
 
@@ -254,7 +254,7 @@ class GaussianNLL(Loss):
     Examples
     --------
     >>> loss, z = GaussianNLL(), np.array([[1.0, 0.0]])
-    >>> loss.forward(z, np.array([[3.0]])), loss.backward(), loss.predict(z)
+    >>> loss.mean(z, np.array([[3.0]])), loss.backward(), loss.predict(z)
     (2.0, array([[-2. , -1.5]]), array([[1.]]))
     """
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.losses.base import Loss
+from layerkit.losses.base import Loss, mean_loss
 from layerkit.testing.common import (
     calling,
     check_derivative,
@@ -57,7 +57,7 @@ one; each row has its own derivative: don't divide by N, backward does
         t = t.astype(dtype) if t.dtype.kind == "f" else t
         _check_one_batch(loss, z.astype(dtype), t)
     _check_rows(loss, z, t)
-    _check_mean(loss, z, t)
+    _check_sums(loss, z, t)
     _check_loss_derivative(loss, z, t)
     _check_sample_weights(loss, z, t)
     _check_extremes(loss, z, t)
@@ -85,20 +85,27 @@ def _gradients(loss: Loss) -> Array:
     return dz.copy()
 
 
-def _forward(loss: Loss, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+def _forward(
+    loss: Loss, z: Array, t: Array, sample_weight: Array | None = None
+) -> tuple[float, float]:
     name = type(loss).__name__
     try:
-        value = loss.forward(read_only(z), read_only(t), sample_weight)
+        pair = loss.forward(read_only(z), read_only(t), sample_weight)
     except Exception as error:
         raise AssertionError(
             f"{name}.forward raised {type(error).__name__}: {error}; write losses and gradients "
             "only, forward and backward are made of them"
         ) from error
     require(
-        type(value) is float,
-        f"{name}.forward returns {value!r}, {type(value).__name__}; should be a float: float(…)",
+        type(pair) is tuple and list(map(type, pair)) == [float, float],
+        f"{name}.forward returns {pair!r}; should be two floats: float(…), the sum of the "
+        "losses and that of the weights",
     )
-    return value
+    return pair
+
+
+def _mean(loss: Loss, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+    return mean_loss(*_forward(loss, z, t, sample_weight))
 
 
 def _backward(loss: Loss) -> Array:
@@ -145,7 +152,7 @@ def _check_rows(loss: Loss, z: Array, t: Array) -> None:
         )
 
 
-def _check_mean(loss: Loss, z: Array, t: Array) -> None:
+def _check_sums(loss: Loss, z: Array, t: Array) -> None:
     name, N = type(loss).__name__, len(z)
     with calling(f"{name}.counts"):
         counts = loss.counts(read_only(t))
@@ -154,16 +161,12 @@ def _check_mean(loss: Loss, z: Array, t: Array) -> None:
         counts.shape == (N,) and bool((counts >= 0).all()) and bool(counts.any()),
         f"{name}.counts returns {counts}; should be {N} numbers >= 0, one for each row, not all 0",
     )
-    value, mean = _forward(loss, z, t), float(_losses(loss, z, t).sum() / counts.sum())
-    what = f"{name}.forward: the loss of {N} rows"
+    sums = float(_losses(loss, z, t).sum()), float(counts.sum())
+    found = _forward(loss, z, t)
     require(
-        mean == 0 or not np.isclose(value, N * mean, rtol=1e-6),
-        f"{what} is {N} times the mean of their losses; divide by the sum of counts, or write "
-        "losses only",
-    )
-    require(
-        bool(np.isclose(value, mean, rtol=1e-9, atol=1e-12)),
-        f"{what} is {value:.4g}, the mean of their losses is {mean:.4g}",
+        np.allclose(found, sums, rtol=1e-9, atol=1e-12),
+        f"{name}.forward returns {found} for {N} rows; should be the sum of their losses and that "
+        f"of their counts, {sums}: write losses and counts only",
     )
 
 
@@ -171,62 +174,56 @@ def _check_loss_derivative(loss: Loss, z: Array, t: Array) -> None:
     """For a classifier at logits like 40 too, where clipping would show."""
     for size in (1.0, 40.0, -40.0) if loss.has_probabilities else (1.0,):
         scaled = size * z
-        value = _forward(loss, scaled, t)
+        value = _mean(loss, scaled, t)
         dz, noise = _backward(loss), 1e-9 * (1 + abs(value))
-        f = partial(_forward, loss, scaled, t)
+        f = partial(_mean, loss, scaled, t)
         check_derivative(f"{type(loss).__name__}.gradients: dz", f, scaled, dz, noise)
 
 
 def _check_sample_weights(loss: Loss, z: Array, t: Array) -> None:
     name, N = type(loss).__name__, len(z)
 
-    def run(rows: Array, a: Array | None) -> tuple[float, Array, float]:
-        value = _forward(loss, z[rows], t[rows], a)
-        return value, _backward(loss), loss.total
+    def run(rows: Array, a: Array | None) -> tuple[Array, Array]:
+        """Both sums, and the derivative of the first."""
+        sums = _forward(loss, z[rows], t[rows], a)
+        return np.array(sums), _backward(loss) * sums[1]
 
-    def same(some: tuple[float, Array, float], others: tuple[float, Array, float]) -> bool:
-        return bool(np.isclose(some[0], others[0], rtol=1e-9)) and close(some[1], others[1])
+    def same(some: tuple[Array, Array], others: tuple[Array, Array]) -> bool:
+        return all(map(close, some, others))
 
     every, law = np.arange(N), f"{name}, sample_weight: "
     plain = run(every, None)
     require(same(run(every, np.ones(N)), plain), f"{law}weights of 1 change the result")
     a = np.resize([0.5, 2.0, 1.0], N)
-    weighted = run(every, a)
-    require(
-        same(run(every, 8 * a), weighted),
-        f"{law}8 times the weights give another result; divide by the sum of the weights, total",
+    sums, dz = run(every, a)
+    (first, first_dz), (second, second_dz) = (
+        run(rows, a[rows]) for rows in np.split(every, [N // 2])
     )
-    first, second = np.split(every, [N // 2])
-    parts = [run(rows, a[rows]) for rows in (first, second)]
-    totals = np.array([total for _, _, total in parts])
-    shares = totals / totals.sum()
     require(
-        np.isclose(weighted[2], totals.sum())
-        and bool(np.isclose(weighted[0], shares @ [value for value, _, _ in parts], rtol=1e-9))
-        and close(
-            weighted[1],
-            np.concatenate([s * dz for s, (_, dz, _) in zip(shares, parts, strict=True)]),
-        ),
-        f"{law}a batch is not the mean of its two halves, weighted with their totals",
+        same((first + second, np.concatenate([first_dz, second_dz])), (sums, dz)),
+        f"{law}a batch is not the sum of its two halves",
     )
     times = np.resize([2, 1, 3], N)
-    value, dz, _ = run(np.repeat(every, times), None)
-    summed = np.add.reduceat(dz, np.cumsum(times) - times, axis=0)
+    repeated, repeated_dz = run(np.repeat(every, times), None)
+    repeated_dz = np.add.reduceat(repeated_dz, np.cumsum(times) - times)
     require(
-        same(run(every, times.astype(float)), (value, summed, 0.0)),
+        same(run(every, times.astype(float)), (repeated, repeated_dz)),
         f"{law}a row of weight 2 is not the same as the row twice",
     )
-    a = np.append(0.0, np.ones(N - 1))
-    value, dz, _ = run(every[1:], None)
     require(
-        same(run(every, a), (value, np.concatenate([0 * dz[:1], dz]), 0.0)),
+        same(run(every, 8 * a), (8 * sums, 8 * dz)),
+        f"{law}8 times the weights are not worth 8 times as much",
+    )
+    sums, dz = run(every[1:], None)
+    require(
+        same(run(every, np.append(0.0, np.ones(N - 1))), (sums, np.append(0 * dz[:1], dz, axis=0))),
         f"{law}a row of weight 0 is not the same as no row: its gradient should be 0, and it "
         "should not count in the mean",
     )
-    value, dz, total = run(every, np.zeros(N))
+    found = _forward(loss, z, t, np.zeros(N))
     require(
-        value == 0 and not dz.any() and total == 0,
-        f"{law}where all weights are 0 the loss is {value}, should be 0.0 with a gradient of 0",
+        found == (0, 0) and not _backward(loss).any(),
+        f"{law}where all weights are 0 it is {found}; should be (0.0, 0.0) with a gradient of 0",
     )
 
 

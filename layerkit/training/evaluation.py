@@ -12,6 +12,7 @@ import numpy as np
 
 from layerkit.errors import DivergenceError
 from layerkit.inspection.watch import first_not_finite
+from layerkit.losses.base import mean_loss
 from layerkit.metrics.metrics import Metric, measure
 from layerkit.network import Network
 from layerkit.training.batches import Source, open_source
@@ -125,8 +126,9 @@ def measure_source(
             hits.append(loss.hits(z, t))
             weights.append(np.ones(len(t)) if a is None else a)
             weighted = weighted or a is not None
-            summed += loss.forward(z, t, a) * loss.total
-            total += loss.total
+            more, weight = loss.forward(z, t, a)
+            summed += more
+            total += weight
             if metrics:
                 outputs.append(z.copy())
                 targets.append(t)
@@ -139,7 +141,7 @@ def measure_source(
     a[np.isnan(judged)] = 0
     accuracy = float(np.nansum(judged * a) / a.sum()) if a.any() else math.nan
     figures = {"accuracy": accuracy} if loss.judges_classes else {}
-    figures["loss"] = summed / total if total else 0.0
+    figures["loss"] = mean_loss(summed, total)
     if metrics:
         z, t = np.concatenate(outputs), np.concatenate(targets)
         figures |= measure(metrics, loss, z, t, np.concatenate(weights) if weighted else None)

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from layerkit.arrays import Array
 from layerkit.errors import ConfigError, DivergenceError
 from layerkit.inspection.watch import first_not_finite
+from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.optimizers.lbfgs import LBFGS
@@ -140,11 +142,15 @@ def lr_range(
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
     losses: list[float] = []
     limit = None
+
+    def gradient(batch: Array, labels: Array) -> float:
+        return mean_loss(*twin.backpropagate(batch, labels))
+
     with np.errstate(all="ignore"):
         for rate in rates:
             rows = rng.choice(len(examples), min(batch_size, len(examples)), replace=False)
             batch, labels = twin.convert(examples[rows]), targets[rows]
-            loss = twin.backpropagate(batch, labels)
+            loss = gradient(batch, labels)
             if not losses and not math.isfinite(loss):
                 raise DivergenceError(f"the loss is {loss}; {first_not_finite(twin, batch)}")
             if not math.isfinite(loss) or _diverges([*losses, loss]):
@@ -152,9 +158,7 @@ def lr_range(
                 break
             losses.append(loss)
             vars(mover)["lr"] = rate
-            mover.step(
-                twin.arena.values, twin.arena.grads, partial(twin.backpropagate, batch, labels)
-            )
+            mover.step(twin.arena.values, twin.arena.grads, partial(gradient, batch, labels))
     smoothed = [fmean(losses[max(0, i - NEAR) : i + NEAR + 1]) for i in range(len(losses))]
     rates = rates[: len(losses)]
     return RateRange(rates, losses, smoothed, _steepest(rates, smoothed), limit)

@@ -75,7 +75,7 @@ class Replay:
         backpropagate, step = network.backpropagate, self.optimizer.step
         losses, forward, backward = loss.losses, loss.forward, loss.backward
 
-        def see_part(x: Array, *others: Any) -> float:
+        def see_part(x: Array, *others: Any) -> tuple[float, float]:
             watch.see("", "examples", x)
             found = backpropagate(x, *others)
             # an optimizer may look at the batch again, from its first example on
@@ -88,9 +88,9 @@ class Replay:
             watch.see("", "losses", found)
             return found
 
-        def see_loss(*given: Any, **options: Any) -> float:
+        def see_loss(*given: Any, **options: Any) -> tuple[float, float]:
             found = forward(*given, **options)
-            watch.see("", "loss", found, rows=False)
+            watch.see("", "loss", found[0], rows=False)
             return found
 
         def see_derivative() -> Array:

@@ -23,6 +23,7 @@ from layerkit.callbacks.base import Callback
 from layerkit.config.options import Amount, Configurable, Limits, Size
 from layerkit.errors import DivergenceError, at
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.losses.base import mean_loss
 from layerkit.metrics.metrics import Metric
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -274,24 +275,23 @@ class Trainer:
         """Return the loss of a batch, leaving its gradient, put together from parts if need be."""
         network, summed = self.network, self.summed
         if summed is None:
-            loss = network.backpropagate(x, t, a)
-            self.total = network.loss.total
-            return loss
+            loss, self.total = network.backpropagate(x, t, a)
+            return mean_loss(loss, self.total)
         summed[...] = 0
         losses = self.total = 0.0
         size = math.ceil(len(x) / self.options.gradient_accumulation_steps)
         for start in range(0, len(x), size):
             part = slice(start, start + size)
-            loss = network.backpropagate(x[part], t[part], None if a is None else a[part])
-            total, g = network.loss.total, network.arena.grads
+            loss, total = network.backpropagate(x[part], t[part], None if a is None else a[part])
+            g = network.arena.grads
             g *= total
             summed += g
-            losses += loss * total
+            losses += loss
             self.total += total
         if self.total:
             summed /= self.total
         network.arena.grads = summed
-        return losses / self.total if self.total else 0.0
+        return mean_loss(losses, self.total)
 
     def _end_epoch(self) -> None:
         """Measure the epoch that is over, keep its record, tell of it, and save."""

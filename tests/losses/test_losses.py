@@ -58,7 +58,7 @@ def test_losses_and_gradients_are_those_of_pytorch(case: dict[str, Any]) -> None
     t = loss.targets(case["t"], z.shape[1:])
     weights = None if a is None else loss.check_weights(a, len(z))
     with np.errstate(all="raise", under="ignore"):
-        assert loss.forward(z, t, weights) == pytest.approx(case["value"], rel=1e-11)
+        assert loss.mean(z, t, weights) == pytest.approx(case["value"], rel=1e-11)
         dz = loss.backward()
     np.testing.assert_allclose(dz, case["dz"], rtol=1e-9, atol=1e-14)
 
@@ -81,7 +81,7 @@ def exact_cross_entropy(row: list[float], label: int) -> float:
 def test_cross_entropy_is_that_of_60_digits(z: Array, t: list[int]) -> None:
     exact = math.fsum(exact_cross_entropy(*pair) for pair in zip(z.tolist(), t, strict=True)) / 3
     with np.errstate(all="raise", under="ignore"):
-        found = SoftmaxCrossEntropy().forward(z, np.array(t))
+        found = SoftmaxCrossEntropy().mean(z, np.array(t))
     assert found == pytest.approx(exact, rel=1e-12, abs=1e-12)
 
 
@@ -90,7 +90,7 @@ def test_softmax_is_exact_and_silent_for_logits_of_ten_thousand(dtype: Any) -> N
     z = np.array([[1e4, -1e4, 0], [-1e4, -1e4, -1e4], [1e4, 1e4, -1e4], [0, -1e4, 1e4]], dtype)
     t, loss = np.array([0, 1, 2, 1]), SoftmaxCrossEntropy()
     with np.errstate(all="raise", under="ignore"):
-        value = loss.forward(z, t)
+        value = loss.mean(z, t)
         dz, p = loss.backward(), loss.predict_proba(z)
     third = 1 / 3
     assert value == pytest.approx((0 + math.log(3) + 2e4 + math.log(2) + 2e4) / 4, rel=1e-6)
@@ -108,22 +108,22 @@ def test_class_numbers_and_their_one_hot_rows_mean_the_same(
     z, t = rng.normal(size=(rows, classes)), rng.integers(0, classes, rows)
     by_number, by_row = SoftmaxCrossEntropy(), SoftmaxCrossEntropy()
     one_hot = np.eye(classes)[t]
-    assert by_number.forward(z, t) == pytest.approx(by_row.forward(z, one_hot), rel=1e-13)
+    assert by_number.mean(z, t) == pytest.approx(by_row.mean(z, one_hot), rel=1e-13)
     np.testing.assert_allclose(by_number.backward(), by_row.backward(), rtol=1e-12, atol=1e-16)
     assert by_number.accuracy(z, t) == by_row.accuracy(z, one_hot)
 
 
 def test_soft_labels_are_a_mixture() -> None:
     z, loss = np.array([[1.0, 2.0, 0.5]]), SoftmaxCrossEntropy()
-    hard = [loss.forward(z, np.array([label])) for label in range(3)]
-    mixed = loss.forward(z, np.array([[0.2, 0.5, 0.3]]))
+    hard = [loss.mean(z, np.array([label])) for label in range(3)]
+    mixed = loss.mean(z, np.array([[0.2, 0.5, 0.3]]))
     assert mixed == pytest.approx(0.2 * hard[0] + 0.5 * hard[1] + 0.3 * hard[2])
 
 
 @given(z=npst.arrays(np.float32, (4, 3), elements=st.floats(-50, 50, width=32)))
 def test_the_gradient_sums_to_zero_in_every_row(z: Array) -> None:
     loss = SoftmaxCrossEntropy()
-    loss.forward(z, np.array([0, 1, 2, 0]))
+    loss.mean(z, np.array([0, 1, 2, 0]))
     np.testing.assert_allclose(loss.backward().sum(axis=1), 0, atol=1e-6)
 
 
@@ -140,8 +140,8 @@ def test_the_gradient_sums_to_zero_in_every_row(z: Array) -> None:
 def test_any_memory_layout_gives_the_same(make: Any, case: dict[str, Any]) -> None:
     loss, z = made(case["loss"]), np.array(case["z"])
     t = loss.targets(case["t"], z.shape[1:])
-    value, dz = loss.forward(z, t), loss.backward().copy()
-    assert loss.forward(make(z), make(t)) == pytest.approx(value, rel=1e-13)
+    value, dz = loss.mean(z, t), loss.backward().copy()
+    assert loss.mean(make(z), make(t)) == pytest.approx(value, rel=1e-13)
     np.testing.assert_allclose(loss.backward(), dz, rtol=1e-13, atol=1e-17)
 
 
@@ -149,7 +149,7 @@ def test_any_memory_layout_gives_the_same(make: Any, case: dict[str, Any]) -> No
 def test_rows_that_share_their_memory_are_judged_alike(loss: Loss) -> None:
     z = np.broadcast_to([1.0, -2.0], (3, 2))
     t = np.array([0, 0, 0]) if loss == SoftmaxCrossEntropy() else np.zeros((3, 2))
-    assert loss.forward(z, t) == pytest.approx(loss.forward(z[:1].copy(), t[:1]), rel=1e-15)
+    assert loss.mean(z, t) == pytest.approx(loss.mean(z[:1].copy(), t[:1]), rel=1e-15)
 
 
 def test_predictions_and_accuracy() -> None:
@@ -200,8 +200,8 @@ def test_labels_that_cannot_be_used_are_refused(labels: Any, sentence: str) -> N
 )
 def test_whole_numbers_of_any_type_are_labels(labels: Any) -> None:
     z, loss = np.random.default_rng(0).normal(size=(3, 3)), SoftmaxCrossEntropy()
-    expected = loss.forward(z, np.array([0, 2, 1]))
-    assert loss.forward(z, loss.targets(labels, (3,))) == expected
+    expected = loss.mean(z, np.array([0, 2, 1]))
+    assert loss.mean(z, loss.targets(labels, (3,))) == expected
 
 
 def test_truth_values_are_the_classes_0_and_1() -> None:
@@ -254,12 +254,12 @@ def test_float32_is_exact_and_silent_for_outputs_of_ten_thousand(
     loss: Loss, t: Any, z: list[list[float]]
 ) -> None:
     targets = loss.targets(t, (3,))
-    expected = loss.forward(np.array(z), targets)
+    expected = loss.mean(np.array(z), targets)
     expected_dz = loss.backward().copy()
     if targets.dtype.kind == "f":
         targets = targets.astype(np.float32)
     with np.errstate(all="raise", under="ignore"):
-        found = loss.forward(np.array(z, np.float32), targets)
+        found = loss.mean(np.array(z, np.float32), targets)
         dz = loss.backward()
     assert math.isfinite(found)
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
@@ -287,20 +287,19 @@ def test_a_batch_is_the_weighted_mean_of_its_parts(
 ) -> None:
     rng = np.random.default_rng(seed)
     z, t = rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
-    total, value, parts = 0.0, 0.0, []
+    sums, parts = [], []
     for rows in (slice(cut), slice(cut, None)):
-        value += loss.forward(z[rows], t[rows], a[rows]) * loss.total
-        total += loss.total
-        parts.append(loss.backward() * loss.total)
-    assert loss.forward(z, t, a) * loss.total == pytest.approx(value, rel=1e-12, abs=1e-12)
-    assert loss.total == pytest.approx(total)
-    dz = loss.backward() * loss.total
+        sums.append(loss.forward(z[rows], t[rows], a[rows]))
+        parts.append(loss.backward() * sums[-1][1])
+    total, weight = loss.forward(z, t, a)
+    assert (total, weight) == pytest.approx(np.sum(sums, axis=0), rel=1e-12, abs=1e-12)
+    dz = loss.backward() * weight
     np.testing.assert_allclose(dz, np.concatenate(parts), rtol=1e-11, atol=1e-12)
 
 
 def test_weights_of_float64_leave_a_gradient_of_float32() -> None:
     loss, z = MeanSquaredError(), np.ones((3, 2), np.float32)
-    loss.forward(z, np.zeros_like(z), np.array([1.0, 0.1, 3.0]))
+    loss.mean(z, np.zeros_like(z), np.array([1.0, 0.1, 3.0]))
     assert loss.backward().dtype == np.float32
 
 
@@ -309,7 +308,8 @@ def test_where_no_example_counts_loss_and_gradient_are_zero() -> None:
     ignoring = SoftmaxCrossEntropy(ignore_label=1)
     weightless = SoftmaxCrossEntropy(label_smoothing=0.2, class_weight=[1.0, 0.0])
     for loss, a in [(ignoring, None), (weightless, None), (SoftmaxCrossEntropy(), np.zeros(2))]:
-        assert (loss.forward(z, t, a), loss.total) == (0.0, 0.0)
+        assert loss.forward(z, t, a) == (0.0, 0.0)
+        assert loss.mean(z, t, a) == 0.0
         np.testing.assert_array_equal(loss.backward(), np.zeros((2, 2)))
 
 
@@ -346,7 +346,7 @@ def test_an_ignored_label_is_as_good_as_absent() -> None:
     z, t = rng.normal(size=(6, 3)), np.array([0, -100, 2, 1, -100, 2])
     loss, plain, known = SoftmaxCrossEntropy(ignore_label=-100), SoftmaxCrossEntropy(), t >= 0
     assert loss.forward(z, t) == pytest.approx(plain.forward(z[known], t[known]), rel=1e-14)
-    assert loss.total == 4
+    assert loss.forward(z, t)[1] == 4
     dz = loss.backward()
     np.testing.assert_allclose(dz[known], plain.backward(), rtol=1e-13, atol=1e-17)
     assert not dz[~known].any()
@@ -373,8 +373,8 @@ def test_class_weights_are_sample_weights_by_class() -> None:
     rng = np.random.default_rng(0)
     z, t, c = rng.normal(size=(6, 3)), rng.integers(0, 3, 6), [0.5, 0.0, 3.0]
     by_class, by_sample = SoftmaxCrossEntropy(class_weight=c), SoftmaxCrossEntropy()
-    expected = by_sample.forward(z, t, np.array(c)[t])
-    assert by_class.forward(z, t) == pytest.approx(expected, rel=1e-14)
+    expected = by_sample.mean(z, t, np.array(c)[t])
+    assert by_class.mean(z, t) == pytest.approx(expected, rel=1e-14)
     np.testing.assert_allclose(by_class.backward(), by_sample.backward(), rtol=1e-13, atol=1e-17)
 
 
@@ -382,8 +382,8 @@ def test_smoothed_labels_are_soft_labels() -> None:
     rng = np.random.default_rng(0)
     z, t = rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
     smooth, soft = SoftmaxCrossEntropy(label_smoothing=0.2), SoftmaxCrossEntropy()
-    expected = soft.forward(z, 0.8 * np.eye(4)[t] + 0.05)
-    assert smooth.forward(z, t) == pytest.approx(expected, rel=1e-14)
+    expected = soft.mean(z, 0.8 * np.eye(4)[t] + 0.05)
+    assert smooth.mean(z, t) == pytest.approx(expected, rel=1e-14)
     np.testing.assert_allclose(smooth.backward(), soft.backward(), rtol=1e-13, atol=1e-17)
 
 
@@ -391,7 +391,7 @@ def test_focal_loss_without_focus_is_the_cross_entropy() -> None:
     rng = np.random.default_rng(0)
     z, t, loss = rng.normal(size=(6, 4)), rng.integers(0, 4, 6), Focal(gamma=0.0)
     plain = SoftmaxCrossEntropy()
-    assert loss.forward(z, t) == pytest.approx(plain.forward(z, t), rel=1e-14)
+    assert loss.mean(z, t) == pytest.approx(plain.mean(z, t), rel=1e-14)
     np.testing.assert_allclose(loss.backward(), plain.backward(), rtol=1e-13, atol=1e-17)
 
 
@@ -516,9 +516,9 @@ def test_targets_of_one_output_may_be_a_plain_row(loss: Loss, outputs: int) -> N
 @pytest.mark.parametrize(("loss", "outputs"), ONE_OUTPUT, ids=repr)
 def test_a_row_and_a_column_are_never_broadcast(loss: Loss, outputs: int) -> None:
     with pytest.raises(ShapeError, match=r"targets of shape \(3,\) for outputs of shape \(3, 1\)"):
-        loss.forward(np.zeros((3, outputs)), np.ones(3))
+        loss.mean(np.zeros((3, outputs)), np.ones(3))
     with pytest.raises(ShapeError, match=r"targets of shape \(1, 1\) for outputs"):
-        loss.forward(np.zeros((3, outputs)), np.ones((1, 1)))
+        loss.mean(np.zeros((3, outputs)), np.ones((1, 1)))
 
 
 # Predictions
@@ -618,12 +618,12 @@ def test_a_loss_judges_outputs_of_any_shape() -> None:
             return slopes
 
     z, loss = np.arange(12.0).reshape(2, 2, 3), CubedErrors()
-    assert loss.forward(z, np.zeros_like(z), np.array([1.0, 0.0])) == (z[0] ** 3).mean()
+    assert loss.mean(z, np.zeros_like(z), np.array([1.0, 0.0])) == (z[0] ** 3).mean()
     np.testing.assert_allclose(loss.backward()[0], z[0] ** 2 / 2)
     assert not loss.backward()[1].any()
 
 
-@pytest.mark.parametrize("name", ["total", "sample_weight"])
+@pytest.mark.parametrize("name", ["weight", "sample_weight"])
 def test_names_of_the_base_class_cannot_be_options(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: the base class uses this name"):
         type("Takes", (SquaredError,), {"__annotations__": {name: float}, name: 1.0})

@@ -25,7 +25,10 @@ from layerkit import (
     Zeros,
     to_config,
 )
+from layerkit.losses.base import mean_loss
 from layerkit.testing import check_initializer, check_layer, check_loss, check_optimizer
+
+Sums = tuple[float, float]
 
 # Layers, each with one mistake
 
@@ -548,37 +551,49 @@ class Exponentials(Squares):
 
 
 class SumOfAll(Squares):
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
-        return super().forward(z, t, sample_weight) * len(z)
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        total, weight = super().forward(z, t, sample_weight)
+        return total * len(z), weight
+
+
+class MeanAlone(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        return self.mean(z, t, sample_weight)  # type: ignore[return-value]
+
+    def mean(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        return mean_loss(*super().forward(z, t, sample_weight))
 
 
 class DeafForward(Squares):
-    def forward(self, z: Array, t: Array) -> float:  # type: ignore[override]
+    def forward(self, z: Array, t: Array) -> Sums:  # type: ignore[override]
         return super().forward(z, t)
 
 
 class ScalarForward(Squares):
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
-        return np.float64(super().forward(z, t, sample_weight))
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        total, weight = super().forward(z, t, sample_weight)
+        return np.float64(total), weight
 
 
 class IgnoresWeights(Squares):
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
         return super().forward(z, t)
 
 
-class DividesByRows(Squares):
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
-        loss = super().forward(z, t, sample_weight)
-        loss, self.total = loss * self.total / len(z), float(len(z))
-        return loss
+class WeighsTheLossesOnly(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        total, _ = super().forward(z, t, sample_weight)
+        return total, float(len(z))
 
 
-class ForgetsTotal(Squares):
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
-        loss = super().forward(z, t, sample_weight)
-        self.total = float(len(z))
-        return loss
+class CountsRows(Squares):
+    """The mean and its derivative are right, its weight is not."""
+
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        return self.mean(z, t, sample_weight) * len(z), float(len(z))
+
+    def mean(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        return mean_loss(*super().forward(z, t, sample_weight))
 
     def backward(self) -> Array:
         a = np.ones(len(self.error)) if self.sample_weight is None else self.sample_weight
@@ -586,16 +601,30 @@ class ForgetsTotal(Squares):
         return dz
 
 
+class NormalizesWeights(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        if sample_weight is not None and sample_weight.any():
+            sample_weight = sample_weight / sample_weight.mean()
+        return super().forward(z, t, sample_weight)
+
+
+class LimitsWeights(Squares):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        if sample_weight is not None:
+            sample_weight = np.minimum(sample_weight, 3)
+        return super().forward(z, t, sample_weight)
+
+
 class NanOfNothing(Squares):
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
-        loss = super().forward(z, t, sample_weight)
-        return loss if self.total else math.nan
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        total, weight = super().forward(z, t, sample_weight)
+        return (total, weight) if weight else (math.nan, weight)
 
 
 class AtLeastTiny(Squares):
     """Raises weights of 0."""
 
-    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
         if sample_weight is not None and sample_weight.any():
             sample_weight = np.maximum(sample_weight, 1e-3 * sample_weight.max())
         return super().forward(z, t, sample_weight)
@@ -638,14 +667,33 @@ LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
         (FlattensDz(), NUMBERS, r"returns \(12,\); should be the shape of z, \(4, 3\)"),
         (RunningMean(), NUMBERS, "the losses of a batch depend on the batches before it"),
         (Exponentials(), NUMBERS, "the loss is not finite"),
-        (SumOfAll(), NUMBERS, "the loss of 4 rows is 4 times the mean of their losses; divide"),
+        (
+            MeanAlone(),
+            NUMBERS,
+            r"forward returns \d.*; should be two floats: float\(…\), the sum",
+        ),
+        (
+            SumOfAll(),
+            NUMBERS,
+            r"forward returns \(.*, 4.0\) for 4 rows; should be the sum of their",
+        ),
         (DeafForward(), NUMBERS, "forward raised TypeError: .* write losses and gradients"),
-        (ScalarForward(), NUMBERS, r"forward returns .*, float64; should be a float: float\(…\)"),
+        (
+            ScalarForward(),
+            NUMBERS,
+            r"forward returns \(np.float64.*; should be two floats: float\(…\)",
+        ),
         (IgnoresWeights(), NUMBERS, "a row of weight 2 is not the same as the row twice"),
-        (DividesByRows(), NUMBERS, "8 times the weights give another result"),
-        (ForgetsTotal(), NUMBERS, "a batch is not the mean of its two halves, weighted with"),
+        (WeighsTheLossesOnly(), NUMBERS, "a batch is not the sum of its two halves"),
+        (CountsRows(), NUMBERS, "a batch is not the sum of its two halves"),
+        (NormalizesWeights(), NUMBERS, "a batch is not the sum of its two halves"),
+        (LimitsWeights(), NUMBERS, "8 times the weights are not worth 8 times as much"),
         (AtLeastTiny(), NUMBERS, "a row of weight 0 is not the same as no row"),
-        (NanOfNothing(), NUMBERS, "where all weights are 0 the loss is nan, should be 0.0"),
+        (
+            NanOfNothing(),
+            NUMBERS,
+            r"where all weights are 0 it is \(nan, 0.0\); should be \(0.0, 0.0\)",
+        ),
         (OneCount(), NUMBERS, "counts returns 4.0; should be 4 numbers >= 0, one for each row"),
         (NegativeCounts(), NUMBERS, "counts returns .* should be 4 numbers >= 0"),
         (Squares(), NUMBERS[:1], "wants at least two rows of targets, not 1"),

@@ -219,7 +219,8 @@ class Network(Configurable):
         self.check_adapted()
         examples, targets = self.check(x, t)
         if sample_weight is not None:
-            sample_weight = self.loss.check_weights(sample_weight, len(examples))
+            shape = self.body.output_shape
+            sample_weight = self.loss.check_weights(sample_weight, len(examples), shape)
         with np.errstate(over="ignore", invalid="ignore"):
             loss = mean_loss(*self.backpropagate(self.convert(examples[:]), targets, sample_weight))
         if not np.isfinite(loss):

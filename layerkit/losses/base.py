@@ -1,10 +1,11 @@
-"""What a network is to make small.
+"""The base of all losses: the number that training makes small, and its derivative.
 
 N    examples of a batch
-z    what the network's body returns: (N, *shape)
+z    outputs of the network's body: (N, *shape)
 t    targets, in most cases of the shape of z
-a    sample weights: (N,)
-u    how much the loss itself lets each example count: (N,)
+l    the losses of the positions: z.shape[:-1], so (N,) for rows and (N, T) for sequences
+a    sample weights: (N,), or one for each position
+u    how much the loss itself counts each position: z.shape[:-1]
 """
 
 from __future__ import annotations
@@ -21,23 +22,24 @@ from layerkit.errors import DataError, ShapeError
 
 
 class Loss(Configurable, ABC):
-    """L = sum_n a_n l_n / sum_n a_n u_n: how wrong a batch is, and the derivative of that.
+    """The base of all losses: L = sum_n a_n l_n / sum_n a_n u_n.
 
-    A subclass writes `losses`, the l_n, and `gradients`, their derivatives; each example alone.
-    The sample weights a_n and the counts u_n are 1 where nothing is said of them, so that L is
-    the mean. It is 0, and so is its derivative, where no example counts.
+    The last axis of z holds the outputs that are judged together; each position along the other
+    axes has a loss l_n of its own. For rows (N, D) these are the examples, for sequences (N, T, D)
+    the steps. A subclass writes `losses`, the l_n, and `gradients`, their derivatives.
 
-    `forward` returns both sums, so that several batches are put together by adding: L is the sum of
-    their losses divided by the sum of their weights. `mean` returns L itself.
+    The sample weights a_n and the counts u_n are 1 by default, so that L is the mean. L and its
+    derivative are 0 where nothing counts. `forward` returns both sums, so that batches are put
+    together by adding; `mean` returns L itself.
 
     Examples
     --------
     >>> class Cubes(Loss):
     ...     def losses(self, z, t):
     ...         self.error = z - t
-    ...         return (abs(self.error) ** 3).mean(axis=1)
+    ...         return (abs(self.error) ** 3).mean(axis=-1)
     ...     def gradients(self):
-    ...         return 3 * self.error * abs(self.error) / self.error.shape[1]
+    ...         return 3 * self.error * abs(self.error) / self.error.shape[-1]
     >>> loss, z, t = Cubes(), np.array([[1.0, 3.0], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]])
     >>> loss.forward(z, t)
     (4.0, 2.0)
@@ -51,12 +53,24 @@ class Loss(Configurable, ABC):
     reserved = ("sample_weight", "weight")
 
     def build(self, shape: Shape) -> None:
-        """Check that the loss can judge outputs of `shape`. Raise `ShapeError` if not."""
+        """Check that the loss can judge outputs of `shape`.
+
+        Raises
+        ------
+        ShapeError
+            If it can't.
+        """
+        if not shape:
+            raise ShapeError(
+                f"{type(self).__name__} judges outputs along the last axis, "
+                "but the body returns shape (); should have at least one axis"
+            )
 
     def targets(self, t: Any, shape: Shape) -> Array:
         """Return `t` as `forward` takes it, for outputs of `shape`; here as floats (N, *shape).
 
-        Where there is one output, (N,) will do. The network brings floats to its own dtype.
+        With a single output, an axis of length 1 may be left out: (N,) for (N, 1). The network
+        converts floats to its own dtype.
 
         Raises
         ------
@@ -64,13 +78,12 @@ class Loss(Configurable, ABC):
             For targets that don't fit the outputs or are not finite.
         """
         targets = np.asarray(t)
-        if shape == (1,) and targets.ndim == 1:
-            targets = targets[:, None]
-        if targets.shape[1:] != shape:
-            wanted = ", ".join(map(str, ("N", *shape)))
+        if targets.ndim and shape[-1:] == (1,) and targets.shape[1:] == shape[:-1]:
+            targets = targets[..., None]
+        if not targets.ndim or targets.shape[1:] != shape:
             raise DataError(
-                f"targets have shape {targets.shape}; {type(self).__name__} takes ({wanted}), "
-                "a number for each output"
+                f"targets have shape {targets.shape}; {type(self).__name__} takes "
+                f"{batch_of(shape)}, a number for each output"
             )
         if targets.dtype.kind not in "biuf":
             raise DataError(f"targets of type {targets.dtype}; should be numbers")
@@ -79,51 +92,56 @@ class Loss(Configurable, ABC):
         return targets if targets.dtype.kind == "f" else targets.astype(float)
 
     @staticmethod
-    def check_weights(sample_weight: Any, N: int) -> Array:
-        """Return weights of `N` examples as floats, as `forward` takes them.
+    def check_weights(sample_weight: Any, N: int, shape: Shape = ()) -> Array:
+        """Return weights of N examples, or of their positions, as floats.
+
+        `shape` is that of the outputs, without the batch axis.
 
         Raises
         ------
         DataError
-            For weights that are not N finite numbers >= 0.
+            For weights that are not finite numbers >= 0, of shape (N,) or (N, *shape[:-1]).
 
         Examples
         --------
         >>> Loss.check_weights([1, 0.5], 2)
         array([1. , 0.5])
-        >>> Loss.check_weights([1, -0.5], 2)
+        >>> Loss.check_weights([[1, 1, 0], [1, -0.5, 0]], 2, shape=(3, 10))
         Traceback (most recent call last):
         ...
-        layerkit.errors.DataError: sample weight -0.5 of example 1; should be finite and >= 0
+        layerkit.errors.DataError: sample weight -0.5 of example 1, position 1; should be finite \
+and >= 0
         """
-        weights = np.asarray(sample_weight)
+        weights, positions = np.asarray(sample_weight), (N, *shape[:-1])
         if weights.dtype.kind not in "biuf":
             raise DataError(f"sample weights of type {weights.dtype}; should be numbers")
-        if weights.shape != (N,):
+        if weights.shape not in ((N,), positions):
+            or_else = f", or {positions}, one for each position" if len(positions) > 1 else ""
             raise DataError(
                 f"sample weights of shape {weights.shape}; should be {(N,)}, one for each example"
+                f"{or_else}"
             )
         right = np.isfinite(weights) & (weights >= 0)
         if not right.all():
-            row = int(right.argmin())
+            index = first_false(right)
             raise DataError(
-                f"sample weight {weights[row]} of example {row}; should be finite and >= 0"
+                f"sample weight {weights[index]} of {position(index)}; should be finite and >= 0"
             )
         return weights.astype(float)
 
     @abstractmethod
     def losses(self, z: Array, t: Array) -> Array:
-        """Return the loss of each example (N,), keeping what `gradients` needs.
+        """Return the loss of each position, z.shape[:-1], keeping what `gradients` needs.
 
-        An example of several outputs has the mean of their losses.
+        A position of several numbers has the mean of their losses.
         """
 
     @abstractmethod
     def gradients(self) -> Array:
-        """Return the derivative of each example's loss with respect to its own row of z."""
+        """Return the derivative of each position's loss with respect to its own outputs."""
 
-    def counts(self, t: Array) -> Array | None:
-        """Return how much each example counts in the mean, u (N,), or None for 1 each."""
+    def counts(self, z: Array, t: Array) -> Array | None:
+        """Return how much each position counts in the mean, z.shape[:-1], or None for 1 each."""
         return None
 
     def forward(
@@ -131,10 +149,16 @@ class Loss(Configurable, ABC):
     ) -> tuple[float, float]:
         """Return sum_n a_n l_n and sum_n a_n u_n, keeping what `backward` needs.
 
-        (0.0, 0.0) where no example counts.
+        (0.0, 0.0) where nothing counts.
+
+        Raises
+        ------
+        ShapeError
+            For weights that are neither one for each example nor one for each loss.
         """
-        losses, counts = self.losses(z, t), self.counts(t)
+        losses, counts = self.losses(z, t), self.counts(z, t)
         if sample_weight is not None:
+            sample_weight = spread(sample_weight, losses.shape)
             losses = sample_weight * losses
             counts = sample_weight if counts is None else sample_weight * counts
         self.sample_weight = sample_weight
@@ -153,15 +177,14 @@ class Loss(Configurable, ABC):
         if a is None:
             return dz / self.weight
         share = (a / self.weight).astype(dz.dtype)
-        weighted: Array = dz * share.reshape(-1, *[1] * (dz.ndim - 1))
-        return weighted
+        return dz * share.reshape(*share.shape, *[1] * (dz.ndim - share.ndim))
 
     def predict(self, z: Array) -> Array:
         """What a user calls the prediction: here z itself."""
         return z
 
     def predict_proba(self, z: Array) -> Array:
-        """The probabilities of the classes, for a loss that has them."""
+        """The probabilities of the classes, of the shape of z, for a loss that has them."""
         raise DataError(f"{type(self).__name__} has no probabilities")
 
     @property
@@ -171,22 +194,22 @@ class Loss(Configurable, ABC):
 
     @property
     def judges_classes(self) -> bool:
-        """Whether there is right and wrong: the loss has `hits`."""
+        """Whether a prediction is right or wrong: the loss has `hits`."""
         return type(self).hits is not Loss.hits
 
     def hits(self, z: Array, t: Array) -> Array:
-        """How right each example is, from 0 to 1: (N,); nan where there is no right and wrong."""
-        return np.full(len(z), math.nan)
+        """How right each position is, 0 to 1: z.shape[:-1]; nan if ignored, and for numbers."""
+        return np.full(z.shape[:-1], math.nan)
 
     def accuracy(self, z: Array, t: Array) -> float:
-        """The share of examples that are right, nan for a loss without classes."""
+        """The share of positions that are right, nan for a loss without classes."""
         hits = self.hits(z, t)
         judged = hits[~np.isnan(hits)]
         return float(judged.mean()) if len(judged) else math.nan
 
 
 def mean_loss(total: float, weight: float) -> float:
-    """Return L of the sums that `Loss.forward` returns, 0 where no example counts.
+    """Return L from the sums that `Loss.forward` returns, 0 where nothing counts.
 
     Examples
     --------
@@ -196,14 +219,92 @@ def mean_loss(total: float, weight: float) -> float:
     return total / weight if weight else 0.0
 
 
+def spread(sample_weight: Array, shape: Shape) -> Array:
+    """Return weights of `shape`: those of examples (N,) go to each of their positions.
+
+    Raises
+    ------
+    ShapeError
+        For weights of another shape.
+
+    Examples
+    --------
+    >>> spread(np.array([1.0, 0.5]), (2, 3))
+    array([[1. , 1. , 1. ],
+           [0.5, 0.5, 0.5]])
+    """
+    a = sample_weight
+    if a.shape == shape:
+        return a
+    if a.shape != shape[:1]:
+        raise ShapeError(f"sample weights of shape {a.shape} for losses of shape {shape}")
+    return np.broadcast_to(a.reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+
+def as_rows(z: Array, t: Array) -> tuple[Array, Array]:
+    """Return outputs (R, D) and their targets, each of the R positions as a row.
+
+    Raises
+    ------
+    ShapeError
+        For targets that have other positions.
+
+    Examples
+    --------
+    >>> z, t = as_rows(np.zeros((2, 3, 10)), np.zeros((2, 3), int))
+    >>> z.shape, t.shape
+    ((6, 10), (6,))
+    """
+    axes = z.ndim - 1
+    if t.shape[:axes] != z.shape[:-1]:
+        raise ShapeError(f"targets of shape {t.shape} for outputs of shape {z.shape}")
+    rows = z.reshape(-1, z.shape[-1])
+    return rows, t.reshape(len(rows), *t.shape[axes:])
+
+
 def check_shapes(z: Array, t: Array) -> None:
     """Raise a ShapeError unless the shapes are the same: (N, 1) - (N,) would become (N, N)."""
     if z.shape != t.shape:
         raise ShapeError(f"targets of shape {t.shape} for outputs of shape {z.shape}")
 
 
+def batch_of(shape: Shape) -> str:
+    """Return the shape of a batch in words.
+
+    Examples
+    --------
+    >>> batch_of(()), batch_of((5, 2))
+    ('(N,)', '(N, 5, 2)')
+    """
+    return f"({', '.join(map(str, ('N', *shape)))})" if shape else "(N,)"
+
+
+def first_false(right: Array) -> tuple[int, ...]:
+    """Return the index of the first False.
+
+    Examples
+    --------
+    >>> first_false(np.array([[True, True], [True, False]]))
+    (1, 1)
+    """
+    return tuple(int(i) for i in np.argwhere(~right)[0])
+
+
+def position(index: tuple[int, ...]) -> str:
+    """Return an index into (N, ...) in words.
+
+    Examples
+    --------
+    >>> position((7,)), position((7, 2)), position((7, 2, 3))
+    ('example 7', 'example 7, position 2', 'example 7, position (2, 3)')
+    """
+    example, *rest = index
+    where = str(rest[0]) if len(rest) == 1 else str(tuple(rest))
+    return f"example {example}" + f", position {where}" * bool(rest)
+
+
 class ElementwiseLoss(Loss):
-    """l = the mean over an example's outputs of f(z, t), the same f for every output.
+    """The base of losses that judge each output alone: l = the mean over a position of f(z, t).
 
     A subclass writes `values`, the f(z, t), and `slopes`, the df/dz.
 
@@ -228,14 +329,9 @@ class ElementwiseLoss(Loss):
         """Return df/dz."""
 
     def losses(self, z: Array, t: Array) -> Array:
-        """Return the means of f over the outputs of each example."""
         check_shapes(z, t)
-        values = self.values(z, t).reshape(len(z), -1)
-        means: Array = values.sum(axis=1) / values.shape[1]
-        return means
+        return self.values(z, t).sum(axis=-1) / z.shape[-1]
 
     def gradients(self) -> Array:
-        """Return df/dz, divided by the number of outputs."""
         slopes = self.slopes()
-        gradients: Array = slopes / math.prod(slopes.shape[1:])
-        return gradients
+        return slopes / slopes.shape[-1]

@@ -1,10 +1,10 @@
-"""Losses for labels that are true or false: one output for each label.
+"""Losses for binary labels, true or false: one output for each label.
 
-z    outputs, positive for "true": (N, D), or any other shape
-t    targets of the same shape: 1 for true, 0 for false; with one output, (N,) will do
+z    outputs, positive for "true": (N, D), or with more axes, such as (N, T, D) for sequences
+t    targets of the same shape: 1 for true, 0 for false; a last axis of length 1 may be left out
 s    2 t - 1: 1 for true, -1 for false
 
-Labels don't exclude each other. An example has the mean of the losses of its labels.
+Labels don't exclude each other. A position has the mean of the losses of its labels.
 """
 
 from __future__ import annotations
@@ -20,18 +20,16 @@ from layerkit.losses.base import ElementwiseLoss
 
 
 class BinaryClassifier(ElementwiseLoss):
-    """Base of the losses that judge each output by itself, as true or false."""
+    """The base of the losses that judge each output alone, as true or false."""
 
     def predict(self, z: Array) -> Array:
         """1 where z > 0, else 0, of the shape of z."""
-        labels: Array = (z > 0).astype(np.intp)
-        return labels
+        return (z > 0).astype(np.intp)
 
     def hits(self, z: Array, t: Array) -> Array:
-        """The share of an example's labels that are right."""
-        right: Array = (z > 0) == (t > 0.5)
-        shares: Array = right.reshape(len(z), -1).mean(axis=1)
-        return shares
+        """The share of a position's labels that are right: z.shape[:-1]."""
+        right = (z > 0) == (t > 0.5)
+        return right.mean(axis=-1)
 
 
 class BinaryCrossEntropy(BinaryClassifier):
@@ -43,13 +41,13 @@ class BinaryCrossEntropy(BinaryClassifier):
     Parameters
     ----------
     pos_weight : list of float, optional
-        w: how much the true ones count of each label, D numbers >= 0. The mean divides by the
-        number of examples all the same.
+        w: how much the true ones of each label count, D numbers >= 0. The mean is still divided
+        by the number of positions.
 
     Raises
     ------
     DataError
-        For targets that are not from 0 to 1; between them they are probabilities.
+        For targets that are not from 0 to 1; in between, they are probabilities.
     ShapeError
         When there is not one weight for each output.
 
@@ -65,15 +63,14 @@ class BinaryCrossEntropy(BinaryClassifier):
     pos_weight: list[Amount] | None = None
 
     def build(self, shape: Shape) -> None:
-        """Check that there is a weight for each output."""
-        if self.pos_weight is not None and (len(self.pos_weight),) != shape:
+        super().build(shape)
+        if self.pos_weight is not None and len(self.pos_weight) != shape[-1]:
             raise ShapeError(
                 f"BinaryCrossEntropy has {len(self.pos_weight)} weights, "
                 f"but the body returns {shape}; should be one for each output"
             )
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return labels, 0 and 1 or probabilities, as floats."""
         labels = super().targets(t, shape)
         wrong = (labels < 0) | (labels > 1)
         if wrong.any():
@@ -81,17 +78,16 @@ class BinaryCrossEntropy(BinaryClassifier):
         return labels
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return -w t log p - (1 - t) log(1 - p), with log p = min(z, 0) - log(1 + exp(-|z|))."""
+        # log p = min(z, 0) - log(1 + exp(-|z|))
         self.z, self.t, self.wt = z, t, self._weighted(t)
-        values: Array = np.log1p(np.exp(-abs(z)))
+        values = np.log1p(np.exp(-abs(z)))
         values *= self.wt + (1 - t)
         values -= self.wt * np.minimum(z, 0)
         values += (1 - t) * np.maximum(z, 0)
         return values
 
     def slopes(self) -> Array:
-        """Return (1 - t) p - w t (1 - p)."""
-        slopes: Array = (1 - self.t) * self.predict_proba(self.z)
+        slopes = (1 - self.t) * self.predict_proba(self.z)
         slopes -= self.wt * self.predict_proba(-self.z)
         return slopes
 
@@ -101,8 +97,7 @@ class BinaryCrossEntropy(BinaryClassifier):
     def predict_proba(self, z: Array) -> Array:
         """The probability that each label is true, of the shape of z."""
         e = np.exp(-abs(z))
-        p: Array = np.where(z > 0, 1, e) / (1 + e)
-        return p
+        return np.where(z > 0, 1, e) / (1 + e)
 
 
 class Hinge(BinaryClassifier):
@@ -123,7 +118,6 @@ class Hinge(BinaryClassifier):
     """
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return labels 0 and 1 as floats."""
         labels = super().targets(t, shape)
         wrong = (labels != 0) & (labels != 1)
         if wrong.any():
@@ -131,16 +125,12 @@ class Hinge(BinaryClassifier):
         return labels
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return max(0, 1 - s z)."""
         self.s = 2 * t - 1
-        excess: Array = np.maximum(1 - self.s * z, 0)
-        self.excess = excess
-        return excess
+        self.excess = np.maximum(1 - self.s * z, 0)
+        return self.excess
 
     def slopes(self) -> Array:
-        """Return -s where s z < 1."""
-        slopes: Array = -self.s * np.sign(self.excess)
-        return slopes
+        return -self.s * np.sign(self.excess)
 
 
 class SquaredHinge(Hinge):
@@ -161,11 +151,7 @@ class SquaredHinge(Hinge):
     """
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return max(0, 1 - s z)^2."""
-        values: Array = super().values(z, t) ** 2
-        return values
+        return super().values(z, t) ** 2
 
     def slopes(self) -> Array:
-        """Return -2 s max(0, 1 - s z)."""
-        slopes: Array = -2 * self.s * self.excess
-        return slopes
+        return -2 * self.s * self.excess

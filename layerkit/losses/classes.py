@@ -1,14 +1,15 @@
-"""Losses for classes that exclude each other: one output for each class.
+"""Losses for classification, where classes exclude each other: one output for each class.
 
-z    outputs, one for each class: (N, K)
-t    targets: class numbers (N,), or a distribution over the classes for each example (N, K)
-p    probabilities, softmax(z): (N, K)
-l    the losses of the examples: (N,)
+z    outputs, one for each class: (N, K), or with more axes, such as (N, T, K) for sequences
+t    targets: class numbers (N,), (N, T), or distributions over the classes, of the shape of z
+p    probabilities, softmax(z), of the shape of z
+l    the losses of the positions: (N,), (N, T)
 """
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,14 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Amount, Decay, Rate
 from layerkit.errors import ConfigError, DataError, ShapeError
-from layerkit.losses.base import Loss
+from layerkit.losses.base import Loss, as_rows, batch_of, first_false, position
 
 
 class Classifier(Loss):
-    """Base of the losses that judge rows of K outputs, one for each class.
+    """The base of losses that judge K outputs together, one for each class.
+
+    Every position is judged as a row: a subclass writes `row_losses` and `row_gradients` for
+    outputs (R, K) with class numbers (R,) or distributions (R, K).
 
     Raises
     ------
@@ -31,90 +35,120 @@ class Classifier(Loss):
     """
 
     def build(self, shape: Shape) -> None:
-        """Check that there is a row of at least two outputs."""
-        if len(shape) != 1 or shape[0] < 2:
+        super().build(shape)
+        if shape[-1] < 2:
             raise ShapeError(
-                f"{type(self).__name__} judges rows of at least two outputs, one for each class, "
+                f"{type(self).__name__} judges at least two outputs, one for each class, "
                 f"but the body returns {shape}"
             )
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return class numbers (N,) as integers."""
-        return class_numbers(t, shape[0])
+        """Return class numbers as integers, of the shape of the outputs without the last axis."""
+        return class_numbers(t, shape)
+
+    @abstractmethod
+    def row_losses(self, z: Array, t: Array) -> Array:
+        """Return the loss of each row (R,), keeping what `row_gradients` needs."""
+
+    @abstractmethod
+    def row_gradients(self) -> Array:
+        """Return the derivative of each row's loss with respect to its own row of z."""
+
+    def losses(self, z: Array, t: Array) -> Array:
+        self.shape = z.shape
+        if z.ndim == 2:
+            return self.row_losses(z, t)
+        return self.row_losses(*as_rows(z, t)).reshape(z.shape[:-1])
+
+    def gradients(self) -> Array:
+        dz = self.row_gradients()
+        return dz if len(self.shape) == 2 else dz.reshape(self.shape)
 
     def predict(self, z: Array) -> Array:
-        """The number of the class with the largest output: (N,)."""
-        classes: Array = z.argmax(axis=1)
-        return classes
+        """The number of the class with the largest output: z.shape[:-1]."""
+        return z.argmax(axis=-1)
 
     def hits(self, z: Array, t: Array) -> Array:
         """1 where the class with the largest output is the right one, else 0."""
-        right = t if t.ndim == 1 else t.argmax(axis=1)
-        hits: Array = (z.argmax(axis=1) == right).astype(float)
-        return hits
+        right = t if t.ndim < z.ndim else t.argmax(axis=-1)
+        return (z.argmax(axis=-1) == right).astype(float)
 
 
-def class_numbers(t: Any, classes: int, ignored: int | None = None, or_else: str = "") -> Array:
-    """Return labels (N,) as integers, or raise a DataError that tells which one is none."""
-    labels = np.asarray(t)
+def class_numbers(t: Any, shape: Shape, ignored: int | None = None, or_else: str = "") -> Array:
+    """Return class numbers as integers, for outputs of `shape`.
+
+    Raises
+    ------
+    DataError
+        For labels that are not, with the place of the first.
+    """
+    labels, classes = np.asarray(t), shape[-1]
     numbers = f"class numbers 0 … {classes - 1}, since the network has {classes} outputs"
     if labels.dtype.kind not in "biuf":
         raise DataError(
             f"labels of type {labels.dtype}; should be {numbers} "
             "(np.unique(labels, return_inverse=True) numbers them)"
         )
-    if labels.ndim != 1:
-        raise DataError(f"labels of shape {labels.shape}; should be (N,) {numbers}{or_else}")
+    if not labels.ndim or labels.shape[1:] != shape[:-1]:
+        raise DataError(
+            f"labels of shape {labels.shape}; should be {batch_of(shape[:-1])} {numbers}{or_else}"
+        )
     right = (labels >= 0) & (labels < classes) & (labels == np.floor(labels))
     if ignored is not None:
         right |= labels == ignored
         numbers += f", or {ignored}, which is ignored"
     if not right.all():
-        row = int(right.argmin())
-        raise DataError(f"label {labels[row]} of example {row}; should be {numbers}")
+        index = first_false(right)
+        raise DataError(f"label {labels[index]} of {position(index)}; should be {numbers}")
     return labels if labels.dtype.kind in "iu" else labels.astype(np.intp)
 
 
 def distributions(t: Array) -> Array:
-    """Return rows of shares (N, K) as floats, or raise a DataError that tells which is wrong."""
-    right = (t >= 0).all(axis=1) & (abs(t.sum(axis=1, dtype=float) - 1) < 1e-3)
+    """Return distributions over the classes, which are along the last axis, as floats.
+
+    Raises
+    ------
+    DataError
+        For numbers that are negative or don't sum to 1, with the place of the first.
+    """
+    right = (t >= 0).all(axis=-1) & (abs(t.sum(axis=-1, dtype=float) - 1) < 1e-3)
     if not right.all():
-        row = int(right.argmin())
-        raise DataError(f"label {t[row]} of example {row}; should be >= 0 and sum to 1")
+        index = first_false(right)
+        raise DataError(f"label {t[index]} of {position(index)}; should be >= 0 and sum to 1")
     return t if t.dtype.kind == "f" else t.astype(np.float32)
 
 
 def log_softmax(z: Array) -> Array:
-    """Return z_nk - m_n - log sum_j exp(z_nj - m_n), m_n the maximum of row n, as (K, N).
+    """Return z_rk - m_r - log sum_j exp(z_rj - m_r), m_r the maximum of row r, as (K, R).
 
     Nothing overflows, so nothing is clipped.
     """
-    log_p = z.T.copy()  # (K, N): sums over the few classes then add whole rows
+    log_p = z.T.copy()  # (K, R): sums over the few classes then add whole rows
     log_p -= log_p.max(axis=0)
     log_p -= np.log(np.exp(log_p).sum(axis=0))
     return log_p
 
 
 class SoftmaxClassifier(Classifier):
-    """Base of the losses whose outputs are logits: softmax makes them probabilities."""
+    """The base of losses whose outputs are logits: softmax makes them probabilities."""
 
     def predict_proba(self, z: Array) -> Array:
-        """Softmax of z: (N, K), each row sums to 1."""
-        p: Array = np.exp(z - z.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
+        """Softmax of z, of its shape; the probabilities of a position sum to 1."""
+        p = np.exp(z - z.max(axis=-1, keepdims=True))
+        p /= p.sum(axis=-1, keepdims=True)
         return p
 
 
 class SoftmaxCrossEntropy(SoftmaxClassifier):
-    """l = -sum_k q_k log p_k, with p = softmax(z), in nats per example; dl/dz = p sum_k q_k - q.
+    """l = -sum_k q_k log p_k, with p = softmax(z), in nats; dl/dz = p sum_k q_k - q.
 
     q is 1 for the right class and 0 for the others, or the given distribution. With options
 
         q_k = c_k ((1 - s) t_k + s / K),    s = label_smoothing, c = class_weight,
 
-    and the mean divides by the class weights of the right classes; for distributions, by N.
-    PyTorch's CrossEntropyLoss does the same. The logarithm of softmax is computed as such:
-    nothing overflows, and nothing is clipped.
+    and the mean divides by the class weights of the right classes; for distributions, by the number
+    of positions. PyTorch's CrossEntropyLoss does the same. The logarithm of softmax is computed as
+    such: nothing overflows, and nothing is clipped.
 
     Source of the smoothing: Szegedy et al. (2015), Rethinking the Inception architecture for
     computer vision, arXiv:1512.00567.
@@ -126,12 +160,13 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
     class_weight : list of float, optional
         How much each class counts, K numbers >= 0. They are not scaled.
     ignore_label : int, optional
-        Examples with this label don't count: neither in the loss nor in the accuracy.
+        Positions with this label don't count, neither in the loss nor in the accuracy: examples
+        without a label, the padding of sequences.
 
     Raises
     ------
     DataError
-        For labels that are not class numbers 0 … K - 1, or rows that don't sum to 1.
+        For labels that are not class numbers 0 … K - 1, or distributions that don't sum to 1.
     ShapeError
         For a network with fewer than two outputs, or not as many as class weights.
 
@@ -163,62 +198,53 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
             )
 
     def build(self, shape: Shape) -> None:
-        """Check that there is a row of at least two outputs, one for each class weight."""
         super().build(shape)
-        if self.class_weight is not None and len(self.class_weight) != shape[0]:
+        if self.class_weight is not None and len(self.class_weight) != shape[-1]:
             raise ShapeError(
                 f"{type(self).__name__} has {len(self.class_weight)} class weights, "
-                f"but the body returns {shape[0]} outputs; should be one for each"
+                f"but the body returns {shape[-1]} outputs; should be one for each"
             )
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return class numbers (N,) as integers, distributions (N, K) as they are."""
+        """Return class numbers as integers, distributions over the classes as they are."""
         labels = np.asarray(t)
-        if labels.ndim == 2 and labels.shape[1:] == shape and labels.dtype.kind in "biuf":
+        if labels.ndim and labels.shape[1:] == shape and labels.dtype.kind in "biuf":
             return distributions(labels)
-        rows = f", or (N, {shape[0]}), a distribution for each example"
-        return class_numbers(labels, shape[0], self.ignore_label, rows)
+        or_else = f", or distributions over the classes, {batch_of(shape)}"
+        return class_numbers(labels, shape, self.ignore_label, or_else)
 
-    def losses(self, z: Array, t: Array) -> Array:
-        """Return -sum_k q_k log p_k."""
+    def row_losses(self, z: Array, t: Array) -> Array:
         log_p = log_softmax(z)
-        self.log_p, self.t = log_p, t
-        if self._is_plain(t):
-            losses: Array = -log_p[t, np.arange(len(t))]
-        else:
-            self.q = self._mixture(t, log_p)
-            losses = -(self.q * log_p).sum(axis=0, dtype=float)
-        return losses
+        options = self.label_smoothing or self.class_weight or self.ignore_label is not None
+        self.log_p, self.t, self.q = log_p, t, None
+        if t.ndim == 1 and not options:
+            return -log_p[t, np.arange(len(t))]
+        self.q = self._mixture(t, log_p)
+        return -(self.q * log_p).sum(axis=0, dtype=float)
 
-    def gradients(self) -> Array:
-        """Return p sum_k q_k - q."""
-        t = self.t
+    def row_gradients(self) -> Array:
         dz = np.exp(self.log_p)
-        if self._is_plain(t):
-            dz[t, np.arange(len(t))] -= 1
+        if self.q is None:
+            dz[self.t, np.arange(len(self.t))] -= 1
         else:
             dz *= self.q.sum(axis=0)
             dz -= self.q
         return dz.T
 
-    def counts(self, t: Array) -> Array | None:
+    def counts(self, z: Array, t: Array) -> Array | None:
         """The weights of the right classes, 0 for the label that is ignored."""
-        if t.ndim == 2 or (self.class_weight is None and self.ignore_label is None):
+        if t.ndim == z.ndim or (self.class_weight is None and self.ignore_label is None):
             return None
-        counts: Array = (t != self.ignore_label).astype(float)
+        counts = (t != self.ignore_label).astype(float)
         if self.class_weight is not None:
             counts *= np.array(self.class_weight)[np.where(counts, t, 0)]
         return counts
 
-    def _is_plain(self, t: Array) -> bool:
-        options = self.label_smoothing or self.class_weight or self.ignore_label is not None
-        return t.ndim == 1 and not options
-
     def _mixture(self, t: Array, log_p: Array) -> Array:
-        """Return q as (K, N)."""
+        """Return q as (K, R)."""
         s, K = self.label_smoothing, len(log_p)
         if t.ndim == 2:
-            q: Array = (1 - s) * t.T + s / K
+            q = (1 - s) * t.T + s / K
         else:
             q, known = np.zeros_like(log_p), np.flatnonzero(t != self.ignore_label)
             q[:, known] = s / K
@@ -230,7 +256,7 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
     def hits(self, z: Array, t: Array) -> Array:
         """1 where the most probable class is the right one, else 0, nan where that is ignored."""
         hits = super().hits(z, t)
-        if t.ndim == 1 and self.ignore_label is not None:
+        if t.ndim < z.ndim and self.ignore_label is not None:
             hits[t == self.ignore_label] = math.nan
         return hits
 
@@ -247,7 +273,7 @@ class Focal(SoftmaxClassifier):
     Parameters
     ----------
     gamma : float
-        At least 0; how little the examples count that are right already.
+        At least 0: the larger, the less the examples count that are right already.
 
     Examples
     --------
@@ -258,8 +284,7 @@ class Focal(SoftmaxClassifier):
 
     gamma: Amount = 2.0
 
-    def losses(self, z: Array, t: Array) -> Array:
-        """Return -(1 - p_t)^gamma log p_t."""
+    def row_losses(self, z: Array, t: Array) -> Array:
         right, log_p = (t, np.arange(len(t))), log_softmax(z)
         others = np.exp(log_p)
         p = others[right]
@@ -267,14 +292,12 @@ class Focal(SoftmaxClassifier):
         rest = others.sum(axis=0)  # 1 - p_t, exact where that rounds to 0
         self.right, self.others, self.p, self.rest = right, others, p, rest
         self.log_p = log_p[right]
-        losses: Array = -(rest**self.gamma) * self.log_p
-        return losses
+        return -(rest**self.gamma) * self.log_p
 
-    def gradients(self) -> Array:
-        """Return g (1 - p_t) for the right class, -g p_k for the others."""
+    def row_gradients(self) -> Array:
         gamma, rest = self.gamma, np.maximum(self.rest, np.finfo(self.rest.dtype).tiny)
         g = gamma * rest ** (gamma - 1) * self.p * self.log_p - rest**gamma
-        dz: Array = -g * self.others
+        dz = -g * self.others
         dz[self.right] = g * self.rest
         return dz.T
 
@@ -282,15 +305,16 @@ class Focal(SoftmaxClassifier):
 class KLDivergence(SoftmaxClassifier):
     """l = sum_k t_k (log t_k - log p_k), with p = softmax(z), in nats; dl/dz = p sum_k t_k - t.
 
-    How much the distribution p differs from the distribution t: the cross-entropy less the
-    entropy of t, so that it is 0 at p = t. PyTorch's kl_div(log_softmax(z), t) with "batchmean".
+    The Kullback-Leibler divergence of the distribution p from the distribution t: the cross-entropy
+    less the entropy of t, so that it is 0 at p = t. For rows (N, K), PyTorch's
+    kl_div(log_softmax(z), t) with "batchmean".
 
     Source: Kullback and Leibler (1951), On information and sufficiency.
 
     Raises
     ------
     DataError
-        For targets that are not rows of K shares, which sum to 1.
+        For targets that are not distributions of the shape of the outputs, which sum to 1.
 
     Examples
     --------
@@ -302,25 +326,22 @@ class KLDivergence(SoftmaxClassifier):
     """
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return distributions (N, K) as they are."""
-        rows = np.asarray(t)
-        if rows.shape[1:] != shape or rows.dtype.kind not in "biuf":
+        """Return distributions over the classes as they are."""
+        shares = np.asarray(t)
+        if not shares.ndim or shares.shape[1:] != shape or shares.dtype.kind not in "biuf":
             raise DataError(
-                f"targets of type {rows.dtype} and shape {rows.shape}; should be numbers "
-                f"(N, {shape[0]}), a distribution over the classes for each example"
+                f"targets of type {shares.dtype} and shape {shares.shape}; should be numbers, "
+                f"distributions over the classes, {batch_of(shape)}"
             )
-        return distributions(rows)
+        return distributions(shares)
 
-    def losses(self, z: Array, t: Array) -> Array:
-        """Return sum_k t_k (log t_k - log p_k); 0 log 0 is 0."""
+    def row_losses(self, z: Array, t: Array) -> Array:
         self.log_p, self.t = log_softmax(z), t
-        log_t = np.log(np.where(t > 0, t, 1)).T
-        losses: Array = (t.T * (log_t - self.log_p)).sum(axis=0, dtype=float)
-        return losses
+        log_t = np.log(np.where(t > 0, t, 1)).T  # 0 log 0 is 0
+        return (t.T * (log_t - self.log_p)).sum(axis=0, dtype=float)
 
-    def gradients(self) -> Array:
-        """Return p sum_k t_k - t."""
-        dz: Array = np.exp(self.log_p)
+    def row_gradients(self) -> Array:
+        dz = np.exp(self.log_p)
         dz *= self.t.sum(axis=1)
         dz -= self.t.T
         return dz.T
@@ -336,7 +357,7 @@ class MultiMargin(Classifier):
     Parameters
     ----------
     margin : float
-        By how much the right output should be larger.
+        By how much the output of the right class should be larger than the others.
     power : {1, 2}
         1 for the hinge, 2 for its square.
 
@@ -352,17 +373,14 @@ class MultiMargin(Classifier):
     margin: Rate = 1.0
     power: Literal[1, 2] = 1
 
-    def losses(self, z: Array, t: Array) -> Array:
-        """Return the sums of the excesses, divided by K."""
+    def row_losses(self, z: Array, t: Array) -> Array:
         self.right = np.arange(len(t)), t
         excess = np.maximum(self.margin - z[self.right][:, None] + z, 0)
         excess[self.right] = 0
         self.excess = excess
-        losses: Array = (excess**self.power).mean(axis=1, dtype=float)
-        return losses
+        return (excess**self.power).mean(axis=1, dtype=float)
 
-    def gradients(self) -> Array:
-        """Return what the excesses are worth, and minus their sum at the right class."""
+    def row_gradients(self) -> Array:
         excess = self.excess
         dz = np.sign(excess) if self.power == 1 else 2 * excess
         dz /= excess.shape[1]

@@ -1,9 +1,9 @@
-"""Losses for targets that are numbers.
+"""Losses for regression: targets that are numbers.
 
-z    outputs: (N, D), or any other shape
-t    targets of the same shape, if nothing else is said; with one output, (N,) will do
+z    outputs: (N, D), or with more axes, such as (N, T, D) for sequences
+t    targets, by default of the same shape; a last axis of length 1 may be left out
 e    errors, z - t
-f    the loss of each output alone; an example has the mean of those of its outputs
+f    the loss of each output alone; a position has the mean of those of its D outputs
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Limits, Rate
 from layerkit.errors import DataError, ShapeError
-from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes
+from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes, first_false, position
 
 Levels = Annotated[
     tuple[Annotated[float, Limits(gt=0, lt=1)], ...], Limits(strict=False, min_length=1)
 ]
-"""Numbers between 0 and 1, one or more."""
+"""One or more numbers between 0 and 1."""
 
 
 class MeanSquaredError(ElementwiseLoss):
@@ -38,13 +38,10 @@ class MeanSquaredError(ElementwiseLoss):
     """
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return e^2."""
         self.error = z - t
-        values: Array = self.error**2
-        return values
+        return self.error**2
 
     def slopes(self) -> Array:
-        """Return 2 e."""
         return 2 * self.error
 
 
@@ -58,18 +55,15 @@ class MeanAbsoluteError(ElementwiseLoss):
     """
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return |e|."""
         self.error = z - t
         return abs(self.error)
 
     def slopes(self) -> Array:
-        """Return sign(e)."""
-        slopes: Array = np.sign(self.error)
-        return slopes
+        return np.sign(self.error)
 
 
 class Huber(ElementwiseLoss):
-    """f = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2): outliers pull no harder.
+    """f = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2): robust against outliers.
 
     df/dz = e, limited to +-delta. In squared units of the target. PyTorch's HuberLoss; with
     delta = 1 its SmoothL1Loss too.
@@ -79,7 +73,7 @@ class Huber(ElementwiseLoss):
     Parameters
     ----------
     delta : float
-        From which error on the loss is straight, in units of the target.
+        The error from which on the loss is a straight line, in units of the target.
 
     Examples
     --------
@@ -91,17 +85,13 @@ class Huber(ElementwiseLoss):
     delta: Rate = 1.0
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return c (|e| - c / 2), with c = min(|e|, delta)."""
         self.error = z - t
         size = abs(self.error)
         c = np.minimum(size, self.delta)
-        values: Array = c * (size - c / 2)
-        return values
+        return c * (size - c / 2)
 
     def slopes(self) -> Array:
-        """Return e, limited to +-delta."""
-        slopes: Array = self.error.clip(-self.delta, self.delta)
-        return slopes
+        return self.error.clip(-self.delta, self.delta)
 
 
 class LogCosh(ElementwiseLoss):
@@ -116,22 +106,20 @@ class LogCosh(ElementwiseLoss):
     """
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return |e| + log(1 + exp(-2 |e|)) - log 2."""
         self.error = z - t
         size = abs(self.error)
-        values: Array = np.log1p(np.exp(-2 * size))
+        # |e| + log(1 + exp(-2 |e|)) - log 2
+        values = np.log1p(np.exp(-2 * size))
         values += size
         values -= math.log(2)
         return values
 
     def slopes(self) -> Array:
-        """Return tanh e."""
-        slopes: Array = np.tanh(self.error)
-        return slopes
+        return np.tanh(self.error)
 
 
 class Quantile(ElementwiseLoss):
-    """f = max(-q e, (1 - q) e), the pinball loss, in units of the target: z becomes a quantile.
+    """f = max(-q e, (1 - q) e), the pinball loss for quantiles, in units of the target.
 
     df/dz = -q where z < t, 1 - q where z > t, and 0 at the kink. With q = 0.5 it is half the
     absolute error, and z the median. scikit-learn's mean_pinball_loss.
@@ -142,7 +130,7 @@ class Quantile(ElementwiseLoss):
     ----------
     quantiles : tuple of float
         q, between 0 and 1. If there are several, the network has one output for each, and one
-        number is the target of all of them.
+        number is the target of them all: (N, 1) or (N,), for sequences (N, T, 1) or (N, T).
 
     Raises
     ------
@@ -164,38 +152,34 @@ class Quantile(ElementwiseLoss):
     quantiles: Levels = (0.5,)
 
     def build(self, shape: Shape) -> None:
-        """Check that there is an output for each quantile."""
-        if len(self.quantiles) > 1 and shape != (len(self.quantiles),):
+        super().build(shape)
+        if len(self.quantiles) > 1 and shape[-1] != len(self.quantiles):
             raise ShapeError(
                 f"Quantile has {len(self.quantiles)} quantiles, but the body returns {shape}; "
                 "should be one output for each"
             )
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return floats of the shape of the outputs: for each quantile the same."""
         if len(self.quantiles) == 1:
             return super().targets(t, shape)
-        return np.repeat(super().targets(t, (1,)), len(self.quantiles), axis=1)
+        return np.repeat(super().targets(t, (*shape[:-1], 1)), len(self.quantiles), axis=-1)
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return max(-q e, (1 - q) e)."""
         self.error = z - t
         q = np.array(self.quantiles, z.dtype)
-        values: Array = np.maximum(-q * self.error, (1 - q) * self.error)
-        return values
+        return np.maximum(-q * self.error, (1 - q) * self.error)
 
     def slopes(self) -> Array:
-        """Return -q where z < t, 1 - q where z > t."""
         q = np.array(self.quantiles, self.error.dtype)
-        slopes: Array = (1 - q) * (self.error > 0) - q * (self.error < 0)
-        return slopes
+        return (1 - q) * (self.error > 0) - q * (self.error < 0)
 
 
 class Poisson(ElementwiseLoss):
-    """f = exp(z) - t z, in nats; df/dz = exp(z) - t. z is the logarithm of the rate of counts t.
+    """f = exp(z) - t z, in nats; df/dz = exp(z) - t. For counts t.
 
-    The negative log-likelihood without log t!, which doesn't depend on z. PyTorch's PoissonNLLLoss
-    with log_input=True; Keras' Poisson takes the rate itself. `predict` gives the rate exp(z).
+    z is the logarithm of their rate. The negative log-likelihood without log t!, which doesn't
+    depend on z. PyTorch's PoissonNLLLoss with log_input=True; Keras' Poisson takes the rate itself.
+    `predict` gives the rate exp(z).
 
     Raises
     ------
@@ -210,36 +194,31 @@ class Poisson(ElementwiseLoss):
     """
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return counts as floats."""
         counts = super().targets(t, shape)
         if (counts < 0).any():
             raise DataError(f"target {counts[counts < 0][0]}; should be a count, >= 0")
         return counts
 
     def values(self, z: Array, t: Array) -> Array:
-        """Return exp(z) - t z."""
         self.rate, self.t = np.exp(z), t
-        values: Array = self.rate - t * z
-        return values
+        return self.rate - t * z
 
     def slopes(self) -> Array:
-        """Return exp(z) - t."""
-        slopes: Array = self.rate - self.t
-        return slopes
+        return self.rate - self.t
 
     def predict(self, z: Array) -> Array:
         """The rate, exp(z)."""
-        rate: Array = np.exp(z)
-        return rate
+        return np.exp(z)
 
 
 class GaussianNLL(Loss):
     """l = mean over d of (v_d + (m_d - t_d)^2 exp(-v_d)) / 2, in nats per output.
 
-    For D targets the network has 2 D outputs, z = (m, v): first all means, then all logarithms of
-    the variances. dl/dm = (m - t) exp(-v) / D, dl/dv = (1 - (m - t)^2 exp(-v)) / (2 D). The
-    negative log-likelihood without log(2 pi) / 2; PyTorch's GaussianNLLLoss with var = exp(v), but
-    for its lower limit of the variance. `predict` gives the means.
+    The negative log-likelihood of a normal distribution, whose variance is learned too. For D
+    targets the network has 2 D outputs, z = (m, v): first all means, then all logarithms of the
+    variances. dl/dm = (m - t) exp(-v) / D, dl/dv = (1 - (m - t)^2 exp(-v)) / (2 D). The constant
+    log(2 pi) / 2 is left out. PyTorch's GaussianNLLLoss with var = exp(v), but for its lower limit
+    of the variance. `predict` gives the means.
 
     Source: Nix and Weigend (1994), Estimating the mean and variance of the target probability
     distribution.
@@ -247,9 +226,9 @@ class GaussianNLL(Loss):
     Raises
     ------
     DataError
-        For targets that are not (N, D), or not finite.
+        For targets that are not (N, D), or (N, T, D) for sequences, or not finite.
     ShapeError
-        For a network whose outputs are not a row of even length.
+        For an odd number of outputs.
 
     Examples
     --------
@@ -259,36 +238,32 @@ class GaussianNLL(Loss):
     """
 
     def build(self, shape: Shape) -> None:
-        """Check that there are means and as many variances."""
-        if len(shape) != 1 or shape[0] % 2:
+        super().build(shape)
+        if shape[-1] % 2:
             raise ShapeError(
-                "GaussianNLL judges rows of means and as many logarithms of variances, "
-                f"2 outputs for each target, but the body returns {shape}"
+                "GaussianNLL judges means and as many logarithms of variances, 2 outputs for each "
+                f"target, but the body returns {shape}"
             )
 
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return floats (N, D) for 2 D outputs."""
-        return super().targets(t, (shape[0] // 2,))
+        return super().targets(t, (*shape[:-1], shape[-1] // 2))
 
     def losses(self, z: Array, t: Array) -> Array:
-        """Return the means of (v + (m - t)^2 exp(-v)) / 2."""
-        m, v = np.split(z, 2, axis=1)
+        m, v = np.split(z, 2, axis=-1)
         check_shapes(m, t)
         self.scale = np.exp(-v / 2)
         self.deviation = (m - t) * self.scale
-        losses: Array = (v + self.deviation**2).mean(axis=1) / 2
-        return losses
+        return (v + self.deviation**2).mean(axis=-1) / 2
 
     def gradients(self) -> Array:
-        """Return (m - t) exp(-v) / D and (1 - (m - t)^2 exp(-v)) / (2 D)."""
         dm, dv = self.deviation * self.scale, (1 - self.deviation**2) / 2
-        dz: Array = np.hstack([dm, dv])
-        dz /= dm.shape[1]
+        dz = np.concatenate([dm, dv], axis=-1)
+        dz /= dm.shape[-1]
         return dz
 
     def predict(self, z: Array) -> Array:
-        """The means (N, D)."""
-        return np.split(z, 2, axis=1)[0]
+        """The means, of the shape of the targets."""
+        return np.split(z, 2, axis=-1)[0]
 
 
 class CosineSimilarity(Loss):
@@ -302,8 +277,6 @@ class CosineSimilarity(Loss):
     ------
     DataError
         For a target of length 0.
-    ShapeError
-        For outputs that are not rows.
 
     Examples
     --------
@@ -312,40 +285,33 @@ class CosineSimilarity(Loss):
     array([0., 1.])
     """
 
-    def build(self, shape: Shape) -> None:
-        """Check that the outputs are rows."""
-        if len(shape) != 1:
-            raise ShapeError(f"CosineSimilarity judges rows, but the body returns {shape}")
-
     def targets(self, t: Any, shape: Shape) -> Array:
-        """Return rows of floats that are not 0."""
-        rows = super().targets(t, shape)
-        right = rows.any(axis=1)
+        vectors = super().targets(t, shape)
+        right = np.asarray(vectors.any(axis=-1))
         if not right.all():
-            row = int(right.argmin())
-            raise DataError(f"target {rows[row]} of example {row} has no direction; it is 0")
-        return rows
+            index = first_false(right)
+            raise DataError(
+                f"target {vectors[index]} of {position(index)} has no direction; it is 0"
+            )
+        return vectors
 
     def losses(self, z: Array, t: Array) -> Array:
-        """Return 1 - cos(z, t)."""
         check_shapes(z, t)
         (self.z, self.length), (self.t, _) = _direction(z), _direction(t)
-        self.cos = (self.z * self.t).sum(axis=1, keepdims=True)
-        losses: Array = 1 - self.cos[:, 0]
-        return losses
+        self.cos = (self.z * self.t).sum(axis=-1, keepdims=True)
+        return 1 - self.cos[..., 0]
 
     def gradients(self) -> Array:
-        """Return -(t / |t| - cos(z, t) z / |z|) / |z|."""
-        dz: Array = self.cos * self.z
+        dz = self.cos * self.z
         dz -= self.t
         dz /= np.where(self.length > 0, self.length, math.inf)
         return dz
 
 
 def _direction(v: Array) -> tuple[Array, Array]:
-    """Return v / |v| and |v|. Divided by the largest number first: no square is lost."""
-    size = abs(v).max(axis=1, keepdims=True)
+    """Return v / |v| and |v|, dividing by the largest number first: no square overflows."""
+    size = abs(v).max(axis=-1, keepdims=True)
     direction = v / np.where(size > 0, size, 1)
-    length = np.sqrt((direction**2).sum(axis=1, keepdims=True))
+    length = np.sqrt((direction**2).sum(axis=-1, keepdims=True))
     direction /= np.where(size > 0, length, 1)
     return direction, size * length

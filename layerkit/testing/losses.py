@@ -1,4 +1,4 @@
-"""The contract of losses."""
+"""Checks of losses."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.testing.common import (
+    PLACES,
     calling,
     check_derivative,
     check_options,
@@ -23,7 +24,9 @@ from layerkit.testing.common import (
 
 
 def check_loss(loss: Loss, shape: Shape, targets: Any) -> None:
-    """Check a loss for outputs of `shape` and these targets, at least two rows of them.
+    """Check a loss for outputs of `shape` and these targets, at least two examples of them.
+
+    A shape of several axes, such as (T, K), checks the laws of positions too.
 
     Raises
     ------
@@ -35,7 +38,7 @@ def check_loss(loss: Loss, shape: Shape, targets: Any) -> None:
     >>> class HalfSquares(Loss):
     ...     def losses(self, z, t):
     ...         self.error = z - t
-    ...         return (self.error ** 2).sum(axis=1) / 2
+    ...         return (self.error ** 2).sum(axis=-1) / 2
     ...     def gradients(self):
     ...         return self.error / len(self.error)
     >>> check_loss(HalfSquares(), (3,), np.zeros((4, 3)))
@@ -50,29 +53,31 @@ one; each row has its own derivative: don't divide by N, backward does
         loss.build(shape)
     with calling(f"{name}.targets"):
         t = loss.targets(targets, shape)
-    require(len(t) > 1, f"check_loss wants at least two rows of targets, not {len(t)}")
+    require(len(t) > 1, f"check_loss needs at least two targets, not {len(t)}")
     z = normal((len(t), *shape), seed=1)
     for dtype in ("float64", "float32"):
         # a network gives targets that are not whole numbers in its own type
         t = t.astype(dtype) if t.dtype.kind == "f" else t
         _check_one_batch(loss, z.astype(dtype), t)
     _check_rows(loss, z, t)
+    _check_positions(loss, z, t)
     _check_sums(loss, z, t)
     _check_loss_derivative(loss, z, t)
     _check_sample_weights(loss, z, t)
+    _check_weighted_positions(loss, z, t)
     _check_extremes(loss, z, t)
     _check_predictions(loss, z, t)
 
 
 def _losses(loss: Loss, z: Array, t: Array) -> Array:
-    name, N = type(loss).__name__, len(z)
+    name, positions = type(loss).__name__, z.shape[:-1]
     law = "writes to z or to the targets, which are not its own: make a new array"
     with calling(f"{name}.losses", law):
         losses = loss.losses(read_only(z), read_only(t))
     require(
-        isinstance(losses, np.ndarray) and losses.shape == (N,),
-        f"{name}.losses returns {getattr(losses, 'shape', losses)!r} for {N} rows; should be "
-        f"({N},), the loss of each row: mean(axis=1), not mean()",
+        isinstance(losses, np.ndarray) and losses.shape == positions,
+        f"{name}.losses returns {getattr(losses, 'shape', losses)!r} for outputs of shape "
+        f"{z.shape}; should be {positions}, a loss for each position: mean(axis=-1), not mean()",
     )
     return losses
 
@@ -127,13 +132,13 @@ def _check_one_batch(loss: Loss, z: Array, t: Array) -> None:
     _losses(loss, -z[:1], t[:1])
     require(
         close(_losses(loss, z, t), losses) and close(_gradients(loss), dz),
-        f"{name}: the losses of a batch depend on the batches before it: something that the loss "
-        "keeps is not made anew by losses",
+        f"{name}: the losses of a batch depend on the batches before it: losses should "
+        "compute anew all that the loss keeps",
     )
 
 
 def _check_rows(loss: Loss, z: Array, t: Array) -> None:
-    """Each row is judged alone."""
+    """Each row, that is each example, is judged alone."""
     name, N, rows = type(loss).__name__, len(z), range(len(z))
     losses, dz = _losses(loss, z, t), _gradients(loss)
     alone = [(_losses(loss, z[i : i + 1], t[i : i + 1]), _gradients(loss)) for i in rows]
@@ -148,19 +153,40 @@ def _check_rows(loss: Loss, z: Array, t: Array) -> None:
         require(
             close(together, one_by_one),
             f"{name}.{what} of {N} rows are not those of the rows one by one: rows influence each "
-            "other; sums and maxima go along axis=1",
+            "other; sums and maxima go along axis=-1",
         )
 
 
-def _check_sums(loss: Loss, z: Array, t: Array) -> None:
-    name, N = type(loss).__name__, len(z)
+def _check_positions(loss: Loss, z: Array, t: Array) -> None:
+    """Each position is judged alone."""
+    losses, dz = _losses(loss, z, t), _gradients(loss)
+    for index in list(np.ndindex(losses.shape))[:PLACES]:
+        changed, others = z.copy(), np.ones(losses.shape, bool)
+        changed[index] = z[index][::-1] - 1
+        others[index] = False
+        found = _losses(loss, changed, t)[others], _gradients(loss)[others]
+        require(
+            all(map(close, found, (losses[others], dz[others]))),
+            f"{type(loss).__name__}: the outputs at {list(index)} change losses or gradients of "
+            "other positions; sums and maxima go along axis=-1",
+        )
+
+
+def _counts(loss: Loss, z: Array, t: Array) -> Array:
+    name, positions = type(loss).__name__, z.shape[:-1]
     with calling(f"{name}.counts"):
-        counts = loss.counts(read_only(t))
-    counts = np.ones(N) if counts is None else counts
+        counts = loss.counts(read_only(z), read_only(t))
+    counts = np.ones(positions) if counts is None else counts
     require(
-        counts.shape == (N,) and bool((counts >= 0).all()) and bool(counts.any()),
-        f"{name}.counts returns {counts}; should be {N} numbers >= 0, one for each row, not all 0",
+        counts.shape == positions and bool((counts >= 0).all()) and bool(counts.any()),
+        f"{name}.counts returns {counts}; should be numbers >= 0 of shape {positions}, one for "
+        "each position, not all 0",
     )
+    return counts
+
+
+def _check_sums(loss: Loss, z: Array, t: Array) -> None:
+    name, N, counts = type(loss).__name__, len(z), _counts(loss, z, t)
     sums = float(_losses(loss, z, t).sum()), float(counts.sum())
     found = _forward(loss, z, t)
     require(
@@ -227,8 +253,31 @@ def _check_sample_weights(loss: Loss, z: Array, t: Array) -> None:
     )
 
 
+def _check_weighted_positions(loss: Loss, z: Array, t: Array) -> None:
+    """Both sums and the derivative are those of the positions, times their weights."""
+    losses, dz, counts = _losses(loss, z, t), _gradients(loss), _counts(loss, z, t)
+    law = f"{type(loss).__name__}, sample_weight of shape"
+    a = np.resize([0.5, 2.0, 0.0, 1.0, 0.0], losses.shape)
+    examples = a.reshape(len(a), -1)[:, 0]
+    spread = np.broadcast_to(examples, losses.shape[::-1]).T
+    for given, each in [(a, a), (examples, spread)]:
+        right = float((each * losses).sum()), float((each * counts).sum())
+        if not right[1]:
+            continue
+        sums = _forward(loss, z, t, given)
+        require(
+            np.allclose(sums, right, rtol=1e-9, atol=1e-12),
+            f"{law} {given.shape}: forward returns {sums}; should be {right}, the sums of the "
+            "weighted losses and counts",
+        )
+        require(
+            close(_backward(loss) * sums[1], each[..., None] * dz),
+            f"{law} {given.shape}: backward is not the derivative of the weighted mean",
+        )
+
+
 def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
-    """Rows of very different size, in float32: 1e4 for logits, 1e-3 to 30 for other outputs."""
+    """Outputs of very different size, in float32: 1e4 for logits, else from 1e-3 to 30."""
     column, axes = (len(z), *[1] * (z.ndim - 1)), tuple(range(1, z.ndim))
     if loss.has_probabilities:
         offsets = np.resize([1e4, -1e4], column)
@@ -255,12 +304,20 @@ def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
 
 
 def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
-    name, N = type(loss).__name__, len(z)
+    name, N, positions = type(loss).__name__, len(z), z.shape[:-1]
     with calling(f"{name}.hits", "writes to z or to the targets: make a new array"):
         hits = loss.hits(read_only(z), read_only(t))
     require(
-        hits.shape == (N,) and not ((hits < 0) | (hits > 1)).any(),
-        f"{name}.hits returns {hits}; should be {N} numbers from 0 to 1, one for each row",
+        hits.shape == positions and not ((hits < 0) | (hits > 1)).any(),
+        f"{name}.hits returns {hits}; should be numbers from 0 to 1 of shape {positions}, one for "
+        "each position",
+    )
+    losses, dz = _losses(loss, z, t), _gradients(loss)
+    ignored = np.isnan(hits) & loss.judges_classes
+    require(
+        not (losses[ignored].any() or _counts(loss, z, t)[ignored].any() or dz[ignored].any()),
+        f"{name}.hits returns nan for positions that are ignored; their losses, counts and "
+        "gradients should be 0",
     )
     with calling(f"{name}.predict", "writes to z: make a new array"):
         predictions = loss.predict(read_only(z))
@@ -275,9 +332,9 @@ def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
         p = loss.predict_proba(read_only(z.astype("float32")))
     require(p.shape == z.shape, f"{what} returns {p.shape}; should be the shape of z, {z.shape}")
     require(p.dtype == np.float32, f"{what} returns {p.dtype} for float32")
-    one_of_many = predictions.ndim == 1
+    one_of_many = predictions.ndim < z.ndim
     require(
         bool(((p >= 0) & (p <= 1)).all())
-        and (not one_of_many or np.allclose(p.sum(axis=1), 1, atol=1e-5)),
+        and (not one_of_many or np.allclose(p.sum(axis=-1), 1, atol=1e-5)),
         f"{what}: row 0 is {p[0]}; should be from 0 to 1{' and sum to 1' * one_of_many}",
     )

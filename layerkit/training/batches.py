@@ -17,6 +17,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.data.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, take
 from layerkit.errors import ConfigError, DataError, at
+from layerkit.losses.base import spread
 from layerkit.network import Network
 
 
@@ -71,7 +72,9 @@ class Arrays(Source):
         self.x, self.t = network.check(x, t)
         self.a = sample_weight
         if sample_weight is not None:
-            self.a = network.loss.check_weights(sample_weight, len(self.x))
+            self.a = network.loss.check_weights(
+                sample_weight, len(self.x), network.body.output_shape
+            )
         self.batch_size, self.examples = batch_size, len(self.x)
         self.batches: int = -(-self.examples // batch_size)
 
@@ -183,7 +186,7 @@ class Iterated(Source):
             x, t = self.network.check(batch[0], batch[1])
             a = batch[2] if len(batch) == 3 else None
             if a is not None:
-                a = self.network.loss.check_weights(a, len(x))
+                a = self.network.loss.check_weights(a, len(x), self.network.body.output_shape)
             return Batch(self.network.convert(x[:]), t, a)
 
 
@@ -199,7 +202,8 @@ def _together(batches: Sequence[Batch]) -> Batch:
     if all(batch.sample_weight is None for batch in batches):
         return Batch(x, t)
     a = [np.ones(len(batch.t)) if (a := batch.sample_weight) is None else a for batch in batches]
-    return Batch(x, t, np.concatenate(a))
+    positions = max(a, key=np.ndim).shape[1:]
+    return Batch(x, t, np.concatenate([spread(some, (len(some), *positions)) for some in a]))
 
 
 def open_source(

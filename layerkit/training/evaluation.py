@@ -12,7 +12,7 @@ import numpy as np
 
 from layerkit.errors import DivergenceError
 from layerkit.inspection.watch import first_not_finite
-from layerkit.losses.base import mean_loss
+from layerkit.losses.base import mean_loss, spread
 from layerkit.metrics.metrics import Metric, measure
 from layerkit.network import Network
 from layerkit.training.batches import Source, open_source
@@ -115,32 +115,33 @@ def measure_source(
     network: Network, source: Source, metrics: Sequence[Metric] = ()
 ) -> dict[str, float]:
     """Return loss, accuracy if there are classes, and `metrics`, of all that a source has."""
-    hits, outputs, targets, weights, summed, total = [], [], [], [], 0.0, 0.0
-    weighted = False
+    outputs, targets, weights, weighted = [], [], [], False
+    summed = total = right = judged = 0.0
     loss = copy.copy(network.loss)  # which keeps what it sees: several threads may measure at once
     loss.build(network.body.output_shape)
     with np.errstate(all="ignore"):
         for x, t, a, _ in source.chunks():
             batch = network.convert(x)
             z = network.body.forward(batch, train=False)
-            hits.append(loss.hits(z, t))
-            weights.append(np.ones(len(t)) if a is None else a)
-            weighted = weighted or a is not None
+            if loss.judges_classes:
+                hits = loss.hits(z, t)
+                counting = np.where(np.isnan(hits), 0, 1 if a is None else spread(a, hits.shape))
+                right += float(np.nansum(hits * counting))
+                judged += float(counting.sum())
             more, weight = loss.forward(z, t, a)
             summed += more
             total += weight
             if metrics:
                 outputs.append(z.copy())
                 targets.append(t)
+                weights.append(spread(np.ones(len(t)) if a is None else a, z.shape[:-1]))
+                weighted = weighted or a is not None
             if not math.isfinite(summed):
                 raise DivergenceError(
                     f"the loss is not finite; {first_not_finite(network, batch)}. "
                     "Try a smaller learning rate, or scale the examples"
                 )
-    judged, a = np.concatenate(hits), np.concatenate(weights)
-    a[np.isnan(judged)] = 0
-    accuracy = float(np.nansum(judged * a) / a.sum()) if a.any() else math.nan
-    figures = {"accuracy": accuracy} if loss.judges_classes else {}
+    figures = {"accuracy": right / judged if judged else math.nan} if loss.judges_classes else {}
     figures["loss"] = mean_loss(summed, total)
     if metrics:
         z, t = np.concatenate(outputs), np.concatenate(targets)

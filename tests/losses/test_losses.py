@@ -39,6 +39,7 @@ from layerkit import (
     from_config,
     losses,
 )
+from layerkit.testing import check_loss
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "losses.json").read_text())[
     "cases"
@@ -210,8 +211,8 @@ def test_truth_values_are_the_classes_0_and_1() -> None:
     assert loss.targets(np.eye(2, dtype=bool), (2,)).tolist() == [[1, 0], [0, 1]]
 
 
-@pytest.mark.parametrize("shape", [(1,), (2, 3), ()])
-def test_a_body_without_a_row_of_classes_is_refused(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(1,), (3, 1)])
+def test_a_body_with_fewer_than_two_classes_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="at least two outputs"):
         SoftmaxCrossEntropy().build(shape)
 
@@ -338,6 +339,140 @@ def test_weights_of_any_type_become_floats(dtype: Any) -> None:
     assert weights.dtype == np.float64
 
 
+# Positions: outputs with more axes
+
+
+POSITIONS = [(2, 4), (4, 1, 2), (1, 8)]
+
+
+@pytest.mark.parametrize("positions", POSITIONS, ids=str)
+@pytest.mark.parametrize("case", REFERENCE, ids=lambda case: str(case["loss"]))
+def test_positions_are_judged_as_rows_are(case: dict[str, Any], positions: Any) -> None:
+    z, t, a = np.array(case["z"]), np.array(case["t"]), case["sample_weight"]
+    rows, loss = made(case["loss"]), made(case["loss"])
+    losses = rows.losses(z, rows.targets(t, z.shape[1:])).reshape(positions)
+    z = z.reshape(*positions, -1)
+    shape = z.shape[1:]
+    loss.build(shape)
+    t = loss.targets(t.reshape(*positions, *t.shape[1:]), shape)
+    if a is not None:
+        a = loss.check_weights(np.reshape(a, positions), len(z), shape)
+    np.testing.assert_allclose(loss.losses(z, t), losses, rtol=1e-14, atol=1e-16)
+    # PyTorch's number, of rows
+    assert loss.mean(z, t, a) == pytest.approx(case["value"], rel=1e-11)
+    dz = np.reshape(case["dz"], z.shape)
+    np.testing.assert_allclose(loss.backward(), dz, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("case", {case["loss"]["type"]: case for case in REFERENCE}.values())
+def test_losses_keep_the_contract_for_positions(case: dict[str, Any]) -> None:
+    z, t = np.array(case["z"]), np.array(case["t"])
+    check_loss(made(case["loss"]), (4, z.shape[1]), t.reshape(2, 4, *t.shape[1:]))
+
+
+def test_weights_of_examples_go_to_each_of_their_positions() -> None:
+    rng = np.random.default_rng(0)
+    z, t, a = rng.normal(size=(3, 4, 5)), rng.integers(0, 5, (3, 4)), np.array([0.5, 0.0, 2.0])
+    for loss in (
+        SoftmaxCrossEntropy(),
+        SoftmaxCrossEntropy(class_weight=[1.0, 2.0, 0.0, 0.5, 3.0]),
+    ):
+        assert loss.forward(z, t, a) == loss.forward(z, t, np.repeat(a[:, None], 4, axis=1))
+        assert not loss.backward()[1].any()
+    assert SoftmaxCrossEntropy().forward(z, t, a)[1] == 10.0
+
+
+def test_weights_of_other_positions_are_never_broadcast() -> None:
+    z = np.zeros((3, 3, 2))
+    for shape in [(3, 1), (1, 3), (1,), (3, 3, 2), (4,)]:
+        with pytest.raises(ShapeError, match=r"weights of shape .* for losses of shape \(3, 3\)"):
+            MeanSquaredError().forward(z, z, np.ones(shape))
+    with pytest.raises(ShapeError, match=r"shape \(3, 3\) for losses of shape \(3,\)"):
+        MeanSquaredError().forward(z[:, 0], z[:, 0], np.ones((3, 3)))
+
+
+def test_positions_with_the_ignored_label_are_as_good_as_absent() -> None:
+    rng = np.random.default_rng(0)
+    z, t = rng.normal(size=(2, 4, 3)), np.array([[0, 2, -1, -1], [1, -1, 2, 0]])
+    loss, plain, known = SoftmaxCrossEntropy(ignore_label=-1), SoftmaxCrossEntropy(), t >= 0
+    assert loss.forward(z, t) == pytest.approx(plain.forward(z[known], t[known]), rel=1e-14)
+    dz = loss.backward()
+    np.testing.assert_allclose(dz[known], plain.backward(), rtol=1e-13)
+    assert not dz[~known].any()
+    assert loss.accuracy(z, t) == plain.accuracy(z[known], t[known])
+    np.testing.assert_array_equal(np.isnan(loss.hits(z, t)), ~known)
+
+
+def test_predictions_of_positions() -> None:
+    z = np.array([[[0.0, 1.0, 0.5], [3.0, 1.0, 2.0]], [[0.0, 5.0, 6.0], [-1.0, -2.0, -3.0]]])
+    loss, t = SoftmaxCrossEntropy(), np.array([[1, 2], [2, 0]])
+    assert loss.predict(z).tolist() == [[1, 0], [2, 0]]
+    assert loss.hits(z, t).tolist() == [[1, 0], [1, 1]]
+    assert loss.accuracy(z, t) == loss.accuracy(z, np.eye(3)[t]) == 0.75
+    p = loss.predict_proba(z)
+    np.testing.assert_allclose(p, np.exp(z) / np.exp(z).sum(axis=2, keepdims=True), rtol=1e-14)
+    binary = BinaryCrossEntropy()
+    assert binary.predict(z)[1].tolist() == [[0, 1, 1], [0, 0, 0]]
+    np.testing.assert_allclose(binary.hits(z, np.ones_like(z)), [[2 / 3, 1], [2 / 3, 0]])
+    assert GaussianNLL().predict(z[..., :2]).tolist() == z[..., :1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape", "targets", "sentence"),
+    [
+        (Focal(), (2, 3), [[0, 1], [2, 3]], "label 3 of example 1, position 1; should be class"),
+        (Focal(), (1, 2, 3), [[[0, 1]], [[-2, 0]]], r"label -2 of example 1, position \(0, 0\)"),
+        (Focal(), (2, 3), [0, 1], r"labels of shape \(2,\); should be \(N, 2\) class numbers"),
+        (
+            SoftmaxCrossEntropy(),
+            (2, 3),
+            [[0, 1, 2]],
+            r"labels of shape \(1, 3\); .*\(N, 2\) class .*, or distributions .*, \(N, 2, 3\)",
+        ),
+        (
+            SoftmaxCrossEntropy(),
+            (2, 3),
+            [[[0.5, 0.5, 0], [0.5, 0.6, 0]]],
+            r"label \[0.5 0.6 0. \] of example 0, position 1; should be >= 0 and sum to 1",
+        ),
+        (KLDivergence(), (2, 3), [[0.5, 0.5, 0]], r"distributions .*, \(N, 2, 3\)"),
+        (CosineSimilarity(), (2, 1), [[[1], [0]]], r"\[0.\] of example 0, position 1 has no dir"),
+        (GaussianNLL(), (2, 4), np.ones((3, 4)), r"GaussianNLL takes \(N, 2, 2\)"),
+        (Quantile(quantiles=(0.1, 0.9)), (3, 2), np.ones((1, 2)), r"takes \(N, 3, 1\)"),
+        (MeanSquaredError(), (2, 3), np.ones((2, 2)), r"MeanSquaredError takes \(N, 2, 3\)"),
+    ],
+    ids=lambda value: repr(value) if isinstance(value, Loss) else "",
+)
+def test_targets_of_positions_that_cannot_be_used_are_refused(
+    loss: Loss, shape: Any, targets: Any, sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence):
+        loss.targets(targets, shape)
+
+
+def test_weights_of_positions_that_cannot_be_used_are_refused() -> None:
+    check = MeanSquaredError().check_weights
+    assert check([1, 2], 2, (3, 5)).tolist() == [1, 2]
+    assert check(np.ones((2, 3), int), 2, (3, 5)).dtype == np.float64
+    allowed = r"should be \(2,\), one for each example, or \(2, 3\), one for each position"
+    for shape in [(3,), (2, 5), (2, 3, 5), (3, 2), ()]:
+        with pytest.raises(DataError, match=allowed):
+            check(np.ones(shape), 2, (3, 5))
+    with pytest.raises(DataError, match="sample weight nan of example 1, position 2; should be"):
+        check([[1, 1, 1], [0, 1, math.nan]], 2, (3, 5))
+    with pytest.raises(DataError, match=r"shape \(2, 5\); should be \(2,\), one for each example$"):
+        check(np.ones((2, 5)), 2, (5,))
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs"), [(MeanSquaredError(), 1), (BinaryCrossEntropy(), 1), (GaussianNLL(), 2)]
+)
+def test_positions_of_one_output_may_leave_its_axis_out(loss: Loss, outputs: int) -> None:
+    t = np.array([[0.0, 1.0], [1.0, 1.0]])
+    assert loss.targets(t, (2, outputs)).tolist() == t[..., None].tolist()
+    assert loss.targets(t[..., None], (2, outputs)).tolist() == t[..., None].tolist()
+
+
 # Options of SoftmaxCrossEntropy
 
 
@@ -433,13 +568,20 @@ def test_bad_options_are_refused(cls: type[Loss], options: dict[str, Any], sente
     [
         (SoftmaxCrossEntropy(class_weight=[1.0, 2.0]), (3,), "has 2 class weights, .* 3 outputs"),
         (SoftmaxCrossEntropy(class_weight=[]), (3,), "has 0 class weights, .* 3 outputs"),
-        (Focal(), (1,), "Focal judges rows of at least two outputs"),
-        (MultiMargin(), (2, 2), "MultiMargin judges rows of at least two outputs"),
+        (Focal(), (1,), "Focal judges at least two outputs"),
+        (MultiMargin(), (2, 1), "MultiMargin judges at least two outputs"),
+        (SoftmaxCrossEntropy(class_weight=[1.0, 2.0]), (2, 3), "has 2 class weights, .* 3 outputs"),
+        (BinaryCrossEntropy(pos_weight=[1.0, 2.0]), (2, 3), r"has 2 weights, .* returns \(2, 3\)"),
+        (Quantile(quantiles=(0.1, 0.9)), (2, 3), r"has 2 quantiles, but the body returns \(2, 3\)"),
+        (Focal(), (), r"Focal judges outputs along the last axis, but .* shape \(\); should have"),
+        (MeanSquaredError(), (), r"MeanSquaredError judges outputs along the last axis, .* \(\)"),
+        (Quantile(), (), r"Quantile judges outputs along the last axis"),
+        (GaussianNLL(), (), r"GaussianNLL judges outputs along the last axis"),
+        (BinaryCrossEntropy(), (), r"BinaryCrossEntropy judges outputs along the last axis"),
         (BinaryCrossEntropy(pos_weight=[1.0, 2.0]), (3,), r"has 2 weights, .* returns \(3,\)"),
         (Quantile(quantiles=(0.1, 0.9)), (1,), r"has 2 quantiles, but the body returns \(1,\)"),
         (GaussianNLL(), (3,), r"2 outputs for each target, but the body returns \(3,\)"),
-        (GaussianNLL(), (2, 2), "judges rows of means and as many logarithms of variances"),
-        (CosineSimilarity(), (2, 2), r"CosineSimilarity judges rows, but the body returns"),
+        (GaussianNLL(), (2, 3), "judges means and as many logarithms of variances"),
     ],
     ids=lambda value: repr(value) if isinstance(value, Loss) else "",
 )
@@ -454,7 +596,12 @@ def test_outputs_that_do_not_fit_are_refused(loss: Loss, shape: Any, sentence: s
         (Focal(), (3,), np.eye(3), r"labels of shape \(3, 3\); should be \(N,\) class numbers"),
         (Focal(), (3,), [0, 3], "label 3 of example 1; should be class numbers 0 … 2"),
         (MultiMargin(), (3,), [0, -1], "label -1 of example 1; should be class numbers 0 … 2"),
-        (KLDivergence(), (3,), [0, 1, 2], r"shape \(3,\); should be numbers \(N, 3\), a distrib"),
+        (
+            KLDivergence(),
+            (3,),
+            [0, 1, 2],
+            r"shape \(3,\); should be numbers, distributions .*, \(N, 3\)",
+        ),
         (KLDivergence(), (2,), [["a", "b"]], r"type <U1 and shape \(1, 2\); should be numbers"),
         (KLDivergence(), (2,), [[0.5, 0.6]], "of example 0; should be >= 0 and sum to 1"),
         (BinaryCrossEntropy(), (2,), [[0.0, 1.5]], "label 1.5; should be from 0 to 1"),

@@ -631,13 +631,65 @@ class AtLeastTiny(Squares):
 
 
 class OneCount(Squares):
-    def counts(self, t: Array) -> Array | None:
+    def counts(self, z: Array, t: Array) -> Array | None:
         return np.array(float(len(t)))
 
 
 class NegativeCounts(Squares):
-    def counts(self, t: Array) -> Array | None:
+    def counts(self, z: Array, t: Array) -> Array | None:
         return -np.ones(len(t))
+
+
+class IgnoresHitsAlone(SoftmaxCrossEntropy):
+    def hits(self, z: Array, t: Array) -> Array:
+        return np.where(t == 0, math.nan, super().hits(z, t))
+
+
+class SquaresOfSteps(Loss):
+    """For outputs (N, T, D), and right."""
+
+    def losses(self, z: Array, t: Array) -> Array:
+        self.error = z - t
+        return (self.error**2).mean(axis=-1)
+
+    def gradients(self) -> Array:
+        return 2 * self.error / self.error.shape[-1]
+
+
+class LossOfEachSequence(SquaresOfSteps):
+    def losses(self, z: Array, t: Array) -> Array:
+        return super().losses(z, t).mean(axis=1)
+
+
+class SoftmaxOverSteps(SquaresOfSteps):
+    """Whose steps influence each other, with the right derivative."""
+
+    def losses(self, z: Array, t: Array) -> Array:
+        self.p = np.exp(z - z.max(axis=1, keepdims=True))
+        self.p /= self.p.sum(axis=1, keepdims=True)
+        return super().losses(self.p, t)
+
+    def gradients(self) -> Array:
+        dp = super().gradients()
+        return self.p * (dp - (dp * self.p).sum(axis=1, keepdims=True))
+
+
+class WeighsExamplesOnly(SquaresOfSteps):
+    def forward(self, z: Array, t: Array, sample_weight: Array | None = None) -> Sums:
+        if sample_weight is not None and sample_weight.ndim > 1:
+            sample_weight = sample_weight.mean(axis=1)
+        return super().forward(z, t, sample_weight)
+
+
+class SharesOfSequences(SquaresOfSteps):
+    """Whose sums are right, and whose derivative takes the mean weight of each sequence."""
+
+    def backward(self) -> Array:
+        a = self.sample_weight
+        if a is None or not self.weight:
+            return super().backward()
+        share = np.broadcast_to(a.mean(axis=1, keepdims=True), a.shape) / self.weight
+        return self.gradients() * share[..., None].astype(self.error.dtype)
 
 
 LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
@@ -647,17 +699,26 @@ LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
     ("loss", "targets", "sentence"),
     [
         (WrongSign(), LABELS, "it is -1 times the right value everywhere"),
-        (WholeArraySoftmax(), LABELS, "rows influence each other; sums and maxima go along axis=1"),
+        (
+            WholeArraySoftmax(),
+            LABELS,
+            "rows influence each other; sums and maxima go along axis=-1",
+        ),
         (OneMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
         (NoMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
         (Clips(), LABELS, r"dz\[\d, \d\] is .* difference quotients of forward give 0"),
         (ReportsSquares(), LABELS, r"dz\[\d, \d\] is .* difference quotients of forward give"),
         (HalfAProbability(), LABELS, r"row 0 is \[.*\]; should be from 0 to 1 and sum to 1"),
         (WideProbabilities(), LABELS, "predict_proba returns float64 for float32"),
-        (OneHit(), LABELS, "hits returns .* 4 numbers from 0 to 1, one for each row"),
-        (MeanOfAll(), NUMBERS, r"losses returns \(\) for 4 rows; .* mean\(axis=1\), not mean\(\)"),
-        (ReturnsScalar(), NUMBERS, r"losses returns \(\) for 4 rows; should be \(4,\)"),
-        (LossOfEachOutput(), NUMBERS, r"losses returns \(4, 3\) for 4 rows; should be \(4,\)"),
+        (OneHit(), LABELS, r"hits returns .* numbers from 0 to 1 of shape \(4,\), one for each"),
+        (
+            IgnoresHitsAlone(),
+            LABELS,
+            "hits returns nan for positions that are ignored; their losses",
+        ),
+        (MeanOfAll(), NUMBERS, r"losses returns \(\) for outputs .* mean\(axis=-1\), not mean\(\)"),
+        (ReturnsScalar(), NUMBERS, r"returns \(\) for outputs of shape \(4, 3\); should be \(4,\)"),
+        (LossOfEachOutput(), NUMBERS, r"losses returns \(4, 3\) for outputs .*; should be \(4,\)"),
         (DividedByN(), NUMBERS, "losses: those of 4 rows are 1/4 .* don't divide by N, forward"),
         (GradientsDividedByN(), NUMBERS, "gradients: those of 4 rows are 1/4 .*by N, backward"),
         (ForgetsTheTwo(), NUMBERS, "it is 0.5 times the right value everywhere"),
@@ -694,9 +755,9 @@ LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
             NUMBERS,
             r"where all weights are 0 it is \(nan, 0.0\); should be \(0.0, 0.0\)",
         ),
-        (OneCount(), NUMBERS, "counts returns 4.0; should be 4 numbers >= 0, one for each row"),
-        (NegativeCounts(), NUMBERS, "counts returns .* should be 4 numbers >= 0"),
-        (Squares(), NUMBERS[:1], "wants at least two rows of targets, not 1"),
+        (OneCount(), NUMBERS, r"counts returns 4.0; should be numbers >= 0 of shape \(4,\), one"),
+        (NegativeCounts(), NUMBERS, "counts returns .* should be numbers >= 0"),
+        (Squares(), NUMBERS[:1], "needs at least two targets, not 1"),
         (Squares(), NUMBERS[:, :2], "targets raised DataError: targets have shape"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Loss) else "",
@@ -705,6 +766,27 @@ def test_mistakes_in_losses_are_named(loss: Loss, targets: Array, sentence: str)
     with pytest.raises(AssertionError, match=sentence) as caught:
         check_loss(loss, (3,), targets)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (
+            LossOfEachSequence(),
+            r"returns \(4,\) for outputs of shape \(4, 3, 2\); should be \(4, 3\)",
+        ),
+        (
+            SoftmaxOverSteps(),
+            r"at \[0, 0\] change losses or gradients of other positions; .* axis=-1",
+        ),
+        (WeighsExamplesOnly(), r"sample_weight of shape \(4, 3\): forward returns .*; should be"),
+        (SharesOfSequences(), r"sample_weight of shape \(4, 3\): backward is not the derivative"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Loss) else "",
+)
+def test_mistakes_in_losses_of_positions_are_named(loss: Loss, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_loss(loss, (3, 2), np.linspace(-1, 1, 24).reshape(4, 3, 2))
 
 
 # Optimizers, each with one mistake
@@ -936,6 +1018,7 @@ def test_right_layers_pass(layer: Layer, shape: Shape) -> None:
 @pytest.mark.parametrize("targets", [NUMBERS, NUMBERS.astype(np.float32)])
 def test_right_losses_pass(targets: Array) -> None:
     check_loss(Squares(), (3,), targets)
+    check_loss(SquaresOfSteps(), (3, 2), np.stack([targets, targets], axis=-1))
 
 
 def test_a_class_inside_a_function_can_be_checked() -> None:

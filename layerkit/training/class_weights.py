@@ -1,7 +1,8 @@
-"""How much each example counts."""
+"""Class weights: how much the examples of each class count."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import ConfigError, DataError, nearest
+from layerkit.losses.base import spread
 from layerkit.network import Network
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float]
-"""A weight for each class, or "balanced": N / (classes * examples of the class)."""
+"""A weight for each class, or "balanced": N / (number of classes * examples of the class)."""
 
 
 def example_weights(
@@ -20,12 +22,13 @@ def example_weights(
 ) -> Array:
     """Return the weight of each example: that of its class, times its own.
 
-    With "balanced", N and the examples of a class are counted with their own weights.
+    For class numbers (N, T), each position has the weight of its class. With "balanced", N and the
+    examples of a class are counted with their own weights.
 
     Raises
     ------
     ConfigError
-        For a loss without classes, and weights that are not one finite number >= 0 for each class.
+        For targets without classes, and weights that are not one finite number >= 0 for each class.
     DataError
         When no example counts.
 
@@ -37,14 +40,16 @@ def example_weights(
     >>> example_weights("balanced", net, np.array([0, 0, 0, 1]))
     array([0.66666667, 0.66666667, 0.66666667, 2.        ])
     """
-    labels = t.ravel() if t.size == len(t) else t
-    numbers = labels.astype(np.intp)
-    if not network.loss.judges_classes or labels.ndim > 1 or (numbers != labels).any():
-        raise ConfigError(f"class_weight = {class_weight!r}: the targets are no classes")
-    own = np.ones(len(t))
+    *rest, outputs = network.body.output_shape
+    positions, classes = (len(t), *rest), max(outputs, 2)
+    numbers = t.astype(np.intp)
+    if not network.loss.judges_classes or t.size != math.prod(positions) or (numbers != t).any():
+        raise ConfigError(f"class_weight = {class_weight!r}: the targets are not classes")
+    numbers = numbers.reshape(positions)
+    own = np.ones(positions)
     if sample_weight is not None:
-        own = network.loss.check_weights(sample_weight, len(t))
-    classes = max(network.body.output_shape[0], 2)
+        own = network.loss.check_weights(sample_weight, len(t), network.body.output_shape)
+        own = spread(own, positions)
     judged = (numbers >= 0) & (numbers < classes)  # the others are ignored by the loss
     counts = np.bincount(numbers[judged], own[judged], classes)
     if isinstance(class_weight, str) and class_weight == "balanced":
@@ -62,14 +67,14 @@ def example_weights(
 def by_number(
     class_weight: str | list[float] | dict[str, float], classes: list[str]
 ) -> ClassWeight:
-    """Return the weights of a configuration file by class number, where they are by name.
+    """Return class weights by class number, of a configuration file that may give them by name.
 
-    A number is that of a class, unless it is the name of one.
+    A key that is a number is a class number, unless a class has this name.
 
     Raises
     ------
     ConfigError
-        For a list of another length, and a class that is unknown or stands there twice.
+        For a list of another length, and a class that is unknown or appears twice.
 
     Examples
     --------

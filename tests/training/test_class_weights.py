@@ -25,6 +25,7 @@ from layerkit import (
     Momentum,
     Network,
     Optimizer,
+    Reshape,
     Sequential,
     Sigmoid,
     SoftmaxCrossEntropy,
@@ -153,7 +154,7 @@ def test_weights_that_are_none_are_refused(class_weight: Any, sentence: str) -> 
     ],
 )
 def test_only_classes_have_weights(loss: Loss, outputs: int, t: Array) -> None:
-    with pytest.raises(ConfigError, match="class_weight = 'balanced': the targets are no classes"):
+    with pytest.raises(ConfigError, match="class_weight = 'balanced': the targets are not classes"):
         fit(network(loss, outputs), SGD(), X, t, class_weight="balanced")
 
 
@@ -290,3 +291,67 @@ def test_the_number_of_parts_is_a_whole_number(parts: Any) -> None:
         fit(network(), SGD(), X, T, gradient_accumulation_steps=parts)
     with pytest.raises(ConfigError, match="gradient_accumulation_steps = "):
         Training(gradient_accumulation_steps=parts)
+
+
+# Positions
+
+
+def steps_network(loss: Loss, outputs: int = 3, **options: Any) -> Network:
+    """Outputs (T, K) for T = 4 steps of a sequence."""
+    body = Sequential([Dense(4 * outputs), Reshape(shape=(4, outputs))])
+    return Network(body, loss, shape=(2,), dtype="float64", **options)
+
+
+def test_class_weights_of_positions() -> None:
+    t = np.array([[0, 0, 0, 1], [0, 2, 2, 1]])
+    net = steps_network(SoftmaxCrossEntropy())
+    balanced = example_weights("balanced", net, t)
+    by_class = np.array([8 / (3 * 4), 8 / (3 * 2), 8 / (3 * 2)])
+    np.testing.assert_allclose(balanced, by_class[t])
+    own = np.array([1.0, 3.0])
+    np.testing.assert_allclose(
+        example_weights({1: 5.0}, net, t, own), np.where(t == 1, 5, 1) * own[:, None]
+    )
+    own = np.arange(8.0).reshape(2, 4)
+    found = example_weights("balanced", net, t, own)
+    sums = [found[t == k].sum() for k in range(3)]
+    np.testing.assert_allclose(sums, own.sum() / 3)
+
+
+def test_class_weights_leave_ignored_positions_out() -> None:
+    t = np.array([[0, 1, -1, -1], [0, 0, 1, 2]])
+    net = steps_network(SoftmaxCrossEntropy(ignore_label=-1))
+    found = example_weights("balanced", net, t)
+    np.testing.assert_allclose(found[t >= 0], np.array([6 / 9, 6 / 6, 6 / 3])[t[t >= 0]])
+
+
+@pytest.mark.parametrize("axis", [True, False])
+def test_class_weights_of_binary_positions(axis: bool) -> None:
+    t = np.array([[0.0, 0, 0, 1], [0, 0, 0, 1]])
+    net = steps_network(BinaryCrossEntropy(), 1)
+    found = example_weights("balanced", net, t[..., None] if axis else t)
+    np.testing.assert_allclose(found, np.where(t == 1, 2, 2 / 3))
+
+
+@pytest.mark.parametrize(
+    ("loss", "t"),
+    [
+        (SoftmaxCrossEntropy(), np.full((2, 4, 3), 1 / 3)),
+        (BinaryCrossEntropy(), np.zeros((2, 4, 3))),
+        (MeanSquaredError(), np.zeros((2, 4, 3))),
+    ],
+    ids=repr,
+)
+def test_positions_without_a_class_have_no_class_weight(loss: Loss, t: Array) -> None:
+    with pytest.raises(ConfigError, match="the targets are not classes"):
+        example_weights("balanced", steps_network(loss), t)
+
+
+def test_training_with_class_weights_of_positions_is_training_with_their_weights() -> None:
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(20, 2)), rng.integers(0, 3, (20, 4))
+    weights = np.array([1.0, 0.0, 5.0])
+    nets = [steps_network(SoftmaxCrossEntropy()) for _ in range(2)]
+    fit(nets[0], SGD(lr=0.1), x, t, class_weight=[1.0, 0.0, 5.0], epochs=2, batch_size=8)
+    fit(nets[1], SGD(lr=0.1), x, t, sample_weight=weights[t], epochs=2, batch_size=8)
+    np.testing.assert_array_equal(nets[0].arena.values, nets[1].arena.values)

@@ -1,4 +1,4 @@
-"""Metrics: how good a network is."""
+"""Metrics: how good a network is, by scikit-learn's definitions."""
 
 from layerkit.metrics.metrics import check_metrics, evaluate_metrics, measure, report
 

@@ -2,9 +2,11 @@
 
 N    examples
 K    classes or labels
-z    what the network's body returns: (N, *shape)
+z    outputs of the network's body: (N, *shape)
 t    targets, as the loss checks and converts them
-a    sample weights: (N,)
+a    sample weights: (N,), or one for each position
+
+Where outputs have more axes, (N, T, K), each position counts as an example.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.errors import ConfigError, DataError, suggestion
-from layerkit.losses.base import Loss
-from layerkit.metrics.scoring import Numbers, estimator_of
+from layerkit.losses.base import Loss, as_rows, spread
+from layerkit.metrics.scoring import Regressor, estimator_of
 from layerkit.network import Network
 
 Metric = str | Callable[..., Any]
-"""The name of a metric, or a scorer ``scorer(estimator, x, y)`` as scikit-learn makes them."""
+"""The name of a metric, or a scorer ``scorer(estimator, x, y)``, such as scikit-learn's."""
 
 AVERAGED = ("precision", "recall", "f1", "roc_auc")
 OF_CLASSES = ("accuracy", *AVERAGED, *(f"{name}_per_class" for name in AVERAGED))
@@ -35,7 +37,7 @@ OF_NUMBERS = ("mae", "rmse", "r2")
 def measure(
     metrics: Sequence[Metric], loss: Loss, z: Array, t: Array, sample_weight: Array | None = None
 ) -> dict[str, float]:
-    """Return what the metrics say of outputs `z` for targets `t`.
+    """Return the metrics of outputs `z` for targets `t`, by name.
 
     ``accuracy``
         The share of examples that are right; where labels don't exclude each other, of labels.
@@ -43,33 +45,39 @@ def measure(
         The share of examples whose class is among the 3 with the largest outputs.
     ``precision``, ``recall``, ``f1``
         Of class 1 if there are two classes, else the mean over the classes. 0 where it would be
-        0 / 0, as the precision of a class that is never predicted.
+        0 / 0, such as the precision of a class that is never predicted.
     ``roc_auc``
         The area under the ROC curve: of class 1 if there are two classes, else the mean over the
         classes, each against the rest. nan if a class is missing.
     ``precision_per_class``, ``recall_per_class``, ``f1_per_class``, ``roc_auc_per_class``
-        A figure for each class, as ``f1_class_0``.
+        One metric for each class, such as ``f1_class_0``.
     ``mae``, ``rmse``, ``r2``
         For losses of numbers, the mean over the outputs. Mean absolute error and root mean squared
         error, in units of the target; coefficient of determination.
 
-    All other names are scikit-learn's, as ``f1_weighted``, ``balanced_accuracy`` or
+    All other names are scikit-learn's, such as ``f1_weighted``, ``balanced_accuracy`` or
     ``neg_log_loss``. Its scorers are greater for better networks, so its errors are negative;
-    ``mae`` and ``rmse`` are not. A metric is nan where scikit-learn refuses what it is given, as
-    the logarithmic error of a negative prediction. Targets that are probabilities count as the
-    class that is most probable.
+    ``mae`` and ``rmse`` are not. A metric is nan where scikit-learn refuses its input, such as the
+    logarithmic error of a negative prediction. Targets that are distributions count as the class
+    that is most probable. Positions that the loss ignores are left out.
 
     Parameters
     ----------
     metrics : sequence of str or callable
-        Names that `check_metrics` allows, and scorers, as of ``sklearn.metrics.make_scorer``. A
-        scorer is called by the name of its function; it is given `z` as the examples.
+        Names that `check_metrics` accepts, and scorers, such as those of
+        ``sklearn.metrics.make_scorer``. A scorer has the name of its function; it is called with
+        the outputs in place of the examples.
     loss : Loss
-        Says what is predicted, and which examples are ignored.
+        Defines the predictions, and which positions are ignored.
     z, t : arrays
-        Outputs (N, *shape) and targets of one set of examples.
+        Outputs (N, *shape) and targets of one data set.
     sample_weight : array, optional
-        How much each example counts (N,), in all metrics that take weights.
+        How much each example counts (N,), or each position, in all metrics that take weights.
+
+    Raises
+    ------
+    ShapeError
+        For outputs of more axes whose targets or weights have other positions.
 
     Examples
     --------
@@ -78,7 +86,10 @@ def measure(
     >>> measure(["accuracy", "precision_per_class"], SoftmaxCrossEntropy(), z, t)
     {'accuracy': 0.75, 'precision_class_0': 0.5, 'precision_class_1': 1.0, 'precision_class_2': 0.0}
     """
-    estimator = estimator_of(loss, z.shape[1:])
+    if sample_weight is not None:
+        sample_weight = spread(sample_weight, z.shape[:-1]).ravel()
+    estimator = estimator_of(loss, z.shape[-1])
+    z, t = as_rows(z, t)
     counting = np.ones(len(z), bool)
     if loss.judges_classes:
         counting &= ~np.isnan(loss.hits(z, t))
@@ -87,23 +98,23 @@ def measure(
         sample_weight = sample_weight[counting]
     # sums in float64, whatever the network computes in
     z, y = z[counting].astype(float), estimator.true(t[counting])
-    figures: dict[str, float] = {}
+    values: dict[str, float] = {}
     for metric in metrics:
-        figures |= _figures(metric, estimator, z, y, sample_weight)
-    return figures
+        values |= _score(metric, estimator, z, y, sample_weight)
+    return values
 
 
 def evaluate_metrics(
     network: Network, x: Any, t: Any, metrics: Sequence[Metric], sample_weight: Any = None
 ) -> dict[str, float]:
-    """Return what the metrics say of a network, as `measure` does, for examples and targets.
+    """Return the metrics of a network for examples and targets, as `measure` defines them.
 
     Raises
     ------
     ConfigError
         For metrics that are unknown or don't suit the network's loss.
     DataError, ShapeError
-        For data that don't fit.
+        For data that don't fit the network.
 
     Examples
     --------
@@ -118,21 +129,22 @@ def evaluate_metrics(
     check_metrics(metrics, network.loss, network.body.output_shape)
     rows, targets = network.check(x, t)
     if sample_weight is not None:
-        sample_weight = network.loss.check_weights(sample_weight, len(rows))
+        shape = network.body.output_shape
+        sample_weight = network.loss.check_weights(sample_weight, len(rows), shape)
     return measure(metrics, network.loss, network.outputs(rows), targets, sample_weight)
 
 
 def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> None:
-    """Check that all metrics can be measured, by measuring them on a few made-up outputs.
+    """Check that all metrics suit a loss, by measuring them on a few made-up outputs.
 
     Parameters
     ----------
     metrics : sequence of str or callable
         As for `measure`.
     loss : Loss
-        That the network is trained with.
+        The loss of the network.
     shape : tuple of int
-        Of its outputs, without the batch axis.
+        The shape of its outputs, without the batch axis.
 
     Raises
     ------
@@ -154,8 +166,8 @@ has no probabilities
     """
     if isinstance(metrics, str) or not isinstance(metrics, Sequence):
         raise ConfigError(f"metrics = {metrics!r}: should be a list of names or scorers")
-    estimator = estimator_of(loss, shape)
-    z, y = estimator.sample(shape)
+    estimator = estimator_of(loss, shape[-1])
+    z, y = estimator.sample(shape[-1])
     seen: set[str] = set()
     for metric in metrics:
         if isinstance(metric, str):
@@ -164,10 +176,10 @@ has no probabilities
             raise ConfigError(f"metrics: {metric!r}: should be a name or a scorer")
         name = _name(metric)
         if name in seen:
-            raise ConfigError(f"metrics: {name!r} stands there twice")
+            raise ConfigError(f"metrics: {name!r} appears twice")
         seen.add(name)
         try:
-            _figures(metric, estimator, z, y, None, strict=True)
+            _score(metric, estimator, z, y, None, strict=True)
         except (AttributeError, TypeError, ValueError) as error:
             lacking = isinstance(error, AttributeError) and not loss.has_probabilities
             reason = "it has no probabilities" if lacking else str(error)
@@ -179,7 +191,7 @@ has no probabilities
             ) from error
 
 
-def _check_name(name: str, loss: Loss, estimator: Numbers) -> None:
+def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
     from sklearn.metrics import get_scorer_names
 
     top = re.fullmatch(r"top_(\d+)_accuracy", name)
@@ -204,15 +216,15 @@ def _name(metric: Metric) -> str:
     return made[1] if made else getattr(metric, "__name__", type(metric).__name__)
 
 
-def _figures(
+def _score(
     metric: Metric,
-    estimator: Numbers,
+    estimator: Regressor,
     z: Array,
     y: Array,
     sample_weight: Array | None,
     strict: bool = False,
 ) -> dict[str, float]:
-    """Call a scorer; with `strict`, what scikit-learn refuses is an error and not nan."""
+    """Call a scorer; with `strict`, what scikit-learn refuses raises instead of being nan."""
     import sklearn
 
     name: str = _name(metric)
@@ -220,10 +232,10 @@ def _figures(
     options: dict[str, Any] = {"sample_weight": sample_weight}
     if isinstance(metric, str):
         scorer = _scorer(metric, estimator)
-        # classes count where the examples have none of them, too
+        # classes without examples count too
         options |= {"labels": np.arange(estimator.outputs), "zero_division": 0}
     taken = {key: options[key] for key in _parameters(scorer) if options.get(key) is not None}
-    figure = math.nan
+    value = math.nan
     # with routing, a scorer can be given more than weights
     with (
         warnings.catch_warnings(action="ignore"),
@@ -231,26 +243,26 @@ def _figures(
     ):
         try:
             if len(y):
-                figure = scorer(estimator, z, y, **taken)
+                value = scorer(estimator, z, y, **taken)
         except (ValueError, ZeroDivisionError):
             if strict or scorer is metric:
                 raise
     if not name.endswith("_per_class"):
-        return {name: float(figure)}
-    each = np.broadcast_to(figure, estimator.outputs)
+        return {name: float(value)}
+    each = np.broadcast_to(value, estimator.outputs)
     stem = name.removesuffix("_per_class")
-    return {f"{stem}_class_{k}": float(figure) for k, figure in enumerate(each)}
+    return {f"{stem}_class_{k}": float(value) for k, value in enumerate(each)}
 
 
 def _parameters(scorer: Any) -> Iterable[str]:
-    """What a scorer can be given besides an estimator and data."""
+    """The names of a scorer's optional arguments."""
     if hasattr(scorer, "get_metadata_routing"):
         requests: dict[str, Any] = scorer.get_metadata_routing().score.requests
         return requests
     return inspect.signature(scorer).parameters
 
 
-def _scorer(name: str, estimator: Numbers) -> Any:
+def _scorer(name: str, estimator: Regressor) -> Any:
     from sklearn import metrics
 
     several = estimator.outputs > 2 or not estimator.exclusive
@@ -283,7 +295,7 @@ def _accuracy(y: Array, predicted: Array, *, sample_weight: Array | None = None)
 def _roc_auc(
     y: Array, scores: Array, *, average: str | None, sample_weight: Array | None = None
 ) -> Any:
-    """Of each class against the rest; of two classes, both have the same."""
+    """The area under the ROC curve, each class against the rest; the same for both of two."""
     from sklearn.metrics import roc_auc_score
 
     if scores.ndim == 1:
@@ -293,11 +305,11 @@ def _roc_auc(
 
 
 def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = None) -> str:
-    """Return a table of what a network gets right in each class, and what it takes for what.
+    """Return a classification report, and for losses of numbers their errors.
 
-    Precision, recall and F1 of each class, how many examples have it (support), and the averages;
-    below, for at most 20 classes that exclude each other, the confusion matrix. For losses of
-    numbers, their errors.
+    Precision, recall and F1 of each class, the number of its examples (support), and the averages;
+    below, for at most 20 classes that exclude each other, the confusion matrix. With more axes,
+    the examples are the positions.
 
     Parameters
     ----------
@@ -311,7 +323,7 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
     ConfigError
         For more or fewer names than classes.
     DataError
-        When the loss ignores all examples.
+        If the loss ignores all examples.
 
     Examples
     --------
@@ -335,9 +347,10 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
     from sklearn.metrics import classification_report, confusion_matrix
 
     if not loss.judges_classes:
-        figures = measure(OF_NUMBERS, loss, z, t)
-        return "\n".join(f"{name:<4}  {figure:.6g}" for name, figure in figures.items())
-    estimator = estimator_of(loss, z.shape[1:])
+        errors = measure(OF_NUMBERS, loss, z, t)
+        return "\n".join(f"{name:<4}  {value:.6g}" for name, value in errors.items())
+    estimator = estimator_of(loss, z.shape[-1])
+    z, t = as_rows(z, t)
     judged = ~np.isnan(loss.hits(z, t))
     y, predicted = estimator.true(t[judged]), estimator.predict(z[judged])
     labels = np.arange(estimator.outputs)

@@ -1,24 +1,23 @@
-"""What stands for a fitted estimator of scikit-learn: a loss, whose examples are outputs.
+"""Adapters to scikit-learn's scorers: a loss in the shape of a fitted estimator.
 
-N    examples
+N    rows: examples, or all positions of all examples
 K    classes that exclude each other, or labels that don't
-z    outputs of a network: (N, *shape)
-t    targets, as the loss checks and converts them
+z    outputs of a network, which take the place of the examples: (N, D)
+t    targets of these rows, as the loss checks and converts them
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array
 from layerkit.losses.base import Loss
 
 
-class Numbers:
-    """Stands for a fitted estimator, whose examples are the outputs of a network: a regressor."""
+class Regressor:
+    """A fitted regressor for scikit-learn: it predicts what the loss predicts from outputs."""
 
     kind = "regressor"
     exclusive = False
@@ -32,21 +31,21 @@ class Numbers:
         return Tags(estimator_type=self.kind, target_tags=TargetTags(required=False))
 
     def predict(self, z: Array) -> Array:
-        """What the loss calls a prediction: (N,), or (N, K) for several numbers or labels."""
+        """The predictions of the loss: (N,), or (N, K) for several numbers or labels."""
         return _columns(self.loss.predict(z))
 
     def true(self, t: Array) -> Array:
         """The targets, of the shape of the predictions."""
         return _columns(t)
 
-    def sample(self, shape: Shape) -> tuple[Array, Array]:
-        """Made-up outputs, and what would be right."""
-        z = np.random.default_rng(0).uniform(1, 2, (6, *shape))
+    def sample(self, outputs: int) -> tuple[Array, Array]:
+        """Made-up outputs and right answers, to try a scorer on."""
+        z = np.random.default_rng(0).uniform(1, 2, (6, outputs))
         return z, self.predict(z[::-1])
 
 
-class Classes(Numbers):
-    """Stands for a classifier: of classes that exclude each other, or of labels."""
+class Classifier(Regressor):
+    """A fitted classifier: of classes that exclude each other, or of labels that don't."""
 
     kind = "classifier"
 
@@ -66,22 +65,22 @@ class Classes(Numbers):
         return _columns(y).astype(np.intp)
 
     def decision_function(self, z: Array) -> Array:
-        """How much the outputs are for class 1 (N,), or for each class or label (N, K)."""
+        """The scores of class 1 (N,), or of each class or label (N, K)."""
         scores = _columns(z)
         two = self.exclusive and self.outputs == 2 and scores.ndim == 2
         return scores[:, 1] - scores[:, 0] if two else scores
 
-    def sample(self, shape: Shape) -> tuple[Array, Array]:
-        """Made-up outputs, and classes or labels, of which none is missing."""
-        z = np.random.default_rng(0).normal(size=(self.outputs + 2, *shape))
+    def sample(self, outputs: int) -> tuple[Array, Array]:
+        """Made-up outputs, and right answers in which no class or label is missing."""
+        z = np.random.default_rng(0).normal(size=(self.outputs + 2, outputs))
         y = np.arange(len(z))
         if self.exclusive:
             return z, y % self.outputs
         return z, (y[:, None] + np.arange(self.outputs)) % 2
 
 
-class ProbableClasses(Classes):
-    """Stands for a classifier with probabilities."""
+class ProbabilisticClassifier(Classifier):
+    """A fitted classifier that has probabilities."""
 
     def predict_proba(self, z: Array) -> Array:
         """The probabilities of the classes or labels: (N, K)."""
@@ -89,17 +88,15 @@ class ProbableClasses(Classes):
         return np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
 
 
-def estimator_of(loss: Loss, shape: Shape) -> Numbers:
-    """Return what stands for a network of this loss, whose outputs have this shape."""
-    outputs = math.prod(shape)
+def estimator_of(loss: Loss, outputs: int) -> Regressor:
+    """Return the estimator of a network with this loss and number of outputs."""
     if not loss.judges_classes:
-        return Numbers(loss, outputs)
-    cls = ProbableClasses if loss.has_probabilities else Classes
+        return Regressor(loss, outputs)
+    cls = ProbabilisticClassifier if loss.has_probabilities else Classifier
     if outputs == 1:  # true or false: two classes
         return cls(loss, 2, exclusive=True)
-    return cls(loss, outputs, exclusive=loss.predict(np.zeros((1, *shape))).ndim == 1)
+    return cls(loss, outputs, exclusive=loss.predict(np.zeros((1, outputs))).ndim == 1)
 
 
 def _columns(values: Array) -> Array:
-    rows = values.reshape(len(values), math.prod(values.shape[1:]))
-    return rows[:, 0] if rows.shape[1] == 1 else rows
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

@@ -21,7 +21,11 @@ from layerkit import (
     MultiMargin,
     Network,
     Poisson,
+    Reshape,
+    Sequential,
+    ShapeError,
     SoftmaxCrossEntropy,
+    evaluate,
 )
 from layerkit.arrays import Array
 from layerkit.metrics import check_metrics, evaluate_metrics, measure, report
@@ -232,7 +236,7 @@ def test_a_metric_that_does_not_suit_is_refused_before_the_training(
 
 
 def test_metrics_are_a_list_of_different_ones() -> None:
-    with pytest.raises(ConfigError, match="'f1' stands there twice"):
+    with pytest.raises(ConfigError, match="'f1' appears twice"):
         check_metrics(["f1", "accuracy", "f1"], Focal(), (3,))
     with pytest.raises(ConfigError, match="should be a list"):
         check_metrics("f1", Focal(), (3,))
@@ -296,3 +300,72 @@ def test_the_report_of_labels_and_of_numbers() -> None:
     assert "micro avg" in text
     text = report(MeanSquaredError(), np.array([[1.0], [3.0]]), np.array([[0.0], [4.0]]))
     assert text.splitlines() == ["mae   1", "rmse  1", "r2    0.75"]
+
+
+# Positions: each counts as an example
+
+
+def test_metrics_of_positions_are_those_of_rows() -> None:
+    z, t = Z.reshape(20, 10, K), T.reshape(20, 10)
+    names = ["accuracy", "top_2_accuracy", "f1", "recall_per_class", "roc_auc", "neg_log_loss"]
+    loss, a = SoftmaxCrossEntropy(), rng.uniform(0, 3, (20, 10))
+    check_metrics(names, loss, (10, K))
+    for weights in (None, a):
+        rows = None if weights is None else weights.ravel()
+        assert measure(names, loss, z, t, weights) == measure(names, loss, Z, T, rows)
+    # distributions, and weights of examples
+    soft, by_example = rng.dirichlet(np.ones(K), (20, 10)), a[:, 0]
+    assert measure(names[:4], loss, z, soft, by_example) == measure(
+        names[:4], loss, Z, soft.reshape(N, K), np.repeat(by_example, 10)
+    )
+    assert report(loss, z, t) == report(loss, Z, T)
+
+
+def test_metrics_leave_ignored_positions_out() -> None:
+    z, t = Z.reshape(20, 10, K), np.where(rng.random((20, 10)) < 0.3, -1, T.reshape(20, 10))
+    loss, known = SoftmaxCrossEntropy(ignore_label=-1), t >= 0
+    names = ["accuracy", "f1", "roc_auc"]
+    assert measure(names, loss, z, t) == measure(names, loss, z[known], t[known])
+    assert report(loss, z, t) == report(loss, z[known], t[known])
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_metrics_of_labels_and_numbers_at_positions(outputs: int) -> None:
+    z = Z[:, :outputs]
+    labels, numbers = (z + rng.normal(size=z.shape) > 0).astype(float), z + rng.normal(size=z.shape)
+    positions, a = (20, 10, outputs), rng.uniform(0, 3, N)
+    for loss, names, t in [
+        (BinaryCrossEntropy(), ["accuracy", "f1", "roc_auc"], labels),
+        (MeanSquaredError(), ["mae", "rmse", "r2"], numbers),
+    ]:
+        found = measure(names, loss, z.reshape(positions), t.reshape(positions), a.reshape(20, 10))
+        assert found == measure(names, loss, z, t, a)
+        assert report(loss, z.reshape(positions), t.reshape(positions)) == report(loss, z, t)
+    m, v = Z[:, :outputs], Z[:, :outputs] ** 2
+    z = np.hstack([m, v])
+    found = measure(["mae"], GaussianNLL(), z.reshape(20, 10, -1), numbers.reshape(positions))
+    assert found == {"mae": pytest.approx(abs(m - numbers).mean())}
+
+
+def test_a_network_of_sequences_is_measured_per_position() -> None:
+    body = Sequential([Dense(6), Reshape(shape=(3, 2))])
+    net = Network(body, SoftmaxCrossEntropy(ignore_label=-1), shape=(2,))
+    x, t = rng.normal(size=(30, 2)), rng.integers(-1, 2, (30, 3))
+    a = rng.uniform(0, 2, (30, 3))
+    right = net.predict(x) == t
+    found = evaluate_metrics(net, x, t, ["accuracy"], a)["accuracy"]
+    assert found == pytest.approx(np.average(right, weights=a * (t >= 0)))
+    accuracy, loss = evaluate(net, x, t, a)
+    assert accuracy == pytest.approx(found)
+    p = np.take_along_axis(net.predict_proba(x), np.maximum(t, 0)[..., None], axis=2)[..., 0]
+    assert loss == pytest.approx(np.average(-np.log(p), weights=a * (t >= 0)), rel=1e-5)
+    accuracy, _ = evaluate(net, x, t, a[:, 0])
+    assert accuracy == pytest.approx(np.average(right, weights=a[:, :1] * (t >= 0)))
+
+
+def test_outputs_and_targets_of_other_positions_are_refused() -> None:
+    z = np.zeros((4, 3, 2))
+    with pytest.raises(ShapeError, match=r"targets of shape \(4, 2\) for outputs of shape \(4, 3"):
+        measure(["accuracy"], Hinge(), z, np.zeros((4, 2)))
+    with pytest.raises(ShapeError, match=r"sample weights of shape \(3,\) for losses of shape"):
+        measure(["mae"], MeanSquaredError(), z, z, np.ones(3))

@@ -1,4 +1,4 @@
-"""What can go wrong: one small family, so that `except LayerkitError` catches all of it."""
+"""Errors: one small family, so that `except LayerkitError` catches all of it, and did-you-mean."""
 
 import difflib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ __all__ = [
 
 
 class LayerkitError(ValueError):
-    """Base of layerkit's errors: the message says what is wrong, `place` says where.
+    """Base class of layerkit's errors: the message says what is wrong, `place` says where.
 
     Parameters
     ----------
@@ -26,6 +26,26 @@ class LayerkitError(ValueError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.place = ""
+
+
+class ShapeError(LayerkitError):
+    """Arrays or layers whose shapes don't fit together."""
+
+
+class DataError(LayerkitError):
+    """Examples or labels that can't be used: NaN, a label out of range, a damaged data file."""
+
+
+class ConfigError(LayerkitError):
+    """An option that is unknown, missing, mistyped or out of range."""
+
+
+class FileError(LayerkitError):
+    """A file that can't be written, or can't be read as what it should be."""
+
+
+class DivergenceError(LayerkitError):
+    """Training reached a value that is not finite."""
 
 
 @contextmanager
@@ -50,65 +70,99 @@ def at(place: str) -> Iterator[None]:
         raise
 
 
-class ShapeError(LayerkitError):
-    """Arrays or layers whose shapes don't fit together."""
-
-
-class DataError(LayerkitError):
-    """Examples or labels that can't be used: NaN, a label out of range, a damaged data file."""
-
-
-class ConfigError(LayerkitError):
-    """An option that is unknown, missing, mistyped or out of range."""
-
-
-class FileError(LayerkitError):
-    """A file that can't be read as what it should be, or can't be written."""
-
-
-class DivergenceError(LayerkitError):
-    """Training reached a value that is not finite."""
-
-
-ELSEWHERE = {
-    "identity": "Eye",
-    "linear": "Dense",
-    "fullyconnected": "Dense",
-    "swish": "SiLU",
-    "crossentropy": "SoftmaxCrossEntropy",
-    "crossentropyloss": "SoftmaxCrossEntropy",
-    "sparsecategoricalcrossentropy": "SoftmaxCrossEntropy",
-    "categoricalcrossentropy": "SoftmaxCrossEntropy",
-    "nllloss": "SoftmaxCrossEntropy",
-    "bcewithlogitsloss": "BinaryCrossEntropy",
-    "mse": "MeanSquaredError",
-    "mseloss": "MeanSquaredError",
-    "mae": "MeanAbsoluteError",
-    "l1loss": "MeanAbsoluteError",
-    "huberloss": "Huber",
-    "smoothl1loss": "Huber",
-    "kldivloss": "KLDivergence",
-    "xavieruniform": "GlorotUniform",
-    "xaviernormal": "GlorotNormal",
-    "kaiminguniform": "HeUniform",
-    "kaimingnormal": "HeNormal",
-    "steplr": "StepSchedule",
-    "cosineannealinglr": "CosineSchedule",
-    "cosinedecay": "CosineSchedule",
-    "noam": "InverseSqrtSchedule",
-    "noamschedule": "InverseSqrtSchedule",
-    "valloss": "validation_loss",
-    "valaccuracy": "validation_accuracy",
-    "valacc": "validation_accuracy",
-    "loss": "train_loss",
-    "accuracy": "train_accuracy",
-    "acc": "train_accuracy",
+SYNONYMS = {
+    # layers
+    "Dense": "Linear LazyLinear FullyConnected",
+    "BatchNorm": "BatchNormalization BatchNorm1d",
+    "LayerNorm": "LayerNormalization",
+    "GroupNorm": "GroupNormalization",
+    "RMSNorm": "RMSNormalization",
+    "Standardize": "Normalization StandardScaler",
+    "Concat": "Concatenate",
+    "Reshape": "Unflatten",
+    "SiLU": "Swish",
+    "HardSwish": "HardSiLU",
+    "Sigmoid": "Logistic",
+    # losses
+    "SoftmaxCrossEntropy": "CrossEntropy CrossEntropyLoss NLLLoss LogLoss CategoricalCrossEntropy "
+    "SparseCategoricalCrossEntropy",
+    "BinaryCrossEntropy": "BCELoss BCEWithLogitsLoss",
+    "Focal": "CategoricalFocalCrossEntropy",
+    "MeanSquaredError": "MSE MSELoss SquaredError",
+    "MeanAbsoluteError": "MAE L1Loss AbsoluteError",
+    "Huber": "HuberLoss SmoothL1Loss",
+    "Quantile": "PinballLoss",
+    "Poisson": "PoissonNLLLoss",
+    "KLDivergence": "KLDivLoss",
+    "CosineSimilarity": "CosineEmbeddingLoss",
+    # initializers
+    "GlorotUniform": "XavierUniform",
+    "GlorotNormal": "XavierNormal",
+    "HeUniform": "KaimingUniform",
+    "HeNormal": "KaimingNormal",
+    "TruncatedNormal": "TruncNormal",
+    "Normal": "RandomNormal",
+    "Uniform": "RandomUniform",
+    "Eye": "Identity",
+    # schedules
+    "StepSchedule": "StepLR",
+    "MultiStepSchedule": "MultiStepLR PiecewiseConstantDecay",
+    "ExponentialSchedule": "ExponentialLR ExponentialDecay",
+    "InverseTimeSchedule": "InverseTimeDecay",
+    "InverseSqrtSchedule": "Noam NoamSchedule",
+    "PolynomialSchedule": "PolynomialLR PolynomialDecay",
+    "CosineSchedule": "CosineAnnealingLR CosineDecay",
+    "CosineRestartsSchedule": "CosineAnnealingWarmRestarts CosineDecayRestarts",
+    "OneCycleSchedule": "OneCycleLR",
+    "CyclicSchedule": "CyclicLR",
+    "ChainedSchedule": "SequentialLR",
+    # callbacks
+    "CSVLog": "CSVLogger",
+    "Progress": "ProgbarLogger",
+    "StopOnNonFinite": "TerminateOnNaN",
+    # options
+    "lr": "learning_rate learning_rate_init",
+    "units": "out_features",
+    "init": "kernel_initializer",
+    "epochs": "n_epochs num_epochs max_epochs max_iter",
+    "seed": "random_state",
+    "validation_size": "validation_split validation_fraction",
+    "clip_global_norm": "global_clipnorm max_norm",
+    # metrics
+    "validation_loss": "val_loss",
+    "validation_accuracy": "val_accuracy val_acc",
+    "train_loss": "loss",
+    "train_accuracy": "accuracy acc",
+    "roc_auc": "auc",
 }
-"""Names that PyTorch or Keras users may look for, in lower case, and what they find here."""
+"""Our names, and what PyTorch, Keras or scikit-learn call the same thing."""
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+OURS = {_key(theirs): ours for ours, names in SYNONYMS.items() for theirs in names.split()}
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """Return which of the known names may be meant, as a sentence; empty if none is near.
+
+    Examples
+    --------
+    >>> nearest("val_loss", ["train_loss", "validation_loss"])
+    "here it is called 'validation_loss'"
+    """
+    ours = OURS.get(_key(name))
+    if ours in names:
+        return f"here it is called {ours!r}"
+    by_lower_case = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return f"did you mean {by_lower_case[close[0]]!r}?" if close else ""
 
 
 def suggestion(name: str, names: list[str]) -> str:
-    """What to add to an error about an unknown name: the nearest of the known ones, or all.
+    """Return what to add to an error about an unknown name: the nearest known one, or all.
 
     Examples
     --------
@@ -121,19 +175,3 @@ def suggestion(name: str, names: list[str]) -> str:
     if hint:
         return f"; {hint}"
     return f"; known are {', '.join(names)}" if names else "; it has none"
-
-
-def nearest(name: str, names: list[str]) -> str:
-    """Which of the known names may be meant; nothing if none is near.
-
-    Examples
-    --------
-    >>> nearest("val_loss", ["train_loss", "validation_loss"])
-    "here it is called 'validation_loss'"
-    """
-    ours = ELSEWHERE.get(name.lower().replace("_", ""))
-    if ours in names:
-        return f"here it is called {ours!r}"
-    by_lower_case = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
-    return f"did you mean {by_lower_case[close[0]]!r}?" if close else ""

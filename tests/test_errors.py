@@ -1,0 +1,56 @@
+from dataclasses import fields
+
+import pytest
+
+import layerkit.callbacks
+import layerkit.runs.experiment  # noqa: F401
+from layerkit import Dense, Optimizer, Schedule, from_config
+from layerkit.config.options import Configurable
+from layerkit.errors import OURS, SYNONYMS, ConfigError, LayerkitError, nearest
+
+
+def test_every_synonym_leads_to_a_name_that_exists() -> None:
+    options = {field.name for cls in Configurable.registry.values() for field in fields(cls)}
+    measured = {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy"}
+    assert SYNONYMS.keys() <= Configurable.registry.keys() | options | measured | {"roc_auc"}
+
+
+def test_no_synonym_means_two_things() -> None:
+    names = [name for theirs in SYNONYMS.values() for name in theirs.split()]
+    assert len(OURS) == len(names) == len({name.lower() for name in names})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "ours"),
+    [
+        (layerkit.Layer, "BatchNorm1d", "BatchNorm"),
+        (layerkit.Layer, "Linear", "Dense"),
+        (layerkit.Initializer, "kaiming_normal", "HeNormal"),
+        (layerkit.Loss, "BCEWithLogitsLoss", "BinaryCrossEntropy"),
+        (Schedule, "OneCycleLR", "OneCycleSchedule"),
+        (layerkit.Callback, "TerminateOnNaN", "StopOnNonFinite"),
+    ],
+)
+def test_names_of_other_libraries_are_recognised(
+    wanted: type[Configurable], name: str, ours: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"here it is called '{ours}'"):
+        from_config({"type": name}, wanted)
+
+
+def test_options_of_other_libraries_are_recognised() -> None:
+    with pytest.raises(ConfigError, match="here it is called 'lr'"):
+        from_config({"type": "Adam", "learning_rate": 0.1}, Optimizer)
+    with pytest.raises(ConfigError, match="here it is called 'units'"):
+        from_config({"type": "Dense", "out_features": 3}, Dense)
+
+
+def test_a_name_is_not_translated_where_ours_is_not_allowed() -> None:
+    assert nearest("Identity", ["Eye", "Zeros"]) == "here it is called 'Eye'"
+    assert nearest("Identity", ["Dense", "Identities"]) == "did you mean 'Identities'?"
+    assert nearest("Linear", ["ReLU"]) == ""
+
+
+def test_every_error_is_a_layerkit_error_and_a_value_error() -> None:
+    errors = [getattr(layerkit.errors, name) for name in layerkit.errors.__all__]
+    assert all(issubclass(error, LayerkitError) and issubclass(error, ValueError) for error in errors)

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 import layerkit.callbacks
-import layerkit.runs.experiment  # noqa: F401
+import layerkit.runs.experiment
 from layerkit import Dense, Optimizer, Schedule, from_config
 from layerkit.config.options import Configurable
 from layerkit.errors import OURS, SYNONYMS, ConfigError, LayerkitError, nearest
@@ -53,4 +53,6 @@ def test_a_name_is_not_translated_where_ours_is_not_allowed() -> None:
 
 def test_every_error_is_a_layerkit_error_and_a_value_error() -> None:
     errors = [getattr(layerkit.errors, name) for name in layerkit.errors.__all__]
-    assert all(issubclass(error, LayerkitError) and issubclass(error, ValueError) for error in errors)
+    assert all(
+        issubclass(error, LayerkitError) and issubclass(error, ValueError) for error in errors
+    )

@@ -1,4 +1,4 @@
-"""Data sets: known ones, and one's own files."""
+"""Data sets: well-known ones, and your own files."""
 
 from layerkit.data.datasets import Data, Dataset, Examples
 

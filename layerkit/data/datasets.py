@@ -1,8 +1,8 @@
-"""Data sets: the embedded digits, MNIST and Fashion-MNIST, and one's own files.
+"""Data sets: the embedded digits, MNIST and Fashion-MNIST, and your own files.
 
-x    examples, a row each: (N, features); bytes for images of 0 to 255, else floats
-t    class numbers (N,), or numbers to predict, (N,) or (N, D)
-w    how much each example counts (N,)
+x    inputs, one example per row (N, features); bytes for images of 0 to 255, else floats
+t    targets: class numbers (N,), or numbers to predict, (N,) or (N, D)
+w    weights of the examples (N,)
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples x (N, features) with their targets t, and weights w (N,) if they have any.
+    """A set of examples: inputs x (N, features), their targets t, and weights w (N,) if any.
 
-    Of a file that is larger than the memory, x is all that the file has, and `rows` (N,) says
-    which of its rows are the examples: row ``rows[i]`` of x belongs to ``t[i]``.
+    For a mapped file, x is the whole file, and `rows` (N,) says which of its rows are the
+    examples: row ``rows[i]`` of x belongs to ``t[i]``.
     """
 
     x: Array
@@ -57,16 +57,16 @@ class Examples:
 
     @property
     def inputs(self) -> Array | Subset:
-        """The examples alone, as a training takes them."""
+        """The inputs, in the form that `layerkit.fit` takes."""
         return self.x if self.rows is None else Subset(self.x, self.rows)
 
     @property
     def triple(self) -> tuple[Array | Subset, Array, Array | None]:
-        """Examples, targets and weights, as a training takes them to measure on."""
+        """Inputs, targets and weights, in the form that `layerkit.fit` takes to validate."""
         return self.inputs, self.t, self.w
 
     def take(self, chosen: Array) -> Examples:
-        """Return the examples of these numbers; no row of a file is read."""
+        """Return the examples with these indices; no row of a mapped file is read."""
         t, w = self.t[chosen], None if self.w is None else self.w[chosen]
         if isinstance(self.x, np.memmap):
             return Examples(self.x, t, w, chosen if self.rows is None else self.rows[chosen])
@@ -75,11 +75,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples to train on, others to test on, and what they are.
+    """A data set: training and test examples, perhaps validation examples, and their names.
 
-    `classes` are the labels by class number, none where numbers are to be predicted; `features`
-    the columns of x if they have names; `image` is (height, width) if each row of x is a picture.
-    `validation` are examples to choose options by, when they are asked for.
+    `classes` are the names of the classes by class number, empty for numbers to predict;
+    `features` are the names of the columns of x if they have names; `image` is (height, width) if
+    each row of x is an image.
     """
 
     name: str
@@ -98,47 +98,47 @@ class Dataset:
         return f"{self.name}: {', '.join(sizes)}, {self.train.x.shape[1]} features, {targets}"
 
     def parts(self) -> dict[str, Examples]:
-        """All examples by what they are for."""
+        """Return the examples of each part: train, validation if there is one, test."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in parts.items() if part is not None}
 
 
 class Data(Configurable):
-    """Which data to use: the ``[data]`` table of a configuration file.
+    """The data of an experiment: the ``[data]`` table of a configuration file.
 
     Parameters
     ----------
     name : {"digits", "mnist", "fashion_mnist"}, optional
-        A known data set; the digits inside scikit-learn if neither `name` nor `path` is given.
+        A well-known data set. The default is the digits of scikit-learn, if there is no `path`.
     path : str, optional
-        One's own: ``.npz`` with arrays x and y, ``.csv`` with a header, or a folder with
-        ``x.npy`` and ``y.npy``, where x may be larger than the memory.
+        Your own data: a ``.npz`` file with arrays x and y, a ``.csv`` file with a header, or a
+        folder with ``x.npy`` and ``y.npy``, where x may be larger than memory.
     label : str, optional
-        The column of a ``.csv`` that holds the label.
+        The column of a ``.csv`` file that holds the label; required there.
     features : list of str, optional
-        The columns of a ``.csv`` to learn from; by default all but the label.
+        The columns of a ``.csv`` file to learn from; by default all but label and weight.
     classes : list of str, optional
-        The labels of `path` in the order of their class numbers; by default all, sorted.
+        The labels in the order of their class numbers; by default all that occur, sorted.
     test_size : float, optional
-        The share of `path` or of the digits that is held out, 0.2 by default: drawn from the
-        run's seed, the same share of every class.
+        The share of `path` or of the digits that is held out as test set, 0.2 by default: drawn
+        from the run's seed and stratified, with the same share of every class.
     test : str, optional
         A file or folder of the same kind as `path` to test on; then `path` is not split.
     validation_size : float, optional
-        The share of the training examples that is held out as validation examples, drawn likewise.
+        The share of the training examples that is held out as validation set, drawn likewise.
     validation : str, optional
-        A file or folder of the same kind as `path` with the validation examples.
+        A file or folder of the same kind as `path` with the validation set.
     weight : str, optional
-        The column of a ``.csv`` that says how much each example counts. In other files it is the
-        array w, if there is one.
+        The column of a ``.csv`` file with the weights of the examples. Other files have them in
+        the array w, if there is one.
     target : {"class", "number"}
-        Whether labels are classes, or numbers to predict: then y may be (N, D), and a split is
-        drawn without regard to it.
+        "class" for classification, "number" for regression: then y may be (N, D), and the split
+        is not stratified.
 
     Raises
     ------
     ConfigError
-        For options that exclude each other, or a ``.csv`` without `label`.
+        For options that exclude each other, or a ``.csv`` file without `label`.
 
     Examples
     --------
@@ -179,7 +179,9 @@ class Data(Configurable):
             if file is not None:
                 self._refuse([size], f"{option} = {file!r}")
                 if _kind(file) != kind:
-                    raise ConfigError(f"{option} = {file!r}: should be of the kind of {self.path}")
+                    raise ConfigError(
+                        f"{option} = {file!r}: should be of the same kind as {self.path}"
+                    )
         if self.target == "number":
             self._refuse(["classes"], "target = 'number'")
         if kind != ".csv":
@@ -201,18 +203,19 @@ class Data(Configurable):
     def _refuse(self, options: list[str], because: str) -> None:
         for option in options:
             if getattr(self, option) is not None:
-                raise ConfigError(f"{option} = {getattr(self, option)!r}: not with {because}")
+                value = getattr(self, option)
+                raise ConfigError(f"{option} = {value!r}: not allowed with {because}")
 
     def load(self, seed: int | np.random.Generator = 0, data_dir: str | None = None) -> Dataset:
-        """Read the data, check them, and split them where they aren't split already.
+        """Load, check and split the data.
 
         Parameters
         ----------
         seed : int or Generator
-            Of the split.
+            Random seed of the split.
         data_dir : str, optional
-            Folder with the four IDX files of MNIST or Fashion-MNIST, in it or in its ``mnist``
-            or ``fashion_mnist``; by default what the environment's ``LAYERKIT_DATA`` names.
+            Folder with the four IDX files of MNIST or Fashion-MNIST, in it or in its subfolder
+            ``mnist`` or ``fashion_mnist``; by default the environment variable ``LAYERKIT_DATA``.
 
         Raises
         ------
@@ -247,7 +250,7 @@ class Data(Configurable):
         return Dataset(name, train, test, self.class_names(), image=sets[0][0].shape[1:])
 
     def class_names(self) -> list[str]:
-        """The labels by class number, as far as they are known without reading `path`."""
+        """Return the names of the classes, as far as they are known without reading `path`."""
         if self.path is not None:
             return self.classes or []
         return CLOTHES if self.name == "fashion_mnist" else DIGITS
@@ -269,7 +272,7 @@ class Data(Configurable):
         return Dataset(path, train, test, classes, table.features, image, held_out)
 
     def _read(self, path: str, features: list[str] | None) -> tuple[Table, Array]:
-        """Return what a file has, and its labels again."""
+        """Return the contents of a file, and its labels once more: they are there."""
         kind, numbers = _kind(path), self.target == "number"
         if kind == ".csv":
             table = read_csv(Path(path), self.label, features, self.weight, numbers)
@@ -291,20 +294,20 @@ class Data(Configurable):
             if (table.x.dtype == np.uint8) != (known.x.dtype == np.uint8):
                 raise DataError(
                     f"x is {table.x.dtype}, that of {self.path} is {known.x.dtype}; uint8 means "
-                    "images, whose bytes are divided by 255, and other types are taken as they are"
+                    "images, whose bytes are divided by 255, and other types are used as they are"
                 )
             return self._examples(table, y, classes)
 
     def _examples(self, table: Table, y: Array, classes: list[str]) -> Examples:
         x, w = table.x, table.w
-        t = y if self.target == "number" else _numbers(y, classes)
+        t = y if self.target == "number" else _class_numbers(y, classes)
         weights = None if w is None else Loss.check_weights(w, len(x))
         return Examples(x.reshape(len(x), -1), t, weights)
 
     def _split(
         self, examples: Examples, option: str, rng: np.random.Generator
     ) -> tuple[Examples, Examples]:
-        """Hold out the share that an option says."""
+        """Hold out the share of the examples that `option` gives."""
         from sklearn.model_selection import train_test_split
 
         t = examples.t if self.target == "class" else None
@@ -319,22 +322,22 @@ class Data(Configurable):
             what = f"{len(examples)} examples can't be split"
             if t is not None:
                 rarest = np.unique_counts(t).counts.min()
-                what += f" with every class in both parts, {rarest} are of the rarest class"
+                what += f" with every class in both parts, the rarest class has {rarest}"
             remedy = f"change {option}, or add examples"
             if self.path is not None and t is not None:
-                remedy += '; or, if these are numbers to predict, set target = "number"'
+                remedy += '; or, if the labels are numbers to predict, set target = "number"'
             reason = str(error).split(". ")[0]
             raise DataError(f"{what}: {remedy} ({reason})") from error
         return examples.take(kept), examples.take(held_out)
 
 
 def _kind(path: str) -> str:
-    """The ending of a file, nothing for a folder."""
+    """Return the extension of a file, an empty string for a folder."""
     return "" if path.endswith(("/", os.sep)) else Path(path).suffix
 
 
 def _sorted(labels: Array) -> list[str]:
-    """All labels that occur, numbers by their value and words by the alphabet."""
+    """Return all labels that occur: numbers sorted by value, other strings alphabetically."""
     names = [str(label) for label in np.unique(labels)]
     try:
         values = {float(name) for name in names}
@@ -345,31 +348,31 @@ def _sorted(labels: Array) -> list[str]:
     return sorted(names, key=float)
 
 
-def _numbers(labels: Array, classes: list[str]) -> Array:
+def _class_numbers(labels: Array, classes: list[str]) -> Array:
     number = {name: i for i, name in enumerate(classes)}
     if len(number) < len(classes):
-        raise DataError(f"classes = {classes}: a name stands there twice")
-    known, first, places = np.unique(labels, return_index=True, return_inverse=True)
+        raise DataError(f"classes = {classes}: a name is listed twice")
+    known, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     for row in np.sort(first):
         if str(labels[row]) not in number:
             label = str(labels[row])
             raise DataError(f"label {label!r} of example {row}; should be one of {classes}")
-    return np.array([number[str(label)] for label in known], np.intp)[places]
+    return np.array([number[str(label)] for label in known], np.intp)[inverse]
 
 
 def _fetch_openml(name: str) -> list[tuple[Array, Array]]:
     from sklearn.datasets import fetch_openml
 
-    # scikit-learn reads the download faster with pandas, which nothing else here needs
+    # scikit-learn parses the download faster with pandas, which layerkit doesn't require
     parser = "pandas" if importlib.util.find_spec("pandas") else "liac-arff"
     try:
-        with warnings.catch_warnings(action="ignore"):  # of every retry
+        with warnings.catch_warnings(action="ignore"):  # one for every retry
             bunch = fetch_openml(OPENML[name], version=1, as_frame=False, parser=parser)
     except (OSError, ValueError) as error:
         raise FileError(
             f"{name} can't be downloaded ({error}). Connect to the internet once,\n"
-            "or name a folder with its four IDX files by --data-dir or LAYERKIT_DATA,\n"
-            'or take the data that need no download: [data] name = "digits", [network] shape = [64]'
+            "or give a folder with its four IDX files by --data-dir or LAYERKIT_DATA,\n"
+            'or use the data that need no download: [data] name = "digits", [network] shape = [64]'
         ) from error
     x, t = bunch.data.astype(np.uint8).reshape(-1, 28, 28), bunch.target.astype(np.uint8)
     return [(x[:60000], t[:60000]), (x[60000:], t[60000:])]

@@ -1,4 +1,4 @@
-"""Arrays that are bigger than memory: mapped from a file, and not to be copied."""
+"""Arrays that are mapped from files: read row by row, so that they may be larger than memory."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from layerkit.arrays import Array, Shape
 from layerkit.errors import DataError, FileError
 
 CHUNK = 1024
-"""Examples that a prediction takes at once: bounds its memory, whatever the data."""
+"""Number of examples that a prediction takes at once: it bounds the memory, whatever the data."""
 
 RELEASE = 2**26
-"""Bytes that have been read, after which the pages of a mapped file are given back."""
+"""Number of bytes read after which the pages of a mapped file are given back."""
 
 
 class Subset:
-    """Some rows of an array, in this order, without a copy of them.
+    """A view of some rows of an array, in any order: no row is copied before it is used.
 
-    Stands for ``x[rows]`` wherever examples are taken.
+    It is accepted wherever examples are, in place of ``x[rows]``.
 
     Parameters
     ----------
     x : array
-        As a rule mapped from a file: ``np.load("x.npy", mmap_mode="r")``.
+        Usually mapped from a file: ``np.load("x.npy", mmap_mode="r")``.
     rows : array of int
-        The numbers of the rows (N,).
+        The indices of the rows (N,).
 
     Raises
     ------
@@ -45,7 +45,8 @@ class Subset:
     def __init__(self, x: Array, rows: Array) -> None:
         self.x, self.rows = x, np.asarray(rows)
         if self.rows.dtype.kind not in "iu" or self.rows.ndim != 1:
-            raise DataError(f"rows are {self.rows.dtype} {self.rows.shape}; should be numbers (N,)")
+            found = f"{self.rows.dtype} {self.rows.shape}"
+            raise DataError(f"rows are {found}; should be integers (N,)")
         wrong = (self.rows < 0) | (self.rows >= len(x))
         if wrong.any():
             raise DataError(f"row {self.rows[wrong][0]}; should be from 0 to {len(x) - 1}")
@@ -65,15 +66,16 @@ class Subset:
 
 
 def take(x: Array | Subset, rows: Array, out: Array) -> Array:
-    """Do ``out[...] = x[rows]``, and return `out`.
+    """Set ``out[...] = x[rows]`` and return `out`.
 
-    Rows of a mapped file are read from it. Where one is only looked at, the system may map two
-    megabytes, and the process would seem to grow to the size of the file.
+    Rows of a mapped file are read from the file itself: for each row that is read through the
+    mapping, the system may map two megabytes, and the process would seem to grow to the size of
+    the file.
 
     Raises
     ------
     FileError
-        When the file is gone, or has become shorter.
+        If the file is gone, or has become shorter.
     """
     if isinstance(x, Subset):
         return take(x.x, x.rows[rows], out)
@@ -81,7 +83,7 @@ def take(x: Array | Subset, rows: Array, out: Array) -> Array:
     if file is not None and has_whole_rows(x):
         _read(file, x, rows, out)
     elif x.flags.c_contiguous:
-        # mode="clip" writes straight into `out`, the default mode through another array
+        # mode="clip" writes directly to `out`, the default mode goes through another array
         x.take(rows, axis=0, out=out, mode="clip")
     else:
         out[...] = x[rows]
@@ -89,16 +91,16 @@ def take(x: Array | Subset, rows: Array, out: Array) -> Array:
 
 
 def mapped_file(x: Array) -> np.memmap[Any, Any] | None:
-    """The mapped file that `x` lies in, if its pages are those of the file."""
+    """Return the mapped file that `x` is a view of; None if its pages aren't those of the file."""
     base: Any = x
     while base is not None and not isinstance(base, np.memmap):
         base = getattr(base, "base", None)
-    # mode "c" has pages of its own where it was written to
+    # mode "c", copy on write, has pages of its own where it was written to
     return base if base is not None and base.mode in ("r", "r+", "w+") and base.filename else None
 
 
 def has_whole_rows(x: Array) -> bool:
-    """Whether the numbers of each row stand side by side."""
+    """Whether the numbers of each row are contiguous."""
     return bool(x[:1].flags.c_contiguous)
 
 
@@ -124,10 +126,10 @@ def _read(file: np.memmap[Any, Any], x: Array, rows: Array, out: Array) -> None:
 
 
 def pieces(x: Array | Subset) -> Iterator[Array]:
-    """All of `x` in its own order, CHUNK rows at a time.
+    """Yield all of `x` in order, CHUNK rows at a time.
 
-    If a file is mapped, its pages are given back now and then: they stay in the system's cache, but
-    the process does not grow with all that it has seen.
+    The pages of a mapped file are given back now and then: they stay in the system's cache, but
+    the process does not grow with what it has read.
     """
     release = releaser(x)
     for start in range(0, len(x), CHUNK):
@@ -137,7 +139,10 @@ def pieces(x: Array | Subset) -> Iterator[Array]:
 
 
 def releaser(x: Array | Subset) -> Callable[[int], None]:
-    """Return what to tell how many bytes of `x` were looked at, from the first row to the last."""
+    """Return a function to call with the number of bytes of `x` that were just read, in order.
+
+    It gives the pages of a mapped file back to the system.
+    """
     file = None if isinstance(x, Subset) else mapped_file(x)
     if file is None or not hasattr(mmap, "MADV_DONTNEED"):
         return lambda size: None

@@ -1,4 +1,4 @@
-"""Files of data: tables in ``.csv``, arrays in ``.npz`` and ``.npy``, the IDX files of MNIST."""
+"""Readers of data files: ``.csv`` tables, ``.npz`` and ``.npy`` arrays, MNIST's IDX files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from layerkit.errors import DataError, FileError, nearest
 
 
 class Table(NamedTuple):
-    """What a file has: examples x (N, ...), and if they are there, labels y, weights w, names.
+    """The contents of a data file: examples x (N, ...), and labels, weights and names if any.
 
-    y are words or whole numbers (N,), or numbers of any kind, (N,) or (N, D); w are numbers (N,);
-    `features` are the names of the columns of x.
+    y are labels (N,), strings or integers, or numbers to predict, (N,) or (N, D); w are the
+    weights of the examples (N,); `features` are the names of the columns of x.
     """
 
     x: Array
@@ -37,20 +37,20 @@ def read_csv(
     weight: str | None = None,
     numbers: bool = False,
 ) -> Table:
-    """Return the features (N, features), their names, and labels and weights if asked for.
+    """Read a ``.csv`` file: features (N, features), their names, and labels and weights if named.
 
     Parameters
     ----------
     path : Path
-        A table with a header; commas between the cells.
+        A table with a header, separated by commas.
     label : str, optional
-        The column with the labels; None where it may be absent.
+        The column with the labels; None if they are not wanted.
     features : list of str, optional
-        The columns with the features, all others by default.
+        The columns with the features; by default all others.
     weight : str, optional
         The column with the weights of the examples.
     numbers : bool
-        Whether the labels are numbers, not names of classes.
+        Whether the labels are numbers to predict, not classes.
 
     Raises
     ------
@@ -94,11 +94,11 @@ def read_csv(
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{path}: not a table of comma-separated text: {error}") from error
+        raise FileError(f"{path}: is not a table of comma-separated values: {error}") from error
     if not x:
         raise DataError("no examples: there are no rows under the header")
     if not names:
-        raise DataError(f"no features: there are no columns beside {', '.join(others)}")
+        raise DataError(f"no features: there are no columns besides {', '.join(others)}")
     table = np.stack(x)
     w = table[:, -1] if weight else None
     return Table(table[:, : len(names)], np.array(y) if label else None, w, names)
@@ -125,27 +125,27 @@ def _is_finite(cell: str) -> bool:
 
 
 def read_npz(path: Path, numbers: bool = False) -> Table:
-    """Return the arrays x (N, ...) and, if they are there, y and w of a ``.npz`` file.
+    """Read a ``.npz`` file: the arrays x (N, ...) and, if they are there, y and w.
 
     Parameters
     ----------
     path : Path
     numbers : bool
-        Whether y are numbers, not names or numbers of classes.
+        Whether y are numbers to predict, not classes.
 
     Raises
     ------
     FileError
         For a file that is missing or damaged.
     DataError
-        For arrays that are missing, don't fit or hold what is not a finite number.
+        For arrays that are missing, don't fit together, or have values that are not finite.
     """
     try:
         if path.is_file() and not zipfile.is_zipfile(path):
             raise FileError(f"{path}: damaged, or not a .npz file")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "x" not in arrays:
-                raise DataError(f"arrays {', '.join(arrays) or 'none'}; should have x (and y)")
+                raise DataError(f"has arrays {', '.join(arrays) or 'none'}; should have x (and y)")
             table = Table(arrays["x"], arrays.get("y"), arrays.get("w"))
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
@@ -157,22 +157,22 @@ def read_npz(path: Path, numbers: bool = False) -> Table:
 
 
 def read_npy_folder(folder: Path, numbers: bool = False) -> Table:
-    """Return the arrays of ``x.npy``, ``y.npy`` and, if it is there, ``w.npy`` in a folder.
+    """Read a folder of arrays: ``x.npy``, ``y.npy`` and, if it is there, ``w.npy``.
 
-    x is mapped into memory, never read as a whole: it may be larger than the memory.
+    x is mapped, never read as a whole, so it may be larger than memory.
 
     Parameters
     ----------
     folder : Path
     numbers : bool
-        Whether y are numbers, not names or numbers of classes.
+        Whether y are numbers to predict, not classes.
 
     Raises
     ------
     FileError
         For a file that is missing or damaged.
     DataError
-        For arrays that don't fit or hold what is not a finite number.
+        For arrays that don't fit together, or have values that are not finite.
     """
     arrays: dict[str, Array] = {}
     for name in "xyw":
@@ -193,7 +193,7 @@ def read_npy_folder(folder: Path, numbers: bool = False) -> Table:
 
 def _reason(error: Exception, kind: str) -> str:
     if "Object arrays" in str(error) or "Python objects" in str(error):
-        return "an array holds Python objects; save labels as text, y.astype(str)"
+        return "an array holds Python objects; save labels as strings, y.astype(str)"
     return f"damaged, or not a {kind} file: {error}"
 
 
@@ -201,7 +201,7 @@ def _checked(table: Table, numbers: bool) -> Table:
     x, y, w, _ = table
     if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
         raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
-    rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than the memory
+    rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than memory
     release = releaser(x)
     for start in range(0, len(x) if x.dtype.kind == "f" else 0, rows):
         _check_finite("x", x[start : start + rows], start)
@@ -219,12 +219,15 @@ def _checked(table: Table, numbers: bool) -> Table:
         return table
     if numbers:
         if y.dtype.kind not in "biuf":
-            raise DataError(f"y is {y.dtype} like {y[0]}; should be numbers")
+            raise DataError(f"y is {y.dtype}, such as {y[0]}; should be numbers")
         _check_finite("y", y)
     elif y.dtype.kind == "f" and ((y == np.floor(y)) & (abs(y) < 2**53)).all():
         return table._replace(y=y.astype(np.int64))
     elif y.dtype.kind not in "iuU":
-        raise DataError(f"y is {y.dtype} like {y[0]}; should be whole numbers or words")
+        raise DataError(
+            f"y is {y.dtype}, such as {y[0]}; classes should be integers or strings. For numbers "
+            'to predict, set target = "number"'
+        )
     return table
 
 
@@ -237,12 +240,12 @@ def _check_finite(name: str, values: Array, start: int = 0) -> None:
 
 
 def read_idx_folder(folder: Path, name: str) -> list[tuple[Array, Array]]:
-    """Return images (N, height, width) and labels, to train and to test, from MNIST's four files.
+    """Read MNIST's four files: images (N, height, width) and labels, to train and to test.
 
     Parameters
     ----------
     folder : Path
-        Has the files, plain or ``.gz``, or a folder `name` that has them.
+        Holds the files, plain or ``.gz``, or has a subfolder `name` that does.
     name : str
 
     Raises
@@ -250,7 +253,7 @@ def read_idx_folder(folder: Path, name: str) -> list[tuple[Array, Array]]:
     FileError
         For a missing or damaged file.
     DataError
-        For labels out of range, or images and labels that don't fit.
+        For labels out of range, or different numbers of images and labels.
     """
     if (folder / name).is_dir():
         folder = folder / name

@@ -1,4 +1,4 @@
-"""Data that are larger than memory: what a process takes does not grow with them."""
+"""Data that are larger than memory: the memory of a process does not grow with them."""
 
 import subprocess
 import sys
@@ -8,7 +8,10 @@ import pytest
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "big_data.py"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 
 def most_memory(*arguments: str) -> float:

@@ -163,7 +163,7 @@ def test_a_folder_to_test_on_leaves_the_other_whole(folder: Path) -> None:
         ("x", np.zeros((59, 3)), r"y has shape \(60,\); should be \(59,\), a label for each x"),
         ("x", np.asfortranarray(np.zeros((60, 3))), "Fortran order"),
         ("x", np.array([[object()]] * 60, object), "Python objects"),
-        ("y", np.arange(60) / 2, "should be whole numbers or words"),
+        ("y", np.arange(60) / 2, "classes should be integers or strings"),
         ("w", -np.ones(60), "sample weight -1.0 of example 0"),
     ],
 )

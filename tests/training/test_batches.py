@@ -364,8 +364,8 @@ def test_a_file_that_becomes_shorter_is_named(tmp_path: Path, left: int | None) 
     [
         ([0, 20], "row 20; should be from 0 to 19"),
         ([0, -1], "row -1; should be from 0 to 19"),
-        ([0.0, 1.0], r"rows are float64 \(2,\); should be numbers"),
-        ([[0], [1]], r"rows are int64 \(2, 1\); should be numbers"),
+        ([0.0, 1.0], r"rows are float64 \(2,\); should be integers"),
+        ([[0], [1]], r"rows are int64 \(2, 1\); should be integers"),
     ],
 )
 def test_a_subset_has_rows_of_its_array_only(rows: Any, message: str) -> None:

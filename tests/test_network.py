@@ -394,10 +394,10 @@ def test_a_foreign_file_is_refused(path: Path, content: bytes) -> None:
 
 def test_tensors_of_another_program_are_refused(path: Path) -> None:
     save_file({"w": np.ones(3)}, path, {"format": "pt"})
-    with pytest.raises(FileError, match="no checksum in it: damaged, or not saved by layerkit"):
+    with pytest.raises(FileError, match="has no checksum: damaged, or not saved by layerkit"):
         Network.load(path)
     write_tensors(path, {"w": np.ones(3)}, {"format": "pt"})
-    with pytest.raises(FileError, match="no network was saved in this file by layerkit"):
+    with pytest.raises(FileError, match="is not a network that was saved by layerkit"):
         Network.load(path)
 
 
@@ -426,24 +426,24 @@ def rename(tensors: Tensors) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda t: t.pop("body.layers.0.W"), r"misses body\.layers\.0\.W"),
-        (lambda t: t.update(more=np.ones(2)), "has a surplus more"),
-        (rename, r"misses body\.layers\.0\.b"),
+        (lambda t: t.pop("body.layers.0.W"), r"missing tensors: body\.layers\.0\.W"),
+        (lambda t: t.update(more=np.ones(2)), "unexpected tensors: more"),
+        (rename, r"missing tensors: body\.layers\.0\.b"),
         (
             lambda t: t.update({"body.layers.0.W": np.ones((6, 4), "f4")}),
-            r"body\.layers\.0\.W is float32 \(6, 4\); its network wants float32 \(4, 6\)",
+            r"body\.layers\.0\.W is float32 \(6, 4\); should be float32 \(4, 6\)",
         ),
         (
             lambda t: t.update({"body.layers.0.W": np.ones(24, "f4")}),
-            r"is float32 \(24,\); its network wants float32 \(4, 6\)",
+            r"is float32 \(24,\); should be float32 \(4, 6\)",
         ),
         (
             lambda t: t.update({"body.layers.0.b": np.ones(6, "f8")}),
-            r"is float64 \(6,\); its network wants float32 \(6,\)",
+            r"is float64 \(6,\); should be float32 \(6,\)",
         ),
         (
             lambda t: t.update({"body.layers.0.b": np.ones(6, "i4")}),
-            r"is int32 \(6,\); its network wants float32 \(6,\)",
+            r"is int32 \(6,\); should be float32 \(6,\)",
         ),
     ],
 )
@@ -591,7 +591,7 @@ def test_a_file_with_nan_or_names_twice_is_refused(tmp_path: Path) -> None:
         Network.load(tmp_path / "nan.safetensors")
     config = json.dumps(to_config(net)).replace('"shape": [3]', '"shape": [3], "shape": [3]')
     write_tensors(tmp_path / "twice.safetensors", {}, {"layerkit.Network": config})
-    with pytest.raises(FileError, match="'shape' stands there twice"):
+    with pytest.raises(FileError, match="'shape' is given twice"):
         Network.load(tmp_path / "twice.safetensors")
 
 

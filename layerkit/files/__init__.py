@@ -1,1 +1,1 @@
-"""Files that are written whole or not at all: networks, checkpoints."""
+"""Files: networks and checkpoints, written atomically and verified when they are read."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read with suspicion."""
+"""Atomic writes: files that are written whole or not at all, and verified when they are read."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if os.name == "posix":
     import fcntl
 
 TEMPORARY = ".layerkit-tmp"
-"""How the names of files end that aren't finished."""
+"""Suffix of files that aren't finished."""
 CHECKSUM = "layerkit.sha256"
-"""Key of the SHA-256 of the file, in which the 64 digits of the checksum itself are zeros."""
+"""Metadata key of the SHA-256 of the file, computed with zeros for its own 64 digits."""
 NO_CHECKSUM = "0" * 64
 DTYPES = {
     "bool": "BOOL",
@@ -37,31 +37,31 @@ DTYPES = {
     "uint32": "U32",
     "uint64": "U64",
 }
-"""What safetensors calls NumPy's types."""
+"""NumPy's dtypes, and what safetensors calls them."""
 LONGEST_HEADER = 100_000_000
-"""Bytes of a header that safetensors agrees to read."""
-CHUNK = 2**24
-"""Bytes that are written in one call: an interrupt doesn't wait for more."""
+"""Largest header, in bytes, that safetensors reads."""
+WRITE_SIZE = 2**24
+"""Number of bytes written in one call: an interrupt doesn't wait for more."""
 
 
 def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
-    """Put `pieces`, one after the other, where `path` was, in one step that survives a crash.
+    """Replace the content of `path` by `pieces`, one after the other, in one atomic step.
 
-    Temporary file in the same folder, fsync, rename, fsync of the folder. What a process that was
-    killed has left in the folder is removed.
+    It survives a crash: a temporary file in the same folder, fsync, rename, fsync of the folder.
+    Temporary files of processes that were killed are removed.
 
     Raises
     ------
     FileError
-        When that fails: `path` then has its old content or the new, and nothing else is left.
+        If that fails: `path` then has its old content or the new, and nothing else is left.
     """
     with file_errors(f"{path}: can't be written"):
         path = path.resolve()
         temporary = path.with_name(f".{os.urandom(8).hex()}{TEMPORARY}")
         if path.exists() and not path.is_file():
-            raise OSError("there is something already that is no ordinary file")
-        with alone_in(path.parent) as alone:
-            if alone:
+            raise OSError("it exists and is not a regular file")
+        with lock_folder(path.parent) as locked:
+            if locked:
                 _remove_leftovers(path.parent)
             try:
                 _write(temporary, pieces)
@@ -75,7 +75,7 @@ def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
 
 @contextmanager
 def file_errors(what: str) -> Iterator[None]:
-    """Turn what the system reports into a `FileError` that says `what` and the reason."""
+    """Turn an `OSError` into a `FileError` that says `what` and the system's reason."""
     try:
         yield
     except OSError as error:
@@ -88,32 +88,32 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         for piece in pieces:
             rest = memoryview(piece)
             while rest:
-                rest = rest[os.write(file, rest[:CHUNK]) :]
+                rest = rest[os.write(file, rest[:WRITE_SIZE]) :]
         os.fsync(file)
     finally:
         os.close(file)
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[bool]:
-    """Wait until no one else is here with the same folder, and keep the others waiting.
+def lock_folder(folder: Path) -> Iterator[bool]:
+    """Hold the exclusive lock of a folder; wait for it if another process or thread has it.
 
-    The lock ends with the process that holds it, however it ends. Yields whether there is such a
-    lock: there is none on Windows and on some network drives, and nobody waits there.
+    The lock ends with the process that holds it, however it ends. Yields whether there is a lock:
+    Windows and some network drives have none, and nobody waits there.
     """
     if os.name != "posix":
         yield False
         return
     handle = os.open(folder, os.O_RDONLY)
-    alone = False
+    locked = False
     try:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
-            alone = True
+            locked = True
         try:
-            yield alone
+            yield locked
         finally:
-            # closing isn't enough where a process was forked meanwhile: it has the handle, too
+            # closing isn't enough if the process was forked meanwhile: the child has the handle too
             with suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_UN)
     finally:
@@ -121,7 +121,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove unfinished files: who is alone in the folder knows that nobody writes them."""
+    """Remove unfinished files; whoever has the folder's lock knows that nobody writes them."""
     for name in os.listdir(folder):
         if name.endswith(TEMPORARY):
             with suppress(OSError):
@@ -129,7 +129,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk. Windows has no way to ask for that."""
+    """Wait until the directory entries of `folder` are on the disk; Windows can't do that."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -139,20 +139,20 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
-    """Write arrays by name to a safetensors file, atomically, with a checksum of the whole file.
+    """Write named arrays to a safetensors file, atomically, with a checksum of the whole file.
 
-    The bytes go from the arrays to the file: only an array that doesn't lie in memory as in the
-    file, as `W.T`, is copied. Nothing may change the arrays meanwhile.
+    Only arrays that are not contiguous, such as `W.T`, are copied. The arrays must not change
+    meanwhile.
 
     Raises
     ------
     FileError
-        As `write_atomically`, and for an array of a type that the format doesn't know.
+        As `write_atomically`, and for an array of a dtype that the format doesn't have.
     """
     header: dict[str, Any] = {"__metadata__": {CHECKSUM: NO_CHECKSUM, **metadata}}
     pieces: list[memoryview] = []
     end = 0
-    # wide types first: so each array begins at a multiple of its item's size
+    # wide dtypes first, so that each array begins at a multiple of its item size
     for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].itemsize):
         if tensor.dtype.name not in DTYPES:
             raise FileError(
@@ -164,17 +164,19 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[st
             "shape": tensor.shape,
             "data_offsets": (start, end),
         }
-        plain = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
-        pieces.append(plain.reshape(-1).view(np.uint8).data)
+        stored = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+        pieces.append(stored.reshape(-1).view(np.uint8).data)
     try:
         text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
-        raise FileError(f"{path}: can't be written: a name that is no text: {error}") from error
+        raise FileError(
+            f"{path}: can't be written: a name that is not valid Unicode: {error}"
+        ) from error
     text += b" " * (-len(text) % 8)
     if len(text) > LONGEST_HEADER:
         raise FileError(
-            f"{path}: can't be written: {len(text)} bytes of names and text beside the arrays; "
-            f"a safetensors file can have {LONGEST_HEADER}"
+            f"{path}: can't be written: {len(text)} bytes of names and metadata besides the "
+            f"arrays; a safetensors file can have {LONGEST_HEADER}"
         )
     head = len(text).to_bytes(8, "little") + text
     checksum = _sha256(head, *pieces)
@@ -182,12 +184,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[st
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the arrays and the metadata of a file of `write_tensors`.
+    """Return the arrays and the metadata of a file that `write_tensors` wrote.
 
     Raises
     ------
     FileError
-        For a file that is missing, damaged anywhere, foreign, or names something twice.
+        For a file that is missing, damaged anywhere, not layerkit's, or has a name twice.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -202,10 +204,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
         raise FileError(f"{path}: damaged, or not a safetensors file: {error}") from error
     checksum = metadata.pop(CHECKSUM, None)
     if checksum is None:
-        raise FileError(f"{path}: there is no checksum in it: damaged, or not saved by layerkit")
+        raise FileError(f"{path}: has no checksum: damaged, or not saved by layerkit")
     head = content[:start].replace(checksum.encode(), NO_CHECKSUM.encode(), 1)
     if _sha256(head, memoryview(content)[start:]) != checksum:
-        raise FileError(f"{path}: damaged: its checksum is not that of what stands in it")
+        raise FileError(f"{path}: damaged: its checksum is not that of its content")
     return tensors, metadata
 
 
@@ -217,13 +219,13 @@ def _sha256(*pieces: bytes | memoryview) -> str:
 
 
 def read_json(text: str | bytes) -> Any:
-    """Return what JSON says, refusing with a ValueError what names something twice."""
+    """Parse JSON; ValueError if it is invalid, or if an object has a name twice."""
 
-    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"{twice!r} stands there twice")
+            raise ValueError(f"{twice!r} is given twice")
         return dict(pairs)
 
-    return json.loads(text, object_pairs_hook=table)
+    return json.loads(text, object_pairs_hook=unique)

@@ -1,6 +1,6 @@
-"""Checkpoints: the whole state of a training as files, of which the newest whole one counts.
+"""Checkpoints: the whole state of a training run in a file; the newest undamaged one is loaded.
 
-A state is a tree: tables by name, inside each other, with arrays and plain values as leaves.
+A state is a tree: nested dicts with arrays and plain values as leaves.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Size
 from layerkit.errors import ConfigError, FileError
 from layerkit.files.atomic import (
-    alone_in,
     file_errors,
+    lock_folder,
     read_json,
     read_tensors,
     sync_folder,
@@ -26,23 +26,23 @@ from layerkit.files.atomic import (
 )
 
 FORMAT, TREE = "layerkit.format", "layerkit.tree"
-"""Keys of what stands beside the arrays: the version of the format, and the tree as JSON."""
+"""Metadata keys: the version of the format, and the tree as JSON."""
 VERSION = "1"
-"""Changes when files of before can't be read any more."""
+"""Version of the format; it changes when older files can't be read any more."""
 NAME = re.compile(r"step-(\d{8,})\.safetensors")
 
 
 def write_tree(path: str | Path, tree: dict[str, Any]) -> None:
-    """Write a state to one ``.safetensors`` file, whole or not at all.
+    """Write a state to one ``.safetensors`` file, atomically.
 
-    An array stands there by its JSON pointer (RFC 6901), as ``/optimizer/v``; everything else is
-    JSON in the metadata, with null in the arrays' places.
+    Arrays are named by their JSON pointers (RFC 6901), such as ``/optimizer/v``; everything else
+    is JSON in the metadata, with null in place of the arrays.
 
     Raises
     ------
     FileError
-        When the file can't be written, or the tree holds what doesn't come back as it was: leaves
-        are arrays, None, bool, int, float and str, or lists of them; keys are str.
+        If the file can't be written, or the tree holds something that would not come back as it
+        was: leaves are arrays, None, bool, int, float and str, or lists of them; keys are str.
 
     Examples
     --------
@@ -56,49 +56,54 @@ def write_tree(path: str | Path, tree: dict[str, Any]) -> None:
     """
     arrays: dict[str, Array] = {}
 
-    def plain(value: Any, place: str) -> Any:
-        """Return `value` as JSON, with its arrays moved to `arrays`."""
+    def without_arrays(value: Any, pointer: str) -> Any:
+        """Return `value` as it is in JSON, with its arrays moved to `arrays`."""
         kind = type(value)
         if kind is np.ndarray:
-            arrays[place] = value
+            arrays[pointer] = value
             return None
         if kind is dict:
             for key in value:
                 if type(key) is not str:
-                    raise FileError(f"{path}: {place or '/'} has the key {key!r}, which is no text")
-            return {key: plain(item, f"{place}/{_escape(key)}") for key, item in value.items()}
+                    raise FileError(
+                        f"{path}: {pointer or '/'} has the key {key!r}, which is not a string"
+                    )
+            return {
+                key: without_arrays(item, f"{pointer}/{_escape(key)}")
+                for key, item in value.items()
+            }
         if kind is list:
-            return [plain(item, f"{place}/{i}") for i, item in enumerate(value)]
+            return [without_arrays(item, f"{pointer}/{i}") for i, item in enumerate(value)]
         if value is None or kind in (bool, int, float, str):
             return value
         raise FileError(
-            f"{path}: {place or '/'} is of type {kind.__name__}, which would not come back as it "
-            "was: a state is made of dict, list, str, int, float, bool, None and arrays"
+            f"{path}: {pointer or '/'} is of type {kind.__name__}, which would not come back as "
+            "it was: a state is made of dict, list, str, int, float, bool, None and arrays"
         )
 
-    text = json.dumps(plain(tree, ""))
+    text = json.dumps(without_arrays(tree, ""))
     write_tensors(Path(path), arrays, {FORMAT: VERSION, TREE: text})
 
 
 def read_tree(path: str | Path) -> dict[str, Any]:
-    """Return what `write_tree` wrote: the same values, types and order of keys.
+    """Read a state that `write_tree` wrote: the same values, types and order of keys.
 
     Raises
     ------
     FileError
-        For a file that is missing, damaged anywhere, or holds something else.
+        For a file that is missing, damaged anywhere, or not a state.
     """
     arrays, metadata = read_tensors(Path(path))
     if metadata.get(FORMAT) != VERSION:
         found = metadata.get(FORMAT, "none")
         raise FileError(
-            f"{path}: the format of its state is {found}, this layerkit reads {VERSION}"
+            f"{path}: the format of its state is {found}; this version of layerkit reads {VERSION}"
         )
     tree: dict[str, Any]
     try:
         root: dict[str, Any] = {"": read_json(metadata[TREE])}
-        for place, array in arrays.items():
-            *keys, last = map(_unescape, place.split("/"))
+        for pointer, array in arrays.items():
+            *keys, last = map(_unescape, pointer.split("/"))
             node: Any = root
             for key in keys:
                 node = node[key] if isinstance(node, dict) else node[int(key)]
@@ -118,7 +123,7 @@ def _unescape(key: str) -> str:
 
 
 class Checkpoint(NamedTuple):
-    """A state that was loaded: the tree, its file, and a sentence on each newer, damaged file."""
+    """A loaded state: the tree, its file, and an error message for each newer, damaged file."""
 
     tree: dict[str, Any]
     path: Path
@@ -126,16 +131,16 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints(Configurable):
-    """The last states of a training in a folder, as ``step-00001234.safetensors``.
+    """Checkpoints of a training run in a folder, in files such as ``step-00001234.safetensors``.
 
     Parameters
     ----------
     folder : str
-        Where they are. A run of the command has a folder of its own for them.
-    every : int
-        Steps between two saves, besides the one after each epoch.
+        Where they are saved. A run of the command has a folder of its own for them.
+    every : int, optional
+        Number of steps between two checkpoints, in addition to the one after each epoch.
     keep : int
-        How many are kept. An old one goes when the new one is safe on the disk.
+        Number of checkpoints that are kept. An old one is removed when the new one is on the disk.
 
     Examples
     --------
@@ -156,26 +161,26 @@ class Checkpoints(Configurable):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.folder is not None:
-            self.folder = str(self.folder)  # which a file of configuration can hold
+            self.folder = str(self.folder)  # a configuration file can hold it
 
     def paths(self) -> list[Path]:
-        """Return the files that there are, the newest first."""
+        """Return the existing files, newest first."""
         files = self._files()
         return [files[step] for step in sorted(files, reverse=True)]
 
     def are_due(self, step: int) -> bool:
-        """Whether a state is to be saved after `step` steps, besides the end of an epoch."""
+        """Whether `every` asks for a checkpoint after `step` steps."""
         return self.every is not None and step % self.every == 0
 
     def save(self, tree: dict[str, Any], step: int) -> Path:
-        """Write the state after `step` steps, then remove old files; return the new one.
+        """Save the state after `step` steps, then remove old files; return the new file's path.
 
-        Files of later steps go too: they belong to a training that went on in another way.
+        Files of later steps are removed too: they belong to a run that continued differently.
 
         Raises
         ------
         FileError
-            As `write_tree`: what was there is still there. Or when an old file can't be removed.
+            As `write_tree`: the files of before are still there. Or if one can't be removed.
         """
         folder = self._folder()
         with file_errors(f"{folder}: can't be made"):
@@ -184,32 +189,32 @@ class Checkpoints(Configurable):
                 sync_folder(missing.parent)
         path = folder / f"step-{step:08d}.safetensors"
         write_tree(path, tree)
-        with file_errors(f"{folder}: old files can't be removed"), alone_in(folder):
+        with file_errors(f"{folder}: old files can't be removed"), lock_folder(folder):
             files = self._files()
             last = [number for number in sorted(files) if number <= step][-self.keep :]
-            # where another process has removed the new file, none of its files may go
+            # if another process has removed the new file already, its own files are left alone
             if step in last:
                 for number in files.keys() - last:
                     files[number].unlink(missing_ok=True)
         return path
 
     def load(self) -> Checkpoint:
-        """Return the newest state that is whole.
+        """Load the newest checkpoint that is not damaged.
 
         Raises
         ------
         FileError
-            When there is none; it says what is wrong with each file.
+            If there is none; it says what is wrong with each file.
         """
         folder = self._folder()
         damaged: list[str] = []
-        with file_errors(f"{folder}: can't be read"), alone_in(folder):
+        with file_errors(f"{folder}: can't be read"), lock_folder(folder):
             for path in self.paths():
                 try:
                     return Checkpoint(read_tree(path), path, damaged)
                 except FileError as error:
                     damaged.append(str(error))
-        raise FileError("\n".join([f"{folder}: no checkpoint there that can be loaded", *damaged]))
+        raise FileError("\n".join([f"{folder}: has no checkpoint that can be loaded", *damaged]))
 
     def _folder(self) -> Path:
         if self.folder is None:

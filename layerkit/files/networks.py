@@ -1,4 +1,4 @@
-"""A network as a file: its tensors by their addresses, its configuration as JSON beside them."""
+"""Saved networks: the tensors by their addresses, and the configuration as JSON metadata."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", bound="Network")
 CONFIG, UNADAPTED = "layerkit.Network", "layerkit.unadapted"
-"""Keys of what stands beside the tensors."""
+"""Metadata keys: the configuration, and the layers that have not seen data yet."""
 
 
 def write_network(network: Network, path: Path) -> None:
-    """Do what `Network.save` says."""
+    """Save a network to a file; see `Network.save`."""
     tensors = {address: item.value for address, item in network.declared().items()}
     unadapted = [address for address, layer in network.layers() if not layer.adapted]
     metadata = {CONFIG: json.dumps(to_config(network)), UNADAPTED: json.dumps(unadapted)}
@@ -29,22 +29,22 @@ def write_network(network: Network, path: Path) -> None:
 
 
 def read_network(path: Path, kind: type[Kind]) -> Kind:
-    """Do what `Network.load` says."""
+    """Load a network of class `kind` from a file; see `Network.load`."""
     tensors, metadata = read_tensors(path)
     if CONFIG not in metadata:
-        raise FileError(f"{path}: no network was saved in this file by layerkit")
+        raise FileError(f"{path}: is not a network that was saved by layerkit")
     try:
         network = from_config(read_json(metadata[CONFIG]), kind)
         unadapted = read_json(metadata.get(UNADAPTED, "[]"))
     except (ValueError, RecursionError, MemoryError) as error:
         raise FileError(
             f"{path}: the network that it describes can't be built: {error} "
-            "(a class of your own has to be imported before)"
+            "(a class of your own has to be imported first)"
         ) from error
     declared = network.declared()
     for what, names in {
-        "misses": declared.keys() - tensors.keys(),
-        "has a surplus": tensors.keys() - declared.keys(),
+        "missing tensors:": declared.keys() - tensors.keys(),
+        "unexpected tensors:": tensors.keys() - declared.keys(),
     }.items():
         if names:
             raise FileError(f"{path}: {what} {', '.join(sorted(names))}")
@@ -53,7 +53,7 @@ def read_network(path: Path, kind: type[Kind]) -> Kind:
         if tensor.shape != item.shape or tensor.dtype != network.dtype:
             raise FileError(
                 f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
-                f"its network wants {network.dtype} {item.shape}"
+                f"should be {network.dtype} {item.shape}"
             )
         if not np.isfinite(tensor).all():
             raise FileError(f"{path}: {address} has values that are not finite")

@@ -73,8 +73,8 @@ def test_a_generator_goes_on_from_its_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tree", "sentence"),
     [
-        ({"a": {1: 2}}, "/a has the key 1, which is no text"),
-        ({None: 2}, "/ has the key None, which is no text"),
+        ({"a": {1: 2}}, "/a has the key 1, which is not a string"),
+        ({None: 2}, "/ has the key None, which is not a string"),
         ({"a": (1, 2)}, "/a is of type tuple, which would not come back as it was"),
         ({"a": {"b": [0, {1, 2}]}}, "/a/b/1 is of type set"),
         ({"a": np.float64(1)}, "/a is of type float64"),
@@ -83,7 +83,7 @@ def test_a_generator_goes_on_from_its_state(tmp_path: Path) -> None:
         ({"a/b": print}, "/a~1b is of type builtin_function_or_method"),
         ({"a": b""}, "/a is of type bytes"),
         ({"a": np.array(["x"])}, "can't be written: /a is <U1, unknown to safetensors"),
-        ({"\ud800": np.ones(1)}, "can't be written: a name that is no text"),
+        ({"\ud800": np.ones(1)}, "can't be written: a name that is not valid Unicode"),
     ],
 )
 def test_what_would_not_come_back_is_refused(
@@ -97,8 +97,12 @@ def test_what_would_not_come_back_is_refused(
 @pytest.mark.parametrize(
     ("arrays", "metadata", "sentence"),
     [
-        ({}, {}, "the format of its state is none, this layerkit reads 1"),
-        ({}, {"layerkit.format": "2"}, "the format of its state is 2, this layerkit reads 1"),
+        ({}, {}, "the format of its state is none; this version of layerkit reads 1"),
+        (
+            {},
+            {"layerkit.format": "2"},
+            "the format of its state is 2; this version of layerkit reads 1",
+        ),
         ({}, {"layerkit.format": "1"}, "its arrays don't fit its tree"),
         ({}, {"layerkit.format": "1", "layerkit.tree": "{"}, "its arrays don't fit its tree"),
         ({"/a/b": 1}, {"layerkit.format": "1", "layerkit.tree": "{}"}, "its arrays don't fit"),
@@ -117,7 +121,7 @@ def test_files_that_hold_something_else_are_refused(
 
 def test_a_state_is_no_network_and_a_network_is_no_state(tmp_path: Path) -> None:
     write_tree(tmp_path / "state", {"W": np.ones(2)})
-    with pytest.raises(FileError, match="no network was saved in this file"):
+    with pytest.raises(FileError, match="is not a network that was saved"):
         Network.load(tmp_path / "state")
     network().save(tmp_path / "model")
     with pytest.raises(FileError, match="the format of its state is none"):
@@ -182,7 +186,7 @@ def test_a_damaged_one_falls_back_and_says_so(tmp_path: Path) -> None:
 
 def test_where_none_can_be_loaded_all_are_named(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
-    with pytest.raises(FileError, match=f"{tmp_path}: no checkpoint there that can be loaded"):
+    with pytest.raises(FileError, match=f"{tmp_path}: has no checkpoint that can be loaded"):
         checkpoints.load()
     for number in (1, 2):
         checkpoints.save(state(number), number).write_bytes(b"")

@@ -59,7 +59,7 @@ def struck(strike: Callable[[], None], at: int, ever_after: bool = False) -> Ite
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atomic, "CHUNK", 300)
+        patch.setattr(atomic, "WRITE_SIZE", 300)
         for name in CALLS:
             patch.setattr(os, name, counted(name, getattr(os, name)))
         if os.name == "posix":
@@ -240,6 +240,7 @@ def in_another_process(task: str, folder: Path, *options: str) -> subprocess.Pop
 
 
 @posix
+@pytest.mark.processes
 def test_a_save_that_is_killed_at_any_call_leaves_the_old_state_or_the_new(tmp_path: Path) -> None:
     process = in_another_process("kill_at_every_call", tmp_path)
     said = process.communicate()[0]
@@ -250,6 +251,7 @@ def test_a_save_that_is_killed_at_any_call_leaves_the_old_state_or_the_new(tmp_p
 
 
 @posix
+@pytest.mark.processes
 def test_processes_that_save_to_one_folder_at_once(tmp_path: Path) -> None:
     """They are killed one after the other at random moments, and others take their places."""
     store, rng, loaded = prepare(States, tmp_path, [1, 2]), random.Random(0), set()

@@ -209,4 +209,4 @@ def test_show_prints_the_table_and_draws(
     (tmp_path / "folder.svg").mkdir()
     taken = ["--svg", str(tmp_path / "folder.svg")]
     assert main(["show", str(EXPERIMENTS / "residual.toml"), *taken]) == 1
-    assert "no ordinary file" in capsys.readouterr().err
+    assert "not a regular file" in capsys.readouterr().err

@@ -525,7 +525,7 @@ def test_with_none_that_is_whole_nothing_begins(tmp_path: Path) -> None:
     FULL.run(tmp_path / "run", until=3)
     for path in Checkpoints(tmp_path / "run").paths():
         path.write_bytes(b"")
-    with pytest.raises(FileError, match="no checkpoint there that can be loaded"):
+    with pytest.raises(FileError, match="has no checkpoint that can be loaded"):
         FULL.run(tmp_path / "run")
 
 

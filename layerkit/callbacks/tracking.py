@@ -1,4 +1,4 @@
-"""Callbacks that hand the figures of a training to other programs: TensorBoard, MLflow."""
+"""Experiment trackers: callbacks that log the metrics of a run to TensorBoard or MLflow."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ if TYPE_CHECKING:
 
 
 class Tracker(Callback, ABC):
-    """Base of what gets the figures of each epoch, and the learning rate of its last step."""
+    """Base class of trackers: they log the metrics of each epoch and its last learning rate."""
 
     @abstractmethod
-    def write(self, figures: dict[str, float], step: int) -> None:
-        """Take the figures of an epoch that has ended with this step."""
+    def write(self, metrics: dict[str, float], step: int) -> None:
+        """Log the metrics of an epoch that ended with this step."""
 
     def epoch_begin(self, trainer: Trainer) -> None:
-        """Keep the rate, which other callbacks may change at the end of the epoch."""
+        """Keep the learning rate: other callbacks may change it at the end of the epoch."""
         self.lr: float | None = vars(trainer.optimizer).get("lr")
 
     def epoch_end(self, trainer: Trainer) -> None:
-        """Write the figures."""
-        figures = trainer.record.figures()
+        """Write the metrics."""
+        metrics = trainer.record.figures()
         if self.lr is not None:
             schedule = trainer.optimizer.schedules.get("lr")
             factor = schedule(trainer.step - 1, trainer.steps) if schedule else 1.0
-            figures["learning_rate"] = self.lr * factor
-        self.write(figures, trainer.step)
+            metrics["learning_rate"] = self.lr * factor
+        self.write(metrics, trainer.step)
 
 
 class TensorBoard(Tracker):
-    """Curves for TensorBoard: the figures of each epoch, by the step in which it ended.
+    """Log for TensorBoard: the metrics of each epoch, over the step in which it ended.
 
-    ``tensorboard --logdir FOLDER`` shows them. A resumed training goes on in the same folder. Needs
+    ``tensorboard --logdir FOLDER`` shows them. A resumed run continues in the same folder. Needs
     ``pip install 'layerkit[tensorboard]'``.
 
     Parameters
     ----------
     folder : str
-        Of the run; TensorBoard shows each folder below its own as a run.
+        The folder of the run; TensorBoard shows each subfolder of its log folder as a run.
 
     Raises
     ------
     ConfigError
-        When the package is missing.
+        If the package is missing.
     FileError
-        When the folder can't be written to.
+        If the folder can't be written to.
     """
 
     folder: str | Path
@@ -64,7 +64,7 @@ class TensorBoard(Tracker):
         self.writer: Any = None
 
     def train_begin(self, trainer: Trainer) -> None:
-        """Open a file; points that other files have of steps to come are hidden."""
+        """Open a log file; points of later steps in the folder's other files are hidden."""
         try:
             from tensorboard.compat.proto.event_pb2 import Event, SessionLog
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -75,16 +75,16 @@ class TensorBoard(Tracker):
         start = SessionLog(status=SessionLog.START)
         with file_errors(f"{self.folder}: can't be written"):
             self.writer = EventFileWriter(self.folder)
-            # an epoch that was not over when its state was saved is measured again
+            # an epoch that had not ended when its state was saved is measured again
             hidden = trainer.step + (trainer.batch == 0)
             self._add(Event(wall_time=time.time(), step=hidden, session_log=start))
 
-    def write(self, figures: dict[str, float], step: int) -> None:
+    def write(self, metrics: dict[str, float], step: int) -> None:
         """Add a point to each curve."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        values = [Summary.Value(tag=name, simple_value=x) for name, x in figures.items()]
+        values = [Summary.Value(tag=name, simple_value=x) for name, x in metrics.items()]
         with file_errors(f"{self.folder}: can't be written"):
             self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
@@ -101,25 +101,25 @@ class TensorBoard(Tracker):
 
 
 class MLflow(Tracker):
-    """A run of MLflow: the options as parameters, the figures of each epoch as metrics.
+    """Log for MLflow: a run with the options as parameters and the metrics of each epoch.
 
-    ``mlflow ui`` shows them. A resumed training goes on in the same run. Needs
+    ``mlflow ui`` shows them. A resumed training continues the same run. Needs
     ``pip install 'layerkit[mlflow]'``.
 
     Parameters
     ----------
     experiment_name : str
-        Made if there is none of this name.
+        Created if it does not exist.
     run_name : str, optional
-        By default MLflow invents one.
+        By default MLflow makes one up.
     tracking_uri : str, optional
-        As ``"sqlite:///mlflow.db"`` or a server's address. By default MLflow chooses: what the
-        environment has in MLFLOW_TRACKING_URI, or a database in the present folder.
+        A database such as ``"sqlite:///mlflow.db"``, or the address of a server. By default MLflow
+        chooses: the environment variable MLFLOW_TRACKING_URI, or a database in the current folder.
 
     Raises
     ------
     ConfigError
-        When the package is missing, or there is no MLflow at the address.
+        If the package is missing, or there is no MLflow at the address.
     """
 
     experiment_name: str = "layerkit"
@@ -133,7 +133,7 @@ class MLflow(Tracker):
         self.written = 0
 
     def train_begin(self, trainer: Trainer) -> None:
-        """Begin a run, or go on with it."""
+        """Begin a run, or continue it."""
         try:
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
@@ -147,37 +147,36 @@ class MLflow(Tracker):
                 self._begin_run(trainer)
             else:
                 self.client.update_run(self.run_id, status="RUNNING")
-            # epochs that were trained after the last checkpoint come again, and are the same
+            # epochs that were trained after the last checkpoint are repeated with the same results
             points = self.client.get_metric_history(self.run_id, "train_loss")
         except MlflowException as error:
             raise ConfigError(f"MLflow, tracking_uri = {self.tracking_uri!r}: {error}") from error
         self.written = max((point.step for point in points), default=0)
 
-    def write(self, figures: dict[str, float], step: int) -> None:
-        """Log the figures."""
+    def write(self, metrics: dict[str, float], step: int) -> None:
+        """Log the metrics, unless they were logged before the run was resumed."""
         from mlflow.entities import Metric
 
         if step > self.written:
             now = int(1000 * time.time())
-            metrics = [Metric(name, x, now, step) for name, x in figures.items()]
-            self.client.log_batch(self.run_id, metrics=metrics)
+            logged = [Metric(name, x, now, step) for name, x in metrics.items()]
+            self.client.log_batch(self.run_id, metrics=logged)
 
     def train_end(self, trainer: Trainer) -> None:
-        """Say whether the run is complete, or can go on."""
+        """Mark the run as finished, or as killed if it can be resumed."""
         if self.client and self.run_id:
             complete = len(trainer.records) == trainer.epochs or trainer.stopped
             self.client.set_terminated(self.run_id, "FINISHED" if complete else "KILLED")
 
     def state_dict(self) -> dict[str, Any]:
-        """Which run it is."""
+        """Return the id of the run."""
         return {"run_id": self.run_id}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
         self.run_id = state["run_id"]
 
     def _begin_run(self, trainer: Trainer) -> None:
-        """Make a run, and log all options."""
+        """Create a run, and log all options."""
         from mlflow.entities import Param
 
         known = self.client.get_experiment_by_name(self.experiment_name)
@@ -191,32 +190,32 @@ class MLflow(Tracker):
             "training": trainer.options,
         }
         params = [
-            Param(place, str(value))
+            Param(path, str(value))
             for name, part in parts.items()
-            for place, value in _flat(_described(part), name)
-            if place not in UNKNOWN
+            for path, value in _flat(_described(part), name)
+            if path not in COMMAND_ONLY
         ]
-        most = 100  # of a call
+        most = 100  # in one call
         for start in range(0, len(params), most):
             self.client.log_batch(self.run_id, params=params[start : start + most])
 
 
-UNKNOWN = ("training.threads", "training.warm_start")
-"""Options that only the command knows of: a `Trainer` has their defaults."""
+COMMAND_ONLY = ("training.threads", "training.warm_start")
+"""Options that only the command uses: a `Trainer` has their defaults."""
 
 
 def _described(part: Configurable) -> Any:
-    """The options of a part as plain data; one with a Python function has none, only a text."""
+    """Return the options of a part as plain data; its repr if it has a Python function."""
     try:
         return to_config(part)
     except ConfigError:
         return repr(part)
 
 
-def _flat(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """The values inside tables and lists, by their paths."""
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested dicts and lists by their paths."""
     if not isinstance(value, dict | list):
-        yield place, value
+        yield path, value
         return
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from _flat(item, f"{place}.{key}")
+        yield from _flat(item, f"{path}.{key}")

@@ -1,7 +1,7 @@
-"""Augmentation: every batch is changed a little at random, so that no example comes twice.
+"""Data augmentation: random changes to every batch, so that no example is seen twice.
 
 x    a batch of examples, the batch axis first
-N    how many examples it has
+N    the number of its examples
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from layerkit.config.options import Amount, Configurable, Decay, Limits, Rate, S
 from layerkit.errors import DataError, ShapeError
 
 PIXELS = 12_000
-"""Pixels that are computed at once: small temporary arrays stay in the cache, twice as fast."""
+"""Number of pixels computed at once: small temporary arrays stay in the cache, twice as fast."""
 
 
 class Augmentation(Configurable, ABC):
-    """What is done to each batch of a training, but never to what is measured on.
+    """Base class of augmentations: applied to each training batch, but not when measuring.
 
-    A subclass writes `__call__`. It draws only from the generator that it is given, so that the
-    seed of a run decides all of it, and never writes to x.
+    A subclass defines `__call__`. It draws only from the generator that it is given, so that a
+    run is reproducible from its seed, and never writes to x.
 
     Examples
     --------
@@ -46,40 +46,40 @@ class Augmentation(Configurable, ABC):
         x : array
             Examples (N, *shape) in the network's dtype.
         rng : Generator
-            Where all random numbers come from.
+            The source of all random numbers.
         """
 
     def check(self, x: Array) -> None:
-        """Try it on a batch; raise what it raises, and a ShapeError for another shape."""
+        """Try it on a batch; raise what it raises, or a ShapeError if the shape changes."""
         y = replace(self)(x.copy(), np.random.default_rng(0))
         if y.shape != x.shape:
-            raise ShapeError(f"{self} makes a batch of shape {y.shape} of {x.shape}")
+            raise ShapeError(f"{self} returns a batch of shape {y.shape}; should be {x.shape}")
 
 
 class ImageAugmentation(Augmentation):
-    """y(p) = x(q) with q = c + S^-1 R^-1 (p - c - d) + e(p): images moved, turned and bent.
+    """y(p) = x(q) with q = c + S^-1 R^-1 (p - c - d) + e(p): images shifted, rotated and distorted.
 
-    p = (row, column) is a pixel of the new image y and c the middle. Each image is stretched by
-    S = diag(s_1, s_2), an own factor for each axis, rotated by R about the middle, anticlockwise,
-    and shifted by d. Numbers are drawn uniformly, anew for each image. x between its pixels is
-    bilinear; outside of the image it is 0.
+    p = (row, column) is a pixel of the new image y and c the center. Each image is scaled by
+    S = diag(s_1, s_2), a factor for each axis, rotated by R about the center, counterclockwise,
+    and shifted by d. All are drawn uniformly, anew for each image. Values of x between pixels are
+    interpolated bilinearly; outside of the image x is 0.
 
-    e bends the image. Each of its two components is noise U, independent at every pixel, smoothed
-    along both axes: e = G U G^T, G_ij proportional to exp(-(i - j)^2 / (2 sigma^2)). The rows of G
-    have norm 1, so that e has the same standard deviation everywhere. Elastic distortions are due
-    to Simard, Steinkraus and Platt (2003), Best practices for convolutional neural networks
-    applied to visual document analysis; there the strength is a factor of the smoothed noise.
+    e is an elastic distortion. Each of its two components is noise U, independent at every pixel,
+    smoothed along both axes: e = G U G^T, G_ij proportional to exp(-(i - j)^2 / (2 sigma^2)). The
+    rows of G have norm 1, so that e has the same standard deviation everywhere. Source: Simard,
+    Steinkraus and Platt (2003), Best practices for convolutional neural networks applied to visual
+    document analysis; there the strength is a factor of the smoothed noise.
 
     Parameters
     ----------
     image : (height, width), optional
-        Of images whose pixels lie in a row of features; by default they are square.
+        The size of images whose pixels are a row of features; by default they are square.
     shift : float
         The largest |d|, in pixels along each axis.
     rotate : float
         The largest angle, in degrees.
     scale : float
-        The factors lie between 1 - scale and 1 + scale.
+        The factors are between 1 - scale and 1 + scale.
     elastic : float
         The standard deviation of each component of e, in pixels.
     elastic_sigma : float
@@ -88,17 +88,18 @@ class ImageAugmentation(Augmentation):
     Raises
     ------
     ShapeError
-        For examples that are no images of this size.
+        For examples that are not images of this size.
     DataError
-        For whole numbers, which can't hold what lies between two pixels.
+        For integers, which can't represent values between two pixels.
 
     Examples
     --------
     >>> x = np.eye(3, dtype=np.float32).reshape(1, 9)
-    >>> augmentation = ImageAugmentation(shift=1.0, rotate=10.0)
-    >>> y = augmentation(x, np.random.default_rng(0))
-    >>> y.shape, y.dtype
-    ((1, 9), dtype('float32'))
+    >>> augmentation = ImageAugmentation(shift=1.0)
+    >>> augmentation(x, np.random.default_rng(0)).reshape(3, 3).round(2)
+    array([[0.39, 0.  , 0.  ],
+           [0.48, 0.39, 0.  ],
+           [0.13, 0.48, 0.39]], dtype=float32)
     """
 
     image: Annotated[tuple[Size, Size], Limits(strict=False)] | None = None
@@ -118,84 +119,83 @@ class ImageAugmentation(Augmentation):
         chunk = max(1, PIXELS // (height * width))
         for start in range(0, len(x), chunk):
             part = images[start : start + chunk]
-            y[start : start + chunk] = bilinear(part, self.sources(part, rng))
+            y[start : start + chunk] = interpolate(part, self.sampling_grid(part, rng))
         return y.reshape(x.shape)
 
     def size(self, shape: Shape) -> Shape:
-        """Return height and width of images that come in this shape."""
+        """Return the height and width of images of this shape."""
         side = math.isqrt(math.prod(shape))
         image = self.image or (shape if len(shape) == 2 else (side, side))
         if shape not in (image, (math.prod(image),)):
-            square = "" if self.image else ": say image = [height, width] if they make no square"
-            wanted = f"{self.image or '(height, width)'}, or a row of so many pixels{square}"
+            square = "" if self.image else ": set image = [height, width] if they are not square"
+            wanted = f"{self.image or '(height, width)'}, or a row of as many pixels{square}"
             raise ShapeError(f"images of shape {shape}; should be {wanted}")
         return image
 
-    def sources(self, x: Array, rng: np.random.Generator) -> Array:
-        """Draw q: the rows and the columns (2, N, pixels) that the new pixels come from."""
+    def sampling_grid(self, x: Array, rng: np.random.Generator) -> Array:
+        """Draw q: the rows and the columns (2, N, pixels) where x is sampled for the new pixels."""
         count, height, width = x.shape
         shift = rng.uniform(-self.shift, self.shift, (2, count))
         angle = np.radians(rng.uniform(-self.rotate, self.rotate, count))
         scale = rng.uniform(1 - self.scale, 1 + self.scale, (2, count))
         cos, sin = np.cos(angle), np.sin(angle)
         inverse = np.array([[cos, sin], [-sin, cos]]) / scale[:, None]
-        middle = np.array([[(height - 1) / 2], [(width - 1) / 2]])
-        origin = middle - np.einsum("ijn,jn->in", inverse, shift)
-        pixels = np.indices((height, width)).reshape(2, -1) - middle
-        q: Array = inverse.transpose(0, 2, 1).astype(x.dtype) @ pixels.astype(x.dtype)
+        center = np.array([[(height - 1) / 2], [(width - 1) / 2]])
+        origin = center - np.einsum("ijn,jn->in", inverse, shift)
+        pixels = np.indices((height, width)).reshape(2, -1) - center
+        q = inverse.transpose(0, 2, 1).astype(x.dtype) @ pixels.astype(x.dtype)
         q += origin[..., None].astype(x.dtype)
         if self.elastic:
             noise = rng.random((2, *x.shape), x.dtype)
             noise -= 0.5
             # the standard deviation of the noise is 1 / sqrt(12)
-            rows = smoothing(height, self.elastic_sigma) * (math.sqrt(12) * self.elastic)
-            columns = smoothing(width, self.elastic_sigma)
+            rows = gaussian_kernel(height, self.elastic_sigma) * (math.sqrt(12) * self.elastic)
+            columns = gaussian_kernel(width, self.elastic_sigma)
             e = rows.astype(x.dtype) @ noise @ columns.T.astype(x.dtype)
             q += e.reshape(q.shape)
         return q
 
 
-def smoothing(size: int, sigma: float) -> Array:
-    """G: a Gaussian around each pixel of a line, in rows of norm 1.
+def gaussian_kernel(size: int, sigma: float) -> Array:
+    """G (size, size): a Gaussian around each pixel of a line, in rows of norm 1.
 
     Examples
     --------
-    >>> smoothing(3, sigma=0.5).round(2)
+    >>> gaussian_kernel(3, sigma=0.5).round(2)
     array([[0.99, 0.13, 0.  ],
            [0.13, 0.98, 0.13],
            [0.  , 0.13, 0.99]])
     """
     i = np.arange(size)
     G = np.exp(-((i[:, None] - i) ** 2) / (2 * sigma**2))
-    normed: Array = G / np.linalg.norm(G, axis=1, keepdims=True)
-    return normed
+    return G / np.linalg.norm(G, axis=1, keepdims=True)
 
 
-def bilinear(x: Array, q: Array) -> Array:
-    """Return the values (N, n) of images x (N, height, width) at places q between their pixels.
+def interpolate(x: Array, q: Array) -> Array:
+    """Return the values (N, n) of images x (N, height, width) at points q, bilinearly.
 
-    Each is a mean of the four pixels around it, those outside of the image being 0, weighted by
-    how near they are.
+    Each is a mean of the four pixels around it, weighted by how near they are; pixels outside of
+    the image are 0.
 
     Parameters
     ----------
     x : array
     q : array
-        Rows and columns (2, N, n), counted from 0; (0, 0) is the middle of the first pixel.
+        Rows and columns (2, N, n), counted from 0; (0, 0) is the center of the first pixel.
 
     Examples
     --------
     >>> x = np.array([[[10.0, 20.0], [30.0, 40.0]]])
-    >>> bilinear(x, np.array([[[0.0, 0.5, 0.0]], [[1.0, 0.5, -0.5]]]))
+    >>> interpolate(x, np.array([[[0.0, 0.5, 0.0]], [[1.0, 0.5, -0.5]]]))
     array([[20., 25.,  5.]])
     """
     count, height, width = x.shape
-    # zeros all around, so that every place, brought to the edge of them, has four neighbours
+    # padded with zeros, so that every point, clipped to the edge of them, has four neighbours
     padded = np.zeros((count, height + 3, width + 3), x.dtype)
     padded[:, 1:-2, 1:-2] = x
-    places = np.stack([np.clip(q[0] + 1, 0, height + 1), np.clip(q[1] + 1, 0, width + 1)])
-    corners = np.floor(places)
-    down, right = places - corners
+    points = np.stack([np.clip(q[0] + 1, 0, height + 1), np.clip(q[1] + 1, 0, width + 1)])
+    corners = np.floor(points)
+    down, right = points - corners
     rows, columns = corners.astype(np.intp)
     line = width + 3
     first = np.arange(count)[:, None] * (height + 3) * line + rows * line + columns
@@ -203,5 +203,4 @@ def bilinear(x: Array, q: Array) -> Array:
     upper, lower = values.take(first), values[line:].take(first)
     upper += right * (values[1:].take(first) - upper)
     lower += right * (values[line + 1 :].take(first) - lower)
-    y: Array = upper + down * (lower - upper)
-    return y
+    return upper + down * (lower - upper)

@@ -1,4 +1,4 @@
-"""Averages of the weights over the steps of a training, to evaluate with.
+"""Weight averaging: the exponential moving average (EMA) and SWA, to evaluate with.
 
 w    the parameters
 a    their average
@@ -16,10 +16,10 @@ from layerkit.parameters import Arena
 
 
 class Average(Configurable, ABC):
-    """a <- a + s (w - a) after each step. A subclass writes `share`, the s.
+    """Base class of weight averages: a <- a + s (w - a) after each step.
 
-    Training goes on with w. Records, predictions and saved models are those of a. Running means of
-    layers as BatchNorm are averaged in the same way.
+    A subclass defines `share`, the s. Training goes on with w; records, predictions and saved
+    networks use a. Running statistics of layers such as BatchNorm are averaged in the same way.
 
     Examples
     --------
@@ -30,19 +30,19 @@ class Average(Configurable, ABC):
 
     @abstractmethod
     def share(self, step: int, steps: int) -> float:
-        """Return how much of a is replaced after a step, counted from 0, of `steps` in all."""
+        """Return s, the share of a that is replaced after a step, counted from 0, of `steps`."""
 
 
 class EMA(Average):
-    """a <- decay a + (1 - decay) w: the exponential moving average.
+    """a <- decay a + (1 - decay) w: the exponential moving average of the weights.
 
-    In the first 1 / (1 - decay) steps a is the plain mean, so that it does not cling to the start:
-    s = max(1 - decay, 1 / (step + 1)).
+    In the first 1 / (1 - decay) steps a is the arithmetic mean, so that the initial weights don't
+    dominate: s = max(1 - decay, 1 / (step + 1)).
 
     Parameters
     ----------
     decay : float
-        How much of a is kept at each step.
+        The share of a that is kept at each step.
 
     Examples
     --------
@@ -54,21 +54,21 @@ class EMA(Average):
     decay: Decay = 0.999
 
     def share(self, step: int, steps: int) -> float:
-        """Return max(1 - decay, 1 / (step + 1))."""
         return max(1 - self.decay, 1 / (step + 1))
 
 
 class SWA(Average):
-    """a = the mean of w at every so many steps of the last part of the training.
+    """a = the mean of w, taken every few steps in the last part of the training.
 
-    Until then a is w. Source: Izmailov et al. (2018), arXiv:1803.05407.
+    Stochastic weight averaging; before that part a is w. Source: Izmailov et al. (2018),
+    arXiv:1803.05407.
 
     Parameters
     ----------
     start : float
-        Where the averaging begins, as a share of the training.
+        Where the averaging begins, as a share of all steps.
     every : int
-        Steps from one w in the mean to the next.
+        Number of steps from one w in the mean to the next.
 
     Examples
     --------
@@ -90,15 +90,15 @@ class SWA(Average):
 
 
 class AveragedWeights:
-    """A network's average beside its parameters: they change places for an evaluation.
+    """The averaged weights of a network: they are swapped with its parameters to evaluate.
 
     Parameters
     ----------
     arena : Arena
-        Of the network.
+        The network's.
     average : Average
     steps : int
-        Of the training.
+        The number of steps of the training.
     """
 
     def __init__(self, arena: Arena, average: Average, steps: int) -> None:
@@ -108,7 +108,7 @@ class AveragedWeights:
         self.shown = False
 
     def update(self) -> None:
-        """Do a <- a + s (w - a)."""
+        """Set a <- a + s (w - a) after a step."""
         share = self.average.share(self.step, self.steps)
         self.step += 1
         for w, a, scratch in self.vectors:
@@ -120,12 +120,12 @@ class AveragedWeights:
                 a += scratch
 
     def show(self) -> None:
-        """Put the average where the network looks."""
+        """Put the average into the network."""
         if not self.shown:
             self._swap()
 
     def hide(self) -> None:
-        """Put the parameters back to where they are trained."""
+        """Put the parameters back into the network, to train on."""
         if self.shown:
             self._swap()
 
@@ -137,12 +137,12 @@ class AveragedWeights:
         self.shown = not self.shown
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and its steps so far, while it is hidden."""
+        """Return the average and its number of steps; call it while the average is hidden."""
         (_, values, _), (_, states, _) = self.vectors
         return {"values": values.copy(), "states": states.copy(), "step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned, when the network has its parameters back."""
+        """Restore what `state_dict` returned, after the network's parameters are restored."""
         (_, values, _), (_, states, _) = self.vectors
         self.shown = False
         values[...], states[...] = state["values"], state["states"]

@@ -31,18 +31,18 @@ X, T = np.eye(4), np.array([0, 1, 0, 1])
 
 
 class Kept(Tracker):
-    """Keeps what it is given."""
+    """Keeps the metrics of each epoch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.given: list[tuple[int, dict[str, float]]] = []
 
-    def write(self, figures: dict[str, float], step: int) -> None:
-        self.given.append((step, figures))
+    def write(self, metrics: dict[str, float], step: int) -> None:
+        self.given.append((step, metrics))
 
 
 class FailsAt(Callback):
-    """Breaks a training off after a step."""
+    """Ends a training run by an error after a step."""
 
     step: int
 
@@ -71,20 +71,20 @@ def run(*callbacks: Callback, epochs: int = 5, **options: Any) -> list[Record]:
 
 
 def expected(records: list[Record]) -> dict[str, list[tuple[int, float]]]:
-    """The curves of a training: points of step and figure, by name."""
+    """The curves of a training: points (step, value), by name."""
     schedule = CosineSchedule()
     curves: dict[str, list[tuple[int, float]]] = {}
     base = 9.0
     for i, record in enumerate(records):
         step = 2 * (i + 1)
         rate = base * schedule(step - 1, 2 * len(records))
-        for name, figure in (record.figures() | {"learning_rate": rate}).items():
-            curves.setdefault(name, []).append((step, figure))
+        for name, value in (record.figures() | {"learning_rate": rate}).items():
+            curves.setdefault(name, []).append((step, value))
         base *= 0.5 if i else 1.0
     return curves
 
 
-def test_a_tracker_gets_the_figures_and_the_rate_of_the_last_step() -> None:
+def test_a_tracker_gets_the_metrics_and_the_rate_of_the_last_step() -> None:
     kept = Kept()
     curves = expected(run(kept))
     assert kept.given == [
@@ -112,7 +112,7 @@ def in_mlflow(uri: str) -> dict[str, list[tuple[int, float]]]:
 
 
 def run_twice(tracker: Callback, folder: Path, crash: int, lost: int) -> list[Record]:
-    """Break off after a step, lose the last checkpoints, and go on."""
+    """Fail after a step, lose the last checkpoints, and resume."""
     checkpoints = Checkpoints(folder / "checkpoints", every=3, keep=9)
     with pytest.raises(RuntimeError):
         run(tracker, FailsAt(crash), checkpoints=checkpoints)

@@ -14,7 +14,7 @@ from layerkit import (
     to_config,
 )
 from layerkit.arrays import Array, Shape
-from layerkit.training.augmentation import bilinear
+from layerkit.training.augmentation import interpolate
 
 EVERYTHING = ImageAugmentation(shift=3.0, rotate=30.0, scale=0.3, elastic=1.5, elastic_sigma=3.0)
 
@@ -101,7 +101,7 @@ def test_the_axes_have_factors_of_their_own() -> None:
 
 def test_shifts_and_angles_are_uniform_within_their_limits() -> None:
     augmentation = ImageAugmentation(shift=2.0, rotate=20.0)
-    q = augmentation.sources(np.zeros((4000, 3, 3)), np.random.default_rng(0))
+    q = augmentation.sampling_grid(np.zeros((4000, 3, 3)), np.random.default_rng(0))
     shift = 1.0 - q.mean(axis=2)
     angle = np.degrees(np.arctan2(q[0, :, 2] - q[0, :, 0], q[1, :, 2] - q[1, :, 0]))
     turned = np.radians(angle)
@@ -117,15 +117,15 @@ def test_shifts_and_angles_are_uniform_within_their_limits() -> None:
 def test_elastic_is_the_standard_deviation_at_every_pixel(sigma: float) -> None:
     augmentation = ImageAugmentation(elastic=1.5, elastic_sigma=sigma)
     still = np.indices((6, 9)).reshape(2, 1, 54)
-    e = augmentation.sources(np.zeros((4000, 6, 9)), np.random.default_rng(0)) - still
+    e = augmentation.sampling_grid(np.zeros((4000, 6, 9)), np.random.default_rng(0)) - still
     np.testing.assert_allclose(e.std(axis=1), 1.5, rtol=0.08)
     np.testing.assert_allclose(e.mean(axis=1), 0, atol=0.15)
 
 
-def test_the_smoothing_has_the_width_that_is_said() -> None:
+def test_the_smoothing_has_the_width_sigma() -> None:
     augmentation = ImageAugmentation(elastic=1.0, elastic_sigma=2.0)
     x = np.zeros((4000, 21, 21))
-    e = augmentation.sources(x, np.random.default_rng(0))[0].reshape(x.shape)
+    e = augmentation.sampling_grid(x, np.random.default_rng(0))[0].reshape(x.shape)
     e = e - np.arange(21)[:, None]
     middle, along, across = e[:, 10, 10], e[:, 12, 10], e[:, 10, 12]
     for other in (along, across):  # noise smoothed by sigma: exp(-distance^2 / (4 sigma^2))
@@ -137,7 +137,7 @@ def test_the_smoothing_has_the_width_that_is_said() -> None:
 def test_interpolation_is_that_of_scipy(shape: Shape, dtype: str) -> None:
     x = some(*shape, dtype=dtype)
     q = np.random.default_rng(1).uniform(-4, 14, (2, len(x), 50)).astype(dtype)
-    y = bilinear(x, q)
+    y = interpolate(x, q)
     assert y.dtype == dtype
     for i, image in enumerate(x):
         expected = map_coordinates(image, q[:, i], order=1, mode="grid-constant")
@@ -147,8 +147,8 @@ def test_interpolation_is_that_of_scipy(shape: Shape, dtype: str) -> None:
 def test_inside_the_image_it_is_scipys_constant_mode_too() -> None:
     x = some(3, 12, 12)
     q = np.random.default_rng(1).uniform(0, 11, (2, 3, 100)).astype(np.float32)
-    for image, places, y in zip(x, q.swapaxes(0, 1), bilinear(x, q), strict=True):
-        expected = map_coordinates(image, places, order=1, mode="constant")
+    for image, points, y in zip(x, q.swapaxes(0, 1), interpolate(x, q), strict=True):
+        expected = map_coordinates(image, points, order=1, mode="constant")
         np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
@@ -195,7 +195,7 @@ def test_an_image_need_not_be_square() -> None:
 @pytest.mark.parametrize(
     ("options", "shape", "sentence"),
     [
-        ({}, (2, 54), r"shape \(54,\); .* say image = \[height, width\] if they make no sq"),
+        ({}, (2, 54), r"shape \(54,\); .* set image = \[height, width\] if they are not sq"),
         ({}, (2, 3, 4, 5), r"shape \(3, 4, 5\); should be \(height, width\), or a row"),
         ({}, (2,), r"shape \(\); should be \(height, width\), or a row"),
         ({"image": (6, 9)}, (2, 53), r"shape \(53,\); should be \(6, 9\), or a row"),

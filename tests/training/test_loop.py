@@ -433,7 +433,7 @@ class Doubles(Augmentation):
     [
         ({"resume": "forced"}, "resume = 'forced': should be False, True or 'force'"),
         ({"augmentation": ImageAugmentation(image=(7, 7))}, r"images of shape \(4,\); should be"),
-        ({"augmentation": Doubles()}, r"makes a batch of shape \(2, 4\) of \(1, 4\)"),
+        ({"augmentation": Doubles()}, r"returns a batch of shape \(2, 4\); should be \(1, 4\)"),
     ],
 )
 def test_what_would_fail_in_the_first_step_is_refused_before_it(

@@ -1,4 +1,4 @@
-"""Searches for good settings: many runs of one experiment, in processes that may be killed."""
+"""Sweeps: hyperparameter search by many runs of one experiment, in parallel processes."""
 
 from layerkit.runs.sweep.plan import Axis, Plan, Sweep, read_plan
 from layerkit.runs.sweep.search import sweep

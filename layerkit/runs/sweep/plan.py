@@ -1,4 +1,4 @@
-"""What a sweep's file says: which experiment, which of its options, and how they are searched."""
+"""The plan of a sweep, from its file: the experiment, the search space, and the search method."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from layerkit.errors import ConfigError, LayerkitError, at, suggestion
 from layerkit.runs.experiment import Experiment
 
 OWN = {"training.seed": "seeds", "training.threads": "jobs"}
-"""Options of an experiment that a sweep sets itself, and what of a sweep they come from."""
+"""Options of an experiment that a sweep sets itself, and the sweep's options they come from."""
 
 
 class Axis(Configurable):
-    """What one option of the experiment may be: an entry of ``[search]``.
+    """One axis of the search space, a range or a list of choices: an entry of ``[search]``.
 
     Parameters
     ----------
     low, high : float
-        A range, ends included. Whole numbers only where the option is one.
+        A range, ends included. Integers only if the option is an integer.
     log : bool
-        Search evenly over the orders of magnitude, as suits a learning rate.
+        Search on a logarithmic scale, as suits a learning rate.
     points : int, optional
-        How many values of the range a grid takes.
+        The number of values of the range in a grid.
     choices : list, optional
-        Instead of a range, the values themselves: numbers, words, whole tables. In the file a list.
+        The values themselves, instead of a range: numbers, strings, whole tables. In the file a
+        list.
 
     Raises
     ------
     ConfigError
-        For a range that is empty, or starts at 0 where it is logarithmic.
+        For a range that is empty, or one that starts at 0 or below and is logarithmic.
 
     Examples
     --------
@@ -64,27 +65,27 @@ class Axis(Configurable):
                 raise ConfigError(f"low = {self.low}: should be greater than 0 where log = true")
             return
         if (self.low, self.high, self.points, self.log) != (None, None, None, False):
-            raise ConfigError("choices: not together with a range")
+            raise ConfigError("choices: not allowed together with a range")
         if not self.choices:
             raise ConfigError("choices: should not be empty")
         if len(set(self.values())) < len(self.choices):
-            raise ConfigError(f"choices = [{', '.join(self.values())}]: a value stands there twice")
+            raise ConfigError(f"choices = [{', '.join(self.values())}]: a value is listed twice")
 
     @property
     def integer(self) -> bool:
-        """Whether this is a range of whole numbers."""
+        """Whether this is a range of integers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def real(self) -> Axis:
-        """The same range, of real numbers."""
+        """Return the same range with real numbers."""
         if self.low is None or self.high is None:
             return self
         return replace(self, low=float(self.low), high=float(self.high))
 
     def values(self) -> list[Any]:
-        """What a grid tries: choices as TOML text, the points of a range as numbers."""
+        """Return the values in a grid: choices as TOML strings, points of a range as numbers."""
         if self.low is None or self.high is None:
-            return [toml(choice) for choice in self.choices or ()]
+            return [to_toml(choice) for choice in self.choices or ()]
         low, high, last = self.low, self.high, (self.points or 2) - 1
         shares = [i / last for i in range(last + 1)]
         if self.log:
@@ -93,39 +94,40 @@ class Axis(Configurable):
             values = [low + (high - low) * share for share in shares]
         if self.integer:
             return sorted({round(value) for value in values})
-        # rounded so that 0.01 is called so, but not past the ends
+        # rounded so that 0.01 is written as 0.01, but not past the ends
         inner = [float(f"{value:.10g}") for value in values[1:-1]]
         return [float(low), *inner, float(high)]
 
     def ends(self) -> list[Any]:
-        """The values to try an option with: all choices, or both ends of the range."""
+        """Return the values to check an option with: all choices, or both ends of the range."""
         return self.values() if self.choices else [self.low, self.high]
 
 
 class Sweep(Configurable):
-    """How is searched, and for what: the ``[sweep]`` table.
+    """The search method and the objective: the ``[sweep]`` table.
 
     Parameters
     ----------
     method : {"grid", "random", "bayesian"}
-        All combinations, or values drawn at random, or drawn where earlier trials were good: by a
-        tree-structured Parzen estimator, see Bergstra et al. (2011), "Algorithms for
-        Hyper-Parameter Optimization", section 4.
+        Grid search, random search, or Bayesian optimization: values are drawn where earlier
+        trials were good, by a tree-structured Parzen estimator, see Bergstra et al. (2011),
+        "Algorithms for Hyper-Parameter Optimization", section 4.
     trials : int, optional
-        How many combinations are tried; a grid has its own number.
+        The number of combinations to try; a grid has its own number.
     seeds : int
-        Each trial is run with so many: ``training.seed`` and those that follow. Their mean counts.
+        The number of runs of each trial: with ``training.seed`` and the seeds after it. The
+        objective is their mean.
     jobs : int
-        Trials at a time, each in a process of its own with one BLAS thread.
+        The number of trials at a time, each in a process of its own with one BLAS thread.
     monitor : str
-        The figure that counts, of the last epoch, as ``validation_loss``.
+        The metric to optimize, such as ``validation_loss``, after the last epoch.
     direction : {"minimize", "maximize"}, optional
-        By default a loss or an error is made small, all other figures large.
+        By default losses and errors are minimized, all other metrics maximized.
     storage : str, optional
-        Where the trials are kept, for several machines to share: a file, or a URL of Optuna's
-        such as ``postgresql://…``; by default ``journal.log`` in the sweep's folder.
+        Where the trials are stored, for several machines to share: a file, or an Optuna URL such
+        as ``postgresql://…``; by default ``journal.log`` in the sweep's folder.
     seed : int
-        Of what the search draws.
+        The seed of the search.
     """
 
     method: Literal["grid", "random", "bayesian"]
@@ -140,34 +142,38 @@ class Sweep(Configurable):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.method == "grid" and self.trials:
-            raise ConfigError(f"trials = {self.trials}: a grid has as many as combinations")
+            raise ConfigError(
+                f"trials = {self.trials}: not allowed for a grid, which tries all combinations"
+            )
         if self.method != "grid" and not self.trials:
             raise ConfigError("trials: missing; how many combinations should be tried?")
 
     @property
     def minimizes(self) -> bool:
-        """Whether the smallest figure is the best."""
+        """Whether the smallest value of the metric is the best."""
         by_name = self.monitor.endswith(("loss", "mae", "rmse"))
         return by_name if self.direction is None else self.direction == "minimize"
 
 
 class SweepFile(Configurable):
-    """The tables of a sweep's file, besides those of an experiment."""
+    """The tables of a sweep's file, apart from those of the experiment."""
 
     sweep: Sweep
     search: dict[str, Axis]
     base: str | None = None
 
     def check(self) -> None:
-        """Raise a ConfigError if the tables don't go together."""
+        """Raise a ConfigError if the tables don't fit together."""
         problems = [
             f"search.{name}: is set by sweep.{OWN[name]}" for name in OWN if name in self.search
         ]
         if not self.search:
-            problems.append("search: should name what is searched, as optimizer.lr")
+            problems.append("search: should name the options to search, such as optimizer.lr")
         for name, axis in self.search.items():
             if axis.choices is None and self.sweep.method == "grid" and axis.points is None:
-                problems.append(f"search.{name}.points: missing; how many values of the range?")
+                problems.append(
+                    f"search.{name}.points: missing; how many values of the range should be tried?"
+                )
             if axis.points is not None and self.sweep.method != "grid":
                 problems.append(f"search.{name}.points = {axis.points}: only for a grid")
         if problems:
@@ -176,7 +182,7 @@ class SweepFile(Configurable):
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep's file, with the experiment's tables that it names or holds."""
+    """The contents of a sweep's file, with the tables of the experiment that it names or holds."""
 
     path: Path
     experiment: dict[str, Any] = field(repr=False)
@@ -185,29 +191,29 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """What the sweep is called in its storage."""
+        """The name of the sweep in its storage."""
         return self.path.stem
 
     def grid(self) -> list[dict[str, Any]]:
-        """All combinations, the last option changing fastest."""
+        """Return all combinations, the last option changing fastest."""
         values = [axis.values() for axis in self.search.values()]
         return [dict(zip(self.search, row, strict=True)) for row in itertools.product(*values)]
 
     def first(self) -> dict[str, Any]:
-        """One combination, to try things out with."""
+        """Return one combination, to check things with."""
         return {name: axis.ends()[0] for name, axis in self.search.items()}
 
     def trials(self) -> int:
-        """How many combinations are to be tried."""
+        """Return the number of combinations to try."""
         return self.sweep.trials or len(self.grid())
 
     def seeds(self) -> list[int]:
-        """The seeds that each combination is run with."""
+        """Return the seeds that each combination is run with."""
         first = self.experiment.get("training", {}).get("seed", 0)
         return list(range(first, first + self.sweep.seeds))
 
     def identity(self) -> dict[str, Any]:
-        """What may not change while a sweep goes on: all but its length and where it runs."""
+        """Return what must not change when a sweep is continued: all but its length and storage."""
         sweep, search = to_config(self.sweep), map(to_config, self.search.values())
         for name in ("trials", "jobs", "storage"):
             sweep.pop(name, None)
@@ -218,20 +224,20 @@ class Plan:
         }
 
     def make(self, params: Mapping[str, Any], seed: int | None = None) -> Experiment:
-        """Return the experiment with these values, as ``layerkit train`` makes it with --set."""
+        """Return the experiment with these values, as ``layerkit train`` does with --set."""
         table = copy.deepcopy(self.experiment)
         for setting in settings(params, seed):
             change(table, setting)
         return from_config(table, Experiment)
 
     def checked(self) -> Plan:
-        """Try each option with the ends of its range; return the plan with ranges of their kinds.
+        """Check each option with the ends of its range; return the plan, real ranges as floats.
 
         Raises
         ------
         ConfigError
-            For an option that the experiment doesn't have, or a value that it doesn't take: with
-            all of them.
+            For options that the experiment doesn't have, and values that they don't take: all at
+            once.
         """
         problems: list[str] = []
         for name, axis in self.search.items():
@@ -256,14 +262,14 @@ class Plan:
 
 
 def read_plan(path: Path) -> Plan:
-    """Return what a sweep's file says.
+    """Read a sweep's file.
 
     Raises
     ------
     FileError
-        For a file that can't be read, or is no TOML, also the one called ``base``.
+        If the file, or the one that ``base`` names, can't be read or is not TOML.
     ConfigError
-        With all that is wrong in it.
+        For invalid options: all at once.
     """
     table = read_toml(path)
     names = [option.name for option in fields(SweepFile)]
@@ -275,12 +281,12 @@ def read_plan(path: Path) -> Plan:
         file.check()
         if file.base and table:
             raise ConfigError(
-                f"base = {file.base!r} names an experiment, but there is one in the file, too: "
+                f"base = {file.base!r} names an experiment, but the file has one, too: "
                 f"{', '.join(table)}"
             )
         if not file.base and not table:
             raise ConfigError(
-                "base: missing; should name the experiment's file, or its tables should stand here"
+                "base: missing; should name the experiment's file, unless this one has its tables"
             )
     base = path.parent / file.base if file.base else path
     with at(f"{path}: base"):
@@ -292,7 +298,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def settings(params: Mapping[str, Any], seed: int | None = None) -> list[str]:
-    """What to give ``layerkit train`` by --set for these values, whole tables first.
+    """Return these values as arguments of ``layerkit train --set``, whole tables first.
 
     Examples
     --------
@@ -304,27 +310,27 @@ def settings(params: Mapping[str, Any], seed: int | None = None) -> list[str]:
     return [f"{name}={params[name]}" for name in names] + own
 
 
-def toml(value: Any) -> str:
-    """Write a value as TOML in one line.
+def to_toml(value: Any) -> str:
+    """Return a value as TOML in one line.
 
     Examples
     --------
-    >>> print(toml({"type": "SGD", "lr": 0.5, "rates": {"body.*.b": 0.1}}))
+    >>> print(to_toml({"type": "SGD", "lr": 0.5, "rates": {"body.*.b": 0.1}}))
     {type = "SGD", lr = 0.5, rates = {"body.*.b" = 0.1}}
     """
     if isinstance(value, dict):
         pairs = [
-            f"{key if re.fullmatch('[A-Za-z0-9_-]+', key) else json.dumps(key)} = {toml(item)}"
+            f"{key if re.fullmatch('[A-Za-z0-9_-]+', key) else json.dumps(key)} = {to_toml(item)}"
             for key, item in value.items()
         ]
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
+        return f"[{', '.join(map(to_toml, value))}]"
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def short_names(addresses: list[str]) -> dict[str, str]:
-    """Call each address by as much of its end as tells it from the others.
+    """Shorten each address to the end that distinguishes it from the others.
 
     Examples
     --------
@@ -344,24 +350,24 @@ def short_names(addresses: list[str]) -> dict[str, str]:
 
 
 def check_monitor(monitor: str, measured: list[str]) -> None:
-    """Raise a ConfigError for a figure that is not measured."""
+    """Raise a ConfigError for a metric that is not measured."""
     if monitor in measured:
         return
     validated = any(name.startswith("validation_") for name in measured)
     if monitor.startswith("validation_") and not validated:
         raise ConfigError(
-            f"sweep.monitor = {monitor!r}: needs a validation set, as by [data] validation_size = "
-            "0.1. To choose by the test set, which then says nothing more of new examples, give "
-            f"monitor = {monitor.replace('validation', 'test')!r}"
+            f"sweep.monitor = {monitor!r}: needs a validation set, such as [data] validation_size "
+            "= 0.1. To choose by the test set, which then tells nothing about new examples any "
+            f"more, set monitor = {monitor.replace('validation', 'test')!r}"
         )
-    hint = ". With a validation set, the test set is not looked at" * monitor.startswith("test_")
+    hint = ". With a validation set, the test set is not measured" * monitor.startswith("test_")
     raise ConfigError(
         f"sweep.monitor = {monitor!r}: is not measured{suggestion(monitor, measured)}{hint}"
     )
 
 
 def _axes(table: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Gather the entries of ``[search]``, be their addresses quoted or tables in tables."""
+    """Collect the entries of ``[search]``, whose addresses are quoted or nested tables."""
     axes: dict[str, Any] = {}
     for name, value in table.items():
         if not isinstance(value, dict):

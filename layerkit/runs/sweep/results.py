@@ -1,4 +1,4 @@
-"""What a sweep has found: a table, a file of it, the best experiment, and a picture."""
+"""The results of a sweep: a table, the best experiment, and a picture."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TABLE, BEST, PICTURE = "trials.csv", "best.toml", "trials.png"
-"""What a sweep's folder holds."""
-MOST = 20
-"""Rows of the table on the screen."""
+"""Names of the files in a sweep's folder."""
+MAX_ROWS = 20
+"""Number of rows that are printed at most."""
 
 
-def show(plan: Plan, results: Sequence[Result]) -> None:
+def print_table(plan: Plan, results: Sequence[Result]) -> None:
     """Print a table of the best trials."""
     short, seeds = short_names(list(plan.search)), plan.sweep.seeds > 1
     rows = [["trial", *short.values(), plan.sweep.monitor, *["std"] * seeds, "seconds", "state"]]
-    for result in results[:MOST]:
-        figures = [shown(result.mean), shown(result.std)][: 1 + seeds]
-        params = [shown(result.params.get(name)) for name in plan.search]
+    for result in results[:MAX_ROWS]:
+        values = [format_value(result.mean), format_value(result.std)][: 1 + seeds]
+        params = [format_value(result.params.get(name)) for name in plan.search]
         seconds = "" if result.seconds is None else f"{result.seconds:.1f}"
-        rows.append([str(result.number), *params, *figures, seconds, result.state])
+        rows.append([str(result.number), *params, *values, seconds, result.state])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print()
     for row in rows:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-    if len(results) > MOST:
-        print(f"… and {len(results) - MOST} more")
+    if len(results) > MAX_ROWS:
+        print(f"… and {len(results) - MAX_ROWS} more")
 
 
 def write_table(plan: Plan, results: Sequence[Result], folder: Path) -> None:
-    """Write the table into a folder."""
+    """Write the table to a folder."""
     write_atomically(folder / TABLE, _csv(plan, results).encode())
 
 
 def write_results(plan: Plan, results: Sequence[Result], folder: Path) -> None:
-    """Write the table, the experiment with the best values, and the picture into a folder."""
+    """Write the table, the experiment with the best values, and the picture to a folder."""
     written = [TABLE]
     write_table(plan, results, folder)
     if results and results[0].state == "done":
@@ -70,7 +70,7 @@ def write_results(plan: Plan, results: Sequence[Result], folder: Path) -> None:
 
 
 def draw(plan: Plan, results: Sequence[Result]) -> Figure:
-    """The monitored figure over the values of each option; the best and the failed are marked."""
+    """Plot the monitored metric over the values of each option; mark the best and failed trials."""
     from matplotlib.figure import Figure
 
     columns = min(3, len(plan.search))
@@ -94,7 +94,7 @@ def draw(plan: Plan, results: Sequence[Result]) -> Figure:
 def _panel(axes: Axes, name: str, axis: Axis, results: Sequence[Result]) -> None:
     values = axis.values() if axis.choices else []
 
-    def place(result: Result) -> float:
+    def position(result: Result) -> float:
         value = result.params[name]
         return values.index(value) if axis.choices else value
 
@@ -106,7 +106,7 @@ def _panel(axes: Axes, name: str, axis: Axis, results: Sequence[Result]) -> None
         ([best], "#d55e00", 7, "best"),
     ):
         axes.errorbar(
-            [place(result) for result in found],
+            [position(result) for result in found],
             [result.mean or 0.0 for result in found],
             [result.std or 0.0 for result in found],
             fmt="o",
@@ -116,9 +116,9 @@ def _panel(axes: Axes, name: str, axis: Axis, results: Sequence[Result]) -> None
             label=label,
         )
     if failed:
-        # in axes coordinates from below: they have no figure
+        # at the bottom, in axes coordinates: they have no value
         axes.plot(
-            [place(result) for result in failed],
+            [position(result) for result in failed],
             [0.03] * len(failed),
             "x",
             color="#666666",
@@ -128,7 +128,7 @@ def _panel(axes: Axes, name: str, axis: Axis, results: Sequence[Result]) -> None
     if axis.choices:
         axes.set_xticks(
             range(len(values)),
-            [fill(shown(value), max(8, 48 // len(values))) for value in values],
+            [fill(format_value(value), max(8, 48 // len(values))) for value in values],
             fontsize=8,
         )
         axes.set_xlim(-0.5, len(values) - 0.5)
@@ -139,13 +139,13 @@ def _panel(axes: Axes, name: str, axis: Axis, results: Sequence[Result]) -> None
     axes.grid(alpha=0.3)
 
 
-def shown(value: Any) -> str:
-    """A value for people: numbers to four digits, objects as Python writes them.
+def format_value(value: Any) -> str:
+    """Format a value for a table: numbers with four digits, objects as in Python.
 
     Examples
     --------
-    >>> shown(0.123456), shown('{type = "ReLU"}'), shown('{type = "SGD", lr = 0.5}')
-    ('0.1235', 'ReLU', 'SGD(lr = 0.5)')
+    >>> format_value(0.123456), format_value('{type = "SGD", lr = 0.5}')
+    ('0.1235', 'SGD(lr = 0.5)')
     """
     if value is None:
         return ""

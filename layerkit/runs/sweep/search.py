@@ -1,4 +1,4 @@
-"""Runs the trials of a sweep, each in a process of its own."""
+"""The search itself: runs the trials of a sweep, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitErr
 from layerkit.metrics.metrics import measure
 from layerkit.runs.experiment import Experiment
 from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
-from layerkit.runs.sweep.results import show, shown, write_results, write_table
-from layerkit.runs.sweep.trials import SILENT, Trials
+from layerkit.runs.sweep.results import format_value, print_table, write_results, write_table
+from layerkit.runs.sweep.trials import GRACE_PERIOD, Trials
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 ONE_THREAD = dict.fromkeys(
     ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1"
 )
-"""What BLAS libraries read from the environment when they are loaded."""
+"""Environment variables that BLAS libraries read when they are loaded."""
 POLL = 0.1
-"""Seconds in which an interruption is noticed."""
+"""Seconds until an interruption is noticed, at most."""
 
 
 def sweep(
@@ -47,37 +47,37 @@ def sweep(
     jobs: int | None = None,
     retry_failed: bool = False,
 ) -> int:
-    """Run the trials that a sweep's file asks for, and those alone that have not come to an end.
+    """Run all trials of a sweep's file that have not ended yet.
 
     Any number of processes may do so at a time, on one machine or several, and each of them may be
-    killed. All end when all trials have ended, and leave the same results.
+    killed. All end when all trials have ended, and write the same results.
 
     Parameters
     ----------
     path : Path
         The sweep's file.
     folder : Path
-        For the table, the picture and the best experiment, and for the trials if the file doesn't
-        say where they are kept.
+        For the table, the picture and the best experiment, and for the trials unless the file
+        sets `storage`.
     imports : sequence of str
-        Python files with classes of one's own.
+        Python files with your own classes.
     data_dir : str, optional
-        As for `layerkit.data.Data.load`.
+        As in `layerkit.data.Data.load`.
     jobs : int, optional
-        Instead of the file's.
+        Overrides the file's.
     retry_failed : bool
-        Whether trials that have failed are run anew, with the same values.
+        Whether failed trials are run again, with the same values.
 
     Returns
     -------
     status : int
-        Of the command: 0, 1 if no trial has ended well, or 128 and the number of the signal that
-        interrupted it.
+        The exit status of the command: 0, 1 if no trial succeeded, or 128 plus the number of the
+        signal that interrupted it.
 
     Raises
     ------
     ConfigError, DataError, FileError, ShapeError
-        For a file that is wrong, before anything is run.
+        For an invalid file, before anything is run.
     """
     plan = read_plan(path)
     if jobs is not None:
@@ -92,22 +92,22 @@ def sweep(
     trials.fill()
     ended = sum(result.state in ("done", "failed") for result in trials.results())
     seeds = "1 seed" if plan.sweep.seeds == 1 else f"{plan.sweep.seeds} seeds"
-    already = f"; {ended} of them are there already" if ended else ""
+    already = f"; {ended} of them have ended already" if ended else ""
     print(f"{plan.name}: {plan.sweep.method}, {trials.total} trials of {seeds}{already}")
     with _interruptible() as asked, _environment(ONE_THREAD):
         _run(trials, asked, folder, list(imports), data_dir)
-    trials.fill()  # what was interrupted waits again
+    trials.fill()  # interrupted trials wait again
     results = trials.results()
-    show(plan, results)
+    print_table(plan, results)
     write_results(plan, results, folder)
     if asked:
-        print("Interrupted; the same command goes on from here.")
+        print("Interrupted; the same command continues from here.")
         return 128 + asked[0]
     return 0 if results[0].state == "done" else 1
 
 
 def _check_data(plan: Plan, data_dir: str | None) -> None:
-    """Load the data of one trial, and see whether what counts is measured."""
+    """Load the data of one trial, and check that the monitored metric is measured."""
     experiment = plan.make(plan.first())
     dataset = experiment.load_data(data_dir)
     with at(str(plan.path)):
@@ -115,7 +115,7 @@ def _check_data(plan: Plan, data_dir: str | None) -> None:
 
 
 def _measured(experiment: Experiment, dataset: Dataset) -> list[str]:
-    """The names of all figures in a record of this experiment."""
+    """Return the names of all metrics in a record of this experiment."""
     network, training = experiment.network, experiment.training
     part = "test" if dataset.validation is None else "validation"
     _, t = network.check(dataset.train.x[:1], dataset.train.t[:1])
@@ -130,7 +130,7 @@ def _storage(plan: Plan, folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"{folder}: can't be made: {error.strerror}") from error
+        raise FileError(f"{folder}: can't be created: {error.strerror}") from error
     given = plan.sweep.storage
     if given is None:
         return str(folder / "journal.log")
@@ -140,12 +140,12 @@ def _storage(plan: Plan, folder: Path) -> str:
 def _run(
     trials: Trials, asked: list[int], folder: Path, imports: list[str], data_dir: str | None
 ) -> None:
-    """Run `jobs` trials at a time until all have ended, or an interruption is asked for."""
+    """Run `jobs` trials at a time until all have ended, or an interruption is requested."""
     running: dict[Connection, tuple[Trial, SpawnProcess]] = {}
     changed, waiting = True, False
     try:
         while not asked:
-            if trials.beat() or changed:
+            if trials.heartbeat() or changed:
                 changed = False
                 trials.fill()
                 while len(running) < trials.plan.sweep.jobs and (trial := trials.take()):
@@ -155,14 +155,17 @@ def _run(
                     if trials.finished():
                         return
                     if not waiting:
-                        print(f"Waiting for trials of others, or {SILENT:.0f} s without a sign")
+                        print(
+                            "Waiting for trials of other processes, or for "
+                            f"{GRACE_PERIOD:.0f} s without a heartbeat"
+                        )
                     waiting = True
             wait(list(running), POLL)
             for pipe in [pipe for pipe in running if pipe.poll()]:
                 trial, process = running.pop(pipe)
-                figures, error = _received(pipe, process)
-                kept = trials.finish(trial, figures, error)
-                _report(trials, trial, figures, error if kept else "taken over by another process")
+                values, error = _received(pipe, process)
+                kept = trials.finish(trial, values, error)
+                _report(trials, trial, values, error if kept else "taken over by another process")
                 write_table(trials.plan, trials.results(), folder)
                 changed = True
     finally:
@@ -174,15 +177,15 @@ def _run(
 def _start(
     plan: Plan, params: dict[str, Any], imports: list[str], data_dir: str | None
 ) -> tuple[Connection, SpawnProcess]:
-    """Start the process of a trial, which no signal but SIGKILL reaches."""
+    """Start the process of a trial, with SIGINT and SIGTERM blocked."""
     context = multiprocessing.get_context("spawn")
     pipe, end = context.Pipe(duplex=False)
     process = context.Process(
         target=_train, args=(end, plan, params, imports, data_dir), daemon=True
     )
-    # which allows the signals again when it starts
+    # it unblocks the signals when it starts, so it has to run before they are blocked
     resource_tracker.ensure_running()
-    # Ctrl-C goes to all processes of a terminal; this one decides what becomes of the others
+    # Ctrl-C goes to all processes of a terminal; this one decides when the others end
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:
         process.start()
@@ -195,14 +198,14 @@ def _start(
 def _train(
     pipe: Connection, plan: Plan, params: dict[str, Any], imports: list[str], data_dir: str | None
 ) -> None:
-    """Train with each seed, and send the figures that count, or why there are none."""
+    """Train with each seed, and send the monitored values, and an error if there is one."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    figures: list[float] = []
+    values: list[float] = []
     try:
         for file in imports:
             import_file(Path(file))
         for seed in plan.seeds():
-            figures.append(_figure(plan, params, seed, data_dir))
+            values.append(_value(plan, params, seed, data_dir))
         error = ""
     except LayerkitError as caught:
         error = ": ".join(filter(None, [caught.place, str(caught)]))
@@ -210,23 +213,23 @@ def _train(
         error = f"not enough memory: {caught}"
     except Exception as caught:
         error = where_it_failed(caught, imports)
-    pipe.send((figures, f"seed {plan.seeds()[len(figures)]}: {error}" if error else ""))
+    pipe.send((values, f"seed {plan.seeds()[len(values)]}: {error}" if error else ""))
 
 
-def _figure(plan: Plan, params: dict[str, Any], seed: int, data_dir: str | None) -> float:
-    """Train as ``layerkit train`` does, and return the figure that counts."""
+def _value(plan: Plan, params: dict[str, Any], seed: int, data_dir: str | None) -> float:
+    """Train as ``layerkit train`` does, and return the monitored value."""
     experiment = plan.make(params, seed)
     # all trials would write to one folder
     experiment.training = replace(experiment.training, checkpoints=None)
     records = experiment.run(experiment.load_data(data_dir))
-    figure = records[-1].row().get(plan.sweep.monitor, math.nan)
-    if not math.isfinite(figure):
-        raise DivergenceError(f"{plan.sweep.monitor} is {figure}")
-    return figure
+    value = records[-1].row().get(plan.sweep.monitor, math.nan)
+    if not math.isfinite(value):
+        raise DivergenceError(f"{plan.sweep.monitor} is {value}")
+    return value
 
 
 def _end_with_parent() -> None:
-    """Wait for the process that started this one, and don't outlive it."""
+    """End this process when the one that started it ends."""
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])
@@ -234,9 +237,9 @@ def _end_with_parent() -> None:
 
 
 def _received(pipe: Connection, process: SpawnProcess) -> tuple[list[float], str]:
-    """What a process has sent, or what became of it."""
+    """Return what a process has sent, or how it ended."""
     try:
-        figures, error = pipe.recv()
+        values, error = pipe.recv()
     except (EOFError, OSError):
         process.join()
         code = process.exitcode or 0
@@ -245,24 +248,26 @@ def _received(pipe: Connection, process: SpawnProcess) -> tuple[list[float], str
             return [], f"its process was ended by {name}; perhaps there was not enough memory"
         return [], f"its process ended with status {code}"
     process.join()
-    return figures, error
+    return values, error
 
 
-def _report(trials: Trials, trial: Trial, figures: list[float], error: str) -> None:
+def _report(trials: Trials, trial: Trial, values: list[float], error: str) -> None:
     """Print a line for a trial that has ended."""
     plan, number = trials.plan, trial.user_attrs["slot"] + 1
     short = short_names(list(plan.search))
-    params = ", ".join(f"{short[name]}={shown(value)}" for name, value in trial.params.items())
+    params = ", ".join(
+        f"{short[name]}={format_value(value)}" for name, value in trial.params.items()
+    )
     what = f"failed: {error}"
     if not error:
-        what = f"{plan.sweep.monitor} {statistics.fmean(figures):.4f}"
-        what += f" ± {statistics.stdev(figures):.4f}" if len(figures) > 1 else ""
+        what = f"{plan.sweep.monitor} {statistics.fmean(values):.4f}"
+        what += f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
     print(f"Trial {number} of {trials.total}: {params}: {what}", flush=True)
 
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Yield a list that gets the numbers of SIGINT and SIGTERM; the second one kills."""
+    """Yield a list that gets the numbers of SIGINT and SIGTERM; the second signal interrupts."""
     asked: list[int] = []
 
     def ask(number: int, frame: Any) -> None:
@@ -280,7 +285,7 @@ def _interruptible() -> Iterator[list[int]]:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables, which processes that are started inherit, for a while."""
+    """Set environment variables, which new processes inherit, for a while."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

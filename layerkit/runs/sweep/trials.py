@@ -1,16 +1,16 @@
-"""The trials of a sweep, in a storage of Optuna's that processes and machines share.
+"""The trials of a sweep, in an Optuna storage that processes and machines share.
 
-A sweep has a number of slots, and each has to get one trial that comes to an end. All that takes
-part follows the same rules, so that nobody has to be in charge:
+A sweep has a number of slots, and each needs one trial that ends. All processes follow the same
+rules, so that none has to be in charge:
 
-- Whoever finds a slot without a trial adds one that waits. If two do so at a time, the trial that
-  came first counts, and whoever gets hold of the other drops it.
-- Taking a waiting trial is one step in the storage, so it has one owner.
-- Owners write a growing number as a sign of life. The trial of an owner that has become silent is
-  dropped, and its slot is without a trial again.
+- A process that finds a slot without a trial adds one that waits. If two do so at a time, the
+  first trial counts, and the process that takes the other one drops it.
+- Taking a waiting trial is atomic in the storage, so it has one owner.
+- Owners write a growing number as their heartbeat. The trial of an owner without a heartbeat is
+  dropped, and its slot has no trial again.
 
-Optuna's states are used for this: FAIL is a trial that was dropped. One that failed for a reason
-of its own is PRUNED, since that tells the sampler to keep away from its values.
+Optuna's states are used for this: FAIL is a trial that was dropped. One that failed by itself is
+PRUNED, which tells the sampler to avoid its values.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-BEAT = 2.0
-"""Seconds between two signs of life."""
-SILENT = 20.0
-"""Seconds without a sign of life after which an owner counts as lost."""
+HEARTBEAT_INTERVAL = 2.0
+"""Seconds between two heartbeats."""
+GRACE_PERIOD = 20.0
+"""Seconds without a heartbeat after which an owner counts as lost."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A trial as it is shown: `state` is done, failed, running or waiting.
+    """The result of a trial: `state` is done, failed, running or waiting.
 
-    `mean` and `std` are of the monitored figure over the seeds; `params` are the values by address,
-    choices as TOML text.
+    `mean` and `std` are of the monitored metric over the seeds; `params` are the values by
+    address, choices as TOML strings.
     """
 
     number: int
@@ -57,14 +57,14 @@ class Result:
 
 
 class Trials:
-    """The trials of `plan`, kept in `storage`: a file or a URL.
+    """The trials of `plan`, stored in `storage`: a file or a URL.
 
     Raises
     ------
     FileError
         For a storage that can't be opened.
     ConfigError
-        For one that has a different sweep of the same name.
+        If the storage has a different sweep of the same name.
     """
 
     def __init__(self, plan: Plan, storage: str) -> None:
@@ -74,7 +74,7 @@ class Trials:
         self.plan, self.total = plan, plan.trials()
         self.grid = plan.grid() if plan.sweep.method == "grid" else None
         self.owner, self.beats, self.next_beat = f"alive {uuid.uuid4()}", 0, 0.0
-        self.signs: dict[int, tuple[Any, float]] = {}
+        self.seen: dict[int, tuple[Any, float]] = {}
         try:
             self.study: Study = optuna.create_study(
                 storage=_open(storage),
@@ -86,23 +86,23 @@ class Trials:
             kept = self.study.user_attrs.get("plan")
             if kept is None:
                 self.study.set_user_attr("plan", plan.identity())
-        except Exception as error:  # each kind of storage has errors of its own
+        except Exception as error:  # each kind of storage has its own errors
             raise FileError(f"{storage}: can't be used as a storage: {error}") from error
         if kept not in (None, plan.identity()):
             differing = [name for name, value in plan.identity().items() if kept[name] != value]
             raise ConfigError(
                 f"{storage} has a sweep called {plan.name} that differs in {', '.join(differing)}: "
-                "choose another --out or storage, or delete what is there"
+                "choose another --out or storage, or delete it"
             )
 
     def states(self, *names: str) -> list[FrozenTrial]:
-        """All trials that are in these states."""
+        """Return all trials that are in these states."""
         from optuna.trial import TrialState
 
         return self.study.get_trials(deepcopy=False, states=[TrialState[name] for name in names])
 
-    def standing(self) -> dict[int, FrozenTrial]:
-        """The trial of each slot that has one."""
+    def by_slot(self) -> dict[int, FrozenTrial]:
+        """Return the trial of each slot that has one."""
         retried = self.study.user_attrs.get("retried", [])
         states = self.states("WAITING", "RUNNING", "COMPLETE", "PRUNED")
         found = [trial for trial in states if trial.number not in retried]
@@ -110,30 +110,30 @@ class Trials:
         return {slot: slots[slot] for slot in range(self.total) if slot in slots}
 
     def fill(self) -> None:
-        """Give each slot without a trial one that waits, with the values of a dropped one."""
-        standing = self.standing()
-        if len(standing) == self.total:
+        """Give each slot without a trial a waiting one, with the values of the dropped one."""
+        filled = self.by_slot()
+        if len(filled) == self.total:
             return
         dropped = {
             trial.user_attrs.get("slot"): trial.params for trial in self.states("FAIL", "PRUNED")
         }
         for slot in range(self.total):
-            if slot not in standing:
+            if slot not in filled:
                 params = self.grid[slot] if self.grid else dropped.get(slot, {})
                 complete = params.keys() == self.plan.search.keys()
                 self.study.enqueue_trial(params if complete else {}, user_attrs={"slot": slot})
 
     def retry_failed(self) -> None:
-        """Let all trials that have failed so far be run anew, with the same values."""
+        """Let all trials that have failed so far be run again, with the same values."""
         self.study.set_user_attr("retried", [trial.number for trial in self.states("PRUNED")])
 
     def take(self) -> Trial | None:
-        """Take the first trial that waits, and choose its values."""
+        """Take the first waiting trial, and choose its values."""
         while self.states("WAITING"):
             trial = self.study.ask()
             slot = trial.user_attrs.get("slot", self.total)
-            standing = self.standing().get(slot)
-            if standing is None or standing.number != trial.number:
+            first = self.by_slot().get(slot)
+            if first is None or first.number != trial.number:
                 self.drop(trial.number)
                 continue
             trial.set_user_attr("owner", self.owner)
@@ -144,7 +144,7 @@ class Trials:
         return None
 
     def _sampler(self, slot: int) -> BaseSampler:
-        """What draws the values of a slot, each from a seed of its own, whoever asks."""
+        """Return the sampler of a slot, whose seed is the same in every process."""
         from optuna.samplers import RandomSampler, TPESampler
 
         seed = int(np.random.default_rng([self.plan.sweep.seed, slot]).integers(2**32))
@@ -153,16 +153,16 @@ class Trials:
         )
 
     def drop(self, number: int) -> None:
-        """Let a trial be run anew, if it hasn't come to an end."""
+        """Drop a trial, so that it is run again, unless it has ended."""
         from optuna.trial import TrialState
 
         try:
             self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-        except RuntimeError:  # somebody else was quicker
+        except RuntimeError:  # another process was faster
             return
 
-    def finish(self, trial: Trial, figures: list[float], error: str = "") -> bool:
-        """Write down what came of a trial; False if it has been dropped in the meantime."""
+    def finish(self, trial: Trial, values: list[float], error: str = "") -> bool:
+        """Store the values of a trial, or its error; False if it was dropped in the meantime."""
         from optuna.trial import TrialState
 
         try:
@@ -170,38 +170,38 @@ class Trials:
                 trial.set_user_attr("error", error)
                 self.study.tell(trial, state=TrialState.PRUNED)
             else:
-                trial.set_user_attr("figures", figures)
-                self.study.tell(trial, statistics.fmean(figures))
+                trial.set_user_attr("values", values)
+                self.study.tell(trial, statistics.fmean(values))
         except (RuntimeError, ValueError):
             return False
         return True
 
-    def beat(self) -> bool:
-        """If it is time, give a sign of life, and drop the trials of owners that give none."""
+    def heartbeat(self) -> bool:
+        """If it is time, write a heartbeat, and drop the trials of owners without one."""
         now = time.monotonic()
         if now < self.next_beat:
             return False
-        self.next_beat, self.beats = now + BEAT, self.beats + 1
+        self.next_beat, self.beats = now + HEARTBEAT_INTERVAL, self.beats + 1
         self.study.set_user_attr(self.owner, self.beats)
-        signs = self.study.user_attrs
+        beats = self.study.user_attrs
         for trial in self.states("RUNNING"):
-            sign, since = signs.get(trial.user_attrs.get("owner", "")), now
-            before = self.signs.get(trial.number)
-            if before and before[0] == sign:
+            beat, since = beats.get(trial.user_attrs.get("owner", "")), now
+            before = self.seen.get(trial.number)
+            if before and before[0] == beat:
                 since = before[1]
-            self.signs[trial.number] = (sign, since)
-            if now - since > SILENT:
+            self.seen[trial.number] = (beat, since)
+            if now - since > GRACE_PERIOD:
                 self.drop(trial.number)
         return True
 
     def finished(self) -> bool:
-        """Whether all slots have a trial that came to an end."""
-        standing = self.standing().values()
-        return len(standing) == self.total and all(trial.state.is_finished() for trial in standing)
+        """Whether all slots have a trial that has ended."""
+        found = self.by_slot().values()
+        return len(found) == self.total and all(trial.state.is_finished() for trial in found)
 
     def results(self) -> list[Result]:
-        """All trials, the best first, those that failed or are not finished behind them."""
-        found = [_result(slot, trial) for slot, trial in self.standing().items()]
+        """Return all trials: the best first, then those that failed or have not ended."""
+        found = [_result(slot, trial) for slot, trial in self.by_slot().items()]
         sign = 1 if self.plan.sweep.minimizes else -1
         states = ["done", "failed", "running", "waiting"]
         return sorted(found, key=lambda r: (states.index(r.state), sign * (r.mean or 0), r.number))
@@ -215,10 +215,10 @@ def _open(storage: str) -> str | BaseStorage:
     if "://" in storage:
         return storage
     path = Path(storage).absolute()
-    # Optuna's own locks outlive a process that is killed while it has one
+    # Optuna's own locks outlive a process that is killed while it holds one
     lock: Any = FileLock(f"{path}.lock")
     with lock, path.open("ab+") as file:
-        # what a crash or a full disk has left of a line would spoil the next one
+        # part of a line, left by a crash or a full disk, would corrupt the next one
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
     return JournalStorage(JournalFileBackend(str(path), lock))
@@ -234,14 +234,14 @@ def _choose(trial: Trial, name: str, axis: Axis) -> None:
 
 
 def _result(slot: int, trial: FrozenTrial) -> Result:
-    words = {"COMPLETE": "done", "PRUNED": "failed", "RUNNING": "running", "WAITING": "waiting"}
-    figures = trial.user_attrs.get("figures", [])
+    states = {"COMPLETE": "done", "PRUNED": "failed", "RUNNING": "running", "WAITING": "waiting"}
+    values = trial.user_attrs.get("values", [])
     return Result(
         slot + 1,
-        words[trial.state.name],
+        states[trial.state.name],
         trial.params or trial.system_attrs.get("fixed_params", {}),
         trial.value,
-        statistics.stdev(figures) if len(figures) > 1 else None,
+        statistics.stdev(values) if len(values) > 1 else None,
         trial.duration.total_seconds() if trial.duration else None,
         trial.user_attrs.get("error", ""),
     )

@@ -1,4 +1,5 @@
 import csv
+import multiprocessing
 import os
 import signal
 import statistics
@@ -6,7 +7,9 @@ import subprocess
 import sys
 import time
 import tomllib
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -71,8 +74,21 @@ def _in_a_folder_with_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     Path("base.toml").write_text(BASE)
     Path("own.py").write_text(OWN)
     monkeypatch.delitem(sys.modules, "own", raising=False)
-    monkeypatch.setattr(trials, "BEAT", 0.1)
-    monkeypatch.setattr(trials, "SILENT", 0.5)
+    monkeypatch.setattr(trials, "HEARTBEAT_INTERVAL", 0.1)
+    monkeypatch.setattr(trials, "GRACE_PERIOD", 0.5)
+
+
+@pytest.fixture
+def _trials_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be faster: what a process sends through its pipe is already there when it is started."""
+
+    def start(*arguments: Any) -> tuple[Connection, SimpleNamespace]:
+        pipe, end = multiprocessing.Pipe(duplex=False)
+        search._train(end, *arguments)
+        end.close()
+        return pipe, SimpleNamespace(join=lambda: None, exitcode=0)
+
+    monkeypatch.setattr(search, "_start", start)
 
 
 def write(sweep: str, of: str = LR, base: str = 'base = "base.toml"', name: str = "s.toml") -> str:
@@ -90,7 +106,7 @@ def table(folder: str = "runs/s") -> list[dict[str, str]]:
 
 
 def found(folder: str = "runs/s") -> list[tuple[str, ...]]:
-    """All of the table but the times."""
+    """The table without the times."""
     return [tuple(v for k, v in row.items() if k != "seconds") for row in table(folder)]
 
 
@@ -109,7 +125,7 @@ def states(name: str) -> list[int]:
 def start(*arguments: str) -> subprocess.Popen[str]:
     code = (
         "import sys; from layerkit.cli import main; from layerkit.runs.sweep import trials; "
-        "trials.BEAT, trials.SILENT = 0.1, 0.5; sys.exit(main())"
+        "trials.HEARTBEAT_INTERVAL, trials.GRACE_PERIOD = 0.1, 0.5; sys.exit(main())"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, "sweep", *arguments],
@@ -120,6 +136,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.usefixtures("_trials_in_this_process")
 def test_a_grid_tries_all_combinations(capsys: pytest.CaptureFixture[str]) -> None:
     of = (
         "optimizer.lr = {low = 0.01, high = 1.0, log = true, points = 2}\n"
@@ -134,8 +151,8 @@ def test_a_grid_tries_all_combinations(capsys: pytest.CaptureFixture[str]) -> No
         ("1.0", "2"),
         ("1.0", "4"),
     ]
-    figures = [float(row["validation_accuracy"]) for row in rows]
-    assert figures == sorted(figures, reverse=True)
+    accuracies = [float(row["validation_accuracy"]) for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True)
     assert all(row["state"] == "done" and float(row["seconds"]) > 0 for row in rows)
     best = tomllib.loads(Path("runs/s/best.toml").read_text())
     assert best["optimizer"]["lr"] == float(rows[0]["optimizer.lr"])
@@ -147,15 +164,16 @@ def test_a_grid_tries_all_combinations(capsys: pytest.CaptureFixture[str]) -> No
     with Path("again/history.csv").open() as history:
         again = list(csv.DictReader(history))[-1]["validation_accuracy"]
     assert again == rows[0]["validation_accuracy"]
-    # finished sweeps are shown again, and nothing is run
+    # the results of a finished sweep are printed again, and nothing is run
     before = found()
     assert run(file) == 0
-    assert "4 of them are there already" in capsys.readouterr().out
+    assert "4 of them have ended already" in capsys.readouterr().out
     assert found() == before
 
 
-def test_the_figures_are_those_of_train_bit_for_bit() -> None:
-    """On the digits, whose split is drawn from the seed, too."""
+@pytest.mark.processes
+def test_the_values_are_those_of_train_bit_for_bit() -> None:
+    """On the digits, whose split is drawn from the seed as well."""
     base = """
 [network]
 shape = [64]
@@ -185,6 +203,7 @@ seed = 7
     assert float(row["validation_loss_std"]) == statistics.stdev(losses)
 
 
+@pytest.mark.processes
 def test_the_number_of_jobs_changes_nothing() -> None:
     of = LR + "optimizer.weight_decay = {low = 0, high = 1}\n"
     file = write('method = "random"\ntrials = 2', of)
@@ -192,10 +211,11 @@ def test_the_number_of_jobs_changes_nothing() -> None:
     assert run(file, "--out", "two", "--jobs", "2") == 0
     assert found("one") == found("two")
     assert len({row["optimizer.lr"] for row in table("one")}) == 2
-    # whole numbers are ends of a range of real numbers where the option is real
+    # integers are ends of a range of real numbers if the option is real
     assert all("." in row["optimizer.weight_decay"] for row in table("one"))
 
 
+@pytest.mark.usefixtures("_trials_in_this_process")
 def test_a_bayesian_search_with_a_storage_by_url() -> None:
     of = f'"optimizer.lr"{LR.removeprefix("optimizer.lr")}'
     of += 'optimizer = [{type = "Adam"}, {type = "SGD"}]\n'
@@ -218,6 +238,7 @@ def test_a_bayesian_search_with_a_storage_by_url() -> None:
     assert [row for row in found("other") if row[0] != "3"] == found()
 
 
+@pytest.mark.processes
 def test_failed_trials_are_recorded_and_the_rest_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     kinds = ["raises", "memory", "killed", "nan", "good"]
     odd = ", ".join(f'{{type = "Odd", kind = "{kind}"}}' for kind in kinds)
@@ -234,6 +255,7 @@ def test_failed_trials_are_recorded_and_the_rest_go_on(capsys: pytest.CaptureFix
     assert all(error in said for error in errors.values())
 
 
+@pytest.mark.usefixtures("_trials_in_this_process")
 def test_when_all_trials_fail_there_is_no_best(capsys: pytest.CaptureFixture[str]) -> None:
     of = "network.body.layers.1 = [{type = 'Odd', kind = 'raises'}]"
     assert run(write('method = "grid"', of), "--import", "own.py") == 1
@@ -242,7 +264,8 @@ def test_when_all_trials_fail_there_is_no_best(capsys: pytest.CaptureFixture[str
     assert "In runs/s: trials.csv\n" in capsys.readouterr().out
 
 
-def test_failed_trials_can_be_run_anew(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("_trials_in_this_process")
+def test_failed_trials_can_be_run_again(capsys: pytest.CaptureFixture[str]) -> None:
     of = LR + "network.body.layers.1 = [{type = 'Odd', kind = 'raises'}]"
     sweep = (write('method = "random"\ntrials = 1', of), "--import", "own.py")
     assert run(*sweep) == 1
@@ -255,6 +278,7 @@ def test_failed_trials_can_be_run_anew(capsys: pytest.CaptureFixture[str]) -> No
     assert table()[0]["optimizer.lr"] == before[0]["optimizer.lr"]
 
 
+@pytest.mark.processes
 def test_it_goes_on_after_kill_9() -> None:
     """The parent alone is killed: its trials end with it, and are run again."""
     Path("base.toml").write_text(BASE.replace("epochs = 1", "epochs = 2"))
@@ -290,6 +314,7 @@ def gone(pid: str) -> bool:
         return True
 
 
+@pytest.mark.processes
 def test_an_interruption_keeps_what_is_finished() -> None:
     file = write('method = "random"\ntrials = 3', LR + SLOW)
     # the first time, while the process of the first trial is starting
@@ -302,7 +327,7 @@ def test_an_interruption_keeps_what_is_finished() -> None:
         os.killpg(process.pid, number)
         said, errors = process.communicate()
         assert (process.returncode, errors) == (128 + number, "")
-        assert "the same command goes on from here" in said
+        assert "the same command continues from here" in said
         assert [row["state"] for row in table()] == ["done"] * done + ["waiting"] * (3 - done)
         assert table()[done]["optimizer.lr"], "the one that was interrupted"
         assert Path("runs/s/best.toml").exists() == bool(done)
@@ -313,6 +338,7 @@ def test_an_interruption_keeps_what_is_finished() -> None:
     assert states("COMPLETE") == [0, 1, 2]
 
 
+@pytest.mark.processes
 def test_processes_share_the_trials() -> None:
     file = write('method = "random"\ntrials = 3', LR + SLOW)
     processes = [start(file, "--import", "own.py") for _ in range(2)]
@@ -325,7 +351,8 @@ def test_processes_share_the_trials() -> None:
     assert states("COMPLETE") == [0, 1, 2]
 
 
-def test_a_torn_line_of_the_journal_is_mended() -> None:
+@pytest.mark.usefixtures("_trials_in_this_process")
+def test_a_torn_line_of_the_journal_is_repaired() -> None:
     file = write('method = "random"\ntrials = 1')
     assert run(file) == 0
     with Path("runs/s/journal.log").open("a") as log:
@@ -336,7 +363,11 @@ def test_a_torn_line_of_the_journal_is_mended() -> None:
 
 
 WRONG = [
-    ('method = "grid"\ntrials = 3', "a = [1]", ["sweep: trials = 3: a grid has as many as com"]),
+    (
+        'method = "grid"\ntrials = 3',
+        "a = [1]",
+        ["sweep: trials = 3: not allowed for a grid, which"],
+    ),
     ('method = "random"', "a = [1]", ["sweep: trials: missing; how many combinations"]),
     (
         'method = "greedy"\ntrails = 3\nseeds = 0',
@@ -349,14 +380,14 @@ WRONG = [
         ],
     ),
     ('method = "grid"', LR, ["search.optimizer.lr.points: missing"]),
-    ('method = "grid"', "", ["search: should name what is searched"]),
+    ('method = "grid"', "", ["search: should name the options to search"]),
     ('method = "grid"', "training.seed = [1, 2]", ["search.training.seed: is set by sweep.seeds"]),
     (
         'method = "grid"',
         "optimizer.lr = 0.1",
         ["search.optimizer.lr.choices = 0.1: should be a li"],
     ),
-    ('method = "grid"', "optimizer.lr = [0.1, 0.1]", ["a value stands there twice"]),
+    ('method = "grid"', "optimizer.lr = [0.1, 0.1]", ["a value is listed twice"]),
     ('method = "grid"', "optimizer.lr = []", ["search.optimizer.lr: choices: should not be empty"]),
     (
         'method = "grid"',
@@ -402,6 +433,7 @@ def test_wrong_files_are_refused_in_words(
     assert not Path("runs").exists()
 
 
+@pytest.mark.usefixtures("_trials_in_this_process")
 def test_choosing_by_the_test_set_has_to_be_spelled_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -409,7 +441,7 @@ def test_choosing_by_the_test_set_has_to_be_spelled_out(
     file = write('method = "grid"', "optimizer.lr = [0.1]")
     assert run(file) == 1
     said = capsys.readouterr().err
-    assert "'validation_accuracy': needs a validation set, as by [data] validation_size" in said
+    assert "'validation_accuracy': needs a validation set, such as [data] validation_size" in said
     assert "monitor = 'test_accuracy'" in said
     write('method = "grid"\nmonitor = "test_accuracy"', "optimizer.lr = [0.1]")
     assert run(file) == 0
@@ -420,18 +452,19 @@ def test_an_experiment_in_the_file_itself(capsys: pytest.CaptureFixture[str]) ->
     assert read_plan(Path(file)).experiment == tomllib.loads(BASE)
     write('method = "grid"', "optimizer.lr = [0.1]\n" + BASE)
     assert run(file) == 1
-    assert "there is one in the file, too: network, optimizer" in capsys.readouterr().err
+    assert "but the file has one, too: network, optimizer" in capsys.readouterr().err
     assert run(write('method = "grid"', "a = [1]", base='base = "none.toml"')) == 1
     assert "s.toml: base: none.toml: can't be read: No such file" in capsys.readouterr().err
     assert run(write('method = "grid"', "a = [1]", base="")) == 1
     assert "base: missing; should name the experiment's file" in capsys.readouterr().err
 
 
-def test_jobs_have_to_be_some(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_number_of_jobs_has_to_be_positive(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(write('method = "random"\ntrials = 1'), "--jobs", "0") == 1
     assert "Sweep.jobs = 0: should be greater than 0" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("_trials_in_this_process")
 def test_another_sweep_in_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(write('method = "grid"', "optimizer.lr = [0.1]")) == 0
     assert run(write('method = "grid"\nseeds = 2', "optimizer.lr = [0.2]")) == 1
@@ -461,6 +494,7 @@ def test_the_values_of_a_grid(axis: Axis, values: list[Any]) -> None:
     assert [type(value) for value in axis.values()] == [type(value) for value in values]
 
 
+@pytest.mark.usefixtures("_trials_in_this_process")
 def test_nothing_is_left_in_the_environment() -> None:
     before = dict(os.environ), signal.getsignal(signal.SIGINT)
     assert run(write('method = "random"\ntrials = 1')) == 0

@@ -1,4 +1,4 @@
-"""Pictures of a run: how it learned, what it looks at, what it gets wrong."""
+"""Plots of a run: learning curves, confusion matrix, weights, and misclassified images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST,
 
 
 def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence[Record]) -> None:
-    """Draw all pictures that fit the data into a run's folder."""
+    """Draw all plots that suit the data, and save them to a run's folder."""
     figures = {}
     if records:
         figures["curves"] = curves(records, dataset.classes)
@@ -54,7 +54,7 @@ def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture; FileError if it can't be."""
+    """Save a picture; FileError if that fails."""
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
@@ -62,24 +62,24 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
-    """What was measured over the epochs: loss, accuracy of classes, and each of the metrics."""
+    """Plot the learning curves: loss, accuracy if there are classes, and each of the metrics."""
     epochs = [record.epoch for record in records]
-    figures = [record.figures() for record in records]
+    measured = [record.figures() for record in records]
     panels: dict[str, list[str]] = {"loss": [], "accuracy": []}
-    for name in dict.fromkeys(name for measured in figures for name in measured):
+    for name in dict.fromkeys(name for metrics in measured for name in metrics):
         what = name.partition("_")[2].partition("_class_")[0]
         panels.setdefault(what, []).append(name)
     panels = {what: names for what, names in panels.items() if names}
     columns = min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
-    for place, (what, names) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(rows, columns, place)
+    for number, (what, names) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, columns, number)
         for i, name in enumerate(names):
             part, _, of_class = name.partition("_class_")
             label = part.partition("_")[0]
             colour, line = LINES[label]
-            values = [measured.get(name, math.nan) for measured in figures]
+            values = [metrics.get(name, math.nan) for metrics in measured]
             if of_class:
                 colour = COLOURS[i % len(COLOURS)]
                 label = classes[int(of_class)] if classes else f"class {of_class}"
@@ -92,7 +92,7 @@ def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
 
 
 def rate_range(found: RateRange) -> Figure:
-    """The loss over the learning rates of a range test."""
+    """Plot the loss over the learning rates of a range test."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot(found.rates, found.losses, color=TRAIN, alpha=0.3, label="loss of a batch")
@@ -112,7 +112,7 @@ def rate_range(found: RateRange) -> Figure:
 
 
 def confusion(dataset: Dataset, predicted: Array) -> Figure:
-    """How often each class of the test data was taken for each."""
+    """Plot the confusion matrix of the test examples, given their predicted class numbers."""
     n = len(dataset.classes)
     counts = np.zeros((n, n), int)
     np.add.at(counts, (dataset.test.t, predicted), 1)
@@ -133,13 +133,13 @@ def confusion(dataset: Dataset, predicted: Array) -> Figure:
 
 
 def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
-    """The first images with their labels, after the tutorial's function of this name."""
+    """Plot the first images with their labels, after the tutorial's function of this name."""
     titles = [dataset.classes[t] for t in examples.t[: rows * columns]]
     return _images(examples.inputs[: rows * columns], titles, dataset, rows, columns)
 
 
 def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 8) -> Figure:
-    """Test images that were taken for another class."""
+    """Plot the first misclassified test images, given the predicted class numbers."""
     wrong = np.flatnonzero(predicted != dataset.test.t)
     rows = max(1, math.ceil(min(len(wrong), most) / columns))
     shown = wrong[: rows * columns]
@@ -148,7 +148,7 @@ def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 
         for i in shown
     ]
     figure = _images(dataset.test.take(shown).inputs[:], titles, dataset, rows, columns)
-    figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are taken for another class")
+    figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are misclassified")
     return figure
 
 
@@ -165,7 +165,7 @@ def _images(x: Array, titles: Sequence[str], dataset: Dataset, rows: int, column
 
 
 def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
-    """What each unit of the first layer looks for: its weights as an image."""
+    """Plot the weights of each unit of the first layer as an image: what the unit looks for."""
     units = min(W.shape[1], most)
     columns = math.ceil(math.sqrt(units))
     rows = math.ceil(units / columns)
@@ -180,5 +180,5 @@ def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
     axes.axis("off")
     whole = mosaic.reshape(rows * (height + 1), columns * (width + 1))
     axes.imshow(whole, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    axes.set_title(f"weights of {units} units: red is sought, blue avoided")
+    axes.set_title(f"weights of {units} units: red is positive, blue negative")
     return figure

@@ -1,7 +1,7 @@
-"""Proof, on a configuration of one's own, that a training may be stopped and resumed.
+"""Verification that a training run can be stopped and resumed, on a configuration of your own.
 
-One process takes all the steps. Another takes the first ones and saves, and a third loads and takes
-the rest. Then every bit of what they leave is compared.
+One process takes all the steps. Another takes the first ones and saves a checkpoint, and a third
+loads it and takes the rest. Then every bit of the two final states is compared.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from layerkit.training.resume import TELLING, leaves
 if TYPE_CHECKING:
     from layerkit.training.trainer import Trainer
 
-MOST = 2000
-"""Steps that are tried if nobody says how many: an epoch of most, and seldom minutes."""
+MAX_STEPS = 2000
+"""Most steps that are taken by default: an epoch of most data sets, and seldom minutes."""
 GROUPS = {
     "parameters": "network.values",
     "states": "network.states",
@@ -44,14 +44,14 @@ GROUPS = {
     "history": "records",
     "progress": "",
 }
-"""What is compared, and where it is in a checkpoint."""
+"""The groups of values that are compared, and where they are in a checkpoint."""
 Parts = dict[str, dict[str, Any]]
-"""What there is of each group, by address."""
+"""The values of each group, by address."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a process has to know to train by a configuration file."""
+    """A configuration file and its arguments: what a process needs to train."""
 
     file: Path
     settings: Sequence[str]
@@ -59,12 +59,12 @@ class Trial:
     data_dir: str | None
 
     def train(self, folder: Path, last: int, every: int | None = None) -> None:
-        """Take steps until there are `last`, from the newest checkpoint in `folder` on, if any."""
+        """Train up to step `last`, from the newest checkpoint in `folder` if there is one."""
 
         class PauseOfTrial(Callback):
             def batch_end(self, trainer: Trainer) -> None:
                 if trainer.step == last:
-                    trainer.pause("so many steps are tried")
+                    trainer.pause("the last step to verify is reached")
 
         for path in self.imports:
             import_file(Path(path))
@@ -78,14 +78,14 @@ class Trial:
 
 
 def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = None) -> bool:
-    """Train at once and in two parts, tell what is compared, and return whether all is the same.
+    """Train at once and in two parts, print a comparison, and return whether all is the same.
 
     Parameters
     ----------
     trial : Trial
     steps, stop : int, optional
-        Steps in all, and those before the stop. By default a little more than an epoch, but at most
-        2,000, or twice `stop` if that is more; and half of them.
+        The number of steps in all, and of those before the stop. By default a little more than an
+        epoch, but at most 2,000, or twice `stop` if that is more; and half of them.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = Non
     if _differing(*before):
         print(
             f"\nNOT THE SAME, but already after {stop} steps, before any stop, first in "
-            f"{_differing(*before)[0]}:\nsomething is random that the seed does not decide, or "
+            f"{_differing(*before)[0]}:\nsomething is random and does not depend on the seed, or "
             "depends on the time."
         )
         return False
@@ -127,8 +127,8 @@ def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = Non
     print("\nThe same, bit for bit.")
     if "history" not in after[0]:
         print(
-            "No epoch ended, so what happens at its end was not tried: --steps "
-            f"{_steps_of_epoch(experiment, examples)} does."
+            "No epoch ended, so the end of an epoch was not verified: for that, use --steps "
+            f"{_steps_of_epoch(experiment, examples)}."
         )
     return True
 
@@ -136,12 +136,12 @@ def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = Non
 def _choose(
     experiment: Experiment, examples: int, steps: int | None, stop: int | None
 ) -> tuple[int, int]:
-    """The steps to try, and those before the stop."""
+    """Return the number of steps, and of those before the stop."""
     training = experiment.training
     most = count_steps(experiment.network, examples, training)
     epoch = _steps_of_epoch(experiment, examples)
     if steps is None:
-        steps = min(max(min(epoch + 10, MOST), 2 * (stop or 0)), most)
+        steps = min(max(min(epoch + 10, MAX_STEPS), 2 * (stop or 0)), most)
     if stop is None:
         stop = steps // 2
         stop += stop % epoch == 0 and epoch > 1 and stop + 1 < steps
@@ -159,20 +159,20 @@ def _steps_of_epoch(experiment: Experiment, examples: int) -> int:
 
 
 def _load(network: Network, folder: Path, step: int) -> Parts:
-    """Return what is in the checkpoint after a step, by address."""
+    """Return the contents of the checkpoint after a step, by address."""
     paths = Checkpoints(folder / CHECKPOINTS).paths()
-    # a training may stop by itself before that
+    # a run may stop by itself before that
     path = next(path for path in paths if int(path.stem.partition("-")[2]) <= step)
     kept = {name: item for name, item in network.declared().items() if not isinstance(item, Param)}
     ends = list(itertools.accumulate((math.prod(item.shape) for item in kept.values()), initial=0))
     states = dict(zip(kept, itertools.starmap(slice, itertools.pairwise(ends)), strict=True))
     parts: Parts = {group: {} for group in GROUPS}
-    for place, value in leaves(read_tree(path)):
-        if place.startswith("origin") or place.endswith("seconds"):
+    for key, value in leaves(read_tree(path)):
+        if key.startswith("origin") or key.endswith("seconds"):
             continue
-        group = next(group for group, start in GROUPS.items() if place.startswith(start))
-        part, name = parts[group], place.removeprefix(f"{GROUPS[group]}.")
-        slices = states if place.endswith(".states") else network.arena.slices
+        group = next(group for group, start in GROUPS.items() if key.startswith(start))
+        part, name = parts[group], key.removeprefix(f"{GROUPS[group]}.")
+        slices = states if key.endswith(".states") else network.arena.slices
         size = max((where.stop for where in slices.values()), default=0)
         if isinstance(value, np.ndarray) and value.shape[-1:] == (size,):
             what = f"{name} of " if group in ("optimizer", "averages") else ""
@@ -183,7 +183,7 @@ def _load(network: Network, folder: Path, step: int) -> Parts:
 
 
 def _differing(a: Parts, b: Parts) -> list[str]:
-    """All addresses where two states differ in a bit, in words."""
+    """Describe all differences between two states, bit for bit."""
     return [
         f"{group}: {name} ({_extent(part[name], b[group].get(name))})"
         for group, part in a.items()
@@ -199,21 +199,21 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _extent(a: Any, b: Any) -> str:
-    """How much two values differ."""
+    """Describe how much two values differ."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape:
         return f"{np.count_nonzero(a != b)} of {a.size} numbers, by up to {abs(a - b).max():.1g}"
     return f"{a} and {b}"
 
 
 def _sentence(group: str, part: dict[str, Any], other: dict[str, Any]) -> str:
-    """What was compared of a part of the state."""
+    """Describe the comparison of a group of values."""
     numbers = sum(np.size(value) for value in part.values())
     same = not _differing({group: part}, {group: other})
     return f"{group:<12}{numbers:>12,} values  {'the same' if same else 'DIFFERENT'}"
 
 
 def _hint(experiment: Experiment) -> str:
-    """Where to look for what is missing in a checkpoint."""
+    """Say where to look for state that is missing in a checkpoint."""
     training = experiment.training
     parts = {
         **dict(experiment.network.layers()),
@@ -224,13 +224,13 @@ def _hint(experiment: Experiment) -> str:
         **{f"callbacks.{i}": callback for i, callback in enumerate(training.callbacks)},
     }
     own = [
-        f"{type(part).__name__} ({place})"
-        for place, part in parts.items()
+        f"{type(part).__name__} ({address})"
+        for address, part in parts.items()
         if part is not None and not type(part).__module__.startswith("layerkit.")
     ]
-    named = f" Here, these are not layerkit's own: {', '.join(own)}." if own else ""
+    named = f" Your own classes here are {', '.join(own)}." if own else ""
     return (
         "What a layer keeps from step to step has to be a State, what an optimizer keeps has to be "
-        "in its slots, and a callback returns it from state_dict; all random numbers come from "
-        f"their generator `rng`.{named}"
+        "in its slots, and what a callback keeps has to be in its state_dict; all random numbers "
+        f"have to come from the generator `rng`.{named}"
     )

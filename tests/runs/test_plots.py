@@ -14,7 +14,7 @@ def digits() -> Dataset:
     return Data(name="digits").load(seed=0)
 
 
-def test_curves_draw_what_was_recorded() -> None:
+def test_curves_show_what_was_recorded() -> None:
     records = [Record(1, 0.1, 0.5, 2.0, 0.4, 2.5), Record(2, 0.2, 0.75, 1.0, 0.6, 1.5)]
     loss, accuracy = curves(records).axes
     assert [np.asarray(line.get_ydata()).tolist() for line in loss.lines] == [
@@ -41,7 +41,7 @@ def test_only_what_was_measured_is_drawn() -> None:
     ]
 
 
-def test_the_figures_of_all_classes_share_a_panel() -> None:
+def test_the_metrics_of_all_classes_share_a_panel() -> None:
     metrics = {"test_recall_class_0": 0.5, "test_recall_class_1": 0.25, "test_f1": math.nan}
     _, recall = curves([Record(1, 0.1, train_loss=2.0, metrics=metrics)]).axes
     drawn = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in recall.lines}

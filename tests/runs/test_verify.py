@@ -1,4 +1,4 @@
-"""`layerkit verify-resume` proves what is right, and finds what is missing in a checkpoint."""
+"""`layerkit verify-resume` proves resuming, and finds what is missing in a checkpoint."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RightCount(Layer):
         return dy * self.factor
 
 class ForgetfulCount(RightCount):
-    """y = (1 + n / 1000) x, but n is no State."""
+    """y = (1 + n / 1000) x, but n is not a State."""
     def build(self, shape):
         self.n = 0
         return shape
@@ -66,7 +66,7 @@ class ForgetfulCount(RightCount):
         return x * self.factor
 
 class UnseededNoise(RightCount):
-    """Takes random numbers from nowhere."""
+    """Takes random numbers without a seed."""
     def forward(self, x, train=True):
         self.factor = np.random.default_rng().random(x.shape, x.dtype)
         return x * self.factor
@@ -79,7 +79,7 @@ class HiddenMomentum(Optimizer):
         w -= self.lr * self.v
 
 class FadingOut(Augmentation):
-    """Counts its calls, which nobody keeps."""
+    """Counts its calls, and nothing saves the count."""
     def __call__(self, x, rng):
         self.calls = getattr(self, "calls", 0) + 1
         return x / self.calls
@@ -95,7 +95,7 @@ class CoolingDown(Callback):
 
 
 class Here:
-    """Stands for a pool of processes, to be faster: what is made anew in them is made anew here."""
+    """A stand-in for a pool of processes, to be faster: each call trains anew in this process."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         pass
@@ -129,6 +129,7 @@ def verify(*arguments: str) -> int:
     return main(["verify-resume", "config.toml", "--import", "own_layers.py", *arguments])
 
 
+@pytest.mark.processes
 def test_three_processes_prove_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert verify() == 0
     said = capsys.readouterr().out
@@ -140,6 +141,7 @@ def test_three_processes_prove_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert left == {"config.toml", "own_layers.py"}
 
 
+@pytest.mark.processes
 def test_three_processes_find_what_is_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
     assert verify("--set", "network.body.layers.2.type=ForgetfulCount") == 1
     said = capsys.readouterr().out
@@ -151,6 +153,7 @@ def test_three_processes_find_what_is_forgotten(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
+        ("network.body.layers.2.type=ForgetfulCount", "ForgetfulCount (body.layers.2)"),
         ("optimizer={type = 'HiddenMomentum'}", "HiddenMomentum (optimizer)"),
         ("training.augmentation={type = 'FadingOut'}", "FadingOut (augmentation)"),
         ("training.callbacks=[{type = 'CoolingDown'}]", "CoolingDown (callbacks.0)"),
@@ -195,13 +198,13 @@ def test_the_steps_can_be_chosen(
 
 
 @pytest.mark.parametrize("steps", [3, 4])
-def test_that_no_epoch_ended_is_told(
+def test_it_says_when_no_epoch_ended(
     steps: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("layerkit.runs.verify.ProcessPoolExecutor", Here)
     assert verify("--steps", str(steps)) == 0
-    told = "No epoch ended, so what happens at its end was not tried: --steps 4 does."
-    assert (told in capsys.readouterr().out) == (steps < 4)
+    note = "No epoch ended, so the end of an epoch was not verified: for that, use --steps 4."
+    assert (note in capsys.readouterr().out) == (steps < 4)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 """Do results get more stable as the batch grows?
 
 The tutorial: "In short, the training results will be more stable and consistent as the batch size
-increases." The gradient does: its random part falls with the square root of the batch. Of results
-we measure two things: the *spread*, the standard deviation of the test accuracy over the seeds, and
-the *wobble*, the standard deviation of the test accuracy from epoch to epoch, over the last five
-epochs and around a straight line, so that steady progress does not count.
+increases." The gradient does: its noise falls with the square root of the batch size. For the
+results we measure two things: the *spread*, the standard deviation of the test accuracy over the
+seeds, and the *wobble*, the standard deviation of the test accuracy from epoch to epoch, over the
+last five epochs and around a straight line, so that steady progress does not count.
 
 Larger batches mean fewer steps in an epoch, and so less learning. So sigmoid and plain SGD are
-trained in three ways: with the rate 1 for all batch sizes; with the best rate of each; and with the
-rate 1 and as many steps as batches of 16 take in an epoch, in as many epochs as that needs. These
-batch sizes divide the 50,000 images. One that does not is shown beside them: batches of 64 leave
+trained in three ways: with the rate 1 for all batch sizes; with the best rate for each; and with
+the rate 1 and the number of steps that batches of 16 take in an epoch, for as many epochs as that
+needs. These batch sizes divide the 50,000 images. One that does not is added: batches of 64 leave
 16 images for the last step of each epoch, after which the accuracy is measured.
 """
 
@@ -53,7 +53,7 @@ SETTINGS = [
 
 
 def ways(results: Results) -> dict[str, list[Setting]]:
-    """The settings of each way, in the order of the batch sizes."""
+    """Return the settings of each way, in the order of the batch sizes."""
     same = {"epochs": 10, "rate": 1.0}
     return {
         "same rate": [where(results, batch_size=size, **same)[0] for size in SIZES],
@@ -66,7 +66,7 @@ def ways(results: Results) -> dict[str, list[Setting]]:
 
 
 def wobble(results: Results, setting: Setting, last: int = 5) -> Array:
-    """For each seed the standard deviation of the last accuracies around their straight line."""
+    """Return for each seed the standard deviation of the last accuracies around a straight line."""
     y = accuracy(results, setting)[:, -last:].T
     line = np.vander(np.arange(last), 2)
     _, squares, *_ = np.linalg.lstsq(line, y, rcond=None)
@@ -74,7 +74,7 @@ def wobble(results: Results, setting: Setting, last: int = 5) -> Array:
 
 
 def ratio(a: Array, b: Array) -> Interval:
-    """How many times as large the standard deviation of `a` is, by the F distribution."""
+    """Return the ratio of the standard deviations of `a` and `b`, by the F distribution."""
     n = len(a) - 1
     value = float(a.std() / b.std())
     high, low = np.sqrt(stats.f.ppf([0.025, 0.975], n, n)).tolist()
@@ -85,7 +85,7 @@ def picture(results: Results) -> Figure:
     """Draw spread, wobble and test error over the batch size."""
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    # the points of a batch size stand beside each other, lest their bars hide one another
+    # the points of a batch size are side by side, so that their bars don't hide one another
     styles = [(BLUE, "-o", 0.92), (ORANGE, "--s", 1), (GREEN, ":^", 1.08), (PINK, "D", 1)]
     for (way, settings), style in zip(ways(results).items(), styles, strict=True):
         colour, line, beside = style
@@ -158,11 +158,11 @@ def evidence(results: Results) -> str:
     [uneven] = of["same rate, last batch 16"]
     return (
         f"The wobble falls from {wobbles[0]:.2f} points at a batch of 16 to {wobbles[-1]:.2f} at "
-        f"2,000; but the spread is {same[0]:.2f} and {same[-1]:.2f}, and with the best rate of "
-        f"each {chosen[0]:.2f} and {chosen[-1]:.2f}. If all take as many steps, which makes more "
-        f"epochs for larger batches, it falls from {steps[0]:.2f} to {steps[-1]:.2f}. A last batch "
-        f"that is smaller than the others shakes the results more than any size of them: batches "
-        f"of 64 have a spread of {deviation(final(results, uneven)):.2f}."
+        f"2,000; but the spread is {same[0]:.2f} and {same[-1]:.2f}, and with the best rate for "
+        f"each {chosen[0]:.2f} and {chosen[-1]:.2f}. If all take the same number of steps, which "
+        f"means more epochs for larger batches, it falls from {steps[0]:.2f} to {steps[-1]:.2f}. "
+        f"A last batch that is smaller than the others has a larger effect than the batch size "
+        f"itself: batches of 64 have a spread of {deviation(final(results, uneven)):.2f}."
     )
 
 

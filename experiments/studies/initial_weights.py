@@ -3,10 +3,10 @@
 The tutorial: "To smarten up our initialization, we shrink the variance of the weights in each
 layer", to 1/n, "where n is the number of inputs feeding into that layer".
 
-Plain SGD over a grid of learning rates, from weights of variance 1, of variance 1/n, and from
-layerkit's default, which is 1/n too, except for 2/n before ReLU. The weights of a seed are the same
-random numbers, only scaled. Compared are the test accuracies after one epoch and after ten, each at
-its own best learning rate.
+Plain SGD over a grid of learning rates, with initial weights of variance 1, of variance 1/n, and
+with layerkit's default, which is 1/n too, except for 2/n before ReLU. For each seed the weights are
+the same random numbers, only scaled. The test accuracies after one epoch and after ten are
+compared, each at its own best learning rate.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def picture(results: Results) -> Figure:
 
 
 def chosen(results: Results, activation: str) -> dict[str, Setting]:
-    """For each kind of initial weights the setting with the best rate."""
+    """Return the setting with the best rate for each kind of initial weights."""
     return {w: best(results, activation=activation, weights=w) for w in WEIGHTS[activation]}
 
 
 def gain(results: Results, activation: str, weights: str) -> Interval:
-    """By how many points these weights end better than those of variance 1, seed by seed."""
+    """Return by how many points these weights are better than variance 1, seed by seed."""
     settings = chosen(results, activation)
     return mean(final(results, settings[weights]) - final(results, settings["1"]))
 
@@ -109,7 +109,7 @@ def table(results: Results) -> str:
 
 
 def head_start(results: Results, activation: str) -> int:
-    """The epochs after which variance 1/n has passed what variance 1 comes to in all."""
+    """Return the number of epochs in which variance 1/n gets better than variance 1 ever does."""
     settings = chosen(results, activation)
     goal = final(results, settings["1"]).mean()
     return int(np.argmax(accuracy(results, settings["1/n"]).mean(axis=0) > goal)) + 1
@@ -123,9 +123,9 @@ def evidence(results: Results) -> str:
     suited = mean(final(results, relu["suited"]) - final(results, relu["1/n"]))
     return (
         f"Each at its best learning rate, variance 1/n ends {gains[0]:.2f} points of test accuracy "
-        f"above variance 1 with sigmoid, and {gains[1]:.2f} with ReLU; what variance 1 comes to in "
-        f"ten epochs, 1/n has passed after {epochs[0]} and {epochs[1]}. Before ReLU, 2/n instead "
-        f"of 1/n makes no difference here: {suited:+.2f}."
+        f"above variance 1 with sigmoid, and {gains[1]:.2f} with ReLU; after {epochs[0]} and "
+        f"{epochs[1]} epochs it is already better than variance 1 after ten. Before ReLU, 2/n "
+        f"instead of 1/n makes no difference here: {suited:+.2f}."
     )
 
 

@@ -1,14 +1,14 @@
 """Does ReLU want a much smaller learning rate than sigmoid?
 
 The tutorial: "due to non-bounded behavior of relu(), the learning rate should be set much smaller
-than the one for sigmoid() (bounded)." Its sigmoid runs with 4, and its ReLU with 0.05.
+than the one for sigmoid() (bounded)." It uses 4 for sigmoid, and 0.05 for ReLU.
 
-Plain SGD, a grid of learning rates, and four networks: sigmoid; ReLU from the tutorial's initial
-weights; ReLU from those that suit it (of variance 2/n, He's, which layerkit takes by default); and
-ReLU with the derivative as the tutorial prints it, which is
+Plain SGD, a grid of learning rates, and four networks: sigmoid; ReLU with the tutorial's initial
+weights; ReLU with weights that suit it (He's, of variance 2/n, layerkit's default); and ReLU with
+the derivative as the tutorial prints it, which is
 [1 everywhere](tutorial.md#the-derivative-of-relu-is-1-everywhere). The best rate is chosen for each
-seed by itself, so that the ratio of two best rates, a geometric mean, has an interval. The grid is
-coarse: from one rate to the next it is a factor of 2 or 2.5.
+seed separately, so that the ratio of two best rates, a geometric mean, has an interval. The grid is
+coarse: each rate is 2 or 2.5 times the one before.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ SETTINGS = [
 
 
 def of(results: Results, network: str) -> list[Setting]:
-    """The settings of a network, in the order of their learning rates."""
+    """Return the settings of a network, in the order of their learning rates."""
     activation, weights = NETWORKS[network]
     return where(results, activation=activation, weights=weights)
 
 
 def best_rates(results: Results, network: str) -> Array:
-    """For each seed the learning rate with the highest validation accuracy."""
+    """Return for each seed the learning rate with the highest validation accuracy."""
     settings = of(results, network)
     accuracies = [[run.validation for run in results[setting]] for setting in settings]
     rates: Array = np.array([setting.rate for setting in settings])[np.argmax(accuracies, axis=0)]
@@ -69,20 +69,20 @@ def best_rates(results: Results, network: str) -> Array:
 
 
 def ratio(results: Results, network: str) -> Interval:
-    """How many times as large sigmoid's best learning rate is: a geometric mean over the seeds."""
+    """Return sigmoid's best learning rate over the network's: a geometric mean over the seeds."""
     logs = np.log(best_rates(results, "sigmoid") / best_rates(results, network))
     estimate = mean(logs)
     return Interval(*np.exp([estimate.value, estimate.low, estimate.high]).tolist())
 
 
 def good(results: Results, network: str) -> list[float]:
-    """The learning rates that come within one point of the best test accuracy."""
+    """Return the learning rates whose test accuracies are within one point of the best."""
     means = {setting.rate: final(results, setting).mean() for setting in of(results, network)}
     return [rate for rate, accuracy in means.items() if accuracy > max(means.values()) - 1]
 
 
 def failing(results: Results, network: str) -> float:
-    """The smallest learning rate at which most images are misread, on the average of the seeds."""
+    """Return the smallest learning rate at which most images are misclassified on average."""
     settings = of(results, network)
     return min((s.rate for s in settings if final(results, s).mean() < 50), default=np.inf)
 
@@ -104,7 +104,7 @@ def picture(results: Results) -> Figure:
 
 
 def table(results: Results) -> str:
-    """Say where each network learns best, well and not at all."""
+    """Show at which rates each network learns best, well and not at all."""
     rows = []
     for network, (activation, weights) in NETWORKS.items():
         chosen = best(results, activation=activation, weights=weights)
@@ -134,16 +134,16 @@ def evidence(results: Results) -> str:
     """Compare the best rates."""
     relu, suited, printed = (ratio(results, name) for name in list(NETWORKS)[1:])
     return (
-        f"Sigmoid's best rate is {relu:.1f} times ReLU's, where the tutorial's two rates are 80 "
-        f"times apart. With weights that suit ReLU it is {suited:.1f} times, with the tutorial's "
-        f"mistake in the derivative {printed:.1f} times."
+        f"Sigmoid's best rate is {relu:.1f} times ReLU's; in the tutorial it is 80 times. "
+        f"With weights that suit ReLU it is {suited:.1f} times, with the tutorial's mistake in the "
+        f"derivative {printed:.1f} times."
     )
 
 
 VERDICT = "Smaller, yes, but not much smaller."
 CAPTION = (
     "The test error after ten epochs over the learning rate of plain SGD; lower is better. Each "
-    "curve ends where nothing is learned any more."
+    "curve ends where the network no longer learns."
 )
 STUDY = Study("learning_rates", __doc__, SETTINGS, VERDICT, evidence, picture, CAPTION, table)
 

@@ -3,12 +3,12 @@
 The tutorial: "training with SGD optimizer with momentum should have better result since it avoids
 from getting stuck in local minima or saddle points."
 
-Both train the tutorial's network, with sigmoid and with ReLU, over a grid of learning rates. What
-is the same rate depends on how momentum is written. The tutorial's is a moving average,
+Both train the tutorial's network, with sigmoid and with ReLU, over a grid of learning rates. Which
+rates are the same depends on the definition of momentum. The tutorial's is a moving average,
 v ← 0.9 v + 0.1 g, whose steps are in the long run as large as those of SGD with the same rate. In
 most libraries it is v ← 0.9 v + g: there the same number makes steps ten times as large. So
-momentum is compared with SGD at the same rate, with 4 for sigmoid as in the tutorial, and 1 for
-ReLU; at a tenth of that rate, which other libraries would call the same; and with each at its best.
+momentum is compared with SGD at the same rate, 4 for sigmoid as in the tutorial and 1 for ReLU; at
+a tenth of that rate, which other libraries would call the same; and with each at its best rate.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SETTINGS = [
 
 
 def pairs(results: Results, activation: str) -> dict[str, tuple[Setting, Setting]]:
-    """SGD and momentum in the three ways of comparing them."""
+    """Return the settings of SGD and momentum for each of the three comparisons."""
 
     def at(optimizer: str, rate: float) -> Setting:
         return where(results, activation=activation, optimizer=optimizer, rate=rate)[0]
@@ -62,7 +62,7 @@ def pairs(results: Results, activation: str) -> dict[str, tuple[Setting, Setting
 
 
 def gain(results: Results, pair: tuple[Setting, Setting]) -> Interval:
-    """By how many points momentum is better, seed by seed."""
+    """Return by how many points momentum is better, seed by seed."""
     sgd, momentum = pair
     return mean(final(results, momentum) - final(results, sgd))
 
@@ -98,16 +98,16 @@ def evidence(results: Results) -> str:
     worst = min(final(results, of["each at its best"][0]).min() for of in (sigmoid, relu))
     return (
         f"Then momentum changes the test accuracy by {gains[0]:+.2f} points with sigmoid and "
-        f"{gains[1]:+.2f} with ReLU. It wins where the rate is too large for plain SGD, as the "
-        f"tutorial's 4 is: there it gains {gain(results, sigmoid['the same rate']):+.2f}. At its "
-        f"best rates plain SGD got stuck in no run: the worst one reaches {worst:.1f} %."
+        f"{gains[1]:+.2f} with ReLU. It wins if the rate is too large for plain SGD, such as the "
+        f"tutorial's 4: there it gains {gain(results, sigmoid['the same rate']):+.2f}. At its "
+        f"best rates plain SGD never got stuck: the worst run reaches {worst:.1f} %."
     )
 
 
 VERDICT = "No, not when both have a good learning rate."
 CAPTION = (
     "The test error after ten epochs over the learning rate; lower is better. Up to the best rates "
-    "the curves are one; beyond them plain SGD suffers first."
+    "the curves coincide; beyond them plain SGD gets worse first."
 )
 STUDY = Study("momentum", __doc__, SETTINGS, VERDICT, evidence, picture, CAPTION, table)
 

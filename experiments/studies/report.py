@@ -1,4 +1,4 @@
-"""What the studies have in common: intervals, the choice of a learning rate, and the report."""
+"""Tools for the studies: confidence intervals, the choice of a learning rate, and the report."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Study:
-    """A claim, the trainings that test it, and what is made of their results.
+    """A claim, the settings that test it, and the report of their results.
 
-    `text` has a title, what the tutorial claims, and how it is tested. `verdict` says whether it
-    holds on MNIST, and `evidence` by which figures.
+    `text` has the title, the tutorial's claim, and how it is tested. `verdict` says whether it
+    holds on MNIST, and `evidence` gives the numbers.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Study:
 
     @property
     def title(self) -> str:
-        """The question."""
+        """The question that the study answers."""
         return self.text.strip().partition("\n")[0]
 
     def section(self, results: Results) -> str:
-        """The study as a section of a page."""
+        """Return the study as a section of a page."""
         parts = [
             f"## {self.title}",
             f"**{self.verdict}** {self.evidence(results)}",
@@ -64,7 +64,7 @@ class Study:
         return "\n\n".join(parts) + "\n"
 
 
-# figures
+# statistics
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Interval:
     high: float
 
     def __format__(self, spec: str) -> str:
-        # the spaces that don't break keep an interval in one line of a table
+        # no-break spaces keep an interval in one line of a table
         return f"{self.value:{spec}} ({self.low:{spec}}\u00a0…\u00a0{self.high:{spec}})"
 
 
@@ -111,28 +111,28 @@ def deviation(values: Array) -> Interval:
 
 
 def accuracy(results: Results, setting: Setting) -> Array:
-    """The test accuracies in per cent: a row for each seed, a column for each epoch."""
+    """Return the test accuracies in percent: a row for each seed, a column for each epoch."""
     return 100 * np.array([run.test for run in results[setting]])
 
 
 def final(results: Results, setting: Setting) -> Array:
-    """The test accuracies in per cent after the last epoch, for each seed."""
+    """Return the test accuracies in percent after the last epoch, for each seed."""
     return accuracy(results, setting)[:, -1]
 
 
 def validation(results: Results, setting: Setting) -> float:
-    """The mean accuracy on the validation images, in per cent."""
+    """Return the mean accuracy on the validation images, in percent."""
     return 100 * float(np.mean([run.validation for run in results[setting]]))
 
 
 def where(results: Results, **chosen: Any) -> list[Setting]:
-    """The settings that have these values, in the order of their learning rates."""
+    """Return the settings that have these values, in the order of their learning rates."""
     found = [s for s in results if all(getattr(s, name) == x for name, x in chosen.items())]
     return sorted(found, key=lambda setting: setting.rate)
 
 
 def best(results: Results, **chosen: Any) -> Setting:
-    """Of the settings that have these values, the one with the highest validation accuracy."""
+    """Return the setting with the highest validation accuracy of those that have these values."""
     return max(where(results, **chosen), key=lambda setting: validation(results, setting))
 
 
@@ -140,7 +140,7 @@ def best(results: Results, **chosen: Any) -> Setting:
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table."""
+    """Return a table in Markdown."""
     rule = ["---"] * len(columns)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [columns, rule, *rows])
 
@@ -173,14 +173,14 @@ def draw_band(
 
 
 def rate_axis(axes: Axes, rates: Sequence[float]) -> None:
-    """Let an axis show these learning rates."""
+    """Make the x axis one of these learning rates."""
     axes.set(xscale="log", xlabel="learning rate")
     axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
     axes.set_xticks([], minor=True)
 
 
 def error_axis(axes: Axes, ticks: Sequence[float] = (2, 3, 5, 10, 20, 50, 90)) -> None:
-    """Let an axis show errors, which are of interest from few per cent up to guessing."""
+    """Make the y axis one of errors, from a few percent up to guessing."""
     axes.set(yscale="log", ylim=(ticks[0], ticks[-1] + 5))
     axes.set_yticks(ticks, [f"{tick:g} %" for tick in ticks])
     axes.set_yticks([], minor=True)
@@ -188,7 +188,7 @@ def error_axis(axes: Axes, ticks: Sequence[float] = (2, 3, 5, 10, 20, 50, 90)) -
 
 
 def conduct(study: Study, quick: bool, processes: int, out: Path | None) -> str:
-    """Do the trainings that are missing, write figures and picture, and return the section."""
+    """Train what is missing, write the results and the picture, and return the section."""
     settings, seeds = list(study.settings), SEEDS
     if quick:
         settings, seeds = [replace(s, data="digits") for s in settings], range(2)
@@ -202,22 +202,22 @@ def conduct(study: Study, quick: bool, processes: int, out: Path | None) -> str:
 
 
 def conduct_all(studies: Sequence[Study], introduction: str = "") -> None:
-    """Conduct studies as the command line says; with an introduction, write the page of them."""
-    parser = argparse.ArgumentParser(description="Test what the tutorial claims, on MNIST.")
-    parser.add_argument("--quick", action="store_true", help="a trial on the digits, in seconds")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="trainings at a time")
-    parser.add_argument("--out", type=Path, help="a folder for all that is written")
+    """Run studies with the options of the command line; with an introduction, write their page."""
+    parser = argparse.ArgumentParser(description="Test the tutorial's claims on MNIST.")
+    parser.add_argument("--quick", action="store_true", help="try it on the digits, in seconds")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="number of processes")
+    parser.add_argument("--out", type=Path, help="folder for all files that are written")
     options = parser.parse_args()
     if options.processes < 1:
         parser.error(f"--processes {options.processes}: should be at least 1")
     if options.quick and not options.out:
-        parser.error("--quick needs --out: the published figures are those of MNIST")
+        parser.error("--quick needs --out: the published results are those of MNIST")
     try:
         sections = [conduct(s, options.quick, options.processes, options.out) for s in studies]
     except LayerkitError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+        sys.exit("interrupted; the same command continues from here")
     print("\n".join(sections))
     if introduction:
         page = (options.out or ROOT / "docs") / "studies.md"

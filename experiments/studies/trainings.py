@@ -1,4 +1,4 @@
-"""Trainings of the tutorial's network, several at a time, and the files that remember them."""
+"""Training runs of the tutorial's network, several at a time, and the files with their results."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ WEIGHTS: dict[str, dict[str, Any]] = {
     "1/n": {"init": {"type": "LeCunNormal"}},
     "suited": {},
 }
-"""Initial weights by their variance, n being the inputs of a unit; suited: layerkit's default."""
+"""Initial weights by variance, n being the number of inputs of a unit; suited: the default."""
 GUESSING = 0.1
-"""The accuracy that a training counts with if it diverged: there are ten classes."""
+"""The accuracy of a run that diverged: there are ten classes."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained, by default as in the tutorial. `rate` is the learning rate."""
+    """The hyperparameters of a run, by default the tutorial's. `rate` is the learning rate."""
 
     activation: str = "Sigmoid"
     weights: str = "1/n"
@@ -47,7 +47,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Run:
-    """What a training came to: accuracies, of the test images after each epoch."""
+    """The results of a run: accuracies, on the test images after each epoch."""
 
     setting: Setting
     seed: int
@@ -62,7 +62,7 @@ Results = dict[Setting, list[Run]]
 
 @cache
 def examples(name: Literal["mnist", "digits"]) -> list[tuple[Array, Array]]:
-    """Training, validation and test examples; the last sixth of the training ones validates."""
+    """Return training, validation (the last sixth of the training ones) and test examples."""
     data = Data(name=name).load(seed=0)
     x, t = data.train.x, data.train.t
     end = len(x) - len(x) // 6
@@ -70,7 +70,7 @@ def examples(name: Literal["mnist", "digits"]) -> list[tuple[Array, Array]]:
 
 
 def train(setting: Setting, seed: int) -> Run:
-    """Train with weights and an order of the examples that depend on nothing but the seed."""
+    """Train with initial weights and an order of the examples that depend on the seed alone."""
     (x, t), validation, test = examples(setting.data)
     hidden, output = (
         {"type": "Dense", "units": units} | WEIGHTS[setting.weights] for units in (64, 10)
@@ -105,9 +105,9 @@ def train(setting: Setting, seed: int) -> Run:
 def train_all(
     settings: Iterable[Setting], seeds: Sequence[int], file: Path, processes: int
 ) -> Results:
-    """Train each setting with each seed, and keep the runs in a CSV file.
+    """Train each setting with each seed, and save the runs to a CSV file.
 
-    What stands in this file or in another one beside it is not trained again.
+    Runs that are in this file, or in another one in its folder, are not trained again.
     """
     from tqdm import tqdm
 
@@ -131,7 +131,7 @@ def train_all(
 
 
 def start_worker() -> None:
-    """Take one BLAS thread, leave Ctrl-C to the parent, and learn the tutorial's own ReLU."""
+    """Use one BLAS thread, leave Ctrl-C to the parent, and import the tutorial's own ReLU."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1, user_api="blas")
@@ -140,7 +140,7 @@ def start_worker() -> None:
 
 
 def write(file: Path, runs: Iterable[Run]) -> None:
-    """Put the runs into a CSV file, a row each, in one step that survives an interruption."""
+    """Write the runs to a CSV file, one per row, atomically."""
     text = io.StringIO()
     columns = [*(field.name for field in fields(Setting)), *(field.name for field in fields(Run))]
     columns.remove("setting")
@@ -155,7 +155,7 @@ def write(file: Path, runs: Iterable[Run]) -> None:
 
 
 def read(file: Path) -> list[Run]:
-    """The runs of a CSV file that `write` has written."""
+    """Return the runs of a CSV file that `write` wrote."""
     runs = TypeAdapter(list[Run])
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))

@@ -34,6 +34,12 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than training."""
+    monkeypatch.setitem(sys.modules, "layerkit.runs.plots", None)
+
+
 def run(*arguments: str | Path) -> int:
     return main([str(argument) for argument in arguments])
 
@@ -86,15 +92,18 @@ def test_a_run_leaves_its_folder(trained: Path) -> None:
     assert environment["blas"]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_what_a_run_says(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", DIGITS, "--set", "training.epochs=2") == 0
     said = capsys.readouterr().out
     assert "digits: 1,437 training examples, 360 test examples, 64 features, 10 classes" in said
     assert "Epoch 2: " in said
     assert "test acc=0." in said
+    assert "No pictures without matplotlib" in said
     assert "In runs/digits: checkpoints, config.toml" in said
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_resolved_configuration_gives_the_same_weights(trained: Path) -> None:
     assert run("train", trained / "config.toml", "--out", "again") == 0
     first, again = (Network.load(f / "model.safetensors") for f in (trained, Path("again")))
@@ -105,6 +114,7 @@ def test_the_resolved_configuration_gives_the_same_weights(trained: Path) -> Non
     assert tomllib.loads(Path("other/config.toml").read_text())["training"]["seed"] == 1
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_runs_get_folders_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         assert run("train", DIGITS, "--set", "training.epochs=1") == 0
@@ -177,6 +187,7 @@ def test_own_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str
     assert [line.split(",")[0] for line in said] == ["prediction", "far", "near"]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_bytes_and_other_numbers_are_not_confused(capsys: pytest.CaptureFixture[str]) -> None:
     write_table("t.csv")
     Path("own.toml").write_text(
@@ -199,6 +210,7 @@ def test_show_lists_layers_and_costs(capsys: pytest.CaptureFixture[str]) -> None
     assert "100%" in said
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_own_parts_come_by_import(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", EXPERIMENTS / "own_parts.toml", "--import", OWN, "--out", "run") == 0
     assert run("evaluate", "run", "--import", OWN) == 0
@@ -252,6 +264,7 @@ def test_a_mistake_in_an_own_layer_is_told_without_a_traceback(
     assert reason in refused(capsys, "train", DIGITS, "--import", "mine.py", "--set", setting)
 
 
+@pytest.mark.processes
 def test_the_reader_of_a_pipe_may_stop_early(trained: Path) -> None:
     np.savez("many.npz", x=np.zeros((20000, 64)))
     command = f"{sys.executable} -m layerkit predict {trained} many.npz | head -2"
@@ -389,6 +402,7 @@ def test_wrong_usage_exits_with_status_2(capsys: pytest.CaptureFixture[str]) -> 
         assert "usage: layerkit" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_ctrl_c_keeps_what_was_trained() -> None:
     command = f"-u -m layerkit train {DIGITS} --set training.epochs=100000 --out run".split()
@@ -457,6 +471,7 @@ def test_pictures_of_unknown_kinds_are_refused_first(
     assert not list(Path().iterdir())
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_large_features_of_a_csv_are_learned_in_float64_and_refused_in_float32(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -63,6 +63,7 @@ def test_what_has_been_trained_is_not_trained_again(
     assert read(tmp_path / "own.csv") == [run(one, 0), run(other, 0)]
 
 
+@pytest.mark.processes
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path) -> None:
     done = run(DIGITS, 1)
     write(tmp_path / "own.csv", [done])
@@ -118,6 +119,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("trial")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("study", page.STUDIES, ids=lambda study: study.name)
 def test_a_trial_on_the_digits_writes_figures_and_a_picture(study: Study, trial: Path) -> None:
     section = conduct(study, quick=True, processes=1, out=trial)

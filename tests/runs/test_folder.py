@@ -22,7 +22,10 @@ import pytest
 from layerkit.cli import main
 from layerkit.files.checkpoints import Checkpoints
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals and forks")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals and forks"),
+]
 
 CONFIG = """
 [network]

@@ -4,23 +4,26 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint check slow docs bench studies clean
+.PHONY: help train test processes lint check slow docs afternoon bench studies clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(VENV)/.plot ## Train the tutorial's network on the embedded digits
 	$(BIN)/layerkit train experiments/digits.toml
 
-test: $(VENV)/.dev ## Run all tests and the examples of the documentation
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Run the tests and the examples of the documentation
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+processes: $(VENV)/.dev ## Run the tests that start, kill and interrupt processes
+	$(BIN)/python -m pytest -m 'processes and not slow'
 
 lint: $(VENV)/.dev ## Check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint test ## All that a change has to pass: lint, then test
+check: lint test processes ## All that a change has to pass
 
 slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
 	$(BIN)/python -m pytest -m slow
@@ -28,6 +31,9 @@ slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
 docs: $(VENV)/.docs ## Build the documentation in docs/_build/html
 	rm -rf docs/api docs/_generated
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+afternoon: $(VENV)/.dev ## Count the lines of docs/afternoon.md anew
+	$(BIN)/python docs/generate/afternoon.py
 
 bench: $(VENV)/.bench ## Compare the speed with PyTorch, JAX and scikit-learn
 	$(BIN)/python experiments/speed.py

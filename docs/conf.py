@@ -47,6 +47,7 @@ html_sidebars = {
         "index",
         "get_started",
         "tutorial",
+        "afternoon",
         "studies",
         "recipes",
         "extending",

@@ -1,0 +1,309 @@
+"""The house: which module may import which, and how docstrings begin."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import layerkit
+from docs.generate.afternoon import COMING, PAGE, code_lines, counted, heart
+
+PACKAGE = Path(layerkit.__file__).parent
+
+ROOMS = [
+    *("errors", "arrays", "config", "parameters", "initializers", "layers", "graph", "losses"),
+    *("optimizers", "files", "data", "inputs", "network", "inspection", "metrics", "progress"),
+    *("callbacks", "training", "testing", "runs", "layerkit", "cli", "__main__"),
+]
+"""The folders and files of the package, lowest first; "layerkit" is its face."""
+
+LATE = {
+    ("parameters", "initializers.base"),  # the type of an option
+    ("network", "inspection.summary"),  # Network.summary
+}
+"""Imports that point upward, and are made in functions or for types alone."""
+
+KNOWN = {
+    ("callbacks.base", "training.trainer"),
+    ("callbacks.limits", "training.trainer"),
+    ("callbacks.logs", "training.evaluation"),
+    ("callbacks.logs", "training.trainer"),
+    ("callbacks.monitors", "training.trainer"),
+    ("callbacks.tracking", "training.trainer"),
+    ("files.networks", "network"),
+    ("graph.adaptation", "data.mapped"),
+    ("graph.adaptation", "network"),
+    ("network", "inspection.summary"),
+    ("training.resume", "layerkit"),
+}
+"""Imports that point upward, or through a face, and are still to be removed."""
+
+OUTSIDE = {
+    ("graph.container", "graph.merging"),
+    ("graph.sequential", "graph.merging"),
+    ("network", "data.mapped"),
+    ("network", "files.networks"),
+    ("network", "graph.adaptation"),
+    ("network", "inspection.summary"),
+    ("optimizers.base", "optimizers.schedules.base"),
+    ("training.batches", "data.mapped"),
+    ("training.trainer", "callbacks.base"),
+    ("training.trainer", "files.checkpoints"),
+    ("training.trainer", "metrics.metrics"),
+    ("training.trainer", "training.augmentation"),
+    ("training.trainer", "training.averaging"),
+    ("training.trainer", "training.evaluation"),
+}
+"""What the heart still imports from outside."""
+
+WHAT = {
+    *("arrays.py", "callbacks/__init__.py", "callbacks/base.py", "config/options.py: Limits"),
+    *("data/readers.py: Table", "errors.py", "graph/adaptation.py", "graph/container.py"),
+    *("graph/merging.py: Sources", "initializers/base.py", "inspection/watch.py: Numbers"),
+    *("layers/base.py", "layers/normalization.py: Centering", "losses/__init__.py"),
+    *("layers/normalization.py: Normalization", "losses/base.py", "metrics/scoring.py"),
+    *("optimizers/adam.py: Moments", "optimizers/base.py", "optimizers/schedules/base.py"),
+    *("parameters.py: State", "runs/sweep/plan.py", "runs/sweep/plan.py: Axis"),
+    *("runs/sweep/results.py", "runs/verify.py: Trial", "testing/common.py"),
+    *("training/augmentation.py: Augmentation", "training/evaluation.py"),
+    *("training/evaluation.py: Record", "training/lr_range.py: RateRange"),
+}
+"""Docstrings that still begin with "What"."""
+
+
+class Import(NamedTuple):
+    """One module imports another; late means in a function, or for types alone."""
+
+    module: str
+    of: str
+    late: bool
+
+
+def imports(package: Path) -> set[Import]:
+    """All imports inside a package, by the modules' names in it; its own name is its face."""
+    names = {}
+    for path in package.rglob("*.py"):
+        inside = path.relative_to(package).with_suffix("")
+        parts = [part for part in inside.parts if part != "__init__"]
+        names[".".join([package.name, *parts])] = path
+    found = set()
+    for module, path in names.items():
+        for node, late in statements(ast.parse(path.read_text(encoding="utf-8")).body):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module}: relative import"
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [name if name in names else str(node.module) for name in whole]
+            elif isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            else:
+                continue
+            for target in set(targets) & names.keys():
+                of, by = (name.removeprefix(f"{package.name}.") for name in (target, module))
+                found.add(Import(by, of, late))
+    return found
+
+
+def statements(body: list[ast.stmt], late: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
+    """All statements, and whether importing the module passes them by."""
+    for node in body:
+        yield node, late
+        aside = isinstance(node, ast.FunctionDef) or (
+            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        )
+        for inner in ast.iter_child_nodes(node):
+            if isinstance(inner, ast.stmt):
+                yield from statements([inner], late or aside)
+            elif isinstance(inner, ast.ExceptHandler):
+                yield from statements(inner.body, late or aside)
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def circle(arrows: set[tuple[str, str]]) -> list[str]:
+    """One circle of modules or rooms, if there is any."""
+    graph: dict[str, set[str]] = {}
+    for start, end in arrows:
+        graph.setdefault(start, set()).add(end)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def upward(found: set[Import]) -> set[Import]:
+    return {i for i in found if ROOMS.index(room(i.module)) < ROOMS.index(room(i.of))}
+
+
+def early(found: set[Import]) -> set[tuple[str, str]]:
+    return {(i.module, i.of) for i in found if not i.late}
+
+
+FOUND = imports(PACKAGE)
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {room(name) for arrow in FOUND for name in arrow[:2]}
+    coming = {Path(path).stem for path in COMING}
+    assert rooms == set(ROOMS) - coming
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    assert circle(early(FOUND) - KNOWN) == []
+
+
+def test_no_room_imports_itself_by_a_detour() -> None:
+    rooms = {(room(a), room(b)) for a, b in early(FOUND) - KNOWN}
+    assert circle({(a, b) for a, b in rooms if a != b}) == []
+
+
+def test_no_import_points_upward() -> None:
+    assert {i[:2] for i in upward(FOUND) if not i.late} <= KNOWN
+
+
+def test_late_imports_that_point_upward_are_known_and_needed() -> None:
+    late = {i[:2] for i in upward(FOUND) if i.late}
+    assert late - KNOWN <= LATE
+    assert late >= LATE - KNOWN
+
+
+def test_modules_are_imported_where_their_names_are_defined() -> None:
+    """Not through the face of a package; the command prints the version from layerkit's own."""
+    names = (path.parent.relative_to(PACKAGE).parts for path in PACKAGE.rglob("__init__.py"))
+    faces = {".".join(parts) or "layerkit" for parts in names}
+    through = {i[:2] for i in FOUND if i.of in faces and i.module != "layerkit"}
+    assert through - KNOWN == {("cli", "layerkit")}
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "breach"),
+    [
+        ("layers/base.py", "from layerkit.network import Network", "upward"),
+        ("layers/base.py", "def f():\n    import layerkit.network", "late"),
+        ("layers/base.py", "if TYPE_CHECKING:\n    from layerkit import network", "late"),
+        ("layers/base.py", "class A:\n    from layerkit.network import Network", "upward"),
+        (
+            "layers/base.py",
+            "try:\n    from layerkit.layers.dense import A\nfinally:\n    1",
+            "circle",
+        ),
+        ("layers/base.py", "import layerkit.errors", ""),
+    ],
+)
+def test_a_wrong_import_is_found(module: str, line: str, breach: str, tmp_path: Path) -> None:
+    lines = {
+        "layers/dense.py": "from layerkit.layers.base import Layer",
+        "network.py": "from layerkit.layers.dense import Dense",
+        "errors.py": "import ast",
+        module: line,
+    }
+    for name, text in lines.items():
+        path = tmp_path / "layerkit" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    found = imports(tmp_path / "layerkit")
+    assert bool(circle(early(found))) == (breach in ("circle", "upward"))
+    assert {i.late for i in upward(found)} == {"upward": {False}, "late": {True}}.get(breach, set())
+
+
+# The heart
+
+
+def test_each_file_of_the_heart_imports_only_from_those_before_it() -> None:
+    order = [".".join(Path(file).with_suffix("").parts[1:]) for file in heart()]
+    before = {name: order[:i] for i, name in enumerate(order)}
+    out = {(a, b) for a, b in early(FOUND) if a in before and b not in before[a]}
+    assert out <= OUTSIDE
+
+
+def test_the_page_of_the_heart_has_the_present_numbers() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == counted(page), "`make afternoon` counts anew"
+    assert not [file for file in COMING if (PACKAGE.parent / file).exists()]
+
+
+def test_lines_without_blank_ones_comments_and_docstrings_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('''"""A
+    docstring."""
+
+import os  # one
+
+# no line
+A = """Two
+
+lines of four."""
+"""Of A."""
+
+def f(a,
+      b):
+    """None."""
+    return (a +
+            b)
+''')
+    assert code_lines(tmp_path / "a.py") == 8
+
+
+# Docstrings
+
+
+def classes() -> dict[str, type]:
+    """All classes of the package, by module and name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if parts[-1] not in ("__init__", "__main__"):
+            module = importlib.import_module(".".join(parts))
+            for name, value in vars(module).items():
+                if inspect.isclass(value) and value.__module__ == module.__name__:
+                    found[f"{module.__name__}.{name}"] = value
+    return found
+
+
+def silent(cls: type) -> list[str]:
+    """The public methods of a class that neither have a docstring nor override one that has."""
+    return [
+        name
+        for name, value in vars(cls).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod))
+        and not any(getattr(vars(base).get(name), "__doc__", None) for base in cls.__mro__)
+    ]
+
+
+def test_methods_without_a_docstring_override_one_that_has() -> None:
+    found = classes()
+    assert len(found) > 100
+    public = {name: cls for name, cls in found.items() if not cls.__name__.startswith("_")}
+    assert {name: silent(cls) for name, cls in public.items() if silent(cls)} == {}
+
+    class Base:
+        def said(self) -> None:
+            """Something."""
+
+    class Mute(Base):
+        def said(self) -> None: ...
+        def unsaid(self) -> None: ...
+
+    assert silent(Mute) == ["unsaid"]
+
+
+def test_docstrings_name_the_thing_first() -> None:
+    """ "What listens to a training" leaves open what thing that is: callbacks."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        name = path.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Module | ast.ClassDef):
+                continue
+            inner = f": {node.name}" if isinstance(node, ast.ClassDef) else ""
+            if (ast.get_docstring(node) or "").startswith("What ") and ": _" not in inner:
+                found.add(name + inner)
+    assert found <= WHAT

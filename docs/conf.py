@@ -9,10 +9,12 @@ import layerkit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called from
 
+from docs.generate.api import write_api
 from docs.generate.atlas import write_atlas
 from docs.generate.configuration import write_configuration
 
-GENERATED = Path(__file__).parent / "_generated"
+DOCS = Path(__file__).parent
+GENERATED = DOCS / "_generated"
 
 project = "layerkit"
 copyright = "the layerkit developers"
@@ -80,13 +82,14 @@ def trim_examples(app: Any, name: str, source: list[str]) -> None:
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
 
 
-def write_pages(app: Any) -> None:
-    """Make the pages and pictures that are generated from the classes."""
+def write_pages(app: Any, config: Any) -> None:
+    """Make what is generated from the classes, before Sphinx looks for pages."""
+    write_api(DOCS / "api.md")
     write_configuration(GENERATED / "configuration.md")
     write_atlas(GENERATED / "atlas")
 
 
 def setup(app: Any) -> None:
-    app.connect("builder-inited", write_pages, priority=400)
+    app.connect("config-inited", write_pages)
     app.connect("source-read", trim_examples)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)

@@ -1,0 +1,89 @@
+"""The list of all public names, from `__all__` of the families and the modules beside them."""
+
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from docs.generate.atlas import write
+from docs.generate.docstrings import blocks, paragraphs
+
+GROUPS = {
+    "Layers": ["layers"],
+    "Activations": ["layers.activations"],
+    "Layers made of layers": ["graph"],
+    "Losses": ["losses"],
+    "Parameters": ["parameters"],
+    "Initializers": ["initializers"],
+    "Optimizers": ["optimizers"],
+    "Schedules": ["optimizers.schedules"],
+    "Averaged weights": ["training.averaging"],
+    "Network": ["network"],
+    "Training": ["training", "training.lr_range", "training.replay", "training.divergence"],
+    "Metrics": ["metrics"],
+    "Callbacks": ["callbacks"],
+    "Configuration": ["config", "config.options", "config.schema"],
+    "Errors": ["errors", "errors.at"],
+    "Data": ["data", "data.readers"],
+    "Experiments and runs": ["runs", "runs.experiment", "runs.folder", "runs.sweep", "runs.verify"],
+    "Checks": ["testing"],
+    "Looking inside": ["inspection", "inspection.watch", "inspection.drawing", "runs.plots"],
+    "Files": ["files", "files.checkpoints", "files.atomic", "training.resume"],
+    "The command": ["cli.main", "config.own_modules"],
+}
+"""Packages, modules and single names. A name belongs to the most special entry that has it."""
+
+
+def write_api(path: Path) -> None:
+    """List all public names in Markdown."""
+    write(path, "\n".join(["# API", "", *api()]))
+
+
+def api() -> Iterator[str]:
+    """The groups: a heading, the first paragraph of the docstring, and the names."""
+    entries = [entry for group in GROUPS.values() for entry in group]
+    found = {part for entry in entries for part in public(entry)}
+    homes: dict[str, list[Any]] = {entry: [] for entry in entries}
+    for part in sorted(found, key=place):
+        name = f"{part.__module__}.{part.__qualname__}."
+        homes[max((e for e in entries if name.startswith(f"layerkit.{e}.")), key=len)].append(part)
+    for title, group in GROUPS.items():
+        yield from (f"## {title}", "")
+        yield from blocks(paragraphs(pkgutil.resolve_name(f"layerkit.{group[0]}"))[:1])
+        yield from ("```{eval-rst}", ".. currentmodule:: layerkit", "")
+        yield from (".. autosummary::", "   :toctree: api", "   :nosignatures:", "")
+        yield from (f"   {address(part)}" for entry in group for part in homes[entry])
+        yield from ("```", "")
+
+
+def public(entry: str) -> list[Any]:
+    """The classes and functions of `__all__`, or else all that a module defines."""
+    found = pkgutil.resolve_name(f"layerkit.{entry}")
+    if not isinstance(found, ModuleType):
+        return [found]
+    own = [name for name, part in vars(found).items() if is_from(part, found.__name__)]
+    parts = (getattr(found, name) for name in getattr(found, "__all__", own) if name[0] != "_")
+    return [part for part in parts if is_from(part, "layerkit")]
+
+
+def is_from(part: Any, module: str) -> bool:
+    """Whether this is a class or function that a module, or one inside of it, defines."""
+    kind = inspect.isclass(part) or inspect.isfunction(part)
+    return kind and f"{part.__module__}.".startswith(f"{module}.")
+
+
+def place(part: Any) -> tuple[str, int]:
+    """Where a class or function is defined: its module, and at which place in it."""
+    return part.__module__, list(vars(sys.modules[part.__module__])).index(part.__name__)
+
+
+def address(part: Any) -> str:
+    """The shortest path by which it can be imported, without "layerkit"."""
+    path = part.__module__.split(".")
+    modules = [".".join(path[: i + 1]) for i in range(len(path))]
+    name = part.__name__
+    short = next(m for m in modules if getattr(sys.modules[m], name, None) is part)
+    return f"{short}.{name}".removeprefix("layerkit.")

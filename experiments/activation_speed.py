@@ -1,7 +1,7 @@
 """How fast the activations are, beside their formulas written in NumPy.
 
-A formula and its derivative stand here as one would write them without layerkit, so that nothing
-overflows. Forward and backward of both are timed in turn, in many rounds.
+A formula and its derivative are written here as one would write them without layerkit, so that
+nothing overflows. Forward and backward of both are timed in turn, in many rounds.
 
     python experiments/activation_speed.py
 """

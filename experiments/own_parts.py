@@ -1,4 +1,4 @@
-"""A layer and an optimizer of one's own: what a configuration file can name after `--import`.
+"""A layer and an optimizer of your own, which a configuration file can name after `--import`.
 
 layerkit train experiments/own_parts.toml --import experiments/own_parts.py
 """
@@ -18,15 +18,11 @@ class Snake(Layer):
     a: Rate = 1.0
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x + sin^2(a x) / a."""
         self.x = x
-        y: Array = x + np.sin(self.a * x) ** 2 / self.a
-        return y
+        return x + np.sin(self.a * x) ** 2 / self.a
 
     def backward(self, dy: Array) -> Array:
-        """Return dy (1 + sin(2 a x))."""
-        dx: Array = dy * (1 + np.sin(2 * self.a * self.x))
-        return dx
+        return dy * (1 + np.sin(2 * self.a * self.x))
 
 
 class Signum(Optimizer):

@@ -68,7 +68,7 @@ PREDICTIONS = 2000
 
 @dataclass(frozen=True)
 class Side:
-    """What a library makes of a task: `x` and `inputs` give examples as it likes them best."""
+    """One library's version of a task: `x` and `inputs` hold examples as it likes them best."""
 
     x: Any
     inputs: Callable[[Array], Any]
@@ -387,7 +387,7 @@ def evaluate(side: Side, x: Any, t: Array) -> tuple[float, float]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return the variables that give every library so many threads."""
+    """Return the variables that give every library this number of threads."""
     names = (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -402,7 +402,7 @@ def environment(threads: int) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a side took; `ratio`, `lowest` and `highest` compare it with layerkit by rounds."""
+    """The times of a side; `ratio`, `lowest` and `highest` compare it with layerkit by rounds."""
 
     work: str
     threads: int
@@ -417,7 +417,7 @@ class Result:
 
 @contextmanager
 def clocked(name: str, work: str, folder: str, threads: int) -> Iterator[Callable[[], list[float]]]:
-    """Yield what does a round of a side: it returns the figure and how many cores were busy.
+    """Yield a function that does a round: it returns the result and how many cores were busy.
 
     The process stays and does a round when asked; for imports and memory each round has its own.
     """
@@ -428,7 +428,7 @@ def clocked(name: str, work: str, folder: str, threads: int) -> Iterator[Callabl
     pipe, env = subprocess.PIPE, environment(threads)
 
     def heard(line: str) -> str:
-        return line or sys.exit(f"{name} failed in work {work}: its error stands above.")
+        return line or sys.exit(f"{name} failed in work {work}: its error is above.")
 
     def figures(line: str) -> list[float]:
         return [float(word) for word in heard(line).split()]
@@ -507,7 +507,7 @@ def section(results: list[Result]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Describe what the figures were measured on."""
+    """Describe the machine on which the numbers were measured."""
     from threadpoolctl import threadpool_info
 
     from layerkit import __version__
@@ -577,12 +577,12 @@ def prepared(folder: str, data_dir: str | None) -> str:
     command += ["--data-dir", data_dir] if data_dir else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit("The data could not be prepared: the error stands above.")
+        sys.exit("The data could not be prepared: the error is above.")
     return done.stdout.strip()
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Measure all works, and write the table, the figures and the picture."""
+    """Measure all works, and write the table, the numbers and the picture."""
     args.out.mkdir(parents=True, exist_ok=True)
     first, *others = args.threads
     plan = [(work, first) for work in args.only]

@@ -66,7 +66,7 @@ def facts(cls: type[Layer]) -> dict[str, str]:
 
 
 def split_formula(text: str) -> tuple[str, list[str]]:
-    """Take a first paragraph apart: its formula, and the remarks behind a colon or a full stop."""
+    """Take a first paragraph apart: its formula, and the remarks after a colon or a period."""
     formula, _, more = (text + " ").partition(". ")
     if not re.search("[=~]|<-", formula):
         return "", [text]
@@ -255,7 +255,7 @@ def small_schedule(cls: type[Schedule], axes: Axes) -> None:
 
 
 def figures() -> dict[str, Callable[[], Figure]]:
-    """What draws the pictures, by the names of their files."""
+    """The functions that draw the pictures, by the names of their files."""
     layers: list[type[Any]] = registered(Layer)
     optimizers, schedules = registered(Optimizer), registered(Schedule)
     alone = [cls for cls in layers if not issubclass(cls, RowActivation)]
@@ -287,7 +287,7 @@ def write_atlas(folder: Path) -> None:
 
 
 def svg(figure: Figure) -> str:
-    """Return the picture without the time of its making."""
+    """Return the picture as SVG, without the date, so that it is the same every time."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What stands in the atlas, in which order, and what is drawn of it."""
+"""The catalogue of the atlas: its classes, their order, and what is drawn of each."""
 
 import importlib
 from typing import Any, TypeVar
@@ -137,7 +137,7 @@ SETTINGS: dict[type[Configurable], list[Any]] = {
         WarmupStableDecaySchedule(warmup=10, decay=0.5),
     ],
 }
-"""What is drawn of a class, if it is not the class with its defaults."""
+"""The objects that are drawn of a class, if not the one with its defaults."""
 
 WINDOWS = {
     ReLU6: (-5.0, 10.0, -1.5, 7.5),

@@ -31,7 +31,7 @@ def write_configuration(path: Path) -> None:
 
 
 def reference() -> Iterator[str]:
-    """First the tables of a file, then the families of classes that can stand in them."""
+    """First the tables of a file, then the families of classes that can appear in them."""
     definitions = json_schema(Experiment)["$defs"]
     names = ["Experiment"]
     for name in names:
@@ -74,7 +74,7 @@ def heading(level: str, name: str) -> list[str]:
 
 
 def choices(family: dict[str, Any]) -> list[str]:
-    """The classes that can stand where one of this family is wanted."""
+    """The classes that are allowed where one of this family is wanted."""
     return [node["$ref"].rpartition("/")[2] for node in family["anyOf"]]
 
 
@@ -97,7 +97,7 @@ def table(cls: type[Configurable], schema: dict[str, Any], names: list[str]) -> 
 
 
 def kind(node: dict[str, Any]) -> tuple[str, str]:
-    """What type a value has, and what it may be."""
+    """The type of a value, and the limits or choices that are allowed."""
     if "anyOf" in node:
         kinds = [kind(choice) for choice in node["anyOf"] if choice.get("type") != "null"]
         types, limits = (list(dict.fromkeys(part)) for part in zip(*kinds, strict=True))
@@ -110,7 +110,7 @@ def kind(node: dict[str, Any]) -> tuple[str, str]:
     if "enum" in node:
         return node["type"], ", ".join(toml(value) for value in node["enum"])
     if "not" in node:
-        return "can't stand in a file", ""
+        return "not possible in a file", ""
     if "prefixItems" in node:
         of, allowed = kind(node["prefixItems"][0])
         return f"list of {len(node['prefixItems'])} {of}", f"each {allowed}"
@@ -124,7 +124,7 @@ def kind(node: dict[str, Any]) -> tuple[str, str]:
 
 
 def toml(value: Any) -> str:
-    """Show a default as it would stand in a file."""
+    """Show a default as it would be written in a file."""
 
     def plain(value: Any) -> str:
         if isinstance(value, dict):

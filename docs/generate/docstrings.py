@@ -1,4 +1,4 @@
-"""What layerkit's docstrings say, taken apart for the pages that are generated from them."""
+"""The parts of layerkit's docstrings, for the pages that are generated from them."""
 
 import inspect
 import re
@@ -37,7 +37,7 @@ def paragraphs(cls: type[Any]) -> list[str]:
 
 
 def meanings(cls: type[Any]) -> dict[str, str]:
-    """What each option means, own or inherited, each text in one line."""
+    """The meaning of each option, own or inherited, each text in one line."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         text = sections(base).get("Parameters", "") if vars(base).get("__doc__") else ""
@@ -65,7 +65,7 @@ def own_options(cls: type[Configurable], family: type[Configurable]) -> list[Fie
 
 
 def assignment(option: Field[Any]) -> str:
-    """Show an option as it stands in the head of a function: with its default, if it has one."""
+    """Show an option as in the signature of a function: with its default, if it has one."""
     value = default(option)
     return option.name if value is MISSING else f"{option.name} = {value!r}"
 

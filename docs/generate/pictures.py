@@ -56,7 +56,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def changed_options(part: Any) -> str:
-    """The options of an object that are not their defaults, as ``alpha = 2.0``."""
+    """The options of an object that are not their defaults, such as ``alpha = 2.0``."""
     return ", ".join(
         f"{option.name} = {getattr(part, option.name)!r}"
         for option in fields(part)

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +66,7 @@ WHAT = {
     *("arrays.py", "callbacks/__init__.py", "callbacks/base.py", "config/options.py: Limits"),
     *("data/readers.py: Table", "errors.py", "graph/adaptation.py", "graph/container.py"),
     *("graph/merging.py: Sources", "initializers/base.py", "inspection/watch.py: Numbers"),
-    *("layers/base.py", "layers/normalization.py: Centering", "losses/__init__.py"),
+    *("layers/normalization.py: Centering", "losses/__init__.py"),
     *("layers/normalization.py: Normalization", "losses/base.py", "metrics/scoring.py"),
     *("optimizers/adam.py: Moments", "optimizers/base.py", "optimizers/schedules/base.py"),
     *("parameters.py: State", "runs/sweep/plan.py", "runs/sweep/plan.py: Axis"),
@@ -84,7 +85,13 @@ class Import(NamedTuple):
     late: bool
 
 
-def imports(package: Path) -> set[Import]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(package: Path = PACKAGE) -> set[Import]:
     """All imports inside a package, by the modules' names in it; its own name is its face."""
     names = {}
     for path in package.rglob("*.py"):
@@ -93,7 +100,7 @@ def imports(package: Path) -> set[Import]:
         names[".".join([package.name, *parts])] = path
     found = set()
     for module, path in names.items():
-        for node, late in statements(ast.parse(path.read_text(encoding="utf-8")).body):
+        for node, late in statements(parsed(path).body):
             if isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{module}: relative import"
                 whole = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -118,7 +125,7 @@ def statements(body: list[ast.stmt], late: bool = False) -> Iterator[tuple[ast.s
         for inner in ast.iter_child_nodes(node):
             if isinstance(inner, ast.stmt):
                 yield from statements([inner], late or aside)
-            elif isinstance(inner, ast.ExceptHandler):
+            elif isinstance(inner, ast.ExceptHandler | ast.match_case):
                 yield from statements(inner.body, late or aside)
 
 
@@ -146,30 +153,27 @@ def early(found: set[Import]) -> set[tuple[str, str]]:
     return {(i.module, i.of) for i in found if not i.late}
 
 
-FOUND = imports(PACKAGE)
-
-
 def test_every_room_has_its_place() -> None:
-    rooms = {room(name) for arrow in FOUND for name in arrow[:2]}
+    rooms = {room(name) for arrow in imports() for name in arrow[:2]}
     coming = {Path(path).stem for path in COMING}
     assert rooms == set(ROOMS) - coming
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:
-    assert circle(early(FOUND) - KNOWN) == []
+    assert circle(early(imports()) - KNOWN) == []
 
 
 def test_no_room_imports_itself_by_a_detour() -> None:
-    rooms = {(room(a), room(b)) for a, b in early(FOUND) - KNOWN}
+    rooms = {(room(a), room(b)) for a, b in early(imports()) - KNOWN}
     assert circle({(a, b) for a, b in rooms if a != b}) == []
 
 
 def test_no_import_points_upward() -> None:
-    assert {i[:2] for i in upward(FOUND) if not i.late} <= KNOWN
+    assert {i[:2] for i in upward(imports()) if not i.late} <= KNOWN
 
 
 def test_late_imports_that_point_upward_are_known_and_needed() -> None:
-    late = {i[:2] for i in upward(FOUND) if i.late}
+    late = {i[:2] for i in upward(imports()) if i.late}
     assert late - KNOWN <= LATE
     assert late >= LATE - KNOWN
 
@@ -178,31 +182,27 @@ def test_modules_are_imported_where_their_names_are_defined() -> None:
     """Not through the face of a package; the command prints the version from layerkit's own."""
     names = (path.parent.relative_to(PACKAGE).parts for path in PACKAGE.rglob("__init__.py"))
     faces = {".".join(parts) or "layerkit" for parts in names}
-    through = {i[:2] for i in FOUND if i.of in faces and i.module != "layerkit"}
+    through = {i[:2] for i in imports() if i.of in faces and i.module != "layerkit"}
     assert through - KNOWN == {("cli", "layerkit")}
 
 
 @pytest.mark.parametrize(
-    ("module", "line", "breach"),
+    ("line", "breach"),
     [
-        ("layers/base.py", "from layerkit.network import Network", "upward"),
-        ("layers/base.py", "def f():\n    import layerkit.network", "late"),
-        ("layers/base.py", "if TYPE_CHECKING:\n    from layerkit import network", "late"),
-        ("layers/base.py", "class A:\n    from layerkit.network import Network", "upward"),
-        (
-            "layers/base.py",
-            "try:\n    from layerkit.layers.dense import A\nfinally:\n    1",
-            "circle",
-        ),
-        ("layers/base.py", "import layerkit.errors", ""),
+        ("from layerkit.network import Network", "upward"),
+        ("def f():\n    import layerkit.network", "late"),
+        ("if TYPE_CHECKING:\n    from layerkit import network", "late"),
+        ("class A:\n    from layerkit.network import Network", "upward"),
+        ("try:\n    from layerkit.layers.dense import A\nfinally:\n    1", "circle"),
+        ("import layerkit.errors", ""),
     ],
 )
-def test_a_wrong_import_is_found(module: str, line: str, breach: str, tmp_path: Path) -> None:
+def test_a_wrong_import_is_found(line: str, breach: str, tmp_path: Path) -> None:
     lines = {
         "layers/dense.py": "from layerkit.layers.base import Layer",
         "network.py": "from layerkit.layers.dense import Dense",
         "errors.py": "import ast",
-        module: line,
+        "layers/base.py": line,
     }
     for name, text in lines.items():
         path = tmp_path / "layerkit" / name
@@ -219,7 +219,7 @@ def test_a_wrong_import_is_found(module: str, line: str, breach: str, tmp_path: 
 def test_each_file_of_the_heart_imports_only_from_those_before_it() -> None:
     order = [".".join(Path(file).with_suffix("").parts[1:]) for file in heart()]
     before = {name: order[:i] for i, name in enumerate(order)}
-    out = {(a, b) for a, b in early(FOUND) if a in before and b not in before[a]}
+    out = {(a, b) for a, b in early(imports()) if a in before and b not in before[a]}
     assert out <= OUTSIDE
 
 
@@ -298,9 +298,8 @@ def test_docstrings_name_the_thing_first() -> None:
     """ "What listens to a training" leaves open what thing that is: callbacks."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
         name = path.relative_to(PACKAGE).as_posix()
-        for node in ast.walk(tree):
+        for node in ast.walk(parsed(path)):
             if not isinstance(node, ast.Module | ast.ClassDef):
                 continue
             inner = f": {node.name}" if isinstance(node, ast.ClassDef) else ""

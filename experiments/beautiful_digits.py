@@ -19,7 +19,7 @@ for epoch in range(1, 11):
     losses = []
     for rows in np.array_split(rng.permutation(len(x)), 45):
         z = body.forward(x[rows])
-        losses.append(loss.forward(z, t[rows]))
+        losses.append(loss.mean(z, t[rows]))
         body.backward(loss.backward())
         optimizer.step(parameters, gradients)
     answers = body.forward(digits.test.x, train=False).argmax(axis=1)

@@ -30,9 +30,9 @@ from layerkit import (
     Standardize,
 )
 from layerkit.callbacks import Callback
+from layerkit.progress import Progress
 from layerkit.training.evaluation import evaluate
 from layerkit.training.loop import train
-from layerkit.training.trainer import Trainer
 
 FEATURES, CLASSES = 784, 10
 
@@ -46,17 +46,18 @@ def memory(what: str = "VmRSS") -> float:
 class Watch(Callback):
     """Prints the resident memory and the speed twenty times in an epoch."""
 
-    def train_begin(self, trainer: Trainer) -> None:
+    def train_begin(self, progress: Progress) -> None:
         """Print the head of the table."""
         print(f"epoch     batch  examples/s  resident MB\n{'before':>15}{memory():25.0f}")
 
-    def batch_end(self, trainer: Trainer) -> None:
+    def batch_end(self, progress: Progress) -> None:
         """Print now and then."""
-        if trainer.batch == 1:
-            self.started = trainer.seconds
-        elif trainer.batch % max(1, (trainer.batches or 0) // 20) == 0:
-            speed = (trainer.batch - 1) * trainer.size / (trainer.seconds - self.started)
-            print(f"{trainer.epoch:5}{trainer.batch:10}{speed:12,.0f}{memory():13.0f}", flush=True)
+        if progress.batch == 1:
+            self.started = progress.seconds
+        elif progress.batch % max(1, (progress.batches or 0) // 20) == 0:
+            speed = (progress.batch - 1) * progress.size / (progress.seconds - self.started)
+            line = f"{progress.epoch:5}{progress.batch:10}{speed:12,.0f}{memory():13.0f}"
+            print(line, flush=True)
 
 
 def make(folder: Path, gigabytes: float, dtype: str) -> None:

@@ -99,7 +99,7 @@ def layerkit(task: Task, x: Array, t: Array, threads: int) -> Side:
     network = lk.Network(body, loss, shape=task.sizes[:1])
     optimizer = lk.Momentum(task.lr, task.momentum) if task.momentum else lk.SGD(task.lr)
     options: dict[str, Any] = {"epochs": 10**6, "batch_size": task.batch, "measure_train": False}
-    epochs = lk.train(network, optimizer, x, t, **options)
+    epochs = iter(lk.train(network, optimizer, x, t, **options))
 
     def train() -> None:
         next(epochs)

@@ -19,6 +19,8 @@ from layerkit.network import Network as Network
 from layerkit.optimizers import *
 from layerkit.optimizers.schedules import *
 from layerkit.parameters import *
+from layerkit.progress import Progress as Progress
+from layerkit.progress import Record as Record
 from layerkit.training import *
 
 __version__ = "0.1.0"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,9 +21,9 @@ def ones(N: int, dtype: np.dtype[Any]) -> Array:
     return row
 
 
-def matrix(x: Array) -> Array:
-    """View x (…, features) as a matrix with a row for each position of each example."""
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+def total(arrays: Sequence[Array]) -> Array:
+    """Add up, in a new array where there are several: never into one that a layer may keep."""
+    return reduce(np.add, arrays)
 
 
 @lru_cache(maxsize=8)

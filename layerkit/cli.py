@@ -20,23 +20,24 @@ import layerkit
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
 from layerkit.data.readers import read_csv, read_npz
-from layerkit.errors import ConfigError, DataError, DivergenceError, FileError, LayerkitError, at
+from layerkit.errors import ConfigError, DataError, FileError, LayerkitError, at
 from layerkit.files.atomic import write_atomically
+from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
-from layerkit.inspection.watch import measure_costs
 from layerkit.metrics.metrics import report
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import (
     DIVERGENCE,
-    carry_out,
     find_config,
     read_end,
     read_environment,
     read_run,
-    write_run,
 )
+from layerkit.runs.run import Run
+from layerkit.runs.signals import Interruption
 from layerkit.training.lr_range import lr_range
-from layerkit.training.resume import Resume, ResumeWarning
+from layerkit.training.options import Resume
+from layerkit.training.resume import ResumeWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,9 +158,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def run_train(options: argparse.Namespace) -> int:
     """Train the network of a configuration file and keep the run in a folder, or go on with one."""
-    # here, so that no other command knows it as a callback for configuration files
-    from layerkit.runs.signals import Interruption
-
     if options.resume and options.out:
         raise ConfigError(f"--out {options.out}: a run that is resumed stays in its folder")
     if options.force and not options.resume:
@@ -184,32 +182,15 @@ def run_train(options: argparse.Namespace) -> int:
             print(f"{folder} is finished: {end}")
             return 0
         dataset = experiment.load_data(options.data_dir)
-        if not options.resume:
-            write_run(folder, experiment, dataset)
-        print(dataset)
-        print(experiment.network.summary())
         resume: Resume = "force" if options.force else bool(options.resume)
-        failed = False
+        run = Run(experiment, dataset, folder, resume)
+        run.begin()
         try:
-            carry_out(folder, experiment, dataset, interruption, resume)
-        except Exception as error:
-            failed = not isinstance(error, DivergenceError)  # which would come again
-            raise
+            run.train(interruption)
         finally:
-            trainer = interruption.trainer
-            finished = bool(trainer and trainer.finished and read_end(folder, epochs))
-            where, what = "before the first step", ""
-            if trainer and trainer.step:
-                where = f"in epoch {trainer.epoch}, after step {trainer.step:,}"
-            if interruption.status:
-                what = f"Interrupted {where}"
-            elif failed and trainer and trainer.step:
-                what = f"Broken off {where}"
-            elif trainer and trainer.paused:
-                what = f"Left {where}: {trainer.paused}"
-            if what and not finished:
-                print(f"{what}. To go on:\n  {_resumption(options, folder)}")
-        return 0 if finished else interruption.status
+            if where := run.left(interruption):
+                print(f"{where}. To go on:\n  {_resumption(options, folder)}")
+        return 0 if run.finished else interruption.status
 
 
 def run_verify_resume(options: argparse.Namespace) -> int:
@@ -257,12 +238,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
     experiment = read_run(options.run)
     dataset = experiment.load_data(options.data_dir)
     print(dataset)
-    for name, part in dataset.parts().items():
-        figures = experiment.measure(part)
-        print(f"{name}: {', '.join(f'{key} {figure:.4f}' for key, figure in figures.items())}")
+    for name in experiment.open(dataset):
+        measured = experiment.measure(name)
+        print(f"{name}: {', '.join(f'{key} {x:.4f}' for key, x in measured.items())}")
     with experiment.limited():
-        network, part = experiment.network, dataset.test
-        z, t = network.outputs(part.inputs), network.check(part.inputs, part.t)[1]
+        network = experiment.network
+        z, t = network.outputs(dataset.test.inputs), experiment.sources["test"].t
     print(f"\ntest:\n{report(network.loss, z, t, dataset.classes or None)}")
     return 0
 

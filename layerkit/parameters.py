@@ -133,7 +133,7 @@ class Arena:
 
     Examples
     --------
-    >>> from layerkit.initializers.plain import Zeros
+    >>> from layerkit import Zeros
     >>> W, b = Param((2, 3), Zeros()), Param((3,), Zeros())
     >>> arena = Arena({"W": W, "b": b}, "float32")
     >>> b.value = np.array([1, 2, 3])

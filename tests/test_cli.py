@@ -303,7 +303,7 @@ def test_the_schema_accepts_our_files_and_refuses_others(
         (BODY + "lr = nan\n", ["optimizer.lr = nan: should be a finite number"]),
         (BODY + "[trainig]\n", ["trainig", "did you mean 'training'"]),
         (BODY + "[training]\nbatch_size = 0\n", ["training.batch_size = 0"]),
-        (BODY.replace("[2]", "[2, 2]"), ["network.body", "Dense(3)", "(2, 2)"]),
+        (BODY.replace("[2]", "[]"), ["network.shape = []: should not be empty"]),
         (BODY.replace("units = 3", "units = 1"), ["at least two outputs", "(1,)"]),
         (
             BODY.replace("3", "-3") + "lr = 0\nmomentum = 1\n[data]\nname = 3\n",

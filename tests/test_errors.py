@@ -4,7 +4,7 @@ import pytest
 
 import layerkit.callbacks
 import layerkit.runs.experiment
-from layerkit import Dense, Optimizer, Schedule, from_config
+from layerkit import Adam, Dense, Schedule, from_config
 from layerkit.config.options import Configurable
 from layerkit.errors import OURS, SYNONYMS, ConfigError, LayerkitError, nearest
 
@@ -40,7 +40,7 @@ def test_names_of_other_libraries_are_recognised(
 
 def test_options_of_other_libraries_are_recognised() -> None:
     with pytest.raises(ConfigError, match="here it is called 'lr'"):
-        from_config({"type": "Adam", "learning_rate": 0.1}, Optimizer)
+        from_config({"type": "Adam", "learning_rate": 0.1}, Adam)
     with pytest.raises(ConfigError, match="here it is called 'units'"):
         from_config({"type": "Dense", "out_features": 3}, Dense)
 

@@ -22,7 +22,7 @@ GROUPS = {
     "Schedules": ["optimizers.schedules"],
     "Averaged weights": ["training.averaging"],
     "Network": ["network"],
-    "Training": ["training", "training.lr_range", "training.replay", "training.divergence"],
+    "Training": ["training", "training.lr_range", "progress", "training.divergence"],
     "Metrics": ["metrics"],
     "Callbacks": ["callbacks"],
     "Configuration": ["config", "config.options", "config.schema"],

@@ -1,4 +1,4 @@
-"""Does ReLU want a much smaller learning rate than sigmoid?
+"""Does ReLU need a much smaller learning rate than sigmoid?
 
 The tutorial: "due to non-bounded behavior of relu(), the learning rate should be set much smaller
 than the one for sigmoid() (bounded)." It uses 4 for sigmoid, and 0.05 for ReLU.

@@ -2,7 +2,7 @@
 
 from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import StopOnNonFinite, TimeLimit
-from layerkit.callbacks.logs import CSVLog, History, JSONLinesLog, LogFile, Progress
+from layerkit.callbacks.logs import CSVLog, History, JSONLinesLog, LogFile, ProgressBar
 from layerkit.callbacks.monitors import EarlyStopping, ModelCheckpoint, Monitor, ReduceLROnPlateau
 from layerkit.callbacks.tracking import MLflow, TensorBoard, Tracker
 
@@ -16,7 +16,7 @@ __all__ = [
     "MLflow",
     "ModelCheckpoint",
     "Monitor",
-    "Progress",
+    "ProgressBar",
     "ReduceLROnPlateau",
     "StopOnNonFinite",
     "TensorBoard",

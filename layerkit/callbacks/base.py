@@ -1,43 +1,45 @@
-"""What listens to a training."""
+"""Callbacks: objects that observe a training run."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from layerkit.config.options import Configurable
 from layerkit.errors import ConfigError, FileError
-from layerkit.files.atomic import file_errors
+from layerkit.progress import Progress
 
-if TYPE_CHECKING:
-    from layerkit.training.trainer import Trainer
+HOOKS = ("train_begin", "train_end", "epoch_begin", "epoch_end", "batch_begin", "batch_end")
+"""The methods of a callback that a training run calls, each with its `Progress`."""
 
 
 class Callback(Configurable):
-    """Listens to a training; a subclass overrides what it wants to hear of.
+    """Base of the callbacks: a subclass overrides the methods that it needs.
 
-    Each method gets the `Trainer`, which knows where the training stands. Options are fields, as
-    everywhere, so that a configuration file can name callbacks. Paths are kept as text; in a run of
-    the command, relative ones lie in the run's folder. What a callback remembers and needs after a
-    training has been resumed goes into `state_dict`.
+    Each method is given the `Progress` of the run. Options are fields, so that a configuration file
+    can name callbacks. Paths are kept as strings; in a run of the command, relative ones lie in the
+    run's folder. What a callback remembers and needs after a training has been resumed goes into
+    `state_dict`.
 
     Examples
     --------
     >>> class Losses(Callback):
     ...     every: int = 1
-    ...     def train_begin(self, trainer):
+    ...     def train_begin(self, progress):
     ...         self.losses = []
-    ...     def batch_end(self, trainer):
-    ...         if trainer.batch % self.every == 0:
-    ...             self.losses.append(trainer.loss)
+    ...     def batch_end(self, progress):
+    ...         if progress.batch % self.every == 0:
+    ...             self.losses.append(progress.loss)
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for name in vars(cls):
             hook = name.removeprefix("on_").replace("train_batch", "batch")
             if name != hook and hook in vars(Callback):
-                raise ConfigError(f"{cls.__name__}.{name}: here it is called {hook}(self, trainer)")
+                raise ConfigError(
+                    f"{cls.__name__}.{name}: here it is called {hook}(self, progress)"
+                )
         super().__init_subclass__(**kwargs)
 
     def __post_init__(self) -> None:
@@ -50,46 +52,49 @@ class Callback(Configurable):
         vars(self).update(state)
         self.__post_init__()
 
-    def inside(self, folder: Path) -> Callback:
-        """Return this callback, or if it has relative paths, a copy that has them in `folder`.
-
-        A path is an option of type ``str | Path``. The folders on its way are made; FileError.
-        """
+    def paths(self) -> dict[str, Path]:
+        """The paths that are given, by option: those of type ``str | Path``."""
         hints = get_type_hints(type(self))
-        paths = {
-            name: folder / value
+        return {
+            name: Path(value)
             for name, value in self.__getstate__().items()
-            if Path in get_args(hints[name]) and value and not Path(value).is_absolute()
+            if Path in get_args(hints[name]) and value
         }
-        for path in paths.values():
-            with file_errors(f"{path}: can't be written"):
-                path.parent.mkdir(parents=True, exist_ok=True)
-        return replace(self, **paths) if paths else self
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Before the first batch, also of a training that is resumed: ``trainer.step`` is not 0."""
+    def inside(self, folder: Path) -> Callback:
+        """Return this callback, or if it has relative paths, a copy that has them in `folder`."""
+        relative = {name: path for name, path in self.paths().items() if not path.is_absolute()}
+        if not relative:
+            return self
+        return replace(self, **{name: folder / path for name, path in relative.items()})
 
-    def train_end(self, trainer: Trainer) -> None:
-        """In the end, also when the training is broken off, by whatever and wherever."""
+    def check(self, progress: Progress) -> None:
+        """Called before anything begins: raise a ConfigError for a run that doesn't suit."""
 
-    def epoch_begin(self, trainer: Trainer) -> None:
-        """Before the first batch of an epoch, or the first that is left after a resumption."""
+    def train_begin(self, progress: Progress) -> None:
+        """Called before the first batch; in a resumed training, ``progress.step`` is not 0."""
 
-    def epoch_end(self, trainer: Trainer) -> None:
-        """After an epoch has been measured: ``trainer.record``."""
+    def train_end(self, progress: Progress) -> None:
+        """Called once at the end, even when the training stops early or fails."""
 
-    def batch_begin(self, trainer: Trainer) -> None:
-        """Before a step."""
+    def epoch_begin(self, progress: Progress) -> None:
+        """Called before the first batch of an epoch, or the first that is left of a resumed one."""
 
-    def batch_end(self, trainer: Trainer) -> None:
-        """After a step: ``trainer.loss`` of its ``trainer.size`` examples."""
+    def epoch_end(self, progress: Progress) -> None:
+        """Called after an epoch has been measured: see ``progress.record``."""
+
+    def batch_begin(self, progress: Progress) -> None:
+        """Called before a step."""
+
+    def batch_end(self, progress: Progress) -> None:
+        """Called after a step: ``progress.loss`` is that of its ``progress.size`` examples."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be kept over a resumption: arrays and plain values, by name."""
+        """Return what a resumed training needs: arrays and plain values, by name."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Take back a `state_dict`."""
 
 
 def check_folder(path: str | Path) -> None:

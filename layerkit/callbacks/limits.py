@@ -1,19 +1,16 @@
-"""Callbacks for the end of a training: when its time is over, or it has gone wrong."""
+"""Callbacks that end a training, or keep what went wrong: time limit, failed step."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from layerkit.callbacks.base import Callback, check_folder
 from layerkit.config.options import Rate
-
-if TYPE_CHECKING:
-    from layerkit.training.trainer import Trainer
+from layerkit.progress import Progress
 
 
 class TimeLimit(Callback):
-    """Leaves the training after the batch in which its time is over.
+    """Time limit: leaves the training after the batch in which its time is over.
 
     With checkpoints it can be resumed, and then has as much time again.
 
@@ -25,18 +22,16 @@ class TimeLimit(Callback):
 
     seconds: Rate
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Start the clock."""
-        self.begun = trainer.seconds
+    def train_begin(self, progress: Progress) -> None:
+        self.begun = progress.seconds
 
-    def batch_end(self, trainer: Trainer) -> None:
-        """Look at the clock."""
-        if trainer.seconds - self.begun >= self.seconds:
-            trainer.pause(f"the time limit of {self.seconds:g} s is reached")
+    def batch_end(self, progress: Progress) -> None:
+        if progress.seconds - self.begun >= self.seconds:
+            progress.pause(f"the time limit of {self.seconds:g} s is reached")
 
 
 class StopOnNonFinite(Callback):
-    """Keeps the step at which a training diverged, so that it can be looked at and repeated.
+    """Saves the step at which a training diverged, so that it can be inspected and repeated.
 
     Every training stops where a value is not finite. This leaves a file of it, unless it is only
     the loss measured after an epoch: then no step has failed.
@@ -55,11 +50,9 @@ class StopOnNonFinite(Callback):
 
     path: str | Path
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Refuse a folder that isn't there."""
+    def train_begin(self, progress: Progress) -> None:
         check_folder(self.path)
 
-    def train_end(self, trainer: Trainer) -> None:
-        """Save the step, if there is one."""
-        if trainer.failed is not None:
-            trainer.failed.save(self.path)
+    def train_end(self, progress: Progress) -> None:
+        if progress.failed is not None:
+            progress.failed.save(self.path)

@@ -1,4 +1,4 @@
-"""Callbacks that tell what happens: on the screen, in memory, in files."""
+"""Callbacks that log a training run: on the screen, in memory, in files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.callbacks.base import Callback
 from layerkit.files.atomic import file_errors, write_atomically
+from layerkit.progress import Progress, Record
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from layerkit.training.evaluation import Record
-    from layerkit.training.trainer import Trainer
 
-
-class Progress(Callback):
-    """A bar with examples per second and the running loss, then a line for each epoch.
+class ProgressBar(Callback):
+    """A progress bar with examples per second and the mean loss, then a line for each epoch.
 
     The bar appears on terminals only. When the training ends early, a line says why; when a
     callback has changed the learning rate, a line says it.
@@ -32,50 +30,47 @@ class Progress(Callback):
         self.bar: tqdm[None] | None = None
         self.seen = 0
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Look at the rate."""
-        self.lr = vars(trainer.optimizer).get("lr")
+    def train_begin(self, progress: Progress) -> None:
+        self.lr = vars(progress.optimizer).get("lr")
 
-    def epoch_begin(self, trainer: Trainer) -> None:
+    def epoch_begin(self, progress: Progress) -> None:
         """Begin a bar, after a resumption where the old one was."""
         from tqdm import tqdm
 
-        before, self.lr = self.lr, vars(trainer.optimizer).get("lr")
+        before, self.lr = self.lr, vars(progress.optimizer).get("lr")
         if self.lr != before:
             print(f"The learning rate is {self.lr:.3g} now, it was {before:.3g}", flush=True)
-        if trainer.batch == 0:
+        if progress.batch == 0:
             self.seen = 0
         self.bar = tqdm(
-            desc=f"Epoch {trainer.epoch}/{trainer.epochs}",
-            total=trainer.examples,
+            desc=f"Epoch {progress.epoch}/{progress.epochs}",
+            total=progress.examples,
             initial=self.seen,
             unit=" examples",
             leave=False,
             disable=None,
         )
 
-    def batch_end(self, trainer: Trainer) -> None:
-        """Move the bar."""
-        self.seen += trainer.size
+    def batch_end(self, progress: Progress) -> None:
+        self.seen += progress.size
         if self.bar is None or self.bar.disable:
             return
-        if trainer.examples is None and trainer.batches:
-            self.bar.total = round(self.seen / trainer.batch * trainer.batches)
-        if trainer.totals:
-            self.bar.set_postfix_str(f"loss {trainer.losses / trainer.totals:.3f}", refresh=False)
-        self.bar.update(trainer.size)
+        if progress.examples is None and progress.batches:
+            self.bar.total = round(self.seen / progress.batch * progress.batches)
+        if progress.weight_sum:
+            self.bar.set_postfix_str(f"loss {progress.mean_loss:.3f}", refresh=False)
+        self.bar.update(progress.size)
 
-    def epoch_end(self, trainer: Trainer) -> None:
-        """Print the record."""
+    def epoch_end(self, progress: Progress) -> None:
         self._remove_bar()
-        print(trainer.record, flush=True)
+        print(progress.record, flush=True)
 
-    def train_end(self, trainer: Trainer) -> None:
+    def train_end(self, progress: Progress) -> None:
         """Take the bar away, and print why the training has ended early."""
         self._remove_bar()
-        reason = trainer.stopped or trainer.paused
+        reason = progress.stopped or progress.paused
         if reason:
-            print(f"Ended in epoch {trainer.epoch}: {reason}", flush=True)
+            print(f"Ended in epoch {progress.epoch}: {reason}", flush=True)
 
     def state_dict(self) -> dict[str, Any]:
         """How many examples of the epoch were seen."""
@@ -94,17 +89,15 @@ class Progress(Callback):
 class History(Callback):
     """Keeps the records, also those of a training that is interrupted, in ``records``."""
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Take the records that are there after a resumption."""
-        self.records: list[Record] = list(trainer.records)
+    def train_begin(self, progress: Progress) -> None:
+        self.records: list[Record] = list(progress.records)
 
-    def epoch_end(self, trainer: Trainer) -> None:
-        """Append the record."""
-        self.records.append(trainer.record)
+    def epoch_end(self, progress: Progress) -> None:
+        self.records.append(progress.record)
 
 
 class LogFile(Callback, ABC):
-    """Base of files that have a line for each epoch; a subclass writes it in `text`.
+    """Base of the log files that have a line for each epoch; a subclass overrides `text`.
 
     A line is written at once, and survives a crash. A resumed training goes on in the same file,
     which then has each epoch once.
@@ -126,14 +119,13 @@ class LogFile(Callback, ABC):
     def text(self, record: Record, first: Record) -> str:
         """Return the line of an epoch; if it is the first, a header may come before it."""
 
-    def train_begin(self, trainer: Trainer) -> None:
+    def train_begin(self, progress: Progress) -> None:
         """Start the file, with the epochs from before a resumption."""
-        lines = [self.text(record, trainer.records[0]) for record in trainer.records]
+        lines = [self.text(record, progress.records[0]) for record in progress.records]
         write_atomically(Path(self.path), "".join(lines).encode())
 
-    def epoch_end(self, trainer: Trainer) -> None:
-        """Append a line."""
-        line = self.text(trainer.record, trainer.records[0])
+    def epoch_end(self, progress: Progress) -> None:
+        line = self.text(progress.record, progress.records[0])
         with file_errors(f"{self.path}: can't be written"), open(self.path, "ab") as file:
             file.write(line.encode())
 
@@ -164,7 +156,7 @@ class JSONLinesLog(LogFile):
     Parameters
     ----------
     path : str
-        Of the file to write, as ``"history.jsonl"``; an object is the ``row()`` of a
+        Of the file to write, such as ``"history.jsonl"``; an object is the ``row()`` of a
         `layerkit.Record`, with null for what is not finite.
     """
 

@@ -1,51 +1,44 @@
-"""Callbacks that watch a figure of the records: whether it still improves."""
+"""Callbacks that monitor a metric: early stopping, model checkpoints, a falling learning rate."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import numpy as np
+from typing import Annotated, Any, Literal
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback, check_folder
 from layerkit.config.options import Amount, Fraction, Limits, Size
 from layerkit.errors import ConfigError, at, nearest
-from layerkit.metrics.metrics import measure
-from layerkit.network import Network
 from layerkit.optimizers.schedules.plain import ConstantSchedule
-
-if TYPE_CHECKING:
-    from layerkit.training.trainer import Trainer
+from layerkit.progress import Progress
 
 SMALLER_IS_BETTER = ("loss", "mae", "rmse")
-"""What figures are called that should fall; scikit-learn's metrics are greater for the better."""
+"""Names of metrics that should fall; scikit-learn's are greater for the better."""
 
 
 class Monitor(Callback, ABC):
-    """Base of what watches a figure; a subclass says in `judge` what follows from it.
+    """Base of the callbacks that monitor a metric; a subclass overrides `judge`.
 
-    A figure improves if it is better than the best so far by more than `min_delta`. One that is nan
+    A metric improves if it is better than the best so far by more than `min_delta`. One that is nan
     or infinite doesn't.
 
     Parameters
     ----------
     monitor : str
-        The name of a figure, as in ``record.figures()``.
+        The name of a metric, as in ``record.measured()``.
     mode : {"auto", "min", "max"}
         Whether smaller or greater is better; "auto" knows it from the name: losses and errors
         should fall, all others rise.
     min_delta : float
-        What is no improvement yet, in the unit of the figure.
+        What is no improvement yet, in the unit of the metric.
 
     Attributes
     ----------
     best, best_epoch : float, int
-        The best figure so far, and its epoch; 0 if there is none.
+        The best metric so far, and its epoch; 0 if there is none.
     waited : int
         Epochs without improvement since.
     """
@@ -61,8 +54,8 @@ class Monitor(Callback, ABC):
     @property
     def sign(self) -> int:
         """1 if smaller is better, else -1."""
-        figure = self.monitor.partition("_")[2]
-        smaller = figure in SMALLER_IS_BETTER if self.mode == "auto" else self.mode == "min"
+        name = self.monitor.partition("_")[2]
+        smaller = name in SMALLER_IS_BETTER if self.mode == "auto" else self.mode == "min"
         return 1 if smaller else -1
 
     def forget(self) -> None:
@@ -70,40 +63,36 @@ class Monitor(Callback, ABC):
         self.best, self.best_epoch, self.waited = self.sign * math.inf, 0, 0
 
     @abstractmethod
-    def judge(self, trainer: Trainer) -> None:
-        """Act on an epoch: the figure has improved if `waited` is 0."""
+    def judge(self, progress: Progress) -> None:
+        """Act on an epoch: the metric has improved if `waited` is 0."""
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Refuse a figure that isn't measured; ConfigError."""
-        if trainer.step == 0:
-            self.forget()
-        # what a scorer's figure is called is known when it has been measured
-        if trainer.records or all(isinstance(metric, str) for metric in trainer.metrics):
-            self.check_monitor(measured(trainer))
-
-    def epoch_end(self, trainer: Trainer) -> None:
-        """Look whether the figure has improved."""
-        if len(trainer.records) == 1:
-            self.check_monitor(measured(trainer))
-        figure = trainer.record.figures().get(self.monitor, math.nan)
-        better = self.sign * figure < self.sign * self.best - self.min_delta
-        if better and math.isfinite(figure):
-            self.best, self.best_epoch, self.waited = figure, trainer.record.epoch, 0
-        else:
-            self.waited += 1
-        self.judge(trainer)
-
-    def check_monitor(self, names: list[str]) -> None:
-        """Refuse a figure that is none of these; ConfigError."""
-        if self.monitor in names:
+    def check(self, progress: Progress) -> None:
+        """Raise a ConfigError for a metric that is not measured."""
+        if self.monitor in progress.measured:
             return
-        choose, meant = "choose", nearest(self.monitor, names)
+        names, choose = progress.measured, "choose"
+        meant = nearest(self.monitor, list(names))
         if self.monitor.startswith("val") and "validation_loss" not in names:
             choose, meant = "give a validation set, or choose", ""
         raise ConfigError(
             f"{type(self).__name__}.monitor = {self.monitor!r}: is not measured"
             f"{f' ({meant})' if meant else ''}; {choose} one of {', '.join(names)}"
         )
+
+    def train_begin(self, progress: Progress) -> None:
+        """Forget what was before, unless the training is resumed."""
+        if progress.step == 0:
+            self.forget()
+
+    def epoch_end(self, progress: Progress) -> None:
+        """Look whether the metric has improved."""
+        value = progress.record.measured().get(self.monitor, math.nan)
+        better = self.sign * value < self.sign * self.best - self.min_delta
+        if better and math.isfinite(value):
+            self.best, self.best_epoch, self.waited = value, progress.record.epoch, 0
+        else:
+            self.waited += 1
+        self.judge(progress)
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far, and how long ago."""
@@ -114,32 +103,8 @@ class Monitor(Callback, ABC):
         vars(self).update(state)
 
 
-def measured(trainer: Trainer) -> list[str]:
-    """Return the names of the figures that the records of a training have.
-
-    Those of scorers are among them from the first record on.
-    """
-    metrics = [metric for metric in trainer.metrics if isinstance(metric, str)]
-    if trainer.records:
-        return [*figure_names(trainer.network, trainer.sets, ()), *trainer.record.metrics]
-    return figure_names(trainer.network, trainer.sets, metrics)
-
-
-def figure_names(network: Network, sets: Iterable[str], metrics: Sequence[str]) -> list[str]:
-    """Return the names of the figures that a training measures on these sets, as "train"."""
-    loss, sets = network.loss, list(sets)
-    each = ("loss", "accuracy") if loss.judges_classes else ("loss",)
-    names = ["train_loss", *(f"{part}_{figure}" for part in sets for figure in each)]
-    if metrics:
-        chosen = "validation" if "validation" in sets else "test"
-        made_up = np.ones((1, *network.body.output_shape))
-        figures = measure(metrics, loss, made_up, loss.predict(made_up))
-        names += [f"{chosen}_{name}" for name in figures]
-    return list(dict.fromkeys(names))
-
-
 class EarlyStopping(Monitor):
-    """Ends the training when a figure has not improved for some epochs.
+    """Early stopping: ends the training when a metric has not improved for some epochs.
 
     Keras's callback of this name, but that the best weights are restored by default.
 
@@ -149,22 +114,20 @@ class EarlyStopping(Monitor):
         Epochs without improvement after which the training ends.
     restore_best_weights : bool
         Whether the network has the weights of the best epoch in the end, also when the training
-        reaches its end or is broken off. They are kept in memory.
+        reaches its end or is interrupted. They are kept in memory.
     monitor, mode, min_delta
-        As of `Monitor`: by default "validation_loss", "auto" and 0.
+        As in `Monitor`: by default "validation_loss", "auto" and 0.
 
     Raises
     ------
     ConfigError
-        When the training begins, for a figure that is not measured.
+        When the training begins, for a metric that is not measured.
 
     Examples
     --------
-    >>> from layerkit.optimizers.classic import SGD
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
-    >>> from layerkit.training.loop import fit
+    >>> from layerkit import Dense, SGD
+    >>>     >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import fit
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> stopping = EarlyStopping(patience=2, monitor="validation_accuracy")
     >>> x, t = [[-1.0], [1.0]], [0, 1]
@@ -182,20 +145,22 @@ class EarlyStopping(Monitor):
         self.values: Array | None = None
         self.states: Array | None = None
 
-    def judge(self, trainer: Trainer) -> None:
+    def judge(self, progress: Progress) -> None:
         """Keep the weights, or stop."""
         if self.waited == 0 and self.restore_best_weights:
-            arena = trainer.network.arena
+            arena = progress.network.arena
             self.values, self.states = arena.values.copy(), arena.states.copy()
         if self.waited >= self.patience:
             best = f"{self.best:.4g} in epoch {self.best_epoch}" if self.best_epoch else "none"
-            trainer.stop(f"{self.monitor} has not improved for {self.waited} epochs (best: {best})")
+            progress.stop(
+                f"{self.monitor} has not improved for {self.waited} epochs (best: {best})"
+            )
 
-    def train_end(self, trainer: Trainer) -> None:
+    def train_end(self, progress: Progress) -> None:
         """Put the best weights back."""
         if self.values is not None and self.states is not None:
-            trainer.network.arena.values = self.values
-            trainer.network.arena.states = self.states
+            progress.network.arena.values = self.values
+            progress.network.arena.states = self.states
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far, how long ago, and its weights."""
@@ -203,40 +168,40 @@ class EarlyStopping(Monitor):
 
 
 class ModelCheckpoint(Monitor):
-    """Saves the network whenever a figure improves: the file has the best one so far.
+    """Saves the network whenever a metric improves, so that the file holds the best one so far.
 
     `Network.load` reads it. To go on with a training, see `layerkit.files.checkpoints.Checkpoints`.
 
     Parameters
     ----------
     path : str
-        Of the file, as ``"best.safetensors"``. It is replaced in one step.
+        Of the file, such as ``"best.safetensors"``. It is replaced in one step.
     monitor, mode, min_delta
-        As of `Monitor`: by default "validation_loss", "auto" and 0.
+        As in `Monitor`: by default "validation_loss", "auto" and 0.
 
     Raises
     ------
     ConfigError
-        When the training begins, for a figure that is not measured.
+        When the training begins, for a metric that is not measured.
     FileError
         When the file can't be written.
     """
 
     path: str | Path
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Refuse a figure that isn't measured, and a folder that isn't there."""
-        super().train_begin(trainer)
+    def train_begin(self, progress: Progress) -> None:
+        """Refuse a folder that isn't there."""
+        super().train_begin(progress)
         check_folder(self.path)
 
-    def judge(self, trainer: Trainer) -> None:
+    def judge(self, progress: Progress) -> None:
         """Save the network if it is the best so far."""
         if self.waited == 0:
-            trainer.network.save(self.path)
+            progress.network.save(self.path)
 
 
 class ReduceLROnPlateau(Monitor):
-    """lr <- factor lr when a figure has not improved for some epochs.
+    """lr <- factor lr when a metric has not improved for some epochs.
 
     With a schedule on `lr`, it is the rate that the schedule multiplies which falls. `min_delta` is
     absolute, as in Keras; an epoch of `cooldown` doesn't count at all, as in PyTorch.
@@ -252,12 +217,12 @@ class ReduceLROnPlateau(Monitor):
     min_lr : float
         The rate doesn't fall below it.
     monitor, mode, min_delta
-        As of `Monitor`: by default "validation_loss", "auto" and 0.
+        As in `Monitor`: by default "validation_loss", "auto" and 0.
 
     Raises
     ------
     ConfigError
-        When the training begins, for a figure that is not measured, and for an optimizer whose
+        When the training begins, for a metric that is not measured, and for an optimizer whose
         `lr` has no effect.
     """
 
@@ -271,18 +236,18 @@ class ReduceLROnPlateau(Monitor):
         super().forget()
         self.resting = 0
 
-    def train_begin(self, trainer: Trainer) -> None:
-        """Refuse a figure that isn't measured, and an optimizer whose rate can't change."""
-        super().train_begin(trainer)
+    def check(self, progress: Progress) -> None:
+        """Raise a ConfigError also for an optimizer whose learning rate has no effect."""
+        super().check(progress)
         with at(type(self).__name__):
-            replace(trainer.optimizer, schedules={"lr": ConstantSchedule()})
+            replace(progress.optimizer, schedules={"lr": ConstantSchedule()})
 
-    def judge(self, trainer: Trainer) -> None:
+    def judge(self, progress: Progress) -> None:
         """Wait, or reduce the rate."""
         if self.resting:
             self.resting, self.waited = self.resting - 1, 0
         elif self.waited >= self.patience:
-            options = vars(trainer.optimizer)
+            options = vars(progress.optimizer)
             lr = max(self.factor * options["lr"], self.min_lr)
             if 0 < lr < options["lr"]:
                 options["lr"] = lr

@@ -6,15 +6,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from layerkit.callbacks.base import Callback
 from layerkit.config.options import Configurable, to_config
 from layerkit.errors import ConfigError
 from layerkit.files.atomic import file_errors
-
-if TYPE_CHECKING:
-    from layerkit.training.trainer import Trainer
+from layerkit.progress import Progress
 
 
 class Tracker(Callback, ABC):
@@ -24,18 +22,18 @@ class Tracker(Callback, ABC):
     def write(self, metrics: dict[str, float], step: int) -> None:
         """Log the metrics of an epoch that ended with this step."""
 
-    def epoch_begin(self, trainer: Trainer) -> None:
+    def epoch_begin(self, progress: Progress) -> None:
         """Keep the learning rate: other callbacks may change it at the end of the epoch."""
-        self.lr: float | None = vars(trainer.optimizer).get("lr")
+        self.lr: float | None = vars(progress.optimizer).get("lr")
 
-    def epoch_end(self, trainer: Trainer) -> None:
+    def epoch_end(self, progress: Progress) -> None:
         """Write the metrics."""
-        metrics = trainer.record.figures()
+        metrics = progress.record.measured()
         if self.lr is not None:
-            schedule = trainer.optimizer.schedules.get("lr")
-            factor = schedule(trainer.step - 1, trainer.steps) if schedule else 1.0
+            schedule = progress.optimizer.schedules.get("lr")
+            factor = schedule(progress.step - 1, progress.steps) if schedule else 1.0
             metrics["learning_rate"] = self.lr * factor
-        self.write(metrics, trainer.step)
+        self.write(metrics, progress.step)
 
 
 class TensorBoard(Tracker):
@@ -63,7 +61,7 @@ class TensorBoard(Tracker):
         super().__post_init__()
         self.writer: Any = None
 
-    def train_begin(self, trainer: Trainer) -> None:
+    def train_begin(self, progress: Progress) -> None:
         """Open a log file; points of later steps in the folder's other files are hidden."""
         try:
             from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -76,7 +74,7 @@ class TensorBoard(Tracker):
         with file_errors(f"{self.folder}: can't be written"):
             self.writer = EventFileWriter(self.folder)
             # an epoch that had not ended when its state was saved is measured again
-            hidden = trainer.step + (trainer.batch == 0)
+            hidden = progress.step + (progress.batch == 0)
             self._add(Event(wall_time=time.time(), step=hidden, session_log=start))
 
     def write(self, metrics: dict[str, float], step: int) -> None:
@@ -88,7 +86,7 @@ class TensorBoard(Tracker):
         with file_errors(f"{self.folder}: can't be written"):
             self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
-    def train_end(self, trainer: Trainer) -> None:
+    def train_end(self, progress: Progress) -> None:
         """Close the file."""
         if self.writer is not None:
             with file_errors(f"{self.folder}: can't be written"):
@@ -132,7 +130,7 @@ class MLflow(Tracker):
         self.client: Any = None
         self.written = 0
 
-    def train_begin(self, trainer: Trainer) -> None:
+    def train_begin(self, progress: Progress) -> None:
         """Begin a run, or continue it."""
         try:
             from mlflow import MlflowClient
@@ -143,8 +141,8 @@ class MLflow(Tracker):
             ) from error
         try:
             self.client = MlflowClient(self.tracking_uri)
-            if trainer.step == 0 or self.run_id is None:
-                self._begin_run(trainer)
+            if progress.step == 0 or self.run_id is None:
+                self._begin_run(progress)
             else:
                 self.client.update_run(self.run_id, status="RUNNING")
             # epochs that were trained after the last checkpoint are repeated with the same results
@@ -162,10 +160,10 @@ class MLflow(Tracker):
             logged = [Metric(name, x, now, step) for name, x in metrics.items()]
             self.client.log_batch(self.run_id, metrics=logged)
 
-    def train_end(self, trainer: Trainer) -> None:
+    def train_end(self, progress: Progress) -> None:
         """Mark the run as finished, or as killed if it can be resumed."""
         if self.client and self.run_id:
-            complete = len(trainer.records) == trainer.epochs or trainer.stopped
+            complete = len(progress.records) == progress.epochs or progress.stopped
             self.client.set_terminated(self.run_id, "FINISHED" if complete else "KILLED")
 
     def state_dict(self) -> dict[str, Any]:
@@ -175,7 +173,7 @@ class MLflow(Tracker):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.run_id = state["run_id"]
 
-    def _begin_run(self, trainer: Trainer) -> None:
+    def _begin_run(self, progress: Progress) -> None:
         """Create a run, and log all options."""
         from mlflow.entities import Param
 
@@ -185,9 +183,9 @@ class MLflow(Tracker):
         )
         self.run_id = self.client.create_run(experiment, run_name=self.run_name).info.run_id
         parts = {
-            "network": trainer.network,
-            "optimizer": trainer.optimizer,
-            "training": trainer.options,
+            "network": progress.network,
+            "optimizer": progress.optimizer,
+            "training": progress.options,
         }
         params = [
             Param(path, str(value))

@@ -47,7 +47,7 @@ def write_tree(path: str | Path, tree: dict[str, Any]) -> None:
     Examples
     --------
     >>> import tempfile
-    >>> from layerkit.optimizers.adam import Adam
+    >>> from layerkit import Adam
     >>> tree = {"step": 7, "best": float("inf"), "optimizer": {"v": np.arange(3.0)}}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_tree(f"{folder}/state.safetensors", tree)

@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     from layerkit.network import Network
 
 Kind = TypeVar("Kind", bound="Network")
-CONFIG, UNADAPTED = "layerkit.Network", "layerkit.unadapted"
-"""Metadata keys: the configuration, and the layers that have not seen data yet."""
+CONFIG = "layerkit.Network"
+"""Metadata key of the configuration."""
 
 
 def write_network(network: Network, path: Path) -> None:
     """Save a network to a file; see `Network.save`."""
     tensors = {address: item.value for address, item in network.declared().items()}
-    unadapted = [address for address, layer in network.layers() if not layer.adapted]
-    metadata = {CONFIG: json.dumps(to_config(network)), UNADAPTED: json.dumps(unadapted)}
-    write_tensors(path, tensors, metadata)
+    write_tensors(path, tensors, {CONFIG: json.dumps(to_config(network))})
 
 
 def read_network(path: Path, kind: type[Kind]) -> Kind:
@@ -35,7 +33,6 @@ def read_network(path: Path, kind: type[Kind]) -> Kind:
         raise FileError(f"{path}: is not a network that was saved by layerkit")
     try:
         network = from_config(read_json(metadata[CONFIG]), kind)
-        unadapted = read_json(metadata.get(UNADAPTED, "[]"))
     except (ValueError, RecursionError, MemoryError) as error:
         raise FileError(
             f"{path}: the network that it describes can't be built: {error} "
@@ -58,7 +55,4 @@ def read_network(path: Path, kind: type[Kind]) -> Kind:
         if not np.isfinite(tensor).all():
             raise FileError(f"{path}: {address} has values that are not finite")
         item.value = tensor
-    for address, layer in network.layers():
-        layer.adapted = address not in unadapted
-    network.adapted = not unadapted
     return network

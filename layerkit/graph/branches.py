@@ -35,11 +35,7 @@ class Residual(Container):
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.layers.activations.rectifiers import ReLU
-    >>> from layerkit.graph.sequential import Sequential
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy
     >>> block = Residual(Sequential([ReLU(), Dense(8)]))
     >>> net = Network(Sequential([Dense(8), block, Dense(3)]), SoftmaxCrossEntropy(), shape=(4,))
     >>> block.output_shape
@@ -83,11 +79,7 @@ class Sum(Container):
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.graph.sequential import Sequential
-    >>> from layerkit.layers.activations.sigmoids import Sigmoid
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, Sequential, Sigmoid, SoftmaxCrossEntropy
     >>> body = Sum([Dense(2), Sequential([Dense(16), Sigmoid(), Dense(2)])])
     >>> Network(body, SoftmaxCrossEntropy(), shape=(4,)).body.output_shape
     (2,)
@@ -125,12 +117,7 @@ class Concat(Container):
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.layers.activations.rectifiers import ReLU
-    >>> from layerkit.graph.sequential import Sequential
-    >>> from layerkit.layers.activations.sigmoids import Sigmoid
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, ReLU, Sequential, Sigmoid, SoftmaxCrossEntropy
     >>> halves = [Sequential([Dense(5), ReLU()]), Sequential([Dense(3), Sigmoid()])]
     >>> Network(Concat(halves), SoftmaxCrossEntropy(), shape=(4,)).body.output_shape
     (8,)

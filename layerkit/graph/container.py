@@ -8,12 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeAlias
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array, Shape, total
 from layerkit.config.options import Limits
 from layerkit.errors import ConfigError, ShapeError
 from layerkit.initializers.base import Initializer
 from layerkit.layers.base import DEFAULT_INIT, Layer
-from layerkit.layers.combining import total
 
 Wiring: TypeAlias = dict[str, tuple[str, ...]]
 """The names of what each part reads."""
@@ -35,8 +34,7 @@ class Container(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from layerkit.layers.activations.sigmoids import Sigmoid
-    >>> from layerkit.layers.combining import Multiply
+    >>> from layerkit import Multiply, Sigmoid
     >>> class SelfGated(Container):
     ...     gate: Layer
     ...     product: Layer

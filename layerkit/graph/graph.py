@@ -44,11 +44,7 @@ class Graph(Container):
 
     Examples
     --------
-    >>> from layerkit.layers.combining import Join
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.layers.activations.rectifiers import ReLU
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Join, Network, ReLU, SoftmaxCrossEntropy
     >>> graph = Graph(
     ...     nodes={"hidden": Dense(8), "relu": ReLU(), "both": Join(), "logits": Dense(3)},
     ...     edges=["input -> hidden -> relu", "relu, input -> both -> logits -> output"],

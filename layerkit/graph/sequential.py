@@ -24,10 +24,7 @@ class Sequential(Container):
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.layers.activations.sigmoids import Sigmoid
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, Sigmoid, SoftmaxCrossEntropy
     >>> body = Sequential([Dense(64), Sigmoid(), Dense(10)])
     >>> Network(body, SoftmaxCrossEntropy(), shape=(784,)).body.output_shape
     (10,)

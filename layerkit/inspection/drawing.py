@@ -53,11 +53,7 @@ def svg(network: Network) -> str:
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.layers.activations.rectifiers import ReLU
-    >>> from layerkit.graph.branches import Residual
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, ReLU, Residual, SoftmaxCrossEntropy
     >>> net = Network(Residual(Dense(3)), SoftmaxCrossEntropy(), shape=(3,))
     >>> svg(net).count("<rect")
     6

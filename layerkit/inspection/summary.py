@@ -94,9 +94,7 @@ def described(part: Configurable) -> str:
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.initializers.scaled import HeNormal
-    >>> from layerkit.layers.activations.sigmoids import Sigmoid
+    >>> from layerkit import Dense, HeNormal, Sigmoid
     >>> described(Dense(8, init=HeNormal())), described(Sigmoid())
     ('Dense(units=8)', 'Sigmoid')
     """

@@ -1,293 +1,106 @@
-"""Looking into a network while it works: where values stop being finite, what each layer costs."""
+"""Looking into layers while they work: the one way in which methods are replaced, and put back."""
 
 from __future__ import annotations
 
-import copy
-import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, Self
-
-import numpy as np
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from layerkit.arrays import Array
-from layerkit.config.options import Configurable
-from layerkit.errors import DivergenceError, ShapeError
-from layerkit.network import Network
+from layerkit.errors import ConfigError
+from layerkit.layers.base import Layer
 
-Method = Callable[..., Array]
-PLACES = {
-    "examples": "the examples, as they are given to the network",
-    "value": "{address} itself",
-    "x": "the input of {address} ({part}), forward",
-    "y": "the output of {address} ({part}), forward",
-    "losses": "the losses of the examples ({part})",
-    "loss": "the loss of the batch ({part})",
-    "dz": "the derivative of the loss ({part})",
-    "dy": "what is sent back to {address} ({part}), backward",
-    "gradient": "the gradient of {address}, backward",
-    "dx": "what {address} ({part}) sends back, backward",
-    "total": "the gradient of {address}, summed over the parts of the batch",
-    "memory": "what {part} remembers of {address}, in the update",
-    "update": "the parameter {address}, after the update by {part}",
-    "refused": "what {address} ({part}) computes inside, forward",
-}
-"""How a place is called where a value may stop being finite; w, x, y … as in the formulas."""
-CAUSES = {
-    "y": {"x": "its input", "value": "its parameters"},
-    "refused": {"x": "its input", "value": "its parameters"},
-    "losses": {"z": "the outputs"},
-    "loss": {"losses": "the losses"},
-    "dz": {"z": "the outputs", "losses": "the losses"},
-    "gradient": {"dy": "the gradient sent back to it", "x": "its input"},
-    "dx": {"dy": "the gradient sent back to it", "x": "its input", "value": "its parameters"},
-    "memory": {"total": "its gradient", "value": "its value"},
-    "update": {"total": "its gradient", "value": "its value before"},
-}
-"""What goes into a place, and how it is called."""
+Method = Callable[..., Any]
 
 
-class Numbers(NamedTuple):
-    """What an array holds: the range of its finite numbers, and how many are not finite.
+@contextmanager
+def replaced(part: object, **methods: Method) -> Iterator[None]:
+    """Put functions in the place of an object's methods; in the end everything is as it was.
 
     Examples
     --------
-    >>> numbers = Numbers.of(np.array([[1.0, -2.0], [np.inf, 0.5]]))
-    >>> numbers.low, numbers.high, numbers.lost, numbers.row, numbers.value
-    (-2.0, 1.0, 1, 1, inf)
+    >>> import numpy as np
+    >>> from layerkit import ReLU
+    >>> relu = ReLU()
+    >>> with replaced(relu, forward=lambda x, train=True: x):
+    ...     relu.forward(np.array([-1.0]))
+    array([-1.])
+    >>> relu.forward(np.array([-1.0]))
+    array([0.])
     """
-
-    low: float
-    high: float
-    lost: int
-    size: int
-    row: int = 0
-    value: float = 0.0
-
-    @classmethod
-    def of(cls, array: Array | float) -> Self:
-        """Look at all numbers of an array; `row` and `value` are of the first that is lost."""
-        x = np.atleast_1d(array)
-        finite = np.isfinite(x)
-        low = float(x.min(where=finite, initial=math.inf))
-        high = float(x.max(where=finite, initial=-math.inf))
-        lost = np.argwhere(~finite)
-        first = tuple(lost[0]) if len(lost) else (0,)
-        value = float(x[first]) if len(lost) else 0.0
-        return cls(low, high, len(lost), x.size, int(first[0]), value)
-
-    @property
-    def largest(self) -> float:
-        """The largest finite number, whatever its sign."""
-        return max(self.high, -self.low)
-
-    def joined(self, other: Numbers | None) -> Numbers:
-        """Both together."""
-        if other is None:
-            return self
-        low, high = min(self.low, other.low), max(self.high, other.high)
-        return self._replace(
-            low=low, high=high, lost=self.lost + other.lost, size=self.size + other.size
-        )
-
-
-class Finding(NamedTuple):
-    """The first value that is not finite: where, in which example of the batch, what it is."""
-
-    address: str
-    kind: str
-    row: int | None
-    value: float
-    causes: dict[str, float]
-    """The largest finite numbers of what went into it, by what that is called."""
-
-
-class Watch:
-    """Looks at what passes through a network, and finds the first value that is not finite.
-
-    Attributes
-    ----------
-    seen : dict of (str, str) to Numbers
-        By address and kind of place, as ``("body.layers.0", "y")``.
-    first : Finding or None
-        In the order of computation.
-    start : int
-        Examples of the batch that went through in parts before.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self.network, self.layers = network, dict(network.layers())
-        self.seen: dict[tuple[str, str], Numbers] = {}
-        self.first: Finding | None = None
-        self.start = 0
-        for address, item in network.declared().items():
-            self.see(address, "value", item.value, rows=False)
-        for address, layer in self.layers.items():
-            for name in layer.params():
-                value = self.seen[f"{address}.{name}", "value"]
-                self.seen[address, "value"] = value.joined(self.seen.get((address, "value")))
-
-    def see(self, address: str, kind: str, array: Array | float, rows: bool = True) -> None:
-        """Look at an array, of which `rows` says whether they are the examples."""
-        numbers, key = Numbers.of(array), (address, kind)
-        self.seen[key] = numbers.joined(self.seen.get(key))
-        if numbers.lost and self.first is None:
-            row = numbers.row + self.start if rows else None
-            self.first = Finding(address, kind, row, numbers.value, self._causes(address, kind))
-
-    def look(self, address: str, method: Method) -> Method:
-        """Wrap a method of a layer, for `watched`."""
-        before, after = ("x", "y") if method.__name__ == "forward" else ("dy", "dx")
-        layer = self.layers[address]
-
-        def watching(*given: Array, **options: Any) -> Any:
-            for x in given:
-                self.see(address, before, x)
-            try:
-                y = method(*given, **options)
-            except DivergenceError:
-                if self.first is None:
-                    causes = self._causes(address, "refused")
-                    self.first = Finding(address, "refused", None, math.inf, causes)
-                raise
-            if after == "dx":
-                for name, param in layer.params().items():
-                    self.see(f"{address}.{name}", "gradient", param.grad, rows=False)
-            if after == "y" or layer.wants_dx:
-                for found in y if isinstance(y, tuple) else (y,):
-                    self.see(address, after, found)
-            return y
-
-        return watching
-
-    def part(self, finding: Finding) -> Configurable:
-        """What did the computation: a layer, or else the loss."""
-        address = finding.address
-        layer = self.layers.get(address) or self.layers.get(address.rpartition(".")[0])
-        return layer or self.network.loss
-
-    def describe(self, finding: Finding, part: Configurable, rows: Array | None = None) -> str:
-        """Say in a sentence where the first value is not finite, and of what it was made.
-
-        Parameters
-        ----------
-        finding : Finding
-        part : Configurable
-            What did it.
-        rows : array, optional
-            The numbers of the batch's examples in the training data.
-        """
-        name = repr(part) if finding.kind in ("memory", "update") else type(part).__name__
-        place = PLACES[finding.kind].format(address=finding.address, part=name)
-        example = ""
-        if finding.row is not None:
-            example = f", example {finding.row} of the batch"
-            if rows is not None:
-                example += f" (number {rows[finding.row]:,} of the training data)"
-        causes = [f"{name} up to {size:.2g}" for name, size in finding.causes.items()]
-        made = f", from {' and '.join(causes)}" if causes else ""
-        return f"the first value that is not finite is in {place}{example}: {finding.value}{made}"
-
-    def _causes(self, address: str, kind: str) -> dict[str, float]:
-        """Return the largest numbers of what goes into a place: its own, or else its layer's."""
-        layer, found = address.rpartition(".")[0], {}
-        for cause, name in CAUSES.get(kind, {}).items():
-            numbers = self.seen.get((address, cause)) or self.seen.get((layer, cause))
-            if numbers and numbers.lost < numbers.size:
-                found[name] = numbers.largest
-        return found
-
-
-def first_not_finite(network: Network, x: Array) -> str:
-    """Say where the first value that is not finite appears when `x` goes through the network."""
-    network = copy.deepcopy(network)
-    watch = Watch(network)
-    with watched(network, watch.look, containers=True), suppress(DivergenceError):
-        network.body.forward(x, train=False)
-    if watch.first:
-        return watch.describe(watch.first, watch.part(watch.first))
-    return "the output of the body is finite, the loss of it is not"
-
-
-def check_outputs(network: Network, x: Array) -> None:
-    """Send `x` through the network and check what each layer returns.
-
-    Raises
-    ------
-    ShapeError
-        For what is no array, or of another shape than promised, or of another dtype than x.
-    """
-    layers = dict(network.layers())
-
-    def checking(address: str, method: Method) -> Method:
-        def checked(*args: Any, **options: Any) -> Array:
-            y = method(*args, **options)
-            shape = (len(x), *layers[address].output_shape)
-            if not isinstance(y, np.ndarray) or y.shape != shape or y.dtype != x.dtype:
-                found = f"{y.dtype} {y.shape}" if isinstance(y, np.ndarray) else repr(y)
-                raise ShapeError(
-                    f"{address}: {type(layers[address]).__name__}.forward returned {found}; "
-                    f"should be {x.dtype} {shape}; layerkit.testing.check_layer tells more"
-                )
-            return y
-
-        return checked
-
-    with watched(network, checking), np.errstate(all="ignore"):
-        network.body.forward(x, train=False)
+    before = {name: vars(part)[name] for name in methods if name in vars(part)}
+    vars(part).update(methods)
+    try:
+        yield
+    finally:
+        for name in methods:
+            vars(part).pop(name, None)
+        vars(part).update(before)
 
 
 @contextmanager
 def watched(
-    network: Network, wrap: Callable[[str, Method], Method], containers: bool = False
+    layers: Iterable[tuple[str, Layer]],
+    wrap: Callable[[str, str, Method], Method],
+    containers: bool = False,
 ) -> Iterator[None]:
-    """Replace forward and backward of each layer by ``wrap(address, method)``.
+    """Replace forward and backward of each layer by ``wrap(address, name, method)``.
 
-    Of each one without parts, or with `containers` of all.
+    Parameters
+    ----------
+    layers : pairs of str and Layer
+        As from `Network.layers`.
+    wrap : callable
+        Returns what is called instead of a method; `name` is "forward" or "backward".
+    containers : bool
+        Whether layers that have parts are replaced, too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from layerkit import Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy
+    >>> net = Network(Sequential([Dense(3), ReLU()]), SoftmaxCrossEntropy(), shape=(2,))
+    >>> def shapes(address, name, method):
+    ...     def look(x, **options):
+    ...         print(address, name, x.shape)
+    ...         return method(x, **options)
+    ...     return look
+    >>> with watched(net.layers(), shapes):
+    ...     _ = net.outputs(np.ones((5, 2)))
+    body.layers.0 forward (5, 2)
+    body.layers.1 forward (5, 3)
     """
-    layers = {
-        address: layer
-        for address, layer in network.layers()
-        if containers or not any(layer.parts())
-    }
-    for address, layer in layers.items():
-        for name in ("forward", "backward"):
-            setattr(layer, name, wrap(address, getattr(layer, name)))
-    try:
+    with ExitStack() as stack:
+        for address, layer in layers:
+            if containers or not any(layer.parts()):
+                wrapped = {
+                    name: wrap(address, name, getattr(layer, name))
+                    for name in ("forward", "backward")
+                }
+                stack.enter_context(replaced(layer, **wrapped))
         yield
-    finally:
-        for layer in layers.values():
-            del layer.forward, layer.backward
 
 
-def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[str, float]:
-    """Return the seconds that each layer takes for one batch, forward and backward, by address.
+class ReachedError(Exception):
+    """Ends a pass through a network at the layer whose inputs are wanted."""
 
-    The median of several rounds on a copy, which leaves the network as it is.
+
+def inputs_of(layer: Layer, body: Layer, x: Array) -> tuple[Array, ...]:
+    """Return what a layer inside `body` is given for a batch, as in a prediction.
+
+    Raises
+    ------
+    ConfigError
+        When the body doesn't use the layer.
     """
-    network = copy.deepcopy(network)
-    seconds: dict[str, dict[str, list[float]]] = {}
+    found: list[tuple[Array, ...]] = []
 
-    def timing(address: str, method: Method) -> Method:
-        times = seconds.setdefault(address, {}).setdefault(method.__name__, [])
+    def reached(*xs: Array, train: bool = True) -> Array:
+        found.append(xs)
+        raise ReachedError
 
-        def timed(*args: Any, **options: Any) -> Array:
-            start = time.perf_counter()
-            y = method(*args, **options)
-            times.append(time.perf_counter() - start)
-            return y
-
-        return timed
-
-    rng = np.random.default_rng(0)
-    x = np.zeros((batch_size, *network.shape), network.dtype)  # which every layer takes
-    dy = rng.random((batch_size, *network.body.output_shape)).astype(network.dtype)
-    with watched(network, timing), np.errstate(all="ignore"):
-        for _ in range(rounds):
-            network.body.forward(x, train=True)
-            network.body.backward(dy)
-    return {
-        address: sum(float(np.median(times)) for times in methods.values())
-        for address, methods in seconds.items()
-    }
+    with replaced(layer, forward=reached), suppress(ReachedError):
+        body.forward(x, train=False)
+    if not found:
+        raise ConfigError(f"{layer.address}: the body never calls this {type(layer).__name__}")
+    return found[0]

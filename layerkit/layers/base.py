@@ -22,6 +22,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
 from layerkit.errors import ShapeError, at
 from layerkit.initializers.base import Initializer
+from layerkit.initializers.plain import Zeros
 from layerkit.initializers.scaled import LeCunNormal
 from layerkit.parameters import Param, State
 
@@ -56,7 +57,7 @@ class Layer(Configurable, ABC):
     """
 
     reserved = (
-        *("adapted", "address", "carried", "carried_adapted", "default_init", "generator"),
+        *("address", "carried", "default_init", "fitted", "generator"),
         *("output_shape", "rng", "wants_dx"),
     )
     random: ClassVar[bool] = False
@@ -66,7 +67,6 @@ class Layer(Configurable, ABC):
     smallest_batch: ClassVar[int] = 1
     """The number of examples that `forward` needs with ``train=True``."""
     wants_dx = True
-    adapted = True
     address = ""
     default_init = DEFAULT_INIT
     carried = dict[str, Array]()
@@ -87,6 +87,11 @@ class Layer(Configurable, ABC):
     @rng.setter
     def rng(self, generator: np.random.Generator) -> None:
         vars(self)["generator"] = generator
+
+    @property
+    def fitted(self) -> State | None:
+        """1 when this layer has seen the data, where `wants_data`."""
+        return vars(self).get("fitted")
 
     # `*xs: Any, **options: Any` lets each subclass name its own inputs, for type checkers too
 
@@ -128,6 +133,8 @@ class Layer(Configurable, ABC):
                     f"{type(self).__name__}.build returned {self.output_shape!r}; should be the "
                     "shape of an output, a tuple"
                 )
+            if self.wants_data:
+                vars(self)["fitted"] = State((), Zeros())
         return self.output_shape
 
     def _check_number(self, shapes: tuple[Shape, ...]) -> None:
@@ -137,12 +144,13 @@ class Layer(Configurable, ABC):
         any_number = any(p.kind is p.VAR_POSITIONAL for p in inputs)
         if len(inputs) == len(shapes) or (any_number and shapes):
             return
+        count = "1 input" if len(inputs) == 1 else f"{len(inputs)} inputs"
         remedy = "in a Graph, 'a, b -> node' hands a node several"
         if len(shapes) > len(inputs):
             remedy = "a Join() before it makes one array of several"
         raise ShapeError(
-            f"{type(self).__name__} takes {len(inputs)} input{'s'[: len(inputs) != 1]}, not "
-            f"{len(shapes)} ({', '.join(map(str, shapes))}); {remedy}"
+            f"{type(self).__name__} takes {count}, not {len(shapes)} "
+            f"({', '.join(map(str, shapes))}); {remedy}"
         )
 
     def want_dx(self, wanted: bool) -> None:
@@ -192,7 +200,6 @@ class Layer(Configurable, ABC):
         }
         if carried:
             state["carried"] = carried
-            state["carried_adapted"] = vars(self).get("carried_adapted", self.adapted)
         if "generator" in vars(self):
             state["generator"] = self.rng
         return state

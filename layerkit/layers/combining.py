@@ -8,15 +8,10 @@ from functools import reduce
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array, Shape, total
 from layerkit.errors import ShapeError
 from layerkit.initializers.base import Initializer
 from layerkit.layers.base import Layer
-
-
-def total(arrays: Sequence[Array]) -> Array:
-    """Add up, in a new array where there are several: never into one that a layer may keep."""
-    return reduce(np.add, arrays)
 
 
 def one_or_all(dxs: Sequence[Array]) -> Array | tuple[Array, ...]:

@@ -114,8 +114,7 @@ class RMSNorm(Normalization):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> norm = RMSNorm()
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(2,), dtype="float64")
     >>> norm.forward(np.array([[1.0, -7.0]]))
@@ -233,8 +232,7 @@ class LayerNorm(Centering):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> norm = LayerNorm()
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(4,), dtype="float64")
     >>> norm.forward(np.array([[1.0, 3.0, 3.0, 5.0], [70.0, 10.0, 10.0, 70.0]])).round(2)
@@ -278,8 +276,7 @@ class GroupNorm(Centering):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> norm = GroupNorm(groups=2)
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(4,), dtype="float64")
     >>> norm.forward(np.array([[1.0, 3.0, 10.0, 30.0]])).round(2)
@@ -342,8 +339,7 @@ class BatchNorm(Centering):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> norm = BatchNorm()
     >>> net = Network(norm, SoftmaxCrossEntropy(), shape=(2,), dtype="float64")
     >>> norm.forward(np.array([[1.0, 10.0], [3.0, 30.0]])).round(2)

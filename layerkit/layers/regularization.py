@@ -54,8 +54,7 @@ class Dropout(Noise):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> dropout = Dropout(0.2)
     >>> net = Network(dropout, SoftmaxCrossEntropy(), shape=(5,))
     >>> np.unique(dropout.forward(np.ones((10, 5))))
@@ -87,8 +86,7 @@ class AlphaDropout(Noise):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> dropout = AlphaDropout(0.1)
     >>> net = Network(dropout, SoftmaxCrossEntropy(), shape=(1000,))
     >>> y = dropout.forward(np.random.default_rng(0).normal(size=(100, 1000)))
@@ -122,8 +120,7 @@ class GaussianNoise(Noise):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> noise = GaussianNoise(0.1)
     >>> net = Network(noise, SoftmaxCrossEntropy(), shape=(1000,))
     >>> print(f"{noise.forward(np.zeros((100, 1000))).std():.3f}")

@@ -34,10 +34,7 @@ class Standardize(Layer):
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.network import Network
-    >>> from layerkit.graph.sequential import Sequential
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, Sequential, SoftmaxCrossEntropy
     >>> body = Sequential([Standardize(), Dense(2)])
     >>> net = Network(body, SoftmaxCrossEntropy(), shape=(2,))
     >>> x = [[160.0, 1.0], [180.0, 1.0]]

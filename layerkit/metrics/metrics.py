@@ -81,7 +81,7 @@ def measure(
 
     Examples
     --------
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import SoftmaxCrossEntropy
     >>> z, t = np.eye(3)[[0, 0, 1, 1]], np.array([0, 1, 1, 1])
     >>> measure(["accuracy", "precision_per_class"], SoftmaxCrossEntropy(), z, t)
     {'accuracy': 0.75, 'precision_class_0': 0.5, 'precision_class_1': 1.0, 'precision_class_2': 0.0}
@@ -118,8 +118,7 @@ def evaluate_metrics(
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> net.arena.values[:] = [-1, 1, 0, 0]
     >>> x, t = [[5.0], [-5.0], [1.0], [-1.0]], [1, 0, 0, 0]
@@ -134,8 +133,10 @@ def evaluate_metrics(
     return measure(metrics, network.loss, network.outputs(rows), targets, sample_weight)
 
 
-def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> None:
+def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> list[str]:
     """Check that all metrics suit a loss, by measuring them on a few made-up outputs.
+
+    Returns the names of what they measure.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> None:
 
     Examples
     --------
-    >>> from layerkit.losses.binary import Hinge
+    >>> from layerkit import Hinge
     >>> check_metrics(["f1_marco"], Hinge(), (1,))
     Traceback (most recent call last):
     ...
@@ -169,6 +170,7 @@ has no probabilities
     estimator = estimator_of(loss, shape[-1])
     z, y = estimator.sample(shape[-1])
     seen: set[str] = set()
+    names: list[str] = []
     for metric in metrics:
         if isinstance(metric, str):
             _check_name(metric, loss, estimator)
@@ -179,7 +181,7 @@ has no probabilities
             raise ConfigError(f"metrics: {name!r} appears twice")
         seen.add(name)
         try:
-            _score(metric, estimator, z, y, None, strict=True)
+            names += _score(metric, estimator, z, y, None, strict=True)
         except (AttributeError, TypeError, ValueError) as error:
             lacking = isinstance(error, AttributeError) and not loss.has_probabilities
             reason = "it has no probabilities" if lacking else str(error)
@@ -189,6 +191,7 @@ has no probabilities
                 f"metrics: {name!r} can't judge {type(loss).__name__} "
                 f"with outputs {shape}: {reason}"
             ) from error
+    return names
 
 
 def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
@@ -327,7 +330,7 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
 
     Examples
     --------
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import SoftmaxCrossEntropy
     >>> z, t = np.eye(2)[[0, 0, 1, 1]], np.array([0, 1, 1, 1])
     >>> print(report(SoftmaxCrossEntropy(), z, t, ["cat", "dog"]))
                   precision    recall  f1-score   support

@@ -253,11 +253,10 @@ class Around:
             decay_weights(w, vars(o)["lr"] * o.weight_decay, self.mask, self.s)
         return g, again
 
-    def after(self, o: OptimizerOptions, w: Array) -> None:
+    def after(self, w: Array) -> None:
         """Scale the steps of the parameters that have a rate."""
-        if o.rates:
-            for where, rate in self.rates:
-                scale_step(w[where], self.w[where], rate, self.s[where])
+        for where, rate in self.rates:
+            scale_step(w[where], self.w[where], rate, self.s[where])
 
     def gradient(self, o: OptimizerOptions, w: Array, g: Array) -> Array:
         """Return a copy of g: 0 where frozen, then clipped, then with penalties."""

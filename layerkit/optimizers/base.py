@@ -138,10 +138,12 @@ class Optimizer(OptimizerOptions, ABC):
             self.w = w
             g, self.again = self.around.before(self, w, g, again)
             self.update(w, g, *self.memory.values())
-            self.around.after(self, w)
+            if self.rates:
+                self.around.after(w)
         finally:
             self.again = None
-            vars(self).update(given)
+            if given:
+                vars(self).update(given)
 
     @abstractmethod
     def update(self, w: Array, g: Array, *slots: Any) -> None:

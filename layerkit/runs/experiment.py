@@ -1,8 +1,7 @@
-"""An experiment: all that a configuration file says."""
+"""Experiments: everything that a configuration file says, ready to be run."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,40 +11,37 @@ from pathlib import Path
 import numpy as np
 
 from layerkit.callbacks.base import Callback
-from layerkit.callbacks.monitors import Monitor, figure_names
 from layerkit.config.options import Configurable, from_config, to_config
 from layerkit.config.toml import change, read_toml
-from layerkit.data.datasets import Data, Dataset, Examples
+from layerkit.data.datasets import Data, Dataset
 from layerkit.errors import ConfigError, DataError, ShapeError, at
 from layerkit.files.checkpoints import Checkpoints
-from layerkit.metrics.metrics import check_metrics
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
+from layerkit.progress import Record
 from layerkit.training.augmentation import ImageAugmentation
 from layerkit.training.batches import Arrays
-from layerkit.training.class_weights import ClassWeight, by_number, example_weights
-from layerkit.training.evaluation import Record, measure_source
-from layerkit.training.loop import count_steps, fit
-from layerkit.training.resume import Resume
-from layerkit.training.trainer import Training
+from layerkit.training.class_weights import ClassWeight, by_number
+from layerkit.training.evaluation import measure_source
+from layerkit.training.loop import prepare
+from layerkit.training.options import Resume, Training
+from layerkit.training.trainer import Trainer
 
 CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
 """The checkpoints and the trained network in the folder of a run."""
 
 
 class Experiment(Configurable):
-    """All that a configuration file says: a table each for network, optimizer, data and training.
+    """An experiment: a network, an optimizer, data and training, as in a configuration file.
 
     Parameters
     ----------
     network : Network
-        What is trained.
     optimizer : Optimizer
-        How its parameters are changed.
     data : Data, optional
-        What it learns from.
+        What the network learns from.
     training : Training, optional
-        How long, and in what portions.
+        How long, and in what batches.
 
     Examples
     --------
@@ -67,13 +63,17 @@ class Experiment(Configurable):
     data: Data = field(default_factory=Data)
     training: Training = field(default_factory=Training)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.sources: dict[str, Arrays] = {}
+
     def streams(self) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
         """The run's random numbers: for the split of the data, the weights, the order."""
         split, weights, order = np.random.default_rng(self.training.seed).spawn(3)
         return split, weights, order
 
     def load_data(self, data_dir: str | None = None) -> Dataset:
-        """Load the data and check that the network fits them.
+        """Load the data, and check that the network fits them.
 
         Raises
         ------
@@ -82,35 +82,7 @@ class Experiment(Configurable):
         """
         dataset = self.data.load(self.streams()[0], data_dir)
         self._check_outputs(dataset)
-        steps = count_steps(self.network, len(dataset.train), self.training)
-        with at("optimizer"):
-            self.new_optimizer().bind(self.network.arena, steps)
-        check_metrics(self.training.metrics, self.network.loss, self.network.body.output_shape)
-        for name, part in dataset.parts().items():
-            with at(f"{dataset.name}, {name}"):
-                self.network.check(part.inputs, part.t)
-                self.network.check_layers(part.inputs)
-        if self.training.class_weight is not None:
-            part = dataset.train
-            weight = by_number(self.training.class_weight, dataset.classes)
-            example_weights(weight, self.network, part.t, part.w)
-        self._check_callbacks(dataset)
-        self._check_augmentation(dataset)
-        if not self.network.adapted:
-            copy.deepcopy(self.network).adapt(dataset.train.inputs)
-        if self.training.warm_start:
-            self._load_like(Path(self.training.warm_start))
         return dataset
-
-    def _check_callbacks(self, dataset: Dataset) -> None:
-        """Raise a ConfigError for a figure that a callback watches and nobody measures."""
-        sets = ["train"] if self.training.measure_train else []
-        sets.append("validation" if dataset.validation else "test")
-        names = figure_names(self.network, sets, self.training.metrics)
-        for i, callback in enumerate(self.training.callbacks):
-            if isinstance(callback, Monitor):
-                with at(f"training.callbacks.{i}"):
-                    callback.check_monitor(names)
 
     def _check_paths(self, own: Sequence[Callback], others: Sequence[Callback]) -> None:
         """Raise a ConfigError for a file that another callback writes."""
@@ -124,12 +96,10 @@ class Experiment(Configurable):
             taken.append(path)
 
     def _check_augmentation(self, dataset: Dataset) -> None:
-        """Raise what an augmentation says of an example, and a ShapeError for no images."""
-        augmentation, x = self.training.augmentation, dataset.train.inputs[:1]
-        if augmentation is None:
-            return
-        with at("training.augmentation"):
-            if isinstance(augmentation, ImageAugmentation) and augmentation.image is None:
+        """Raise a ShapeError for an augmentation of images where there are none, or no squares."""
+        augmentation, x = self.training.augmentation, dataset.train.x
+        if isinstance(augmentation, ImageAugmentation) and augmentation.image is None:
+            with at("training.augmentation"):
                 if dataset.image is None:
                     raise ShapeError(
                         f"{dataset.name} has no images, but {x.shape[1]} features; if they are the "
@@ -137,7 +107,6 @@ class Experiment(Configurable):
                     )
                 if augmentation.size(x.shape[1:]) != dataset.image:
                     raise ShapeError(f"the images are no squares: image = {list(dataset.image)}")
-            augmentation.check(self.network.convert(x))
 
     def _load_like(self, path: Path) -> Network:
         """Load a network, or that of a run; ShapeError unless it has our parameters and states."""
@@ -180,16 +149,14 @@ class Experiment(Configurable):
         """An optimizer with the same options that has taken no step."""
         return from_config(to_config(self.optimizer), type(self.optimizer))
 
-    def run(
+    def prepare(
         self,
         dataset: Dataset,
         callbacks: Sequence[Callback] = (),
         folder: Path | None = None,
         resume: Resume = False,
-    ) -> list[Record]:
-        """Train the network from its first weights on, and return a record of each epoch.
-
-        With `threads` BLAS threads, whatever else the process does.
+    ) -> Trainer:
+        """Check everything, and return the trainer of a run, of which nothing has begun.
 
         Parameters
         ----------
@@ -197,7 +164,7 @@ class Experiment(Configurable):
             If it has validation examples, they are measured after each epoch, else the test
             examples.
         callbacks : sequence of Callback
-            Told before those of the configuration.
+            Called before those of the configuration.
         folder : Path, optional
             Where the checkpoints go, to its ``checkpoints``, and the files of the configuration's
             callbacks whose paths are relative.
@@ -206,50 +173,59 @@ class Experiment(Configurable):
             also if the configuration or the data have changed.
         """
         _, weights, order = self.streams()
-        training, train = self.training, dataset.train
+        training, network = self.training, self.network.initialize(weights)
         checkpoints, own = training.checkpoints, training.callbacks
         if folder is not None:
             checkpoints = replace(checkpoints or Checkpoints(), folder=str(folder / CHECKPOINTS))
             own = [callback.inside(folder) for callback in own]
             self._check_paths(own, callbacks)
+        self._check_augmentation(dataset)
         class_weight: ClassWeight | None = None
         if training.class_weight is not None:
             class_weight = by_number(training.class_weight, dataset.classes)
-        network = self.network.initialize(weights)
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
             saved = self._load_like(Path(training.warm_start))
             network.arena.values, network.arena.states = saved.arena.values, saved.arena.states
-            for address, layer in network.layers():
-                layer.adapted = layer.adapted or dict(saved.layers())[address].adapted
-            network.adapted = all(layer.adapted for _, layer in network.layers())
-        with self.limited():
-            return fit(
-                network,
-                self.new_optimizer(),  # callbacks may change its rate
-                train.inputs,
-                train.t,
-                sample_weight=train.w,
-                class_weight=class_weight,
-                validation=dataset.validation and dataset.validation.triple,
-                test=None if dataset.validation else dataset.test.triple,
-                epochs=training.epochs,
-                batch_size=training.batch_size,
-                gradient_accumulation_steps=training.gradient_accumulation_steps,
-                seed=order,
-                average=training.average,
-                augmentation=training.augmentation,
-                metrics=training.metrics,
-                measure_train=training.measure_train,
-                checkpoints=checkpoints,
-                resume=resume,
-                callbacks=[*callbacks, *own],
-            )
+        sources = self.open(dataset)
+        measured = "validation" if dataset.validation else "test"
+        return prepare(
+            network,
+            self.new_optimizer(),  # callbacks may change its rate
+            sources["train"],
+            {measured: sources[measured]},
+            replace(training, checkpoints=checkpoints, callbacks=[*callbacks, *own]),
+            order,
+            class_weight=class_weight,
+            metrics=training.metrics,
+            resume=resume,
+        )
 
-    def measure(self, part: Examples) -> dict[str, float]:
-        """Return accuracy, loss and the metrics of the configuration on examples."""
+    def run(self, dataset: Dataset) -> list[Record]:
+        """Train the network from its first weights on, and return a record of each epoch.
+
+        With `threads` BLAS threads, whatever else the process does.
+        """
         with self.limited():
-            source = Arrays(self.network, part.inputs, part.t, part.w)
-            return measure_source(self.network, source, self.training.metrics)
+            return self.prepare(dataset).run()
+
+    def open(self, dataset: Dataset) -> dict[str, Arrays]:
+        """Check all examples, and return them by what they are for: to train, to measure.
+
+        Raises
+        ------
+        ShapeError, DataError
+            For examples or targets that don't fit: with the part of the data.
+        """
+        size = self.training.batch_size * self.training.gradient_accumulation_steps
+        for name, part in dataset.parts().items():
+            with at(f"{dataset.name}, {name}"):
+                self.sources[name] = Arrays(self.network, part.inputs, part.t, part.w, size)
+        return self.sources
+
+    def measure(self, part: str) -> dict[str, float]:
+        """Return accuracy, loss and metrics of a part of the data, such as "test", once `open`."""
+        with self.limited():
+            return measure_source(self.network, self.sources[part], self.training.metrics)
 
     @contextmanager
     def limited(self) -> Iterator[None]:

@@ -1,29 +1,23 @@
-"""A run of an experiment is a folder, which is begun, gone on with, and read again."""
+"""A run is a folder: created, continued, and read back."""
 
 from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli_w
 
-from layerkit.callbacks.base import Callback
-from layerkit.callbacks.limits import StopOnNonFinite
-from layerkit.callbacks.logs import CSVLog, History, Progress
 from layerkit.config.options import to_config
 from layerkit.data.datasets import Dataset
-from layerkit.errors import DivergenceError, FileError
+from layerkit.errors import FileError
 from layerkit.files.atomic import write_atomically
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.network import Network
 from layerkit.runs.experiment import CHECKPOINTS, MODEL, Experiment, read_experiment
-from layerkit.training.resume import Resume, describe_environment
-from layerkit.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from layerkit.runs.signals import Interruption
+from layerkit.training.resume import describe_environment
 
 CONFIG, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
     "config.toml",
@@ -77,70 +71,12 @@ def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None
     write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
 
 
-def carry_out(
-    folder: Path,
-    experiment: Experiment,
-    dataset: Dataset,
-    interruption: Interruption,
-    resume: Resume = False,
+def write_result(
+    folder: Path, epochs: int, stopped: str | None, measured: Mapping[str, float]
 ) -> None:
-    """Train, from the newest checkpoint of the folder with `resume`, and leave what comes of it.
-
-    These are the history, after each epoch, and in the end the network, its figures on the test
-    examples, and pictures; of a training that is interrupted, too.
-    """
-
-    class BeginningOfRun(Callback):
-        def train_begin(self, trainer: Trainer) -> None:
-            """Tell where it goes on, once that is certain, and with what configuration."""
-            if resume:
-                write_config(folder, experiment, dataset)
-                done = f"after step {trainer.step:,}" if trainer.step else "from the beginning"
-                print(f"Going on in {folder} {done}")
-            if experiment.training.warm_start and not trainer.step:
-                print(f"Begins with the weights of {experiment.training.warm_start}")
-
-    history = History()
-    listeners = [BeginningOfRun(), Progress(), CSVLog(str(folder / HISTORY)), history, interruption]
-    listeners.append(StopOnNonFinite(str(folder / DIVERGENCE)))
-    if dataset.validation:
-        from layerkit.callbacks.monitors import ModelCheckpoint
-
-        listeners.append(ModelCheckpoint(str(folder / BEST), monitor="validation_loss"))
-    try:
-        experiment.run(dataset, listeners, folder, resume)
-    except DivergenceError:
-        if interruption.trainer:
-            experiment.network.save(folder / MODEL)
-            print(f"The last weights that were finite are kept in {folder / MODEL}.")
-            if interruption.trainer.failed:
-                print(f"The step that failed: layerkit replay {folder / DIVERGENCE}")
-        raise
-    except Exception:
-        if interruption.trainer:
-            print(f"No model is kept; the history until here is in {folder}.")
-        raise
-    trainer = interruption.trainer
-    if trainer is None or not trainer.step:
-        return
-    experiment.network.save(folder / MODEL)
-    figures = experiment.measure(dataset.test)
-    print("Test " + ", test ".join(f"{name} {figure:.4f}" for name, figure in figures.items()))
-    try:
-        from layerkit.runs.plots import draw_run
-    except ImportError:
-        print("No pictures without matplotlib: pip install 'layerkit[plot]'")
-    else:
-        draw_run(folder, experiment.network, dataset, history.records)
-    if trainer.finished:
-        result = {
-            "epochs": len(trainer.records),
-            "stopped": trainer.stopped,
-            "checkpoint": _newest(folder),
-            **{f"test_{name}": figure for name, figure in figures.items()},
-        }
-        _write_json(folder / RESULT, result)
-    print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    """Write how a run came to its end, and its metrics on the test examples."""
+    result = {"epochs": epochs, "stopped": stopped, "checkpoint": _newest(folder)}
+    _write_json(folder / RESULT, result | {f"test_{name}": x for name, x in measured.items()})
 
 
 def read_end(folder: Path, epochs: int, force: bool = False) -> str | None:

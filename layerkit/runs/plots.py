@@ -14,7 +14,7 @@ from layerkit.arrays import Array
 from layerkit.data.datasets import Dataset, Examples
 from layerkit.errors import FileError
 from layerkit.network import Network
-from layerkit.training.evaluation import Record
+from layerkit.progress import Record
 from layerkit.training.lr_range import RateRange
 
 TRAIN, TEST = "#0072b2", "#d55e00"
@@ -64,7 +64,7 @@ def save(figure: Figure, path: Path) -> None:
 def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
     """Plot the learning curves: loss, accuracy if there are classes, and each of the metrics."""
     epochs = [record.epoch for record in records]
-    measured = [record.figures() for record in records]
+    measured = [record.measured() for record in records]
     panels: dict[str, list[str]] = {"loss": [], "accuracy": []}
     for name in dict.fromkeys(name for metrics in measured for name in metrics):
         what = name.partition("_")[2].partition("_class_")[0]

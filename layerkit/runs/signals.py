@@ -1,4 +1,4 @@
-"""Signals as a way to leave a training that can be resumed."""
+"""Signals: Ctrl-C and SIGTERM as a way to leave a training that can be resumed."""
 
 from __future__ import annotations
 
@@ -6,39 +6,25 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from layerkit.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from layerkit.training.trainer import Trainer
+from layerkit.progress import Progress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interruption(Callback):
-    """Pauses a training at Ctrl-C or SIGTERM; at any other time, and the second time, ends at once.
+class Interruption:
+    """Pauses a training at Ctrl-C or SIGTERM; at any other time, or the second time, exits at once.
 
     Attributes
     ----------
-    trainer : Trainer or None
-        The training, once it has begun.
     status : int
         What the process should exit with: 128 + the signal, 0 without one.
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.trainer: Trainer | None = None
-        self.training, self.status = False, 0
-
-    def train_begin(self, trainer: Trainer) -> None:
-        """From now on the first signal waits for the end of a batch."""
-        self.trainer, self.training = trainer, True
-
-    def train_end(self, trainer: Trainer) -> None:
-        """Nothing waits any more."""
-        self.training = False
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self.status = 0
 
     @contextmanager
     def listening(self) -> Iterator[Self]:
@@ -50,10 +36,19 @@ class Interruption(Callback):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def pausing(self, progress: Progress) -> Iterator[None]:
+        """Let the first signal wait for the end of a batch."""
+        self.progress = progress
+        try:
+            yield
+        finally:
+            self.progress = None
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         first, self.status = not self.status, 128 + number
-        if first and self.training and self.trainer:
-            self.trainer.pause(signal.Signals(number).name)
+        if first and self.progress:
+            self.progress.pause(signal.Signals(number).name)
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
         else:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +25,10 @@ from layerkit.errors import ConfigError
 from layerkit.files.checkpoints import Checkpoints, read_tree
 from layerkit.network import Network
 from layerkit.parameters import Param
+from layerkit.progress import Progress
 from layerkit.runs.experiment import CHECKPOINTS, Experiment, read_experiment
 from layerkit.training.loop import count_steps
 from layerkit.training.resume import TELLING, leaves
-
-if TYPE_CHECKING:
-    from layerkit.training.trainer import Trainer
 
 MAX_STEPS = 2000
 """Most steps that are taken by default: an epoch of most data sets, and seldom minutes."""
@@ -38,7 +36,7 @@ GROUPS = {
     "parameters": "network.values",
     "states": "network.states",
     "optimizer": "optimizer",
-    "averages": "average",
+    "averages": "attendants",
     "generators": "generators",
     "callbacks": "callbacks",
     "history": "records",
@@ -62,9 +60,9 @@ class Trial:
         """Train up to step `last`, from the newest checkpoint in `folder` if there is one."""
 
         class PauseOfTrial(Callback):
-            def batch_end(self, trainer: Trainer) -> None:
-                if trainer.step == last:
-                    trainer.pause("the last step to verify is reached")
+            def batch_end(self, progress: Progress) -> None:
+                if progress.step == last:
+                    progress.pause("the last step to verify is reached")
 
         for path in self.imports:
             import_file(Path(path))
@@ -74,7 +72,9 @@ class Trial:
             part for part in training.callbacks if not isinstance(part, (*TELLING, TimeLimit))
         ]
         training.checkpoints = Checkpoints(every=every, keep=2 * last)
-        experiment.run(experiment.load_data(self.data_dir), [PauseOfTrial()], folder, resume=True)
+        with experiment.limited():
+            dataset = experiment.load_data(self.data_dir)
+            experiment.prepare(dataset, [PauseOfTrial()], folder, resume=True).run()
 
 
 def verify_resume(trial: Trial, steps: int | None = None, stop: int | None = None) -> bool:

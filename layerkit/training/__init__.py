@@ -2,10 +2,11 @@
 
 from layerkit.training.augmentation import Augmentation, ImageAugmentation
 from layerkit.training.averaging import EMA, SWA, Average
-from layerkit.training.evaluation import Record, evaluate
+from layerkit.training.evaluation import evaluate
 from layerkit.training.loop import fit, train, train_step
+from layerkit.training.options import Training
 from layerkit.training.resume import ResumeWarning
-from layerkit.training.trainer import Trainer, Training
+from layerkit.training.trainer import Trainer
 
 __all__ = [
     "EMA",
@@ -13,7 +14,6 @@ __all__ = [
     "Augmentation",
     "Average",
     "ImageAugmentation",
-    "Record",
     "ResumeWarning",
     "Trainer",
     "Training",

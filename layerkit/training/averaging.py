@@ -13,6 +13,7 @@ import numpy as np
 
 from layerkit.config.options import Configurable, Decay, Size
 from layerkit.parameters import Arena
+from layerkit.training.trainer import Attendant, Trainer
 
 
 class Average(Configurable, ABC):
@@ -89,7 +90,7 @@ class SWA(Average):
         return 0.0 if rest else 1 / (count + 1)
 
 
-class AveragedWeights:
+class AveragedWeights(Attendant):
     """The averaged weights of a network: they are swapped with its parameters to evaluate.
 
     Parameters
@@ -107,8 +108,8 @@ class AveragedWeights:
         self.step = 0
         self.shown = False
 
-    def update(self) -> None:
-        """Set a <- a + s (w - a) after a step."""
+    def step_end(self, trainer: Trainer) -> None:
+        """Set a <- a + s (w - a)."""
         share = self.average.share(self.step, self.steps)
         self.step += 1
         for w, a, scratch in self.vectors:
@@ -119,15 +120,17 @@ class AveragedWeights:
                 scratch *= share
                 a += scratch
 
-    def show(self) -> None:
+    def epoch_begin(self, trainer: Trainer) -> None:
+        """Put the parameters back into the network, to train on."""
+        if self.shown:
+            self._swap()
+
+    def epoch_trained(self, trainer: Trainer) -> None:
         """Put the average into the network."""
         if not self.shown:
             self._swap()
 
-    def hide(self) -> None:
-        """Put the parameters back into the network, to train on."""
-        if self.shown:
-            self._swap()
+    train_end = epoch_trained
 
     def _swap(self) -> None:
         for w, a, scratch in self.vectors:
@@ -137,13 +140,17 @@ class AveragedWeights:
         self.shown = not self.shown
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average and its number of steps; call it while the average is hidden."""
+        """Return what the network does not have now, the average or the parameters, and steps."""
         (_, values, _), (_, states, _) = self.vectors
-        return {"values": values.copy(), "states": states.copy(), "step": self.step}
+        return {
+            "values": values.copy(),
+            "states": states.copy(),
+            "step": self.step,
+            "shown": self.shown,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned, after the network's parameters are restored."""
+        """Take back a `state_dict`."""
         (_, values, _), (_, states, _) = self.vectors
-        self.shown = False
         values[...], states[...] = state["values"], state["states"]
-        self.step = state["step"]
+        self.step, self.shown = state["step"], state["shown"]

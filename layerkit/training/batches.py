@@ -1,4 +1,4 @@
-"""Where batches come from: arrays, in an order drawn anew for each epoch, or what a user iterates.
+"""Batches of arrays, in an order drawn anew for each epoch.
 
 x    examples of a batch (N, *shape), in the network's dtype or as bytes of images
 t    their targets, as the loss takes them
@@ -7,17 +7,15 @@ a    their sample weights (N,), or None
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.data.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, take
-from layerkit.errors import ConfigError, DataError, at
-from layerkit.losses.base import spread
+from layerkit.errors import DataError
 from layerkit.network import Network
 
 
@@ -111,116 +109,3 @@ class Arrays(Source):
         for i, x in enumerate(pieces(self.x)):
             part = slice(i * CHUNK, (i + 1) * CHUNK)
             yield Batch(x, self.t[part], None if self.a is None else self.a[part])
-
-
-ANEW = (
-    "give something that can be iterated once for each epoch, as a list, or a function that "
-    "returns a new iterator"
-)
-
-
-class Iterated(Source):
-    """Batches of a user's own, as a list, a data loader, or a function that returns an iterable.
-
-    Each is (x, t) or (x, t, sample_weight), and is checked when it comes. What is given is iterated
-    anew for each epoch.
-
-    Parameters
-    ----------
-    network : Network
-    given : iterable or callable
-    group : int
-        How many of them are put together.
-    name : str
-        What errors call them.
-    """
-
-    def __init__(
-        self, network: Network, given: Any, group: int = 1, name: str = "the iterable"
-    ) -> None:
-        self.network, self.given, self.group, self.name = network, given, group, name
-        self.batches = -(-len(given) // group) if hasattr(given, "__len__") else None
-        self.examples = None
-        if isinstance(given, list):  # which can be looked at beforehand
-            for number, batch in enumerate(given, 1):
-                self._checked(batch, number)
-
-    def check_epochs(self, epochs: int) -> None:
-        """Raise a DataError if it can't be iterated so often."""
-        if epochs > 1 and isinstance(self.given, Iterator):
-            raise DataError(
-                f"{self.name} is {self.given!r}, which can be iterated once, but there are "
-                f"{epochs} epochs: {ANEW}"
-            )
-
-    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
-        """The batches as they come; the order is theirs."""
-        given = self.given() if callable(self.given) else self.given
-        if not hasattr(given, "__iter__"):
-            raise DataError(f"the function returned {given!r}; should be an iterable of batches")
-        number, group = 0, []
-        for number, batch in enumerate(given, 1):
-            if number <= skip * self.group:
-                continue
-            checked = self._checked(batch, number)
-            # the next one may come in the same memory
-            group.append(copy.deepcopy(checked) if self.group > 1 else checked)
-            if len(group) == self.group:
-                yield _together(group)
-                group = []
-        if group:
-            yield _together(group)
-        if not number:
-            raise DataError(f"{self.name} gave no batch: {ANEW}")
-
-    def chunks(self) -> Iterator[Batch]:
-        """The batches as they come."""
-        return self.epoch(np.random.default_rng(0))
-
-    def _checked(self, batch: Any, number: int) -> Batch:
-        with at(f"batch {number} of {self.name}"):
-            if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-                raise DataError(
-                    f"a batch is {_described(batch)}; should be (x, t) or (x, t, sample_weight)"
-                )
-            x, t = self.network.check(batch[0], batch[1])
-            a = batch[2] if len(batch) == 3 else None
-            if a is not None:
-                a = self.network.loss.check_weights(a, len(x), self.network.body.output_shape)
-            return Batch(self.network.convert(x[:]), t, a)
-
-
-def _described(batch: Any) -> str:
-    kind = type(batch).__name__
-    return f"a {kind} of {len(batch)}" if isinstance(batch, tuple | list) else f"of type {kind}"
-
-
-def _together(batches: Sequence[Batch]) -> Batch:
-    if len(batches) == 1:
-        return batches[0]
-    x, t = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
-    if all(batch.sample_weight is None for batch in batches):
-        return Batch(x, t)
-    a = [np.ones(len(batch.t)) if (a := batch.sample_weight) is None else a for batch in batches]
-    positions = max(a, key=np.ndim).shape[1:]
-    return Batch(x, t, np.concatenate([spread(some, (len(some), *positions)) for some in a]))
-
-
-def open_source(
-    network: Network,
-    x: Any,
-    t: Any,
-    sample_weight: Any = None,
-    batch_size: int = CHUNK,
-    group: int = 1,
-) -> Source:
-    """Arrays where there are targets, else batches that are iterated."""
-    if t is not None:
-        if hasattr(x, "__iter__") and not hasattr(x, "__getitem__"):
-            raise ConfigError(f"t: not with {x!r}, an iterable whose batches bring their targets")
-        return Arrays(network, x, t, sample_weight, batch_size)
-    if isinstance(x, np.ndarray | Subset) or not (callable(x) or hasattr(x, "__iter__")):
-        raise ConfigError("t: missing; without targets, x should be an iterable of batches (x, t)")
-    if sample_weight is not None:
-        raise ConfigError("sample_weight: in an iterable, each batch brings its own: (x, t, a)")
-    return Iterated(network, x, group)

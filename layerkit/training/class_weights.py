@@ -34,8 +34,7 @@ def example_weights(
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> example_weights("balanced", net, np.array([0, 0, 0, 1]))
     array([0.66666667, 0.66666667, 0.66666667, 2.        ])

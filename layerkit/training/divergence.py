@@ -1,37 +1,105 @@
-"""The step at which a value stopped being finite: found by going back, kept to be repeated."""
+"""Divergence: the step at which a value stopped being finite, found by going back, and repeated."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.config.options import from_config, to_config
+from layerkit.config.options import Configurable, from_config, to_config
 from layerkit.errors import ConfigError, DivergenceError, FileError, at
 from layerkit.files.atomic import read_tensors
 from layerkit.files.checkpoints import TREE, read_tree, write_tree
+from layerkit.graph.sequential import Sequential
+from layerkit.inspection.nonfinite import Watch
+from layerkit.inspection.summary import aligned
+from layerkit.inspection.watch import replaced, watched
 from layerkit.layers.base import Layer
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
+from layerkit.progress import Progress
 from layerkit.training.batches import Batch
-from layerkit.training.replay import Replay, generator
-from layerkit.training.trainer import Trainer, Training, is_finite
+from layerkit.training.iterables import Iterated
+from layerkit.training.options import Training
+from layerkit.training.trainer import Attendant, Trainer, is_finite
 
+SNAPSHOT = 100
+"""Steps after which the state is remembered, to go back to when a value is not finite."""
 KIND = "failed step"
-"""What stands in a file of this kind."""
+"""What a file of this kind says of itself."""
+
+
+class Divergence(Attendant):
+    """Goes back to before the step that led to a value that is not finite, and says where."""
+
+    def epoch_begin(self, trainer: Trainer) -> None:
+        """Remember the state."""
+        self.snapshot = trainer.state_dict()
+
+    def batch_end(self, trainer: Trainer, leaving: bool) -> None:
+        """Remember the state after each SNAPSHOT steps."""
+        if trainer.progress.step % SNAPSHOT == 0 and is_finite(trainer.network.arena.values):
+            self.snapshot = trainer.state_dict()
+
+    def failed(self, trainer: Trainer, batch: Batch | None) -> None:
+        """Leave the step as ``progress.failed``, and the network with finite parameters.
+
+        Raises
+        ------
+        DivergenceError
+            Always: with the batch, the first layer and example where a value was lost.
+        """
+        progress = trainer.progress
+        here, loss = trainer.state_dict(), progress.loss
+        batch = batch and _copied(batch)  # iterating again may overwrite it
+        again, overflow = self._go_back(trainer, progress.step)
+        same_sum = progress.loss_sum == here["progress"]["loss_sum"]
+        repeated = _is_same(batch, again) and same_sum
+        if not repeated:
+            # but what layers remember may come from values that are not finite
+            here["network"]["states"] = self.snapshot["network"]["states"]
+            trainer.load_state_dict(here)
+        elif overflow:  # a step before has moved the parameters too far
+            step, loss = overflow
+            batch, _ = self._go_back(trainer, step)
+        progress.failed = batch and FailedStep.of(trainer, batch, loss)
+        sentence = _explain(progress.failed, repeated)
+        if not is_finite(trainer.network.arena.values):
+            trainer.load_state_dict(self.snapshot)
+        raise DivergenceError(sentence) from None
+
+    def _go_back(
+        self, trainer: Trainer, step: int
+    ) -> tuple[Batch | None, tuple[int, float] | None]:
+        """Repeat the steps since the last snapshot up to this one, and return its batch.
+
+        And the first step after which the parameters are not finite, with its loss, or None.
+        """
+        trainer.load_state_dict(self.snapshot)
+        progress, overflow = trainer.progress, None
+        with suppress(Exception):  # a user's iterable may fail the second time, in any way
+            for batch in trainer.batches():
+                if progress.step == step:
+                    return batch, overflow
+                trainer.step(batch)
+                progress.batch += 1
+                if overflow is None and not is_finite(trainer.network.arena.values):
+                    overflow = progress.step - 1, progress.loss
+        return None, overflow
 
 
 @dataclass(frozen=True)
 class FailedStep:
     """A step of a training after which something was not finite, and all that it depends on.
 
-    A `Trainer` whose training diverges has one as ``failed``.
+    The `Progress` of a training that diverges has one as ``failed``.
 
     Parameters
     ----------
@@ -50,14 +118,10 @@ class FailedStep:
 
     Examples
     --------
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.losses.regression import MeanSquaredError
-    >>> from layerkit.optimizers.classic import SGD
-    >>> from layerkit.training.loop import fit
-    >>> from layerkit.callbacks.base import Callback
+    >>> from layerkit import Callback, Dense, fit, MeanSquaredError, SGD
     >>> class Keep(Callback):
-    ...     def train_end(self, trainer):
-    ...         self.failed = trainer.failed
+    ...     def train_end(self, progress):
+    ...         self.failed = progress.failed
     >>> net, keep = Network(Dense(1), MeanSquaredError(), shape=(1,)), Keep()
     >>> net.arena.values = [1e30, 0]
     >>> fit(net, SGD(), [[-1.0], [1.0]], [0.0, 0.0], callbacks=[keep])
@@ -68,8 +132,8 @@ is in the losses of the examples (MeanSquaredError), example 0 of the batch (num
 training data): inf, from the outputs up to 1e+30. Try a smaller learning rate than SGD(lr=0.1) \
 has, or scale the examples
     at epoch 1
-    >>> keep.failed.replay().same
-    True
+    >>> keep.failed.replay().loss
+    inf
     """
 
     network: Network
@@ -86,16 +150,14 @@ has, or scale the examples
         from threadpoolctl import threadpool_info
 
         if batch.x.dtype != np.uint8:  # of images, there is a fourth to keep
-            batch = batch._replace(x=trainer.network.convert(batch.x))
+            batch = batch._replace(x=trainer.network.inputs.convert(batch.x))
         pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        augmentation: Any = trainer.augmentation
         return cls(
             copy.deepcopy(trainer.network),
             copy.deepcopy(trainer.optimizer),
-            Training(
-                gradient_accumulation_steps=trainer.options.gradient_accumulation_steps,
-                augmentation=trainer.options.augmentation,
-            ),
-            trainer.state_dict() | {"callbacks": {}},
+            Training(gradient_accumulation_steps=trainer.parts, augmentation=augmentation),
+            trainer.state_dict(),
             _copied(batch),
             loss,
             max((pool["num_threads"] for pool in pools), default=1),
@@ -103,9 +165,9 @@ has, or scale the examples
 
     def __str__(self) -> str:
         """Where it was in the training."""
-        progress, epoch = self.state["progress"], len(self.state["records"]) + 1
+        epoch, batch, step = (self.state["progress"][name] for name in ("epoch", "batch", "step"))
         return (
-            f"Epoch {epoch}, batch {progress['batch'] + 1}, step {progress['step'] + 1:,}: "
+            f"Epoch {epoch}, batch {batch + 1}, step {step + 1:,}: "
             f"{len(self.batch.t)} examples, {self.network.loss}, {self.optimizer}"
         )
 
@@ -194,58 +256,6 @@ has, or scale the examples
         return cls(network, optimizer, options, state, batch, tree["loss"], tree["threads"])
 
 
-def diverge(trainer: Trainer, batch: Batch | None) -> NoReturn:
-    """Go back to before the step that led to a value that is not finite, and say where.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Gets the step as ``failed``. Its network has finite parameters then.
-    batch : Batch or None
-        Of the step that failed; None after the last one of an epoch.
-
-    Raises
-    ------
-    DivergenceError
-        Always.
-    """
-    here, loss = trainer.state(), trainer.loss
-    batch = batch and _copied(batch)  # iterating again may overwrite it
-    again, overflow = _go_back(trainer, trainer.step)
-    repeated = _is_same(batch, again) and trainer.losses == here["progress"]["losses"]
-    if not repeated:
-        # but what layers remember may come from values that are not finite
-        here["network"]["states"] = trainer.snapshot["network"]["states"]
-        trainer.restore(here)
-    elif overflow:  # a step before has moved the parameters too far
-        step, loss = overflow
-        batch, _ = _go_back(trainer, step)
-    trainer.failed = batch and FailedStep.of(trainer, batch, loss)
-    sentence = _explain(trainer.failed, repeated)
-    if not is_finite(trainer.network.arena.values):
-        trainer.restore(trainer.snapshot)
-    raise DivergenceError(sentence)
-
-
-def _go_back(trainer: Trainer, step: int) -> tuple[Batch | None, tuple[int, float] | None]:
-    """Repeat the steps since the last snapshot up to this one, and return its batch.
-
-    And the first step after which the parameters are not finite, with its loss, or None.
-    """
-    trainer.restore(trainer.snapshot)
-    overflow = None
-    with suppress(Exception):  # a user's iterable may fail the second time, in any way
-        for batch in trainer.source.epoch(trainer.rng, trainer.batch):
-            if trainer.step == step:
-                return batch, overflow
-            if not trainer.take_step(batch):
-                break
-            trainer.batch += 1
-            if overflow is None and not is_finite(trainer.network.arena.values):
-                overflow = trainer.step - 1, trainer.loss
-    return None, overflow
-
-
 def _explain(failed: FailedStep | None, repeated: bool) -> str:
     """Say of a training what has failed, and whether the steps before could be `repeated`."""
     sentence = "the parameters are not finite after the last batch"
@@ -282,3 +292,225 @@ def _is_same(a: Batch | None, b: Batch | None) -> bool:
         return a is b
     pairs: Any = zip(a, b, strict=True)
     return all(np.array_equal(p, q) for p, q in pairs)
+
+
+class Replay:
+    """A step that is repeated on copies: what was seen, and the first value that is not finite.
+
+    As text, it is the range of what each layer returned, forward and backward, what the
+    parameters' gradients and changes were, and the verdict.
+
+    Parameters
+    ----------
+    failed : FailedStep
+
+    Attributes
+    ----------
+    loss : float
+        Of the batch, this time.
+    same : bool
+        Whether that is, bit for bit, the loss of the training.
+    """
+
+    def __init__(self, failed: FailedStep) -> None:
+        from threadpoolctl import threadpool_limits
+
+        self.failed = failed
+        self.network, self.optimizer = copy.deepcopy((failed.network, failed.optimizer))
+        self.optimizer.bind(self.network.arena, failed.optimizer.steps)
+        trainer = Trainer(
+            Progress(self.network, self.optimizer, epochs=1),
+            Iterated(self.network, ()),  # the batch is at hand
+            generator(failed.state["generators"]["order"]),
+            parts=failed.options.gradient_accumulation_steps,
+            augmentation=failed.options.augmentation,
+        )
+        trainer.load_state_dict(failed.state)
+        self.watch, w = Watch(self.network), self.network.arena.values.copy()
+        self.gradient = self.network.arena.grads
+        with (
+            threadpool_limits(failed.threads, user_api="blas"),
+            np.errstate(all="ignore"),
+            watched(self.network.layers(), self.watch.look, containers=True),
+            replaced(self.network, backpropagate=self._see_part()),
+            replaced(self.network.loss, **self._see_loss()),
+            replaced(self.optimizer, step=self._see_step()),
+            suppress(DivergenceError),
+        ):
+            trainer.step(failed.batch)
+        self.steps = self.network.arena.values - w
+        self._see_params("total", self.gradient)
+        self.loss, recorded = trainer.progress.loss, failed.loss
+        self.same = self.loss == recorded or (math.isnan(self.loss) and math.isnan(recorded))
+
+    def _see_part(self) -> Callable[..., tuple[float, float]]:
+        """Look at the examples of a batch, or of a part of it."""
+        watch, backpropagate = self.watch, self.network.backpropagate
+
+        def see(x: Array, *others: Any) -> tuple[float, float]:
+            watch.see("", "examples", x)
+            found = backpropagate(x, *others)
+            # an optimizer may look at the batch again, from its first example on
+            watch.start = (watch.start + len(x)) % len(self.failed.batch.x)
+            return found
+
+        return see
+
+    def _see_loss(self) -> dict[str, Callable[..., Any]]:
+        """Look at what the loss is given and computes."""
+        watch, loss = self.watch, self.network.loss
+        losses, forward, backward = loss.losses, loss.forward, loss.backward
+
+        def see_losses(z: Array, t: Array) -> Array:
+            watch.see("", "z", z)
+            found = losses(z, t)
+            watch.see("", "losses", found)
+            return found
+
+        def see_sum(*given: Any, **options: Any) -> tuple[float, float]:
+            found = forward(*given, **options)
+            watch.see("", "loss", found[0], rows=False)
+            return found
+
+        def see_derivative() -> Array:
+            dz = backward()
+            watch.see("", "dz", dz)
+            return dz
+
+        return {"losses": see_losses, "forward": see_sum, "backward": see_derivative}
+
+    def _see_step(self) -> Callable[..., None]:
+        """Look at the gradient, the memory of the optimizer, and the parameters."""
+        watch, step = self.watch, self.optimizer.step
+
+        def see(w: Array, g: Array, again: Callable[[], float]) -> None:
+            self.gradient = g.copy()
+            self._see_params("total", g)
+            seen = dict(watch.seen)
+            step(w, g, again)
+            # an optimizer may have looked at other places, and values there be what they like
+            watch.seen, watch.first = seen, None
+            for slot in self.optimizer.memory.values():
+                if slot.shape == w.shape:
+                    self._see_params("memory", slot)
+            self._see_params("update", w)
+
+        return see
+
+    def _see_params(self, kind: str, vector: Array) -> None:
+        """Look at a vector parameter by parameter."""
+        for address, part in self.network.arena.slices.items():
+            self.watch.see(address, kind, vector[part], rows=False)
+
+    @property
+    def part(self) -> Configurable:
+        """What did the computation that went wrong, or else the network."""
+        first = self.watch.first
+        if first is None:
+            return self.network
+        if first.kind in ("memory", "update"):
+            return self.failed.optimizer
+        if first.kind == "examples":
+            return self.failed.options.augmentation or self.network
+        return self.watch.part(first)
+
+    @property
+    def verdict(self) -> str:
+        """A sentence: where the first value is not finite, and of what it was made."""
+        first = self.watch.first
+        if first is None:
+            return "all values are finite when the step is repeated"
+        return self.watch.describe(first, self.part, self.failed.batch.rows)
+
+    @property
+    def advice(self) -> str:
+        """What to try."""
+        first, own, optimizer = self.watch.first, type(self.part), self.failed.optimizer
+        limit = math.sqrt(np.finfo(self.network.dtype).max)
+        sizes = first.causes.values() if first else ()
+        unknown = 0.0 if first and first.kind == "examples" else limit
+        if max(sizes, default=unknown) < limit and not own.__module__.startswith("layerkit."):
+            return f"Numbers of this size are no reason for it: look at {own.__name__}"
+        examples = self.watch.seen.get(("", "examples"))
+        if examples and examples.largest > limit:
+            return f"Scale the examples, which go up to {examples.largest:.2g}"
+        return f"Try a smaller learning rate than {optimizer} has, or scale the examples"
+
+    def __str__(self) -> str:
+        loss = f"The loss is {self.loss}"
+        if self.same:
+            loss += ", as in the training" if math.isnan(self.loss) else ", bit for bit as before"
+        else:
+            loss += (
+                f", but it was {self.failed.loss}: the last digits depend on NumPy, its BLAS and "
+                "the processor"
+            )
+        verdict = self.verdict[0].upper() + self.verdict[1:]
+        return f"{self._passes()}\n\n{self._params()}\n\n{loss}.\n{verdict}.\n{self.advice}."
+
+    def _passes(self) -> str:
+        """The table of what was computed, forward and backward."""
+        loss = type(self.network.loss).__name__
+        layers = [
+            (address, type(layer).__name__)
+            for address, layer in self.network.layers()
+            if not isinstance(layer, Sequential)
+        ]
+        rows: list[tuple[str, ...]] = [("forward", "", "smallest", "largest", "not finite", "")]
+        rows.append(self._row("", "examples", "examples"))
+        rows += [self._row(address, name, "y") for address, name in layers]
+        rows.append(self._row("", loss, "losses"))
+        rows.append(("backward", *[""] * 5))
+        rows.append(self._row("", loss, "dz"))
+        rows += [self._row(address, name, "dx") for address, name in reversed(layers)]
+        return aligned(rows, right=(2, 3, 4))
+
+    def _row(self, address: str, name: str, kind: str) -> tuple[str, ...]:
+        numbers = self.watch.seen.get((address, kind))
+        cells = ("", "", "")
+        if numbers:
+            ends = (numbers.low, numbers.high) if numbers.lost < numbers.size else ()
+            low, high = (f"{end:.3g}" for end in ends or (math.nan, math.nan))
+            cells = (low, high, f"{numbers.lost / numbers.size:.1%}")
+        return address, name, *cells, self._mark(address, kind)
+
+    def _params(self) -> str:
+        """The table of the parameters."""
+        rows: list[tuple[str, ...]] = [("parameter", "largest", "gradient, norm", "step, norm", "")]
+        for address, part in self.network.arena.slices.items():
+            largest = self.watch.seen[address, "value"].largest
+            norms = [
+                f"{np.linalg.norm(vector[part].astype(float)):.3g}"
+                for vector in (self.gradient, self.steps)
+            ]
+            marks = [self._mark(address, kind) for kind in PARAMETER]
+            rows.append((address, f"{largest:.3g}", *norms, "".join(marks)))
+        return aligned(rows, right=(1, 2, 3))
+
+    def _mark(self, address: str, kind: str) -> str:
+        """What stands in the row of the first value that is not finite."""
+        first = self.watch.first
+        shown = first and (first.address, ROWS.get(first.kind, first.kind))
+        return "<- first" if shown == (address, kind) else ""
+
+
+ROWS = {"x": "y", "refused": "y", "loss": "losses", "dy": "dx"}
+"""In which row of the table a place stands that has no row of its own."""
+PARAMETER = ("value", "gradient", "total", "memory", "update")
+"""Places that are parameters'."""
+
+
+def generator(state: dict[str, Any]) -> np.random.Generator:
+    """A generator of random numbers in this state.
+
+    Raises
+    ------
+    FileError
+        When NumPy has no such generator.
+    """
+    kind = getattr(np.random, state["bit_generator"], None)
+    if not (isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)):
+        raise FileError(f"NumPy has no random generator {state['bit_generator']!r}")
+    bits = kind()
+    bits.state = state
+    return np.random.Generator(bits)

@@ -1,61 +1,41 @@
-"""How a network is trained: `fit` and `train`, and single steps for loops of one's own."""
+"""Training: `fit` and `train`, which check everything and make a `Trainer`, and single steps."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from layerkit.callbacks.base import Callback
-from layerkit.callbacks.logs import History
-from layerkit.data.mapped import Subset
-from layerkit.errors import ConfigError, DataError, DivergenceError, at
-from layerkit.files.checkpoints import Checkpoints
-from layerkit.graph.adaptation import all_or_nothing
-from layerkit.inspection.watch import check_outputs
-from layerkit.metrics.metrics import Metric, check_metrics
+from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
+from layerkit.fitting import adapt, all_or_nothing, check_layers, check_outputs
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
-from layerkit.training.augmentation import Augmentation
-from layerkit.training.averaging import Average
-from layerkit.training.batches import Arrays, Iterated, Source, open_source
-from layerkit.training.class_weights import ClassWeight, example_weights
-from layerkit.training.evaluation import Record
-from layerkit.training.resume import Resume, describe, go_on
-from layerkit.training.trainer import Trainer, Training, is_finite
+from layerkit.progress import Progress, Record
+from layerkit.training.averaging import AveragedWeights
+from layerkit.training.batches import Arrays, Source
+from layerkit.training.class_weights import example_weights
+from layerkit.training.divergence import Divergence
+from layerkit.training.evaluation import measure_sets, metric_names
+from layerkit.training.iterables import Iterated, open_set, open_source
+from layerkit.training.options import Options, Training
+from layerkit.training.resume import Checkpointing, describe, remembering, resume_training
+from layerkit.training.trainer import Attendant, Trainer, is_finite
 
 
 def train(
-    network: Network,
-    optimizer: Optimizer,
-    x: Any,
-    t: Any = None,
-    *,
-    sample_weight: Any = None,
-    class_weight: ClassWeight | None = None,
-    validation: Any = None,
-    test: Any = None,
-    epochs: int = 10,
-    batch_size: int = 128,
-    gradient_accumulation_steps: int = 1,
-    seed: int | np.random.Generator = 0,
-    average: Average | None = None,
-    augmentation: Augmentation | None = None,
-    metrics: Sequence[Metric] = (),
-    measure_train: bool = True,
-    checkpoints: Checkpoints | None = None,
-    resume: Resume = False,
-    callbacks: Sequence[Callback] = (),
-) -> Iterator[Record]:
-    """Train, and yield a record after each epoch; leave the loop to stop early.
+    network: Network, optimizer: Optimizer, x: Any, t: Any = None, **options: Unpack[Options]
+) -> Trainer:
+    """Check everything, and return a training run: iterate over it for a record of each epoch.
 
-    Every example is used once per epoch, in an order drawn anew from `seed`. All arrays are checked
-    before the first step. The training begins at the weights that the network has: those of an
-    earlier training are a warm start, and ``network.initialize(seed)`` draws new ones.
+    Leave the loop to stop early. Every example is used once per epoch, in an order drawn anew from
+    `seed`. All arrays are checked before the first step. The training begins at the weights that
+    the network has: those of an earlier training are a warm start, and ``network.initialize(seed)``
+    draws new ones.
 
     Parameters
     ----------
@@ -67,9 +47,9 @@ def train(
         Examples (N, *shape) and targets, as `Network.gradient` takes them; also mapped from files,
         as ``np.load("x.npy", mmap_mode="r")``. Without `t`, `x` is an iterable of batches (x, t)
         or (x, t, sample_weight), which is iterated anew for each epoch, or a function that returns
-        one. Then `batch_size` does not matter, and what needs the length of the training, as some
-        schedules, needs an iterable with a length; and the training loss of an epoch is the mean
-        over its batches as they were trained on.
+        one. Then `batch_size` does not matter, and what needs the length of the training, such as
+        some schedules, needs an iterable with a length; and the training loss of an epoch is the
+        mean over its batches as they were trained on.
     sample_weight : array, optional
         How much each example counts (N,). The loss of a batch is the weighted mean.
     class_weight : "balanced", dict or list of float, optional
@@ -77,17 +57,15 @@ def train(
         `sample_weight`. What is measured after an epoch does not depend on it.
     validation, test : pairs or triples of arrays, optional
         Examples, targets and perhaps sample weights to measure on as well; iterables of batches
-        will do. `metrics` are of the validation set, if there is one.
+        are accepted too. `metrics` are of the validation set, if there is one.
     epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, metrics, \
     measure_train, checkpoints, callbacks
-        As in `Training`; a Generator may stand for the seed, and a scikit-learn scorer for the name
-        of a metric. With an average, the network has the averaged weights whenever a record is
-        there.
+        See `Training`. The seed may be a Generator, and a metric a scorer of scikit-learn's.
     resume : bool or "force"
         Whether to go on where the newest of `checkpoints` is, if there is one: the result is then
         the same bit for bit as if the training had never stopped. Network, optimizer, data and
         options have to be those of before, unless it is "force". What else changes the last bits,
-        as another BLAS, gives a `ResumeWarning`.
+        such as another BLAS, gives a `ResumeWarning`.
 
     Raises
     ------
@@ -101,118 +79,215 @@ def train(
 
     Examples
     --------
-    >>> from layerkit.optimizers.adam import Adam
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Adam, Dense, SoftmaxCrossEntropy
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(100, 2))
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
     >>> for record in train(net, Adam(lr=0.05), x, x[:, 0] > 0, batch_size=10):
     ...     if record.train_accuracy > 0.95:
     ...         break
-    >>> record.train_loss < 0.5
-    True
+    >>> record.epoch, round(record.train_loss, 2)
+    (3, 0.31)
     """
+    for name in options:
+        if name not in Options.__annotations__:
+            known = sorted(Options.__annotations__)
+            raise ConfigError(f"train has no option {name!r}{suggestion(name, known)}")
     _check_kinds(network, optimizer)
-    check_metrics(metrics, network.loss, network.body.output_shape)
-    options = Training(
-        epochs=epochs,
-        batch_size=batch_size,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        seed=_number_of(seed) if isinstance(seed, np.random.Generator) else seed,
-        average=average,
-        augmentation=augmentation,
-        metrics=[metric for metric in metrics if isinstance(metric, str)],
-        measure_train=measure_train,
-        checkpoints=checkpoints,
-        callbacks=list(callbacks),
+    training = _as_training(options)
+    parts = training.gradient_accumulation_steps
+    source = open_source(
+        network, x, t, options.get("sample_weight"), training.batch_size * parts, parts
     )
-    rng, group = np.random.default_rng(seed), gradient_accumulation_steps
-    if resume not in (False, True, "force"):
-        raise ConfigError(f"resume = {resume!r}: should be False, True or 'force'")
-    source = open_source(network, x, t, sample_weight, batch_size * group, group)
-    sets: dict[str, Source] = {}
-    for name, part in (("validation", validation), ("test", test)):
-        if part is not None:
-            with at(name):
-                sets[name] = _open_set(network, part, name)
-    if metrics and not sets:
-        raise ConfigError(f"metrics = {list(metrics)}: there is no validation or test set")
-    steps = None if source.batches is None else options.epochs * source.batches
-    if average and steps is None:
-        raise ConfigError(f"average = {average}: needs an iterable with a length")
-    if resume and not checkpoints:
-        raise ConfigError("resume: from where? Give checkpoints, as Checkpoints('folder')")
-    if checkpoints and not resume and checkpoints.paths():
-        raise ConfigError(
-            f"checkpoints: {checkpoints.folder} has some of another training; resume that one, or "
-            "choose another folder"
+    sets = {
+        name: open_set(network, given, name)
+        for name, given in (
+            ("validation", options.get("validation")),
+            ("test", options.get("test")),
         )
+        if given is not None
+    }
+    return prepare(
+        network,
+        optimizer,
+        source,
+        sets,
+        training,
+        np.random.default_rng(options.get("seed", 0)),
+        class_weight=options.get("class_weight"),
+        metrics=options.get("metrics", ()),
+        resume=options.get("resume", False),
+    )
+
+
+def fit(
+    network: Network, optimizer: Optimizer, x: Any, t: Any = None, **options: Unpack[Options]
+) -> list[Record]:
+    """Train to the end, and return the records of all epochs, also of those before a resumption.
+
+    Parameters and errors are those of `train`.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> records = fit(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1], epochs=3, batch_size=2)
+    >>> [record.train_accuracy for record in records][-1]
+    1.0
+    """
+    return train(network, optimizer, x, t, **options).run()
+
+
+def _as_training(options: Options) -> Training:
+    """The options as a configuration file has them: of a function there is nothing."""
+    known = {option.name for option in fields(Training)}
+    given: dict[str, Any] = {name: value for name, value in options.items() if name in known}
+    if isinstance(seed := options.get("seed"), np.random.Generator):
+        entropy = getattr(seed.bit_generator.seed_seq, "entropy", None)
+        given["seed"] = entropy if isinstance(entropy, int) else 0
+    if isinstance(weights := options.get("class_weight"), Mapping):
+        given["class_weight"] = {str(k): weight for k, weight in weights.items()}
+    elif weights is not None and not isinstance(weights, str) and hasattr(weights, "__iter__"):
+        given["class_weight"] = list(weights)
+    for name in ("callbacks", "metrics"):
+        if isinstance(given.get(name), tuple | list):
+            given[name] = [part for part in given[name] if name != "metrics" or type(part) is str]
+    return Training(**given)
+
+
+def prepare(
+    network: Network,
+    optimizer: Optimizer,
+    source: Source,
+    sets: dict[str, Source],
+    options: Training,
+    rng: np.random.Generator,
+    *,
+    class_weight: Any = None,
+    metrics: Sequence[Any] = (),
+    resume: Any = False,
+) -> Trainer:
+    """Make the trainer of a run, of which nothing has begun: every check is made once, here.
+
+    Parameters
+    ----------
+    network, optimizer
+        They will be changed by the trainer; if something is refused, nothing has changed.
+    source : Source
+        What is trained on.
+    sets : dict of str to Source
+        What is measured after each epoch: "validation", "test".
+    options : Training
+    rng : Generator
+        Draws the order of the examples.
+    class_weight, metrics, resume
+        As for `train`.
+
+    Raises
+    ------
+    ConfigError, DataError, ShapeError, FileError
+        As `train`.
+    """
+    parts = options.gradient_accumulation_steps
+    steps = None if source.batches is None else options.epochs * source.batches
+    _check_options(options, bool(sets), metrics, resume, steps)
     if isinstance(source, Arrays):
         count_steps(network, len(source.t), options)
         source.freeze()
-        if measure_train:
+        if options.measure_train:
             # without the weights of classes, as all that is measured
             sets = {"train": copy.copy(source)} | sets
         if source.a is not None and not source.a.any():
             raise DataError("sample_weight: no example counts")
         if class_weight is not None:
-            source.a = example_weights(class_weight, network, source.t, sample_weight)
-            if isinstance(class_weight, Mapping):
-                options.class_weight = {str(k): weight for k, weight in class_weight.items()}
-            elif isinstance(class_weight, str | list):
-                options.class_weight = class_weight
+            source.a = example_weights(class_weight, network, source.t, source.a)
     elif class_weight is not None:
         raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
-    for part in {"train": source, **sets}.values():
-        if isinstance(part, Arrays):
-            network.check_layers(part.x)
-        elif isinstance(part, Iterated):
-            part.check_epochs(options.epochs)
-    if augmentation and isinstance(source, Arrays):
-        with at("augmentation"):
-            augmentation.check(network.convert(source.x[:1]))
+    _check_sources(network, {"train": source, **sets}, options)
+    progress = Progress(
+        network,
+        optimizer,
+        options.epochs,
+        source.batches,
+        source.examples,
+        metric_names(network, sets, metrics),
+        options,
+    )
+    for callback in options.callbacks:
+        callback.check(progress)
     with all_or_nothing(network):
-        if not network.adapted:
-            if not isinstance(source, Arrays):
-                raise ConfigError(
-                    "this network has parts that are fitted to the data: call network.adapt(x) "
-                    "before it is trained with an iterable"
-                )
-            network.adapt(source.x)
         if isinstance(source, Arrays):
-            check_outputs(network, network.convert(source.x[:1]))
+            if not network.adapted:
+                adapt(network, source.x)
+            check_outputs(network, network.inputs.convert(source.x[:1]))
+        elif not network.adapted:
+            raise ConfigError(
+                "this network has layers that are fitted to the data: call network.adapt(x) "
+                "before it is trained with an iterable"
+            )
         optimizer.bind(network.arena, steps)
-        trainer = Trainer(network, optimizer, source, options, rng, sets, metrics)
-        if checkpoints:
-            trainer.origin = describe(trainer, class_weight)
+        attendants: list[Attendant] = [Divergence()]
+        if options.average and steps:
+            attendants.insert(0, AveragedWeights(network.arena, options.average, steps))
+        trainer = Trainer(
+            progress,
+            source,
+            rng,
+            parts=parts,
+            augmentation=options.augmentation,
+            measure=partial(measure_sets, network, sets, metrics),
+            callbacks=options.callbacks,
+            attendants=attendants,
+        )
+        if options.checkpoints:
+            origin = describe(trainer, sets, options, class_weight, metrics)
+            remembered = remembering(options.callbacks)
+            checkpointing = Checkpointing(options.checkpoints, origin, remembered)
+            attendants.append(checkpointing)
             if resume:
-                go_on(trainer, checkpoints, force=resume == "force")
-    return trainer.run()
+                resume_training(trainer, checkpointing, force=resume == "force")
+    return trainer
 
 
 def _check_kinds(network: Any, optimizer: Any) -> None:
     """Refuse what is easily mixed up: classes for objects."""
     for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer)):
         if not isinstance(value, kind):
-            hint = f", as {value.__name__}()" if isinstance(value, type) else ""
+            hint = f", such as {value.__name__}()" if isinstance(value, type) else ""
             raise ConfigError(f"{name} = {value!r}: should be of type {kind.__name__}{hint}")
 
 
-def _number_of(generator: np.random.Generator) -> int:
-    """The seed that a generator was made of, as far as it is one number."""
-    entropy = getattr(generator.bit_generator.seed_seq, "entropy", None)
-    return entropy if isinstance(entropy, int) else 0
+def _check_options(
+    options: Training, measuring: bool, metrics: Sequence[Any], resume: Any, steps: int | None
+) -> None:
+    """Raise a ConfigError for options that need others."""
+    checkpoints = options.checkpoints
+    if resume not in (False, True, "force"):
+        raise ConfigError(f"resume = {resume!r}: should be False, True or 'force'")
+    if metrics and not measuring:
+        raise ConfigError(f"metrics = {list(metrics)}: there is no validation or test set")
+    if options.average and steps is None:
+        raise ConfigError(f"average = {options.average}: needs an iterable with a length")
+    if resume and not checkpoints:
+        raise ConfigError("resume: from where? Give checkpoints, such as Checkpoints('folder')")
+    if checkpoints and not resume and checkpoints.paths():
+        raise ConfigError(
+            f"checkpoints: {checkpoints.folder} has some of another training; resume that one, or "
+            "choose another folder"
+        )
 
 
-def _open_set(network: Network, given: Any, name: str) -> Source:
-    """Examples to measure on: (x, t), (x, t, sample_weight), or an iterable of batches."""
-    of_arrays = isinstance(given, list) and given and isinstance(given[0], np.ndarray | Subset)
-    if (isinstance(given, tuple) or of_arrays) and len(given) in (2, 3):
-        return Arrays(network, *given)
-    if isinstance(given, np.ndarray) or not (callable(given) or hasattr(given, "__iter__")):
-        raise ConfigError("should be (x, t), (x, t, sample_weight), or an iterable of batches")
-    return Iterated(network, given, name=name)
+def _check_sources(network: Network, sources: Mapping[str, Source], options: Training) -> None:
+    """Let layers and the augmentation look at the data that they will be given."""
+    for source in sources.values():
+        if isinstance(source, Arrays):
+            check_layers(network, source.x)
+        elif isinstance(source, Iterated):
+            source.check_epochs(options.epochs)
+    source = sources["train"]
+    if options.augmentation and isinstance(source, Arrays):
+        with at("augmentation"):
+            options.augmentation.check(network.inputs.convert(source.x[:1]))
 
 
 def count_steps(network: Network, examples: int, training: Training) -> int:
@@ -237,7 +312,7 @@ def train_step(
 ) -> float:
     """Take one step of the optimizer on one batch, and return its loss from before the step.
 
-    For loops of one's own; `train` does the same for each batch, but checks all data beforehand.
+    For loops of your own; `train` does the same for each batch, but checks all data beforehand.
 
     Raises
     ------
@@ -248,13 +323,11 @@ def train_step(
 
     Examples
     --------
-    >>> from layerkit.optimizers.classic import SGD
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> losses = [train_step(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1]) for _ in range(5)]
-    >>> losses == sorted(losses, reverse=True)
-    True
+    >>> [round(loss, 2) for loss in losses]
+    [0.5, 0.21, 0.14, 0.1, 0.08]
     """
     _check_kinds(network, optimizer)
     if optimizer.w is not network.arena.values:
@@ -266,79 +339,3 @@ def train_step(
             raise DivergenceError("the gradient is not finite; try a smaller learning rate")
         optimizer.step(network.arena.values, network.arena.grads, gradient)
     return loss
-
-
-def fit(
-    network: Network,
-    optimizer: Optimizer,
-    x: Any,
-    t: Any = None,
-    *,
-    sample_weight: Any = None,
-    class_weight: ClassWeight | None = None,
-    validation: Any = None,
-    test: Any = None,
-    epochs: int = 10,
-    batch_size: int = 128,
-    gradient_accumulation_steps: int = 1,
-    seed: int | np.random.Generator = 0,
-    average: Average | None = None,
-    augmentation: Augmentation | None = None,
-    metrics: Sequence[Metric] = (),
-    measure_train: bool = True,
-    checkpoints: Checkpoints | None = None,
-    resume: Resume = False,
-    callbacks: Sequence[Callback] = (),
-) -> list[Record]:
-    """Train to the end, and return the records of all epochs, also of those before a resumption.
-
-    What is raised is that of `train`.
-
-    Parameters
-    ----------
-    network, optimizer
-        Changed in place.
-    x, t : arrays
-        Examples (N, *shape) and targets; or without `t`, an iterable of batches.
-    validation, test : pairs of arrays, optional
-        Examples and targets to measure on after each epoch.
-    epochs, batch_size, callbacks
-        As in `Training`.
-    sample_weight, class_weight, gradient_accumulation_steps, seed, average, augmentation, \
-    metrics, measure_train, checkpoints, resume
-        As in `train`.
-
-    Examples
-    --------
-    >>> from layerkit.optimizers.classic import SGD
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
-    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
-    >>> records = fit(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1], epochs=3, batch_size=2)
-    >>> [record.train_accuracy for record in records][-1]
-    1.0
-    """
-    history = History()
-    for _ in train(
-        network,
-        optimizer,
-        x,
-        t,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        validation=validation,
-        test=test,
-        epochs=epochs,
-        batch_size=batch_size,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        seed=seed,
-        average=average,
-        augmentation=augmentation,
-        metrics=metrics,
-        measure_train=measure_train,
-        checkpoints=checkpoints,
-        resume=resume,
-        callbacks=[*callbacks, history],
-    ):
-        pass
-    return history.records

@@ -14,14 +14,15 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import ConfigError, DivergenceError
-from layerkit.inspection.watch import first_not_finite
+from layerkit.fitting import adapt, check_layers
+from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.optimizers.lbfgs import LBFGS
 from layerkit.optimizers.schedules.plain import ConstantSchedule
 from layerkit.training.loop import count_steps
-from layerkit.training.trainer import Training
+from layerkit.training.options import Training
 
 NEAR = 5
 """A loss is averaged with so many neighbours on each side, since batches differ much."""
@@ -111,9 +112,7 @@ def lr_range(
 
     Examples
     --------
-    >>> from layerkit.optimizers.classic import SGD
-    >>> from layerkit.layers.dense import Dense
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
     >>> found = lr_range(net, SGD(), x, x[:, 0] > 0, batch_size=20)
@@ -135,22 +134,19 @@ def lr_range(
     twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
     examples, targets = twin.check(x, t)
     mover.bind(twin.arena, steps)
-    twin.check_layers(examples)
+    check_layers(twin, examples)
     if not twin.adapted:
-        twin.adapt(examples)
+        adapt(twin, examples)
     rng = np.random.default_rng(seed)
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
     losses: list[float] = []
     limit = None
-
-    def gradient(batch: Array, labels: Array) -> float:
-        return mean_loss(*twin.backpropagate(batch, labels))
-
     with np.errstate(all="ignore"):
         for rate in rates:
             rows = rng.choice(len(examples), min(batch_size, len(examples)), replace=False)
-            batch, labels = twin.convert(examples[rows]), targets[rows]
-            loss = gradient(batch, labels)
+            batch, labels = twin.inputs.convert(examples[rows]), targets[rows]
+            again = partial(_loss_of, twin, batch, labels)
+            loss = again()
             if not losses and not math.isfinite(loss):
                 raise DivergenceError(f"the loss is {loss}; {first_not_finite(twin, batch)}")
             if not math.isfinite(loss) or _diverges([*losses, loss]):
@@ -158,10 +154,14 @@ def lr_range(
                 break
             losses.append(loss)
             vars(mover)["lr"] = rate
-            mover.step(twin.arena.values, twin.arena.grads, partial(gradient, batch, labels))
+            mover.step(twin.arena.values, twin.arena.grads, again)
     smoothed = [fmean(losses[max(0, i - NEAR) : i + NEAR + 1]) for i in range(len(losses))]
     rates = rates[: len(losses)]
     return RateRange(rates, losses, smoothed, _steepest(rates, smoothed), limit)
+
+
+def _loss_of(network: Network, x: Array, t: Array) -> float:
+    return mean_loss(*network.backpropagate(x, t))
 
 
 def _diverges(losses: list[float]) -> bool:

@@ -1,4 +1,4 @@
-"""Going on with a training: where a checkpoint comes from, and whether it may go on here."""
+"""Checkpoints of a training run: saved as it goes on, and resumed bit for bit."""
 
 from __future__ import annotations
 
@@ -6,41 +6,101 @@ import hashlib
 import os
 import platform
 import warnings
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
 
-import layerkit
 from layerkit.arrays import Array
+from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import StopOnNonFinite
-from layerkit.callbacks.logs import History, LogFile, Progress
+from layerkit.callbacks.logs import History, LogFile, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.callbacks.tracking import Tracker
 from layerkit.config.options import Configurable
 from layerkit.data.mapped import Subset, pieces
 from layerkit.errors import ConfigError, FileError
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.progress import Record
 from layerkit.training.batches import Arrays, Source
+from layerkit.training.options import Training
+from layerkit.training.trainer import Attendant, Trainer, is_finite
 
-if TYPE_CHECKING:
-    from layerkit.training.trainer import Trainer
-
-Resume = bool | Literal["force"]
-"""Whether to go on from a checkpoint; "force": also if it comes from another training."""
-TELLING = (Progress, History, LogFile, Tracker, ModelCheckpoint, StopOnNonFinite)
-"""Callbacks that change nothing in a training: another one may be told of the rest of it."""
+TELLING = (ProgressBar, History, LogFile, Tracker, ModelCheckpoint, StopOnNonFinite)
+"""Callbacks that change nothing in a training: another one may observe the rest of it."""
 
 
 class ResumeWarning(UserWarning):
     """A resumed training may differ in the last bits, or goes on from an older checkpoint."""
 
 
-def go_on(trainer: Trainer, checkpoints: Checkpoints, force: bool) -> None:
+class Checkpointing(Attendant):
+    """Saves the whole state of a run: after each epoch, after some steps, and when it is left.
+
+    Parameters
+    ----------
+    checkpoints : Checkpoints
+        Where and when.
+    origin : dict
+        What the run depends on besides its state, as plain values: see `describe`.
+    callbacks : dict of str to Callback
+        Those that have a state, by name.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, origin: dict[str, Any], callbacks: dict[str, Callback]
+    ) -> None:
+        self.checkpoints, self.origin, self.callbacks = checkpoints, origin, callbacks
+
+    def batch_end(self, trainer: Trainer, leaving: bool) -> None:
+        due = leaving or self.checkpoints.are_due(trainer.progress.step)
+        if due and is_finite(trainer.network.arena.values):
+            self.epoch_end(trainer)
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        """Save the state."""
+        progress = trainer.progress
+        self.checkpoints.save(
+            trainer.state_dict()
+            | {
+                "records": {str(record.epoch): asdict(record) for record in progress.records},
+                "seconds": progress.seconds,
+                "stopped": progress.stopped,
+                "callbacks": {name: c.state_dict() for name, c in self.callbacks.items()},
+                "origin": self.origin,
+            },
+            progress.step,
+        )
+
+    def restore(self, trainer: Trainer, tree: dict[str, Any]) -> None:
+        """Bring a trainer to where it stood when the state was saved."""
+        progress = trainer.progress
+        trainer.load_state_dict(tree)
+        progress.records = [Record(**record) for record in tree["records"].values()]
+        progress.seconds_before, progress.stopped = tree["seconds"], tree["stopped"]
+        for name, callback in self.callbacks.items():
+            if name in tree["callbacks"]:
+                callback.load_state_dict(tree["callbacks"][name])
+
+
+def remembering(callbacks: Sequence[Callback]) -> dict[str, Callback]:
+    """Return the callbacks that have a state, by their class, and a number from the second on."""
+    found: dict[str, Callback] = {}
+    counts: Counter[str] = Counter()
+    for callback in callbacks:
+        if type(callback).state_dict != Callback.state_dict:
+            name = type(callback).__name__
+            counts[name] += 1
+            found[name if counts[name] == 1 else f"{name} {counts[name]}"] = callback
+    return found
+
+
+def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool) -> None:
     """Bring a trainer to where its newest checkpoint is, if there is one.
 
-    What else decides the last bits, as the version of the BLAS, may differ: then there is a
+    What else decides the last bits, such as the version of the BLAS, may differ: then there is a
     `ResumeWarning`.
 
     Raises
@@ -51,16 +111,16 @@ def go_on(trainer: Trainer, checkpoints: Checkpoints, force: bool) -> None:
     FileError
         When there are checkpoints, but none is whole.
     """
-    if not checkpoints.paths():
+    if not checkpointing.checkpoints.paths():
         return
     try:
-        state, path, damaged = checkpoints.load()
+        state, path, damaged = checkpointing.checkpoints.load()
     except FileError as error:
         raise FileError(
             f"{error}\nTrain anew with another folder; training.warm_start begins with the weights "
-            "of a saved network, as a run's model.safetensors or best.safetensors"
+            "of a saved network, such as a run's model.safetensors or best.safetensors"
         ) from error
-    differing = compare(state["origin"], trainer.origin)
+    differing = compare(state["origin"], checkpointing.origin)
     announced = [f"resumes with another {line}" for line in differing if _is_environment(line)]
     refused = [line for line in differing if not _is_environment(line)]
     if refused and not force:
@@ -69,22 +129,22 @@ def go_on(trainer: Trainer, checkpoints: Checkpoints, force: bool) -> None:
             + '\nRestore that, or go on by force: --force, in Python resume="force"'
         )
     _check_arrays(trainer, state)
-    given = plain(trainer.optimizer)
-    trainer.load_state_dict(state)
+    given, progress = plain(trainer.optimizer), trainer.progress
+    checkpointing.restore(trainer, state)
     if force:
-        trainer.stopped = None
+        progress.stopped = None
         # those that callbacks have changed stay, but not those that are changed now
         was = state["origin"]["optimizer"]
         vars(trainer.optimizer).update(
             {name: x for name, x in given.items() if isinstance(x, float) and x != was.get(name)}
         )
         announced += [f"goes on by force with {line}" for line in refused]
-        if trainer.batch and any(line.startswith(ORDER) for line in refused):
-            trainer.batch, trainer.losses, trainer.totals = 0, 0.0, 0.0
-            announced.append(f"begins epoch {len(trainer.records) + 1} anew")
+        if progress.batch and any(line.startswith(ORDER) for line in refused):
+            progress.batch, progress.loss_sum, progress.weight_sum = 0, 0.0, 0.0
+            announced.append(f"begins epoch {len(progress.records) + 1} anew")
     damaged = [f"{sentence}; the one before it is {path.name}" for sentence in damaged]
     for sentence in [*damaged, *announced]:
-        warnings.warn(sentence, ResumeWarning, stacklevel=3)
+        warnings.warn(sentence, ResumeWarning, stacklevel=4)
 
 
 ORDER = ("data.train", "training.batch_size", "training.gradient_accumulation_steps")
@@ -95,13 +155,18 @@ def _is_environment(line: str) -> bool:
     return line.startswith("environment.")
 
 
-def describe(trainer: Trainer, class_weight: Any = None) -> dict[str, Any]:
+def describe(
+    trainer: Trainer,
+    sets: Mapping[str, Source],
+    options: Training,
+    class_weight: Any = None,
+    metrics: Sequence[Any] = (),
+) -> dict[str, Any]:
     """Return what a training depends on besides its state, as plain values.
 
     These are the configuration, SHA-256 digests of the data and what decides the last bits. Batches
     of an iterable have no digest.
     """
-    options, seeds = trainer.options, trainer.rng.bit_generator.seed_seq
     left_out = ("seed", "threads", "checkpoints", "callbacks")
     training = {
         option.name: getattr(options, option.name)
@@ -109,12 +174,12 @@ def describe(trainer: Trainer, class_weight: Any = None) -> dict[str, Any]:
         if option.name not in left_out
     }
     training |= {
-        "seed": getattr(seeds, "entropy", None),
+        "seed": getattr(trainer.rng.bit_generator.seed_seq, "entropy", None),
         "class_weight": class_weight,
-        "metrics": list(trainer.metrics),
+        "metrics": list(metrics),
         "callbacks": {
             name: part
-            for name, part in trainer.remembering().items()
+            for name, part in remembering(options.callbacks).items()
             if not isinstance(part, TELLING)
         },
     }
@@ -124,7 +189,7 @@ def describe(trainer: Trainer, class_weight: Any = None) -> dict[str, Any]:
         "training": plain(training),
         "data": {
             name: _describe_source(source)
-            for name, source in {**trainer.sets, "train": trainer.source}.items()
+            for name, source in {**sets, "train": trainer.source}.items()
         },
         "environment": describe_environment(),
     }
@@ -169,6 +234,8 @@ def digest(x: Array | Subset) -> str:
 
 def describe_environment() -> dict[str, Any]:
     """Return what besides the configuration decides the last bits of a result."""
+    from importlib.metadata import version
+
     from threadpoolctl import threadpool_info
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
@@ -177,7 +244,7 @@ def describe_environment() -> dict[str, Any]:
     about = ("internal_api", "version", "architecture")
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
     return {
-        "layerkit": layerkit.__version__,
+        "layerkit": version("layerkit"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),
@@ -221,7 +288,7 @@ def _check_arrays(trainer: Trainer, state: dict[str, Any]) -> None:
     """Raise a ConfigError unless what a checkpoint holds has places to go to."""
 
     def outline(tree: dict[str, Any]) -> dict[str, Any]:
-        parts = {name: tree[name] for name in ("network", "average", "generators")}
+        parts = {name: tree[name] for name in ("network", "attendants", "generators")}
         parts["memory"] = tree["optimizer"]["memory"]
         return {
             place: f"{leaf.dtype} {leaf.shape}" if isinstance(leaf, np.ndarray) else "a number"

@@ -23,7 +23,6 @@ from layerkit import (
     Network,
     Record,
     SoftmaxCrossEntropy,
-    Trainer,
     fit,
     from_config,
     to_config,
@@ -37,15 +36,17 @@ from layerkit.callbacks import (
     JSONLinesLog,
     MLflow,
     ModelCheckpoint,
-    Progress,
+    ProgressBar,
     ReduceLROnPlateau,
     StopOnNonFinite,
     TensorBoard,
     TimeLimit,
 )
+from layerkit.callbacks.base import HOOKS
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.progress import Progress
 from layerkit.training.divergence import FailedStep
-from layerkit.training.trainer import HOOKS, Training
+from layerkit.training.options import Training
 
 X, T = np.eye(4), np.array([0, 1, 0, 1])
 
@@ -65,15 +66,15 @@ class Crash(Callback):
 
     step: int
 
-    def batch_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
+    def batch_end(self, progress: Progress) -> None:
+        if progress.step == self.step:
             raise RuntimeError("crash")
 
 
 @pytest.mark.parametrize(
     "callback",
     [
-        Progress(),
+        ProgressBar(),
         History(),
         CSVLog("log.csv"),
         JSONLinesLog("log.jsonl"),
@@ -199,9 +200,9 @@ class TestLogFile:
 
 
 class StopsInTheSecond(History):
-    def epoch_end(self, trainer: Trainer) -> None:
-        super().epoch_end(trainer)
-        if trainer.epoch == 2:
+    def epoch_end(self, progress: Progress) -> None:
+        super().epoch_end(progress)
+        if progress.epoch == 2:
             raise KeyboardInterrupt
 
 
@@ -215,16 +216,16 @@ def test_the_records_of_an_interrupted_training_are_kept() -> None:
 def test_progress_prints_a_line_for_each_epoch_and_no_bar_into_a_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    records = run(Progress())
+    records = run(ProgressBar())
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(record) for record in records]
     assert err == ""
 
 
 def test_progress_says_why_a_training_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
-    run(Progress(), TimeLimit(1e-9))
+    run(ProgressBar(), TimeLimit(1e-9))
     assert capsys.readouterr().out == "Ended in epoch 1: the time limit of 1e-09 s is reached\n"
-    (record,) = run(Progress(), TimeLimit(1e-9), epochs=1, batch_size=4)
+    (record,) = run(ProgressBar(), TimeLimit(1e-9), epochs=1, batch_size=4)
     assert capsys.readouterr().out == f"{record}\n"  # nothing is left
 
 
@@ -246,7 +247,7 @@ def bars(terminal: Terminal) -> list[str]:
 
 
 def test_the_bar_shows_examples_per_second_and_the_mean_loss(terminal: Terminal) -> None:
-    (record,) = run(Progress(), epochs=1, measure_train=False)
+    (record,) = run(ProgressBar(), epochs=1, measure_train=False)
     shown = bars(terminal)
     assert shown[0].startswith("Epoch 1/1:   0%|")
     assert "| 3/4 " in shown[1]
@@ -266,7 +267,7 @@ def endless() -> Iterator[tuple[Any, Any]]:
 def test_the_bar_gets_along_without_the_number_of_examples(
     batches: Any, shown: str, terminal: Terminal
 ) -> None:
-    fit(network(), SGD(), batches, epochs=1, callbacks=[Progress()])
+    fit(network(), SGD(), batches, epochs=1, callbacks=[ProgressBar()])
     lines = bars(terminal)
     assert shown in lines[1]
     assert "4" in lines[2]
@@ -275,9 +276,9 @@ def test_the_bar_gets_along_without_the_number_of_examples(
 def test_the_bar_goes_on_where_an_epoch_was_left(tmp_path: Path, terminal: Terminal) -> None:
     checkpoints = Checkpoints(tmp_path, every=1)
     with pytest.raises(RuntimeError):
-        run(Progress(), Crash(4), checkpoints=checkpoints)
+        run(ProgressBar(), Crash(4), checkpoints=checkpoints)
     before = len(bars(terminal))
-    run(Progress(), Crash(0), checkpoints=checkpoints, resume=True)
+    run(ProgressBar(), Crash(0), checkpoints=checkpoints, resume=True)
     assert "| 3/4 " in bars(terminal)[before]
     assert "| 4/4 " in bars(terminal)[before + 1]
     assert bars(terminal)[before + 2].startswith("Epoch 3/3:   0%|")
@@ -290,8 +291,8 @@ class Failing(Callback):
 
 
 def failing(hook: str) -> Any:
-    def fail(self: Failing, trainer: Trainer) -> None:
-        if hook == self.place and (hook.startswith("train") or trainer.epoch == 2):
+    def fail(self: Failing, progress: Progress) -> None:
+        if hook == self.place and (hook.startswith("train") or progress.epoch == 2):
             raise OSError("broken")
 
     return fail
@@ -308,7 +309,7 @@ class Ends(Callback):
         super().__post_init__()
         self.count = 0
 
-    def train_end(self, trainer: Trainer) -> None:
+    def train_end(self, progress: Progress) -> None:
         self.count += 1
 
 
@@ -354,12 +355,12 @@ def test_a_resumed_training_begins_in_the_epoch_that_was_left(
     left_at: int, epoch: int, tmp_path: Path
 ) -> None:
     class LeavesAt(Callback):
-        def train_begin(self, trainer: Trainer) -> None:
-            begun.append((trainer.epoch, trainer.step))
+        def train_begin(self, progress: Progress) -> None:
+            begun.append((progress.epoch, progress.step))
 
-        def batch_end(self, trainer: Trainer) -> None:
-            if trainer.step == left_at:
-                trainer.pause("here")
+        def batch_end(self, progress: Progress) -> None:
+            if progress.step == left_at:
+                progress.pause("here")
 
     begun: list[tuple[int, int]] = []
     for _ in range(2):
@@ -372,8 +373,8 @@ def test_a_resumed_training_begins_in_the_epoch_that_was_left(
 )
 def test_callbacks_know_the_options(seed: Any) -> None:
     class Looks(Callback):
-        def train_begin(self, trainer: Trainer) -> None:
-            found.append(trainer.options)
+        def train_begin(self, progress: Progress) -> None:
+            found.append(progress.options)
 
     found: list[Training] = []
     run(Looks(), seed=seed, metrics=["f1"], class_weight=[1.0, 2.0], batch_size=4)
@@ -383,7 +384,7 @@ def test_callbacks_know_the_options(seed: Any) -> None:
 
 
 def test_what_nobody_listens_to_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Callback, trainer: Trainer) -> None:
+    def fail(self: Callback, progress: Progress) -> None:
         raise AssertionError
 
     ends = Ends()
@@ -421,11 +422,11 @@ def test_a_time_limit_leaves_after_a_batch_and_each_resumption_has_as_much_again
 def test_the_time_before_a_resumption_does_not_count() -> None:
     limit = TimeLimit(10.0)
     reasons: list[str] = []
-    trainer: Any = SimpleNamespace(seconds=100.0, pause=reasons.append)
-    limit.train_begin(trainer)
-    for trainer.seconds in (105.0, 109.5, 110.0):
+    progress: Any = SimpleNamespace(seconds=100.0, pause=reasons.append)
+    limit.train_begin(progress)
+    for progress.seconds in (105.0, 109.5, 110.0):
         assert not reasons
-        limit.batch_end(trainer)
+        limit.batch_end(progress)
     assert reasons == ["the time limit of 10 s is reached"]
 
 
@@ -455,7 +456,7 @@ def test_a_missing_folder_is_refused_before_the_first_step(kind: Any, tmp_path: 
 )
 def test_hooks_that_nobody_calls_are_refused(hook: str, ours: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"Own\.{hook}: here it is called {ours}\(self, trainer\)"
+        ConfigError, match=rf"Own\.{hook}: here it is called {ours}\(self, progress\)"
     ):
         type("Own", (Callback,), {hook: lambda self, epoch, logs: None})
     assert "Own" not in Callback.registry
@@ -465,7 +466,7 @@ def test_progress_tells_when_another_callback_has_changed_the_rate(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lowering = ReduceLROnPlateau(monitor="train_loss", patience=1, min_delta=1e3)
-    progress = Progress()
+    progress = ProgressBar()
     run(progress, lowering)
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.startswith("Epoch")] == [

@@ -27,7 +27,6 @@ from layerkit import (
     Rprop,
     Sequential,
     SoftmaxCrossEntropy,
-    Trainer,
     fit,
     train,
 )
@@ -37,12 +36,13 @@ from layerkit.callbacks import (
     History,
     JSONLinesLog,
     Monitor,
-    Progress,
+    ProgressBar,
     StopOnNonFinite,
     TimeLimit,
 )
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.losses import Loss
+from layerkit.progress import Progress
 
 X, T = np.eye(4), np.array([0, 1, 0, 1])
 NAN, INF = math.nan, math.inf
@@ -198,8 +198,8 @@ def test_with_a_schedule_its_base_falls() -> None:
     rates = []
 
     class Rates(Callback):
-        def epoch_end(self, trainer: Trainer) -> None:
-            rates.append(vars(trainer.optimizer)["lr"])
+        def epoch_end(self, progress: Progress) -> None:
+            rates.append(vars(progress.optimizer)["lr"])
 
     callbacks = [ReduceLROnPlateau(patience=1, factor=0.5, monitor="train_accuracy"), Rates()]
     optimizer = SGD(lr=1.0, schedules={"lr": CosineSchedule()})
@@ -284,7 +284,7 @@ def test_the_figure_of_a_scorer_can_be_monitored() -> None:
     assert callback.best_epoch > 0
 
 
-def test_what_no_scorer_is_called_is_refused_after_the_first_epoch() -> None:
+def test_what_no_scorer_is_called_is_refused_before_the_first_step() -> None:
     optimizer = SGD()
     with pytest.raises(ConfigError, match=r"(?m)choose one of .*test_accuracy, test_scorer$"):
         fit(
@@ -296,7 +296,7 @@ def test_what_no_scorer_is_called_is_refused_after_the_first_epoch() -> None:
             metrics=[scorer],
             callbacks=[EarlyStopping(monitor="test_score")],
         )
-    assert optimizer.t == 1
+    assert optimizer.t == 0
 
 
 @pytest.mark.parametrize("average", [None, EMA(0.9)])
@@ -320,14 +320,14 @@ class BreakOff(Callback):
 
     step: int
 
-    def batch_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
+    def batch_end(self, progress: Progress) -> None:
+        if progress.step == self.step:
             raise RuntimeError("crash")
 
 
 def everything(folder: Path, crash: int = 0) -> list[Callback]:
     return [
-        Progress(),
+        ProgressBar(),
         History(),
         CSVLog(folder / "history.csv"),
         JSONLinesLog(folder / "history.jsonl"),

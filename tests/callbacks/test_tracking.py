@@ -21,11 +21,11 @@ from layerkit import (
     ReduceLROnPlateau,
     Sequential,
     SoftmaxCrossEntropy,
-    Trainer,
     fit,
 )
 from layerkit.callbacks import History, MLflow, TensorBoard, Tracker
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.progress import Progress
 
 X, T = np.eye(4), np.array([0, 1, 0, 1])
 
@@ -46,8 +46,8 @@ class FailsAt(Callback):
 
     step: int
 
-    def batch_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
+    def batch_end(self, progress: Progress) -> None:
+        if progress.step == self.step:
             raise RuntimeError("crash")
 
 
@@ -78,7 +78,7 @@ def expected(records: list[Record]) -> dict[str, list[tuple[int, float]]]:
     for i, record in enumerate(records):
         step = 2 * (i + 1)
         rate = base * schedule(step - 1, 2 * len(records))
-        for name, value in (record.figures() | {"learning_rate": rate}).items():
+        for name, value in (record.measured() | {"learning_rate": rate}).items():
             curves.setdefault(name, []).append((step, value))
         base *= 0.5 if i else 1.0
     return curves
@@ -163,7 +163,7 @@ def test_points_are_in_the_file_when_the_epoch_is_over(tmp_path: Path) -> None:
     lengths = []
 
     class Reads(Callback):
-        def epoch_end(self, trainer: Trainer) -> None:
+        def epoch_end(self, progress: Progress) -> None:
             lengths.append(len(in_tensorboard(tmp_path)["train_loss"]))
 
     run(TensorBoard(tmp_path), Reads())

@@ -92,7 +92,7 @@ def test_a_table_is_left_alone() -> None:
             {"type": "Dense", "units": 1, "init": {"type": "ReLU"}},
             ["init.type = 'ReLU': is no Initializer"],
         ),
-        ({"type": "Sequential", "layers": []}, ["should have at least one layer"]),
+        ({"type": "Sequential", "layers": []}, ["should not be empty"]),
         ({"type": "Sequential", "layers": [3]}, ["layers.0 = 3: should be of type Layer"]),
         (
             {

@@ -317,7 +317,7 @@ def test_all_that_is_wrong_is_said_at_once_with_its_place() -> None:
         assert reason in said
 
 
-class Difference(Layer):
+class Minus(Layer):
     """y = a - b."""
 
     def forward(self, a: Array, b: Array, train: bool = True) -> Array:
@@ -342,8 +342,8 @@ SHAPES = [
         "body.nodes.b",
     ),
     (
-        Graph({"a": Difference()}, ["input -> a -> output"]),
-        r"^Difference takes 2 inputs, not 1 \(\(4,\)\); in a Graph, 'a, b -> node' hands",
+        Graph({"a": Minus()}, ["input -> a -> output"]),
+        r"^Minus takes 2 inputs, not 1 \(\(4,\)\); in a Graph, 'a, b -> node' hands",
         "body.nodes.a",
     ),
     (
@@ -494,7 +494,7 @@ def test_a_node_reads_several_arrays_in_the_order_of_the_edge() -> None:
 
 @pytest.mark.parametrize("dx", [np.ones((2, 4)), [np.ones((2, 4))] * 2, (np.ones((2, 4)),), None])
 def test_a_layer_that_does_not_return_a_dx_for_each_input_is_refused(dx: Any) -> None:
-    class Wrong(Difference):
+    class Wrong(Minus):
         def backward(self, dy: Array) -> Any:
             return dx
 

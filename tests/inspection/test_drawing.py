@@ -22,8 +22,8 @@ from layerkit import (
     Sum,
 )
 from layerkit.cli import main
+from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
-from layerkit.inspection.watch import measure_costs
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 NAMESPACE = "{http://www.w3.org/2000/svg}"

@@ -65,7 +65,7 @@ class Difference(Layer):
         return dy, -dy
 
 
-class WrongSign(Difference):
+class WrongSignOfTheSecond(Difference):
     def backward(self, dy: Array) -> Any:
         return dy, dy
 
@@ -122,7 +122,7 @@ class Silent(Difference):
 @pytest.mark.parametrize(
     ("layer", "sentence"),
     [
-        (WrongSign(), r"dx_2\[\d, \d\] is .* it is -1 times the right value everywhere"),
+        (WrongSignOfTheSecond(), r"dx_2\[\d, \d\] is .* it is -1 times the right value everywhere"),
         (OnlyOne(), "should be a tuple of 2 arrays, a dx for each input"),
         (AList(), "should be a tuple of 2 arrays, a dx for each input"),
         (ThreeOfTwo(), "should be a tuple of 2 arrays, a dx for each input"),

@@ -136,7 +136,9 @@ def test_a_file_has_all_that_was_learned(tmp_path: Path) -> None:
     same = reloaded(net, tmp_path)
     np.testing.assert_array_equal(same.outputs(X), net.outputs(X))
     states = {name for name in net.declared() if name not in net.params()}
-    assert {name.rsplit(".", 1)[1] for name in states} == {"mean", "rest", "scale", "variance"}
+    assert {name.rsplit(".", 1)[1] for name in states} == {
+        *("fitted", "mean", "rest", "scale", "variance")
+    }
     for name in states:
         np.testing.assert_array_equal(same.declared()[name].value, net.declared()[name].value)
 

@@ -25,7 +25,13 @@ from layerkit import (
 from layerkit.callbacks import CSVLog
 from layerkit.data import Data
 from layerkit.runs.experiment import Experiment
+from layerkit.runs.run import Run
 from layerkit.training.class_weights import by_number
+from layerkit.training.trainer import Trainer
+
+
+def prepare(experiment: Experiment) -> Trainer:
+    return experiment.prepare(experiment.load_data())
 
 
 def test_a_run_leaves_the_experiment_as_it_is() -> None:
@@ -111,8 +117,8 @@ def test_what_does_not_fit_the_data_is_refused_with_them(
     table: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(LayerkitError, match=message) as caught:
-        experiment(table, **options).load_data()
-    assert caught.value.place in ("", "training.callbacks.0", "training.augmentation")
+        prepare(experiment(table, **options))
+    assert caught.value.place in ("", "augmentation", "training.augmentation")
 
 
 @pytest.mark.parametrize(("image", "fits"), [(None, False), ((2, 8), True)])
@@ -127,7 +133,7 @@ def test_images_that_are_no_squares_are_not_taken_for_some(
         Training(augmentation=ImageAugmentation(image=image)),
     )
     with nullcontext() if fits else pytest.raises(ShapeError, match=r"image = \[2, 8\]"):
-        of_images.load_data()
+        prepare(of_images)
 
 
 def test_relative_paths_of_callbacks_lie_in_the_folder_of_a_run(
@@ -135,7 +141,9 @@ def test_relative_paths_of_callbacks_lie_in_the_folder_of_a_run(
 ) -> None:
     logs = [CSVLog("logs/a.csv"), CSVLog(tmp_path / "all.csv"), EarlyStopping(monitor="train_loss")]
     logged = experiment(table, callbacks=logs)
-    logged.run(logged.load_data(), folder=tmp_path / "run")
+    run = Run(logged, logged.load_data(), tmp_path / "run")
+    run.begin()
+    run.trainer.run()
     lines = (tmp_path / "run" / "logs" / "a.csv").read_text().splitlines()
     assert len(lines) == 3
     assert (tmp_path / "all.csv").read_text().splitlines() == lines
@@ -145,4 +153,4 @@ def test_relative_paths_of_callbacks_lie_in_the_folder_of_a_run(
 def test_two_callbacks_do_not_write_one_file(table: Path, tmp_path: Path) -> None:
     twice = experiment(table, callbacks=[CSVLog("a.csv")])
     with pytest.raises(ConfigError, match=r"callbacks\.0\.path: .*a\.csv is written already"):
-        twice.run(twice.load_data(), [CSVLog(tmp_path / "a.csv")], tmp_path)
+        twice.prepare(twice.load_data(), [CSVLog(tmp_path / "a.csv")], tmp_path)

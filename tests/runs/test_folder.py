@@ -69,10 +69,10 @@ class Signals(Callback):
             where, when, name = line.split()
             if (where, int(when)) == (hook, step):
                 os.kill(os.getpid(), getattr(signal, name))
-    def train_begin(self, trainer): self.send("train_begin", trainer.step)
-    def batch_end(self, trainer): self.send("batch_end", trainer.step)
-    def epoch_end(self, trainer): self.send("epoch_end", trainer.step)
-    def train_end(self, trainer): self.send("train_end", trainer.step)
+    def train_begin(self, progress): self.send("train_begin", progress.step)
+    def batch_end(self, progress): self.send("batch_end", progress.step)
+    def epoch_end(self, progress): self.send("epoch_end", progress.step)
+    def train_end(self, progress): self.send("train_end", progress.step)
 '''
 SERVER = """
 import json, os, sys

@@ -86,11 +86,11 @@ class FadingOut(Augmentation):
 
 class CoolingDown(Callback):
     """Changes the rate by a number that is in no state_dict."""
-    def train_begin(self, trainer):
+    def train_begin(self, progress):
         self.seen = 0
-    def batch_end(self, trainer):
+    def batch_end(self, progress):
         self.seen += 1
-        trainer.optimizer.lr = 0.1 / self.seen
+        progress.optimizer.lr = 0.1 / self.seen
 '''
 
 

@@ -20,8 +20,8 @@ from layerkit import (
     train,
 )
 from layerkit.callbacks import Callback
+from layerkit.progress import Progress
 from layerkit.training.averaging import AveragedWeights
-from layerkit.training.trainer import Trainer
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 T = (X[:, 0] > 0).astype(int)
@@ -82,7 +82,7 @@ def test_a_training_that_is_cut_off_leaves_the_average() -> None:
     steps = iter(range(10))
 
     class Stops(Callback):
-        def batch_end(self, trainer: Trainer) -> None:
+        def batch_end(self, progress: Progress) -> None:
             if next(steps) == 1:
                 raise StopError
 
@@ -94,15 +94,15 @@ def test_a_training_that_is_cut_off_leaves_the_average() -> None:
 
 
 def test_states_are_averaged_too() -> None:
-    net = network()
+    net, trainer = network(), train(network(), SGD(), X, T)
     vars(net.arena)["states"] = np.array([1.0])
     averaged = AveragedWeights(net.arena, EMA(decay=0.9), steps=2)
     for value in (2.0, 4.0):
         net.arena.states[:] = value
-        averaged.update()
-    averaged.show()
+        averaged.step_end(trainer)
+    averaged.epoch_trained(trainer)
     assert net.arena.states.tolist() == [3.0]
-    averaged.hide()
+    averaged.epoch_begin(trainer)
     assert net.arena.states.tolist() == [4.0]
 
 

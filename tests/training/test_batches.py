@@ -29,10 +29,11 @@ from layerkit import (
     evaluate,
     fit,
 )
-from layerkit.callbacks import Progress
+from layerkit.callbacks import ProgressBar
 from layerkit.data import mapped as mapping
 from layerkit.data.mapped import Subset, mapped_file, pieces, take
-from layerkit.training.batches import Arrays, Iterated
+from layerkit.training.batches import Arrays
+from layerkit.training.iterables import Iterated
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(40, 4)).astype(np.float32)
@@ -98,8 +99,8 @@ def test_validation_and_test_may_be_iterables(kind: Callable[[], Any]) -> None:
     records = fit(net, Adam(), X, T, validation=kind(), test=kind(), epochs=2)
     accuracy, loss = evaluate(net, X, T)
     for name in ("validation", "test"):
-        assert records[-1].figures()[f"{name}_accuracy"] == accuracy
-        assert records[-1].figures()[f"{name}_loss"] == pytest.approx(loss)
+        assert records[-1].measured()[f"{name}_accuracy"] == accuracy
+        assert records[-1].measured()[f"{name}_loss"] == pytest.approx(loss)
 
 
 def test_images_of_bytes_and_floats_may_be_mixed() -> None:
@@ -143,7 +144,7 @@ def test_the_first_batches_can_be_left_out(group: int, skip: int) -> None:
 
 
 def test_progress_of_unknown_length(capsys: pytest.CaptureFixture[str]) -> None:
-    fit(network(), Adam(), Loader(), epochs=2, callbacks=[Progress()])
+    fit(network(), Adam(), Loader(), epochs=2, callbacks=[ProgressBar()])
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
         "Epoch 1",
         "Epoch 2",
@@ -319,7 +320,7 @@ def test_a_mapped_file_trains_as_the_array_does(
         records.append(fit(net, Adam(), given, T, sample_weight=A, **options))
         nets.append(net)
     np.testing.assert_array_equal(nets[0].arena.values, nets[1].arena.values)
-    assert [r.figures() for r in records[0]] == [r.figures() for r in records[1]]
+    assert [r.measured() for r in records[0]] == [r.measured() for r in records[1]]
     np.testing.assert_array_equal(nets[0].predict(x), nets[1].predict(X))
     assert evaluate(nets[0], x, T) == evaluate(nets[1], X, T)
 

@@ -33,7 +33,7 @@ from layerkit import (
     fit,
 )
 from layerkit.training.class_weights import ClassWeight, example_weights
-from layerkit.training.trainer import Training
+from layerkit.training.options import Training
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(53, 4))
@@ -126,14 +126,14 @@ def test_what_is_measured_does_not_depend_on_the_weights_of_classes() -> None:
 @pytest.mark.parametrize(
     ("class_weight", "sentence"),
     [
-        ("auto", r"class_weight = 'auto': should be 'balanced', or a weight for each class"),
-        (3, "class_weight = 3: should be 'balanced', or a weight for each class"),
+        ("auto", r"class_weight = 'auto': should be 'balanced', a list or a table"),
+        (3, "class_weight = 3: should be 'balanced', a list or a table"),
         ([1, 2], r"\[1, 2\]: should have a weight for each of 3 classes, 0 … 2"),
         ({3: 1.0}, r"\{3: 1.0\}: should have a weight for each of 3 classes"),
         ({"1": 1.0}, "should have a weight for each of 3 classes"),
-        ([1, 2, -1], "should be finite and >= 0"),
-        ([1, 2, math.nan], "should be finite and >= 0"),
-        ([1, 2, None], "should be numbers"),
+        ([1, 2, -1], r"class_weight\.2 = -1.*: should be greater than or equal to 0"),
+        ([1, 2, math.nan], r"class_weight\.2 = nan: should be a finite number"),
+        ([1, 2, None], r"class_weight\.2 = None: should be a number"),
         ([0, 0, 0], "no example counts"),
     ],
 )
@@ -355,3 +355,20 @@ def test_training_with_class_weights_of_positions_is_training_with_their_weights
     fit(nets[0], SGD(lr=0.1), x, t, class_weight=[1.0, 0.0, 5.0], epochs=2, batch_size=8)
     fit(nets[1], SGD(lr=0.1), x, t, sample_weight=weights[t], epochs=2, batch_size=8)
     np.testing.assert_array_equal(nets[0].arena.values, nets[1].arena.values)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_batches_with_weights_of_positions_and_of_examples_are_put_together(parts: int) -> None:
+    rng = np.random.default_rng(0)
+    x, t, a = rng.normal(size=(12, 2)), rng.integers(0, 3, (12, 4)), rng.uniform(0, 2, (12, 4))
+    a[4:8], a[8:] = a[4:8, :1], 1
+    given = [(x[:4], t[:4], a[:4]), (x[4:8], t[4:8], a[4:8, 0]), (x[8:], t[8:])]
+    net, by_hand = (steps_network(SoftmaxCrossEntropy()) for _ in range(2))
+    fit(net, SGD(lr=0.5), given, epochs=1, gradient_accumulation_steps=parts)
+    optimizer = SGD(lr=0.5)
+    optimizer.bind(by_hand.arena)
+    for rows in np.split(np.arange(12), 3 // parts):
+        by_hand.gradient(x[rows], t[rows], a[rows])
+        optimizer.step(by_hand.arena.values, by_hand.arena.grads)
+    np.testing.assert_allclose(net.arena.values, by_hand.arena.values, rtol=1e-12, atol=1e-14)
+    assert evaluate(net, given) == pytest.approx(evaluate(net, x, t, a))

@@ -39,10 +39,10 @@ from layerkit import (
 from layerkit.callbacks import Callback
 from layerkit.cli import main
 from layerkit.files.checkpoints import Checkpoints, read_tree, write_tree
-from layerkit.inspection.watch import first_not_finite
+from layerkit.inspection.nonfinite import first_not_finite
+from layerkit.progress import Progress
 from layerkit.training.augmentation import Augmentation
 from layerkit.training.divergence import FailedStep
-from layerkit.training.trainer import Trainer
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(240, 4)).astype(np.float32)
@@ -53,14 +53,14 @@ Y = X[:, :1]
 class Witness(Callback):
     """Keeps the trainer, the losses of the steps, and the parameters after the last one."""
 
-    def train_begin(self, trainer: Trainer) -> None:
-        self.trainer = trainer
+    def train_begin(self, progress: Progress) -> None:
+        self.progress = progress
         self.losses: list[float] = []
-        self.w = trainer.network.arena.values.copy()
+        self.w = progress.network.arena.values.copy()
 
-    def batch_end(self, trainer: Trainer) -> None:
-        self.losses.append(trainer.loss)
-        self.w = trainer.network.arena.values.copy()
+    def batch_end(self, progress: Progress) -> None:
+        self.losses.append(progress.loss)
+        self.w = progress.network.arena.values.copy()
 
 
 def diverged(
@@ -70,7 +70,7 @@ def diverged(
     witness = Witness()
     with pytest.raises(DivergenceError) as caught:
         fit(net, optimizer, x, t, callbacks=[witness], measure_train=False, **options)
-    failed = witness.trainer.failed
+    failed = witness.progress.failed
     assert failed
     replay = failed.replay()
     assert replay.same
@@ -374,9 +374,9 @@ XX, TT = np.concatenate([X, X]), np.concatenate([T, T])
 class StopsAfter(Callback):
     step: int = 1
 
-    def batch_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
-            trainer.stop("here")
+    def batch_end(self, progress: Progress) -> None:
+        if progress.step == self.step:
+            progress.stop("here")
 
 
 def numbers(net: Network, optimizer: Adam) -> list[bytes]:
@@ -406,9 +406,9 @@ def test_the_network_is_that_of_a_training_stopped_right_before(
     witness = Witness()
     with pytest.raises(DivergenceError, match=f"batch {(step - 1) % 120 + 1}: the loss is "):
         fit(net, optimizer, XX, TT, callbacks=[witness], **options)
-    failed, trainer = witness.trainer.failed, witness.trainer
+    failed, progress = witness.progress.failed, witness.progress
     assert failed
-    assert (trainer.step, trainer.epoch) == (step - 1, (step + 119) // 120)
+    assert (progress.step, progress.epoch) == (step - 1, (step + 119) // 120)
     if step > 1:
         fit(calm, stopped, XX, TT, callbacks=[StopsAfter(step - 1)], **options)
         assert numbers(net, optimizer) == numbers(calm, stopped)
@@ -458,16 +458,16 @@ def test_a_search_that_fails_within_a_step_is_put_back() -> None:
     with pytest.raises(DivergenceError, match=r"body\.layers\.1 \(BatchNorm\) computes inside"):
         fit(net, LBFGS(), 1e18 * X, 1e18 * Y, **options)
     np.testing.assert_array_equal(net.arena.values, witness.w)
-    assert witness.trainer.failed
-    assert witness.trainer.failed.replay().same
+    assert witness.progress.failed
+    assert witness.progress.failed.replay().same
 
 
 class PausesAfter(Callback):
     step: int = 1
 
-    def batch_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
-            trainer.pause("for a while")
+    def batch_end(self, progress: Progress) -> None:
+        if progress.step == self.step:
+            progress.pause("for a while")
 
 
 @pytest.mark.parametrize("step", [51, 52, 101])
@@ -519,8 +519,8 @@ def test_what_can_not_be_repeated_is_told(given: Callable[[], Any], number: floa
         fit(net, optimizer, given(), epochs=1, callbacks=[witness], measure_train=False)
     assert np.isfinite(net.arena.values).all()
     assert np.isfinite(net.arena.states).all()
-    assert witness.trainer.failed
-    np.testing.assert_array_equal(witness.trainer.failed.batch.x, GIVEN[7])
+    assert witness.progress.failed
+    np.testing.assert_array_equal(witness.progress.failed.batch.x, GIVEN[7])
     if number:
         np.testing.assert_array_equal(net.arena.values, witness.w)
         assert optimizer.t == 7
@@ -533,8 +533,8 @@ def failed_step(net: Network | None = None, seed: Any = 8) -> FailedStep:
     witness = Witness()
     with suppress(DivergenceError):
         fit(net or restless(), Trap(step_number=2), XX, TT, callbacks=[witness], seed=seed)
-    assert witness.trainer.failed
-    return witness.trainer.failed
+    assert witness.progress.failed
+    return witness.progress.failed
 
 
 def test_other_random_generators_come_back(tmp_path: Path) -> None:
@@ -568,7 +568,7 @@ def test_images_stay_bytes(tmp_path: Path) -> None:
     x = RNG.integers(0, 256, (20, 4), np.uint8)
     with suppress(DivergenceError):
         fit(net, Trap(step_number=2), x, T[:20], batch_size=10, callbacks=[witness])
-    failed = witness.trainer.failed
+    failed = witness.progress.failed
     assert failed
     failed.save(tmp_path / "f")
     again = FailedStep.load(tmp_path / "f")
@@ -617,6 +617,7 @@ def test_what_is_measured_names_the_example_too() -> None:
 OWN = """
 import numpy as np
 from layerkit import Layer
+from layerkit.progress import Progress
 
 class Fragile(Layer):
     def forward(self, x, train=True):

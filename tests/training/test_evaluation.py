@@ -58,7 +58,7 @@ def test_a_record_says_what_was_measured_in_order() -> None:
         "test_loss": 0.5,
         "validation_f1": 0.75,
     }
-    assert list(record.figures().items()) == list(figures.items())
+    assert list(record.measured().items()) == list(figures.items())
     assert list(record.row())[:2] == ["epoch", "seconds"]
     assert list(record.row())[2:] == [*figures, "validation_r2"]  # a table keeps its columns
     assert str(record) == (
@@ -78,8 +78,8 @@ def test_small_and_large_figures_keep_two_digits(loss: float, told: str) -> None
 def test_numbers_have_no_accuracy() -> None:
     net = network(MeanSquaredError(), 1)
     (record,) = fit(net, SGD(), X, X[:, 0], validation=(X, X[:, 0]), metrics=["r2"], epochs=1)
-    assert list(record.figures()) == ["train_loss", "validation_loss", "validation_r2"]
-    assert list(record.row()) == ["epoch", "seconds", *record.figures()]
+    assert list(record.measured()) == ["train_loss", "validation_loss", "validation_r2"]
+    assert list(record.row()) == ["epoch", "seconds", *record.measured()]
     assert "acc" not in str(record)
 
 
@@ -100,7 +100,7 @@ def test_without_measuring_the_loss_is_that_of_the_batches() -> None:
         losses.append(len(rows) * by_hand.gradient(X[rows], T[rows]))
         by_hand.arena.values -= 0.1 * by_hand.arena.grads
     assert record.train_loss == pytest.approx(sum(losses) / N, rel=1e-12)
-    assert list(record.figures()) == ["train_loss"]
+    assert list(record.measured()) == ["train_loss"]
 
 
 # Measuring

@@ -29,11 +29,13 @@ from layerkit import (
 )
 from layerkit.callbacks import Callback
 from layerkit.data.mapped import CHUNK
-from layerkit.inspection.watch import measure_costs, watched
+from layerkit.inspection.costs import measure_costs
+from layerkit.inspection.watch import watched
+from layerkit.progress import Progress, Record
 from layerkit.training.batches import Arrays
-from layerkit.training.evaluation import Record, evaluate
+from layerkit.training.evaluation import evaluate
 from layerkit.training.loop import fit, train, train_step
-from layerkit.training.trainer import Trainer, Training
+from layerkit.training.options import Training
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(103, 4))
@@ -305,7 +307,7 @@ def test_what_each_layer_costs_is_measured_and_nothing_is_left_behind() -> None:
 
 def test_watching_ends_with_an_error_too() -> None:
     net = network()
-    with pytest.raises(KeyError), watched(net, lambda address, method: method):
+    with pytest.raises(KeyError), watched(net.layers(), lambda address, name, method: method):
         raise KeyError
     assert all("forward" not in vars(layer) for _, layer in net.layers())
 
@@ -313,7 +315,7 @@ def test_watching_ends_with_an_error_too() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((network, SGD), "optimizer = <class .*should be of type Optimizer, as SGD()"),
+        ((network, SGD), "optimizer = <class .*should be of type Optimizer, such as SGD()"),
         ((network, "adam"), "optimizer = 'adam': should be of type Optimizer"),
         ((Dense, SGD()), "network = <class .*should be of type Network"),
     ],
@@ -345,23 +347,23 @@ def test_training_options() -> None:
 
 
 class Journal(Callback):
-    def train_begin(self, trainer: Trainer) -> None:
-        self.lines: list[Any] = [trainer.examples]
+    def train_begin(self, progress: Progress) -> None:
+        self.lines: list[Any] = [progress.examples]
 
-    def epoch_begin(self, trainer: Trainer) -> None:
-        self.lines.append(f"begin {trainer.epoch}")
+    def epoch_begin(self, progress: Progress) -> None:
+        self.lines.append(f"begin {progress.epoch}")
 
-    def batch_begin(self, trainer: Trainer) -> None:
-        self.lines.append(trainer.batch)
+    def batch_begin(self, progress: Progress) -> None:
+        self.lines.append(progress.batch)
 
-    def batch_end(self, trainer: Trainer) -> None:
-        self.lines += [trainer.batch, trainer.size]
-        assert type(trainer.loss) is float
+    def batch_end(self, progress: Progress) -> None:
+        self.lines += [progress.batch, progress.size]
+        assert type(progress.loss) is float
 
-    def epoch_end(self, trainer: Trainer) -> None:
-        self.lines.append(f"end {trainer.record.epoch}")
+    def epoch_end(self, progress: Progress) -> None:
+        self.lines.append(f"end {progress.record.epoch}")
 
-    def train_end(self, trainer: Trainer) -> None:
+    def train_end(self, progress: Progress) -> None:
         self.lines.append("end")
 
 

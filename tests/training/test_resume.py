@@ -60,7 +60,7 @@ from layerkit.callbacks import (
     Callback,
     EarlyStopping,
     ModelCheckpoint,
-    Progress,
+    ProgressBar,
     ReduceLROnPlateau,
 )
 from layerkit.config.options import choices_for
@@ -80,9 +80,9 @@ class Pause(Callback):
 
     step: int
 
-    def batch_end(self, trainer: Any) -> None:
-        if trainer.step == self.step:
-            trainer.pause("a test")
+    def batch_end(self, progress: Any) -> None:
+        if progress.step == self.step:
+            progress.pause("a test")
 
 
 @dataclass
@@ -230,7 +230,7 @@ CASES = {
     ),
     "plateaus": Case(
         optimizer=lambda: Adam(lr=1.0),
-        callbacks=lambda: [ReduceLROnPlateau(patience=1, min_delta=10.0), Progress()],
+        callbacks=lambda: [ReduceLROnPlateau(patience=1, min_delta=10.0), ProgressBar()],
         options=HELD_OUT | {"epochs": 3},
     ),
 }
@@ -263,8 +263,8 @@ class Crashing(Callback):
 
     step: int
 
-    def batch_end(self, trainer: Any) -> None:
-        if trainer.step == self.step:
+    def batch_end(self, progress: Any) -> None:
+        if progress.step == self.step:
             raise KeyboardInterrupt
 
 
@@ -305,8 +305,8 @@ def test_a_loop_that_is_left_goes_on_after_its_last_record(tmp_path: Path) -> No
             resume=True,
             **options,
         )
-        next(loop)
-        loop.close()
+        for _ in loop:
+            break
     assert_same(state(tmp_path / "whole"), state(tmp_path / "parts"))
 
 
@@ -457,7 +457,7 @@ def test_by_force_other_batches_begin_the_epoch_anew(tmp_path: Path) -> None:
         (Case(optimizer=Momentum), "memory.m"),
         (Case(dtype="float64"), "float64"),
         (Case(lambda: [Dense(5), Dropout(0.3)]), "generators.body.layers.1"),
-        (Case(options={"average": EMA()}), "average.values"),
+        (Case(options={"average": EMA()}), "attendants.AveragedWeights.values"),
         (Case(options={"augmentation": ImageAugmentation()}), "generators.augmentation"),
     ],
 )

@@ -47,6 +47,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
     Standardize,
     Sum,
+    Take,
     evaluate,
     fit,
 )
@@ -54,10 +55,10 @@ from layerkit.callbacks import Callback
 from layerkit.config.options import choices_for
 from layerkit.data import Data
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.progress import Progress
 from layerkit.training import evaluation
 from layerkit.training.augmentation import ImageAugmentation
 from layerkit.training.loop import train, train_step
-from layerkit.training.trainer import Trainer
 
 THREADS = 8
 RNG = np.random.default_rng(7)
@@ -69,6 +70,7 @@ WITH_OPTIONS: list[Layer] = [
     GroupNorm(2),
     Reshape((2, 2)),
     Embedding(n=300, dim=2),
+    Take([1, 0]),
     Lambda(np.sin, np.cos),
     Sequential([Dense(5), ReLU(), Dense(2)]),
     Residual(Sequential([Dense(7), Sigmoid(), Dense(4)])),
@@ -214,8 +216,8 @@ def test_trainings_that_take_turns_are_those_of_each_alone() -> None:
         np.testing.assert_array_equal(net.arena.values, nets[i].arena.values)
 
     class Inside(Callback):
-        def batch_end(self, trainer: Trainer) -> None:
-            if trainer.step == 7:
+        def batch_end(self, progress: Progress) -> None:
+            if progress.step == 7:
                 self.found = trained(5)
 
     inside = Inside()
@@ -261,6 +263,7 @@ def test_the_global_generators_are_neither_used_nor_touched() -> None:
 WORKER = """
 import numpy as np
 from layerkit import *
+from layerkit.progress import Progress
 
 def work(seed):
     rng = np.random.default_rng(seed)
@@ -304,12 +307,12 @@ def tiny() -> Network:
 class Meter(Callback):
     """Resident memory in bytes, page faults and open files at the end of each epoch."""
 
-    def train_begin(self, trainer: Trainer) -> None:
+    def train_begin(self, progress: Progress) -> None:
         self.resident: list[int] = []
         self.faults: list[int] = []
         self.files: list[int] = []
 
-    def epoch_end(self, trainer: Trainer) -> None:
+    def epoch_end(self, progress: Progress) -> None:
         self.faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         self.resident.append(pages * resource.getpagesize())

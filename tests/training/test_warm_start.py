@@ -21,6 +21,11 @@ from layerkit import (
     Training,
 )
 from layerkit.runs.experiment import Experiment
+from layerkit.training.trainer import Trainer
+
+
+def prepare(experiment: Experiment) -> Trainer:
+    return experiment.prepare(experiment.load_data())
 
 
 def experiment(path: Path | None, layers: list[Layer], dtype: Any = "float32") -> Experiment:
@@ -64,9 +69,9 @@ def test_another_network_is_refused_before_the_training(
     saved: Path, layers: list[Layer], dtype: Any, message: str
 ) -> None:
     with pytest.raises(ShapeError, match=message):
-        experiment(saved, layers, dtype).load_data()
+        prepare(experiment(saved, layers, dtype))
 
 
 def test_a_missing_file_is_refused_before_the_training(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"none\.safetensors: can't be read"):
-        experiment(tmp_path / "none.safetensors", layers()).load_data()
+        prepare(experiment(tmp_path / "none.safetensors", layers()))

@@ -36,8 +36,7 @@ class PReLU(Rectifier):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> prelu = PReLU(shared=False)
     >>> net = Network(prelu, SoftmaxCrossEntropy(), shape=(3,))
     >>> prelu.a.value.shape
@@ -85,8 +84,7 @@ class SReLU(Rectifier):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> srelu = SReLU(a_right=Constant(0.5))
     >>> net = Network(srelu, SoftmaxCrossEntropy(), shape=(3,)).initialize(0)
     >>> srelu.forward(np.array([[-1.0, 1.0, 3.0]]))
@@ -148,8 +146,7 @@ class APL(Rectifier):
 
     Examples
     --------
-    >>> from layerkit.network import Network
-    >>> from layerkit.losses.classes import SoftmaxCrossEntropy
+    >>> from layerkit import Network, SoftmaxCrossEntropy
     >>> apl = APL(hinges=1, a=Constant(0.5), b=Constant(-1.0))
     >>> net = Network(apl, SoftmaxCrossEntropy(), shape=(3,)).initialize(0)
     >>> apl.forward(np.array([[-3.0, -1.0, 3.0]]))

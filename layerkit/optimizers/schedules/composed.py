@@ -95,8 +95,7 @@ class ChainedSchedule(Schedule):
 
     Examples
     --------
-    >>> from layerkit.optimizers.schedules.plain import ConstantSchedule
-    >>> from layerkit.optimizers.schedules.ending import LinearSchedule
+    >>> from layerkit import ConstantSchedule, LinearSchedule
     >>> schedule = ChainedSchedule(
     ...     [LinearSchedule(end=0.5), ConstantSchedule(0.5), LinearSchedule()], milestones=[2, 4]
     ... )

@@ -17,16 +17,12 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from layerkit.config.own_modules import import_file, where_it_failed
-from layerkit.data.datasets import Dataset
 from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
-from layerkit.metrics.metrics import measure
-from layerkit.runs.experiment import Experiment
 from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
 from layerkit.runs.sweep.results import format_value, print_table, write_results, write_table
 from layerkit.runs.sweep.trials import GRACE_PERIOD, Trials
+from layerkit.training.evaluation import metric_names
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -110,20 +106,12 @@ def _check_data(plan: Plan, data_dir: str | None) -> None:
     """Load the data of one trial, and check that the monitored metric is measured."""
     experiment = plan.make(plan.first())
     dataset = experiment.load_data(data_dir)
+    experiment.open(dataset)
+    training, parts = experiment.training, ["train"] if experiment.training.measure_train else []
+    parts.append("validation" if dataset.validation else "test")
+    measured = metric_names(experiment.network, parts, training.metrics)
     with at(str(plan.path)):
-        check_monitor(plan.sweep.monitor, _measured(experiment, dataset))
-
-
-def _measured(experiment: Experiment, dataset: Dataset) -> list[str]:
-    """Return the names of all metrics in a record of this experiment."""
-    network, training = experiment.network, experiment.training
-    part = "test" if dataset.validation is None else "validation"
-    _, t = network.check(dataset.train.x[:1], dataset.train.t[:1])
-    z = np.zeros((1, *network.body.output_shape))
-    accuracy = ["accuracy"] if network.loss.judges_classes else []
-    of_part = [*accuracy, "loss", *measure(training.metrics, network.loss, z, t)]
-    of_train = [*accuracy, "loss"] if training.measure_train else ["loss"]
-    return [f"train_{name}" for name in of_train] + [f"{part}_{name}" for name in of_part]
+        check_monitor(plan.sweep.monitor, measured)
 
 
 def _storage(plan: Plan, folder: Path) -> str:

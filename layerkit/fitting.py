@@ -1,0 +1,107 @@
+"""Fitting layers such as Standardize to the data, and trying all layers, before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.data.mapped import Subset, pieces
+from layerkit.errors import DataError, ShapeError, at
+from layerkit.inspection.watch import Method, inputs_of, watched
+from layerkit.layers.base import Layer
+
+if TYPE_CHECKING:
+    from layerkit.network import Network
+
+
+@contextmanager
+def all_or_nothing(network: Network) -> Iterator[None]:
+    """Put parameters and states back as they were if something is refused."""
+    kept = network.arena.values.copy(), network.arena.states.copy()
+    try:
+        yield
+    except BaseException:
+        network.arena.values, network.arena.states = kept
+        raise
+
+
+def adapt(network: Network, rows: Array | Subset) -> None:
+    """Fit each layer that has not seen data yet to checked examples, from the first to the last."""
+    inputs = network.inputs
+    low = high = rows[0]
+    for part in pieces(rows):
+        low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
+    lost = np.argwhere((low < high) & (inputs.convert(low) == inputs.convert(high)))
+    if len(lost):
+        place = tuple(map(int, lost[0]))
+        raise DataError(
+            f"feature {', '.join(map(str, place))} goes from {low[place]} to {high[place]}, which "
+            f"{network.dtype} can't tell apart; subtract something first, or use float64"
+        )
+    with all_or_nothing(network), np.errstate(over="ignore", invalid="ignore"):
+        for address, layer in network.layers():
+            if layer.fitted is None or layer.fitted.value:
+                continue
+            with at(address):
+                layer.adapt(x for (x,) in _inputs_of(network, layer, rows))
+                for param in layer.params().values():
+                    if param.init.from_data:
+                        first = next(_inputs_of(network, layer, rows))
+                        param.init.adapt(param.value, partial(layer.forward, *first, train=False))
+            layer.fitted.value = np.ones(())
+
+
+def check_layers(network: Network, rows: Array | Subset) -> None:
+    """Let layers that don't take every number look at all inputs that they will be given.
+
+    Raises
+    ------
+    DataError
+        With the address of the layer and the numbers of the examples.
+    """
+    for address, layer in network.layers():
+        if type(layer).check is not Layer.check:
+            seen = 0
+            for (x,) in _inputs_of(network, layer, rows):
+                with at(f"{address}, examples {seen} to {seen + len(x) - 1}"):
+                    layer.check(x)
+                seen += len(x)
+
+
+def check_outputs(network: Network, x: Array) -> None:
+    """Send a batch through the network and check what each layer returns.
+
+    Raises
+    ------
+    ShapeError
+        If a result is not an array, or has an unexpected shape or dtype.
+    """
+    layers = dict(network.layers())
+
+    def checking(address: str, name: str, method: Method) -> Method:
+        def checked(*args: Any, **options: Any) -> Array:
+            y = method(*args, **options)
+            shape = (len(x), *layers[address].output_shape)
+            if not isinstance(y, np.ndarray) or y.shape != shape or y.dtype != x.dtype:
+                found = f"{y.dtype} {y.shape}" if isinstance(y, np.ndarray) else repr(y)
+                raise ShapeError(
+                    f"{address}: {type(layers[address]).__name__}.forward returned {found}; "
+                    f"should be {x.dtype} {shape}; layerkit.testing.check_layer tells more"
+                )
+            return y
+
+        return checked
+
+    with watched(layers.items(), checking), np.errstate(all="ignore"):
+        network.body.forward(x, train=False)
+
+
+def _inputs_of(network: Network, layer: Layer, rows: Array | Subset) -> Iterator[tuple[Array, ...]]:
+    """What a layer is given for these examples, chunk by chunk."""
+    for chunk in network.inputs.chunks(rows):
+        yield inputs_of(layer, network.body, chunk)

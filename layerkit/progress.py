@@ -1,0 +1,177 @@
+"""Where a training run stands: what callbacks see, and the record of an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from layerkit.losses.base import mean_loss
+from layerkit.network import Network
+from layerkit.optimizers.base import Optimizer
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, repr=False)
+class Record:
+    """The metrics of an epoch, measured after it; nan is what was not measured.
+
+    `seconds` counts from the start of the training, not of the epoch, and includes these
+    measurements. Losses are means per example, in the unit of the loss; accuracies are shares from
+    0 to 1. `metrics` are further metrics, of the validation set if there is one, else of the test
+    set.
+
+    Examples
+    --------
+    >>> print(Record(1, 0.7, 0.95, 0.16, 0.95, 0.17))
+    Epoch 1: 0.70s, train acc=0.95, train loss=0.16, test acc=0.95, test loss=0.17
+    """
+
+    epoch: int
+    seconds: float
+    train_accuracy: float = math.nan
+    train_loss: float = math.nan
+    test_accuracy: float = math.nan
+    test_loss: float = math.nan
+    validation_accuracy: float = math.nan
+    validation_loss: float = math.nan
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, epoch: int, seconds: float, measured: dict[str, float]) -> Record:
+        """Make a record of all that was measured, by name."""
+        own = {option.name for option in fields(cls)} & measured.keys()
+        named = {name: measured[name] for name in own}
+        others = {name: x for name, x in measured.items() if name not in own}
+        return cls(epoch, seconds, **named, metrics=others)
+
+    def row(self) -> dict[str, float]:
+        """What belongs in a table: all fields but those that are nan, and the metrics."""
+        names = [f"{part}_{what}" for part in PARTS for what in ("accuracy", "loss")]
+        measured = {name: x for name in names if not math.isnan(x := getattr(self, name))}
+        return {"epoch": self.epoch, "seconds": self.seconds} | measured | self.metrics
+
+    def measured(self) -> dict[str, float]:
+        """What was measured, by name, such as ``{"train_loss": 0.16, …}``."""
+        row = self.row()
+        return {name: x for name in list(row)[2:] if not math.isnan(x := row[name])}
+
+    def __repr__(self) -> str:
+        known = [*self.row(), *(["metrics"] if self.metrics else [])]
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name in known]
+        return f"Record({', '.join(shown)})"
+
+    def __str__(self) -> str:
+        known = [
+            f"{name.replace('_', ' ').replace('accuracy', 'acc')}={_short(x)}"
+            for name, x in self.measured().items()
+        ]
+        return f"Epoch {self.epoch}: {self.seconds:.2f}s, {', '.join(known)}"
+
+
+def _short(x: float) -> str:
+    """Two decimals, and more where the difference from 0 or from 1 is what matters."""
+    if 0.99 < x < 1:
+        return f"{x:.4f}"
+    return f"{x:.2f}" if 0.01 <= abs(x) < 1e6 or not x else f"{x:.2g}"
+
+
+class Progress:
+    """Where a training run stands. Callbacks are given it at every batch and epoch.
+
+    Attributes
+    ----------
+    network, optimizer
+        They are changed in place.
+    epoch, epochs : int
+        The present one, from 1, and how many there will be.
+    batch, batches : int, int or None
+        The last one of the epoch, from 1, or 0 between epochs, and how many there are, if known.
+    step, steps : int, int or None
+        Steps of the optimizer so far, and in the whole training, if known.
+    examples : int or None
+        In an epoch, if known.
+    size, loss : int, float
+        Of the last batch: its number of examples, and its mean loss.
+    loss_sum, weight_sum : float
+        Of the batches of this epoch: the sum of the losses, and the weight that divides it.
+    records : list of Record
+        Of the epochs so far; the last one is `record`.
+    measured : sequence of str
+        The names of what is measured after each epoch, such as "validation_loss".
+    stopped, paused : str or None
+        Why the training ends early, or is left and can be resumed.
+    options : Training or None
+        What the training was asked for.
+    failed : FailedStep or None
+        The step that can be replayed, when a value was not finite.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        epochs: int,
+        batches: int | None = None,
+        examples: int | None = None,
+        measured: Sequence[str] = (),
+        options: Any = None,
+    ) -> None:
+        self.network, self.optimizer = network, optimizer
+        self.epochs, self.batches, self.examples = epochs, batches, examples
+        self.steps = None if batches is None else epochs * batches
+        self.measured, self.options = measured, options
+        self.epoch, self.batch, self.step, self.size = 1, 0, 0, 0
+        self.loss, self.loss_sum, self.weight_sum = math.nan, 0.0, 0.0
+        self.records: list[Record] = []
+        self.stopped: str | None = None
+        self.paused: str | None = None
+        self.failed: Any = None
+        self.seconds_before, self.started = 0.0, time.perf_counter()
+
+    @property
+    def record(self) -> Record:
+        """The last epoch's metrics."""
+        return self.records[-1]
+
+    @property
+    def mean_loss(self) -> float:
+        """The mean loss over the batches of this epoch, each as it was before its step."""
+        return mean_loss(self.loss_sum, self.weight_sum)
+
+    @property
+    def seconds(self) -> float:
+        """How long the training has taken so far, before and after resumptions."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def stop(self, reason: str) -> None:
+        """End the training after this batch or epoch."""
+        self.stopped = reason
+
+    def pause(self, reason: str) -> None:
+        """Leave the training after this batch or epoch; it can be resumed."""
+        self.paused = reason
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be trained."""
+        return self.stopped is not None or len(self.records) >= self.epochs
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the training is to end here."""
+        return self.stopped is not None or self.paused is not None
+
+    def begin(self) -> None:
+        """Start the clock, or let it go on."""
+        recorded = self.records[-1].seconds if self.records else 0.0
+        self.seconds_before = max(self.seconds_before, recorded)
+        self.started = time.perf_counter()
+
+    def end_epoch(self, measured: dict[str, float]) -> None:
+        """Keep the record of the epoch."""
+        self.records.append(Record.of(self.epoch, self.seconds, measured))
+        self.batch, self.loss_sum, self.weight_sum = 0, 0.0, 0.0

@@ -1,0 +1,141 @@
+"""A run of an experiment, as the command does it: prepared, begun, trained, and its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from layerkit.callbacks.base import Callback
+from layerkit.callbacks.limits import StopOnNonFinite
+from layerkit.callbacks.logs import CSVLog, ProgressBar
+from layerkit.callbacks.monitors import ModelCheckpoint
+from layerkit.data.datasets import Dataset
+from layerkit.errors import DivergenceError
+from layerkit.files.atomic import file_errors
+from layerkit.runs.experiment import MODEL, Experiment
+from layerkit.runs.folder import (
+    BEST,
+    DIVERGENCE,
+    HISTORY,
+    read_end,
+    write_config,
+    write_result,
+    write_run,
+)
+from layerkit.runs.signals import Interruption
+from layerkit.training.options import Resume
+
+
+class Run:
+    """A run of an experiment in a folder; when it is made, everything is checked and nothing begun.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    dataset : Dataset
+    folder : Path
+        Where everything goes.
+    resume : bool or "force"
+        Whether to go on where the newest checkpoint of the folder is.
+    """
+
+    def __init__(
+        self, experiment: Experiment, dataset: Dataset, folder: Path, resume: Resume = False
+    ) -> None:
+        self.experiment, self.dataset, self.folder, self.resume = (
+            experiment,
+            dataset,
+            folder,
+            resume,
+        )
+        with experiment.limited():
+            self.trainer = experiment.prepare(dataset, self._callbacks(), folder, resume)
+        self.progress, self.broken = self.trainer.progress, False
+
+    def _callbacks(self) -> list[Callback]:
+        folder = self.folder
+        callbacks = [
+            ProgressBar(),
+            CSVLog(str(folder / HISTORY)),
+            StopOnNonFinite(str(folder / DIVERGENCE)),
+        ]
+        if self.dataset.validation:
+            callbacks.append(ModelCheckpoint(str(folder / BEST), monitor="validation_loss"))
+        return callbacks
+
+    def begin(self) -> None:
+        """Begin the folder, or bring its configuration up to date, and say what is trained.
+
+        Raises
+        ------
+        FileError
+            When there is something in a new run's folder, or it can't be written.
+        """
+        experiment, progress = self.experiment, self.progress
+        (write_config if self.resume else write_run)(self.folder, experiment, self.dataset)
+        for callback in self.progress.options.callbacks:
+            for path in callback.paths().values():
+                with file_errors(f"{path}: can't be written"):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+        print(self.dataset)
+        print(experiment.network.summary())
+        if self.resume:
+            done = f"after step {progress.step:,}" if progress.step else "from the beginning"
+            print(f"Resuming {self.folder} {done}")
+        if experiment.training.warm_start and not progress.step:
+            print(f"Begins with the weights of {experiment.training.warm_start}")
+
+    def train(self, interruption: Interruption) -> None:
+        """Train, and save the history, the network, its metrics on the test examples, and pictures.
+
+        Of a training that is interrupted, too.
+        """
+        network, folder = self.experiment.network, self.folder
+        try:
+            with self.experiment.limited(), interruption.pausing(self.progress):
+                self.trainer.run()
+        except DivergenceError:
+            network.save(folder / MODEL)
+            print(f"The last weights that were finite are kept in {folder / MODEL}.")
+            if self.progress.failed:
+                print(f"The step that failed: layerkit replay {folder / DIVERGENCE}")
+            raise
+        except Exception:
+            self.broken = True
+            print(f"No model is kept; the history until here is in {folder}.")
+            raise
+        if self.progress.step:
+            self._save_results()
+
+    def _save_results(self) -> None:
+        network, folder, progress = self.experiment.network, self.folder, self.progress
+        network.save(folder / MODEL)
+        measured = self.experiment.measure("test")
+        print("Test " + ", test ".join(f"{name} {x:.4f}" for name, x in measured.items()))
+        try:
+            from layerkit.runs.plots import draw_run
+        except ImportError:
+            print("No pictures without matplotlib: pip install 'layerkit[plot]'")
+        else:
+            draw_run(folder, network, self.dataset, progress.records)
+        if progress.finished:
+            write_result(folder, len(progress.records), progress.stopped, measured)
+        print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be trained, and the results are there."""
+        end = self.progress.finished and read_end(self.folder, self.experiment.training.epochs)
+        return bool(end)
+
+    def left(self, interruption: Interruption) -> str:
+        """Say where the run was left, if it can be resumed; else nothing."""
+        progress, where = self.progress, "before the first step"
+        if progress.step:
+            where = f"in epoch {progress.epoch}, after step {progress.step:,}"
+        if self.finished:
+            return ""
+        if interruption.status:
+            return f"Interrupted {where}"
+        if self.broken and progress.step:
+            return f"Broken off {where}"
+        return f"Left {where}: {progress.paused}" if progress.paused else ""

@@ -1,0 +1,94 @@
+"""The options of a training run: how long, in what batches, with what beside the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
+from typing import Annotated, Any, Literal, TypedDict
+
+import numpy as np
+
+from layerkit.callbacks.base import Callback
+from layerkit.config.options import Amount, Configurable, Limits, Size
+from layerkit.files.checkpoints import Checkpoints
+from layerkit.training.augmentation import Augmentation
+from layerkit.training.averaging import Average
+
+Resume = bool | Literal["force"]
+"""Whether to go on from a checkpoint; "force": also if it comes from another training."""
+Metric = str | Callable[..., Any]
+"""The name of a metric, or a scorer of scikit-learn's."""
+
+
+class Training(Configurable):
+    """How long and in what batches to train: the ``[training]`` table of a configuration file.
+
+    Parameters
+    ----------
+    epochs : int
+        How often every example is used.
+    batch_size : int
+        Examples that go through the network at once; the last batch of an epoch may be smaller.
+    gradient_accumulation_steps : int
+        Number of batches whose gradients are put together for one step of the optimizer: the same
+        as one batch of them all, to rounding, in less memory.
+    seed : int
+        Of everything random in the run: initial weights, split of the data, order of the examples,
+        dropout, augmentation.
+    threads : int
+        BLAS threads. The last digits of a result depend on it.
+    average : Average, optional
+        Of the weights, to evaluate with and to keep: `EMA` or `SWA`.
+    augmentation : Augmentation, optional
+        Random changes to the examples of each batch, such as `ImageAugmentation`.
+    class_weight : "balanced", list of float or table, optional
+        How much examples of each class count in the gradient: a list by class number, or a table by
+        the name or number of the class, where the others count 1. "balanced" lets all classes
+        count the same: N / (classes * examples of the class). What is measured after an epoch does
+        not depend on it.
+    metrics : list of str
+        Further metrics of the validation set, or else of the test set: `layerkit.metrics`.
+    measure_train : bool
+        Whether all training examples are measured after each epoch. If not, the training loss of an
+        epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
+    warm_start : str, optional
+        A saved network, or the folder of a run that has one, whose weights are the first ones.
+    checkpoints : Checkpoints, optional
+        When and where the state is kept, from which a training can be resumed.
+    callbacks : list of Callback
+        Observers of the run, such as `EarlyStopping`.
+    """
+
+    epochs: Size = 10
+    batch_size: Size = 128
+    gradient_accumulation_steps: Size = 1
+    seed: Annotated[int, Limits(ge=0)] = 0
+    threads: Size = 1
+    average: Average | None = None
+    augmentation: Augmentation | None = None
+    class_weight: Literal["balanced"] | list[Amount] | dict[str, Amount] | None = None
+    metrics: list[str] = field(default_factory=list)
+    measure_train: bool = True
+    warm_start: str | None = None
+    checkpoints: Checkpoints | None = None
+    callbacks: list[Callback] = field(default_factory=list)
+
+
+class Options(TypedDict, total=False):
+    """The options of `train` and `fit`, for editors and type checkers; `train` explains them."""
+
+    sample_weight: Any
+    validation: Any
+    test: Any
+    resume: Resume
+    epochs: int
+    batch_size: int
+    gradient_accumulation_steps: int
+    seed: int | np.random.Generator
+    average: Average | None
+    augmentation: Augmentation | None
+    class_weight: Literal["balanced"] | Mapping[int, float] | Sequence[float] | None
+    metrics: Sequence[Metric]
+    measure_train: bool
+    checkpoints: Checkpoints | None
+    callbacks: Sequence[Callback]

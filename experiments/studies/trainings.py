@@ -13,8 +13,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
 from layerkit import Array, DivergenceError, evaluate, fit, from_config
 from layerkit.config.own_modules import import_file
 from layerkit.data import Data
@@ -155,10 +153,18 @@ def write(file: Path, runs: Iterable[Run]) -> None:
 
 
 def read(file: Path) -> list[Run]:
-    """Return the runs of a CSV file that `write` wrote."""
-    runs = TypeAdapter(list[Run])
+    """The runs of a CSV file that `write` has written."""
     with file.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    return runs.validate_python(
-        [row | {"setting": row, "test": row["test"].split()} for row in rows]
+        return [_run(row) for row in csv.DictReader(lines)]
+
+
+def _run(row: dict[str, Any]) -> Run:
+    numbers = {"rate": float, "batch_size": int, "epochs": int}
+    options = {field.name: row[field.name] for field in fields(Setting)}
+    return Run(
+        Setting(**options | {name: kind(row[name]) for name, kind in numbers.items()}),
+        seed=int(row["seed"]),
+        diverged={"True": True, "False": False}[row["diverged"]],
+        validation=float(row["validation"]),
+        test=tuple(map(float, row["test"].split())),
     )

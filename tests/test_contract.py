@@ -163,7 +163,7 @@ from layerkit import (
     from_config,
     to_config,
 )
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 from layerkit.testing import (
     check_initializer,
     check_layer,

@@ -46,7 +46,7 @@ from layerkit import (
     StepSchedule,
     WarmupStableDecaySchedule,
 )
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 from layerkit.layers.activations.gated import GLU
 from layerkit.layers.activations.rows import RowActivation
 

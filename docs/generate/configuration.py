@@ -105,8 +105,6 @@ def kind(node: dict[str, Any]) -> tuple[str, str]:
     if "$ref" in node:
         name = node["$ref"].rpartition("/")[2]
         return f"[{name}](#config-{name.lower()})", ""
-    if "const" in node:
-        return node["type"], toml(node["const"])
     if "enum" in node:
         return node["type"], ", ".join(toml(value) for value in node["enum"])
     if "not" in node:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from layerkit.callbacks.base import Callback
-from layerkit.config.options import Configurable, to_config
+from layerkit.config.options import Configurable
+from layerkit.config.tables import to_config
 from layerkit.errors import ConfigError
 from layerkit.files.atomic import file_errors
 from layerkit.progress import Progress

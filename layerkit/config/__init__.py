@@ -9,9 +9,8 @@ from layerkit.config.options import (
     Ratio,
     Share,
     Size,
-    from_config,
-    to_config,
 )
+from layerkit.config.tables import from_config, to_config
 
 __all__ = [
     "Amount",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from layerkit.config.options import from_config, to_config
+from layerkit.config.tables import from_config, to_config
 from layerkit.errors import FileError
 from layerkit.files.atomic import read_json, read_tensors, write_tensors
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import field
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -246,24 +246,7 @@ class Embedding(Layer):
         return np.zeros(self.numbers.shape, dy.dtype) if self.wants_dx else None
 
 
-class OnlyInPython:
-    """Marks a field whose value no file can hold."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
-        return core_schema.custom_error_schema(
-            core_schema.callable_schema(),
-            custom_error_type="only_in_python",
-            custom_error_message="should be a Python function; no file can hold one: in a file, "
-            "name a Layer of your own",
-        )
-
-    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
-        return {"not": {}}
-
-
-Function = Annotated[Callable[[Array], Array], OnlyInPython()]
+Function = Callable[[Array], Array]
 
 
 class Lambda(Layer):

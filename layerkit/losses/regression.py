@@ -18,10 +18,8 @@ from layerkit.config.options import Limits, Rate
 from layerkit.errors import DataError, ShapeError
 from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes, first_false, position
 
-Levels = Annotated[
-    tuple[Annotated[float, Limits(gt=0, lt=1)], ...], Limits(strict=False, min_length=1)
-]
-"""One or more numbers between 0 and 1."""
+Levels = Annotated[tuple[Annotated[float, Limits(gt=0, lt=1)], ...], Limits(min_length=1)]
+"""Numbers between 0 and 1, one or more."""
 
 
 class MeanSquaredError(ElementwiseLoss):

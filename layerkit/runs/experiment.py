@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from layerkit.callbacks.base import Callback
-from layerkit.config.options import Configurable, from_config, to_config
+from layerkit.config.options import Configurable
+from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
 from layerkit.data.datasets import Data, Dataset
 from layerkit.errors import ConfigError, DataError, ShapeError, at

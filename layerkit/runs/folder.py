@@ -10,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from layerkit.config.options import to_config
+from layerkit.config.tables import to_config
 from layerkit.data.datasets import Dataset
 from layerkit.errors import FileError
 from layerkit.files.atomic import write_atomically

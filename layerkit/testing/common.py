@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.config.options import Configurable, from_config, to_config
+from layerkit.config.options import Configurable
+from layerkit.config.tables import from_config, to_config
 
 H = 1e-5
 """The step of the difference quotients."""

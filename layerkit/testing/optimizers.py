@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.config.options import from_config, to_config
+from layerkit.config.tables import from_config, to_config
 from layerkit.optimizers.base import Optimizer
 from layerkit.testing.common import calling, check_options, copies, normal, read_only, require
 

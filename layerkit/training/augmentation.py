@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Annotated
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.config.options import Amount, Configurable, Decay, Limits, Rate, Size
+from layerkit.config.options import Amount, Configurable, Decay, Rate, Size
 from layerkit.errors import DataError, ShapeError
 
 PIXELS = 12_000
@@ -102,7 +101,7 @@ class ImageAugmentation(Augmentation):
            [0.13, 0.48, 0.39]], dtype=float32)
     """
 
-    image: Annotated[tuple[Size, Size], Limits(strict=False)] | None = None
+    image: tuple[Size, Size] | None = None
     shift: Amount = 0.0
     rotate: Amount = 0.0
     scale: Decay = 0.0

@@ -13,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.config.options import Configurable, from_config, to_config
+from layerkit.config.options import Configurable
+from layerkit.config.tables import from_config, to_config
 from layerkit.errors import ConfigError, DivergenceError, FileError, at
 from layerkit.files.atomic import read_tensors
 from layerkit.files.checkpoints import TREE, read_tree, write_tree

@@ -69,8 +69,8 @@ def test_a_table_is_left_alone() -> None:
     [
         ({"type": "Dens", "units": 1}, ["type = 'Dens': unknown; did you mean 'Dense'?"]),
         ({"type": "dense", "units": 1}, ["type = 'dense': unknown; did you mean 'Dense'?"]),
-        ({"type": "SGD"}, ["type = 'SGD': is no Layer"]),
-        ({"type": "Layer"}, ["type = 'Layer': is no Layer"]),
+        ({"type": "SGD"}, ["type = 'SGD': is not a Layer"]),
+        ({"type": "Layer"}, ["type = 'Layer': is a whole family; one of APL, "]),
         ({"type": 3}, ["type = 3: unknown"]),
         ({"units": 3}, ["type: missing; one of "]),
         ({"type": "Dense"}, ["units: missing; Dense needs it"]),
@@ -90,7 +90,7 @@ def test_a_table_is_left_alone() -> None:
         ),
         (
             {"type": "Dense", "units": 1, "init": {"type": "ReLU"}},
-            ["init.type = 'ReLU': is no Initializer"],
+            ["init.type = 'ReLU': is not an Initializer"],
         ),
         ({"type": "Sequential", "layers": []}, ["should not be empty"]),
         ({"type": "Sequential", "layers": [3]}, ["layers.0 = 3: should be of type Layer"]),
@@ -124,7 +124,7 @@ def test_all_that_is_wrong_is_said_at_once_with_its_place(
 
 
 @pytest.mark.parametrize("table", [[], [{"type": "ReLU"}], "ReLU", 3, None, True])
-def test_what_is_no_table_is_refused(table: Any) -> None:
+def test_what_is_not_a_table_is_refused(table: Any) -> None:
     with pytest.raises(ConfigError):
         from_config(table, Layer)  # type: ignore[type-abstract]
 
@@ -194,7 +194,7 @@ def test_values_that_cannot_be_are_refused(option: str, value: Any) -> None:
 
 
 def test_a_class_for_an_object_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"layer = .*is a class; should be .* as ReLU\(\)"):
+    with pytest.raises(ConfigError, match=r"layer = .*is a class; should be .* such as ReLU\(\)"):
         Options(layer=ReLU)  # type: ignore[arg-type]
 
 
@@ -228,13 +228,7 @@ def test_two_classes_of_one_name_are_refused() -> None:
 
 
 def test_a_class_that_is_defined_again_replaces_itself() -> None:
-    def define() -> Any:
-        class Again(ReLU):
-            pass
-
-        return Again
-
-    first, second = define(), define()
+    first, second = (type("Again", (ReLU,), {"__module__": "notebook"}) for _ in range(2))
     assert first is not second
     assert Configurable.registry["Again"] is second
 
@@ -253,11 +247,14 @@ def test_equality_is_that_of_class_and_options(part: Configurable, other: Config
     assert part == from_config(to_config(part), type(part))
 
 
-def test_where_a_field_names_a_class_the_type_may_be_left_out() -> None:
-    class Holder(Configurable):
-        optimizer: Optimizer
-        sgd: SGD = field(default_factory=SGD)
+class Holder(Configurable):
+    """Parts of a family, and of one class."""
 
+    optimizer: Optimizer
+    sgd: SGD = field(default_factory=SGD)
+
+
+def test_where_a_field_names_a_class_the_type_may_be_left_out() -> None:
     holder = from_config({"optimizer": {"type": "Adam"}, "sgd": {"lr": 0.5}}, Holder)
     assert holder == Holder(Adam(), SGD(lr=0.5))
     table = to_config(holder)["sgd"]
@@ -287,6 +284,6 @@ def test_where_several_types_are_allowed_a_sentence_says_all(value: Any, sentenc
     assert str(caught.value) == sentence
 
 
-def test_a_path_is_text_or_a_path() -> None:
-    with pytest.raises(ConfigError, match=r"^CSVLog.path = 3: should be text or a path$"):
+def test_a_path_is_a_string_or_a_path() -> None:
+    with pytest.raises(ConfigError, match=r"^CSVLog.path = 3: should be a string or a path$"):
         CSVLog(cast(Any, 3))

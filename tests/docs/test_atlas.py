@@ -31,7 +31,7 @@ from layerkit import (
     Schedule,
     Softmax,
 )
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 
 OTHER_LAYERS = {
     *(

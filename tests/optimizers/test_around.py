@@ -42,7 +42,7 @@ from layerkit import (
     from_config,
     to_config,
 )
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 from layerkit.optimizers.around import (
     add_l1,
     add_l2,

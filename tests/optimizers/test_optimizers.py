@@ -37,7 +37,7 @@ from layerkit import (
     Sigmoid,
     SoftmaxCrossEntropy,
 )
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 
 OPTIMIZERS: list[Any] = [
     cls for cls in choices_for(Optimizer) if cls.__module__.startswith("layerkit.optimizers.")

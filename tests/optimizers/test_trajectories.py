@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from layerkit import Arena, Array, Configurable, Optimizer, Param, Zeros, from_config
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 from tests.reference.landscape import height, slope
 
 REFERENCE = Path(__file__).parents[1] / "reference"

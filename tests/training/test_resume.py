@@ -63,7 +63,7 @@ from layerkit.callbacks import (
     ProgressBar,
     ReduceLROnPlateau,
 )
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 from layerkit.data.mapped import Subset
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.training.resume import ResumeWarning, compare, describe_environment, digest

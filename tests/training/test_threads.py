@@ -52,7 +52,7 @@ from layerkit import (
     fit,
 )
 from layerkit.callbacks import Callback
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 from layerkit.data import Data
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.progress import Progress

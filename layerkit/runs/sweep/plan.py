@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from layerkit.config.options import Configurable, Limits, Size, from_config, to_config
+from layerkit.config.options import Configurable, Limits, Size
+from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
 from layerkit.errors import ConfigError, LayerkitError, at, suggestion
 from layerkit.runs.experiment import Experiment

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from layerkit.config.options import to_config
+from layerkit.config.tables import to_config
 from layerkit.files.atomic import write_atomically
 from layerkit.runs.sweep.plan import Axis, Plan, short_names
 from layerkit.runs.sweep.trials import Result

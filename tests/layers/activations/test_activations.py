@@ -46,7 +46,7 @@ from layerkit import (
     Tanh,
     from_config,
 )
-from layerkit.config.options import choices_for
+from layerkit.config.tables import choices_for
 
 DTYPES = [np.float32, np.float64]
 FAMILIES = ["curves", "gated", "learned", "rectifiers", "rows", "sigmoids", "smooth", "swish"]

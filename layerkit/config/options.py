@@ -9,10 +9,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Annotated, Any, ClassVar, dataclass_transform
+from inspect import Parameter, Signature
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, dataclass_transform
 
 from layerkit.config.checks import Wrong, checked
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, suggestion
 
 BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "gt": (operator.gt, "should be greater than {}"),
@@ -64,7 +66,26 @@ Sizes = Annotated[tuple[Size, ...], Limits(min_length=1)]
 """The shape of one example."""
 
 
-@dataclass(repr=False, eq=False)
+class _Signature:
+    """The signature that `inspect` and `help` show for a class: its options."""
+
+    def __get__(self, part: Any, cls: type[Configurable]) -> Signature | None:
+        if part is not None or cls.__init__ is not Configurable.__init__:
+            return None
+        return Signature(
+            [
+                Parameter(
+                    option.name,
+                    Parameter.KEYWORD_ONLY if option.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
+                    default=Parameter.empty if is_required(option) else default(option),
+                    annotation=option.type,
+                )
+                for option in ordered_fields(cls)
+            ]
+        )
+
+
+@dataclass(init=False, repr=False, eq=False, match_args=False)
 @dataclass_transform(field_specifiers=(field,))
 class Configurable:
     """Base of everything that is built from options.
@@ -98,19 +119,36 @@ class Configurable:
 
     registry: ClassVar[dict[str, type[Configurable]]] = {}
     reserved: ClassVar[tuple[str, ...]] = ()
+    __signature__ = _Signature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         try:
-            # the other methods are written once, below: most of the time that dataclass takes
-            # goes into compiling them for each class
-            dataclass(cls, repr=False, eq=False, match_args=False)
+            # all methods are written once, below: compiling them for each class takes long
+            dataclass(cls, init=False, repr=False, eq=False, match_args=False)
         except ValueError as error:
             raise ConfigError(
                 f"{cls.__name__}: {error}, as field(default_factory=ReLU) from dataclasses"
             ) from error
         _check_fields(cls)
         _register(cls)
+
+    if not TYPE_CHECKING:  # where each class has a constructor of its own, from its fields
+
+        def __init__(self, /, *values: Any, **options: Any) -> None:
+            given = dict(vars(self))
+            if values or options:
+                given |= _by_name(type(self), values, options)
+            for option in fields(self):
+                if option.name not in given:
+                    given[option.name] = default(option)
+            missing = [name for name, value in given.items() if value is MISSING]
+            if missing:
+                name = type(self).__name__
+                lines = [f"{name}.{option}: missing; {name} needs it" for option in missing]
+                raise ConfigError("\n".join(lines))
+            vars(self).update(given)
+            self.__post_init__()
 
     def __post_init__(self) -> None:
         self.check_options()
@@ -157,11 +195,35 @@ def default(option: Field[Any]) -> Any:
     return option.default if option.default_factory is MISSING else option.default_factory()
 
 
+def _by_name(cls: type[Configurable], values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Return all options that a constructor is given, with those given by position."""
+    known = ordered_fields(cls)
+    names, positional = [o.name for o in known], [o.name for o in known if not o.kw_only]
+    for name in options:
+        if name not in names:
+            raise ConfigError(f"{cls.__name__} has no option {name!r}{suggestion(name, names)}")
+        if name in positional[: len(values)]:
+            raise ConfigError(f"{cls.__name__}.{name}: given twice, by position and by name")
+    if len(values) > len(positional):
+        raise ConfigError(
+            f"{cls.__name__}: {len(values)} values are given by position, and there are "
+            f"{len(positional)} options that can be: {', '.join(positional) or 'none'}"
+        )
+    return dict(zip(positional, values, strict=False)) | options
+
+
 def _check_fields(cls: type[Configurable]) -> None:
-    """Refuse names that the base class uses."""
+    """Refuse names that the base class uses, and an order in which options could not be given."""
     for option in fields(cls):
         if option.name in cls.reserved:
             raise ConfigError(f"{cls.__name__}.{option.name}: the base class uses this name")
+    positional = [option for option in fields(cls) if not option.kw_only]
+    for before, option in pairwise(positional):
+        if is_required(option) and not is_required(before):
+            raise ConfigError(
+                f"{cls.__name__}.{option.name}: needs a default, since {before.name} before it "
+                "has one; or make it keyword-only: field(kw_only=True) from dataclasses"
+            )
 
 
 def _register(cls: type[Configurable]) -> None:

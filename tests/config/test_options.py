@@ -1,6 +1,9 @@
+import copy
 import math
+import pickle
 import re
-from dataclasses import field
+from dataclasses import field, replace
+from inspect import signature
 from typing import Any, cast
 
 import numpy as np
@@ -231,6 +234,93 @@ def test_a_class_that_is_defined_again_replaces_itself() -> None:
     first, second = (type("Again", (ReLU,), {"__module__": "notebook"}) for _ in range(2))
     assert first is not second
     assert Configurable.registry["Again"] is second
+
+
+class Point(Configurable):
+    """Options of all kinds: by position and by name, with and without a default."""
+
+    x: float
+    label: str = field(kw_only=True)
+    y: float = 2.0
+    tags: list[str] = field(default_factory=list, kw_only=True)
+    z: float = 3.0
+
+
+def test_options_are_given_by_position_or_by_name() -> None:
+    point = Point(1.0, 5.0, label="a")
+    assert vars(point) == {"x": 1.0, "y": 5.0, "z": 3.0, "label": "a", "tags": []}
+    assert point == Point(label="a", y=5, x=1)
+    assert point.tags is not Point(1.0, label="a").tags
+    assert replace(point, z=0.0) == Point(1.0, 5.0, 0.0, label="a")
+    assert copy.deepcopy(point) == pickle.loads(pickle.dumps(point)) == point
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "sentence"),
+    [
+        ((), {"label": "a"}, "Point.x: missing; Point needs it"),
+        ((), {}, "Point.x: missing; Point needs it\nPoint.label: missing; Point needs it"),
+        ((1.0,), {"lable": "a"}, "Point has no option 'lable'; did you mean 'label'?"),
+        ((1.0,), {"q": 1}, "Point has no option 'q'; known are x, y, z, label, tags"),
+        ((1.0,), {"x": 1.0, "label": "a"}, "Point.x: given twice, by position and by name"),
+        (
+            (1.0, 2.0, 3.0, "a"),
+            {},
+            "Point: 4 values are given by position, and there are 3 options that can be: x, y, z",
+        ),
+        ((1.0, "b"), {"label": 3}, "Point.label = 3: should be a string\nPoint.y = 'b': should be"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    values: tuple[Any, ...], options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Point(*values, **options)
+    assert str(caught.value).startswith(sentence)
+    assert "\n" in sentence or "\n" not in str(caught.value)
+
+
+def test_names_of_other_libraries_lead_to_our_options() -> None:
+    with pytest.raises(ConfigError, match=r"^Adam has no option 'wd'; known are lr, beta1, "):
+        Adam(wd=0.1)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match=r"^ReLU: 1 values .* can be: none$"):
+        ReLU(1)  # type: ignore[call-arg]
+
+
+def test_the_signature_shows_the_options() -> None:
+    assert list(signature(Dense).parameters) == ["units", "init"]
+    assert str(signature(Point)) == (
+        "(x: float, y: float = 2.0, z: float = 3.0, *, label: str, tags: list[str] = [])"
+    )
+    assert str(signature(OwnConstruction)) == "(twice: int) -> None"
+
+
+class OwnConstruction(Configurable):
+    """Writes its own constructor, which is not the way, but works."""
+
+    units: Size
+    name: str = "own"
+
+    def __init__(self, twice: int) -> None:
+        self.units = twice // 2
+        super().__init__()
+
+
+def test_a_constructor_of_ones_own_may_set_options() -> None:
+    assert OwnConstruction(6).units == 3
+    assert OwnConstruction(6).name == "own"
+    with pytest.raises(
+        ConfigError, match=r"^OwnConstruction\.units = 0: should be greater than 0$"
+    ):
+        OwnConstruction(0)
+
+
+def test_options_have_an_order_in_which_they_can_be_given() -> None:
+    with pytest.raises(ConfigError, match=r"^Late\.units: needs a default, since rate before it"):
+
+        class Late(Configurable):
+            rate: Rate = 1.0
+            units: Size  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -595,18 +595,19 @@ def test_a_file_with_nan_or_names_twice_is_refused(tmp_path: Path) -> None:
         Network.load(tmp_path / "twice.safetensors")
 
 
+class ScaleAll(Layer):
+    def build(self, shape: Shape) -> Shape:
+        self.a = Param((), Zeros())
+        return shape
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return x * self.a.value
+
+    def backward(self, dy: Array) -> Array:
+        return dy * self.a.value
+
+
 def test_scalar_parameters_are_saved(tmp_path: Path) -> None:
-    class ScaleAll(Layer):
-        def build(self, shape: Shape) -> Shape:
-            self.a = Param((), Zeros())
-            return shape
-
-        def forward(self, x: Array, train: bool = True) -> Array:
-            return x * self.a.value
-
-        def backward(self, dy: Array) -> Array:
-            return dy * self.a.value
-
     net = Network(ScaleAll(), SoftmaxCrossEntropy(), shape=(3,))
     net.arena.values = np.array([2.5])
     net.save(tmp_path / "m.safetensors")

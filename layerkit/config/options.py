@@ -91,9 +91,10 @@ class Configurable:
     """Base of everything that is built from options.
 
     A subclass is a dataclass without a decorator: its annotated fields are its options, checked
-    when an object is made, and configuration files know it by its name. Objects of one class are
-    equal when their options are; `repr` leaves out options that are None, and keyword-only ones
-    that have their default.
+    when an object is made, and configuration files know it by its name; but not if the name begins
+    with `_`, or if the class is local to a function. Objects of one class are equal when their
+    options are; `repr` leaves out options that are None, and keyword-only ones that have their
+    default.
 
     Raises
     ------
@@ -234,4 +235,5 @@ def _register(cls: type[Configurable]) -> None:
             f"the name {cls.__name__} is taken by {known.__module__}.{known.__qualname__}; "
             "configuration files could not tell the two apart: choose another name"
         )
-    Configurable.registry[cls.__name__] = cls
+    if "<locals>" not in cls.__qualname__ and not cls.__name__.startswith("_"):
+        Configurable.registry[cls.__name__] = cls

@@ -16,7 +16,6 @@ from layerkit import (
     EMA,
     SGD,
     ConfigError,
-    Configurable,
     Dense,
     DivergenceError,
     FileError,
@@ -120,7 +119,6 @@ def test_paths_are_kept_as_text() -> None:
 
     assert Own(Path("a") / "b") == Own("a/b")
     assert ModelCheckpoint(Path("best")).path == "best"
-    del Configurable.registry["Own"]
 
 
 def test_a_row_for_each_epoch_reads_back_exactly(tmp_path: Path) -> None:

@@ -236,6 +236,26 @@ def test_a_class_that_is_defined_again_replaces_itself() -> None:
     assert Configurable.registry["Again"] is second
 
 
+def test_local_and_private_classes_are_unknown_to_files_but_work() -> None:
+    class Local(Configurable):
+        size: Size = 1
+
+    private = type("_Private", (Local,), {"__module__": "own"})
+    assert {"Local", "_Private"}.isdisjoint(Configurable.registry)
+    assert Local() == Local(1) != Local(2)
+    assert private(3).size == 3
+    assert from_config(to_config(Local(2)), Local) == Local(2)
+    with pytest.raises(ConfigError, match=r"type = 'Local': unknown; .* imported first\)"):
+        from_config(to_config(Local(2)), Layer)  # type: ignore[type-abstract]
+
+
+def test_a_local_class_cannot_take_the_name_of_a_registered_one() -> None:
+    with pytest.raises(ConfigError, match=r"the name Options is taken by .*test_options\.Options"):
+
+        class Options(Configurable):
+            pass
+
+
 class Point(Configurable):
     """Options of all kinds: by position and by name, with and without a default."""
 

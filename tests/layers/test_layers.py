@@ -214,15 +214,16 @@ def test_parameters_have_no_memory_before_the_network() -> None:
         dense.forward(np.ones((1, 3)))
 
 
+class TenthReLU(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        self.slope = np.where(x > 0, 1, x.dtype.type(0.1))
+        return x * self.slope
+
+    def backward(self, dy: Array) -> Array:
+        return dy * self.slope
+
+
 def test_a_layer_in_seven_lines_needs_no_other_file() -> None:
-    class TenthReLU(Layer):
-        def forward(self, x: Array, train: bool = True) -> Array:
-            self.slope = np.where(x > 0, 1, x.dtype.type(0.1))
-            return x * self.slope
-
-        def backward(self, dy: Array) -> Array:
-            return dy * self.slope
-
     net = network(Dense(4), TenthReLU(), Dense(2), shape=(3,), dtype="float32")
     net.gradient(np.ones((2, 3)), [0, 1])
     assert net.arena.grads.any()

@@ -142,7 +142,7 @@ def _literal(allowed: Sequence[Any], value: Any) -> Any:
 
 
 def _union(checks: Sequence[Check], optional: bool, value: Any) -> Any:
-    """A value that no type allows is wrong as a whole, unless one type allows all but its items."""
+    """The first type that allows the value; else all types, or those that allow all but items."""
     if optional and value is None:
         return None
     problems: list[Any] = []

@@ -103,7 +103,7 @@ class Configurable:
 
     Examples
     --------
-    >>> from layerkit.config.tables import from_config, to_config
+    >>> from layerkit import from_config, to_config
     >>> class Scale(Configurable):
     ...     factor: Rate = 1.0
     >>> Scale(factor=2)

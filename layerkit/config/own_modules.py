@@ -1,4 +1,4 @@
-"""Python files of a user's own, whose classes a configuration may name."""
+"""Importing Python files of your own, so that configurations can name their classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def import_file(path: Path) -> None:
     Raises
     ------
     FileError
-        When there is no such file, or it fails.
+        When the file does not exist, or fails.
     """
     if path.suffix != ".py":
         raise FileError(f"--import {path}: should end in .py")

@@ -57,7 +57,7 @@ def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
 
     Examples
     --------
-    >>> from layerkit.layers.base import Layer
+    >>> from layerkit import Layer
     >>> from_config({"type": "Dense", "units": 64}, Layer)
     Dense(units=64)
     >>> from_config({"type": "Dens", "units": 64}, Layer)

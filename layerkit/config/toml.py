@@ -1,4 +1,4 @@
-"""The tables of TOML files, as they are read and changed."""
+"""TOML files: reading their tables, and changing values in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises
     ------
     FileError
-        For a file that can't be read, or is no TOML: with the line.
+        For a file that can't be read or is not TOML, with the line.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -33,7 +33,7 @@ def change(table: dict[str, Any], setting: str) -> None:
     Raises
     ------
     ConfigError
-        For what is no ``address=value``, and for a place that isn't there.
+        For a setting that is not ``address=value``, or names a place that isn't there.
 
     Examples
     --------

@@ -118,7 +118,7 @@ SYNONYMS = {
     "ChainedSchedule": "SequentialLR",
     # callbacks
     "CSVLog": "CSVLogger",
-    "Progress": "ProgbarLogger",
+    "ProgressBar": "ProgbarLogger",
     "StopOnNonFinite": "TerminateOnNaN",
     # options
     "lr": "learning_rate learning_rate_init",

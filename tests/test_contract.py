@@ -335,8 +335,8 @@ LAYERS: list[tuple[Layer, Shape]] = [
     (Add(), (3,)),
     (Multiply(), (2, 3)),
     (Join(), (3,)),
-    (Join(axis=0), (2, 3)),
-    (Concat([Sigmoid(), ReLU()], axis=0), (2, 3)),
+    (Join(axis=-2), (2, 3)),
+    (Concat([Sigmoid(), ReLU()], axis=-2), (2, 3)),
 ]
 SEVERAL_INPUTS: list[tuple[Layer, list[Shape]]] = [
     (Add(), [(3,), (3,)]),
@@ -345,7 +345,7 @@ SEVERAL_INPUTS: list[tuple[Layer, list[Shape]]] = [
     (Multiply(), [(2, 3)] * 3),
     (Join(), [(3,), (1,), (2,)]),
     (Join(), [(2, 3), (2, 1)]),
-    (Join(axis=0), [(1, 3), (2, 3)]),
+    (Join(axis=-2), [(1, 3), (2, 3)]),
     (Join(axis=-2), [(2, 1, 3), (2, 4, 3)]),
 ]
 NUMBERS = np.array([[0.5, -1.0, 2.0], [0.0, 0.0, 0.3], [1.0, 1.0, 1.0], [-0.2, 4.0, 0.1]])

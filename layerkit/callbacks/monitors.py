@@ -125,9 +125,7 @@ class EarlyStopping(Monitor):
 
     Examples
     --------
-    >>> from layerkit import Dense, SGD
-    >>>     >>> from layerkit.losses.classes import SoftmaxCrossEntropy
-    >>> from layerkit import fit
+    >>> from layerkit import SGD, Dense, Network, SoftmaxCrossEntropy, fit
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> stopping = EarlyStopping(patience=2, monitor="validation_accuracy")
     >>> x, t = [[-1.0], [1.0]], [0, 1]

@@ -108,7 +108,7 @@ class Concat(Container):
     branches : list of Layer
         At least one.
     axis : int
-        Of one example, without the batch axis: 0 is its first axis, -1 its last.
+        Counted from the end of an example: -1 is its last.
 
     Raises
     ------

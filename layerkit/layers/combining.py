@@ -12,6 +12,7 @@ from layerkit.arrays import Array, Shape, total
 from layerkit.errors import ShapeError
 from layerkit.initializers.base import Initializer
 from layerkit.layers.base import Layer
+from layerkit.layers.shapes import check_axis
 
 
 def one_or_all(dxs: Sequence[Array]) -> Array | tuple[Array, ...]:
@@ -112,7 +113,7 @@ class Join(Layer):
     Parameters
     ----------
     axis : int
-        Of one example, without the batch axis: 0 is its first axis, -1 its last.
+        Counted from the end of an example: -1 is its last.
 
     Raises
     ------
@@ -137,23 +138,19 @@ class Join(Layer):
         return self.default_init
 
     def build(self, *shapes: Shape) -> Shape:
-        first, n = shapes[0], len(shapes[0])
-        if not -n <= self.axis < n:
-            raise ShapeError(
-                f"Join(axis={self.axis}): an example of shape {first} has no such axis"
-            )
-        axis = self.axis % n
+        first = shapes[0]
+        check_axis(self, self.axis, first)
+        axis = self.axis + len(first)
         kinds = {(len(shape), *shape[:axis], *shape[axis + 1 :]) for shape in shapes}
         if len(kinds) > 1:
             raise ShapeError(
                 f"{', '.join(map(str, shapes))}: what is joined may differ in axis {self.axis} only"
             )
         *self.cuts, length = itertools.accumulate(shape[axis] for shape in shapes)
-        self.array_axis = axis + 1
         return (*first[:axis], length, *first[axis + 1 :])
 
     def forward(self, *xs: Array, train: bool = True) -> Array:
-        return np.concatenate(xs, axis=self.array_axis)
+        return np.concatenate(xs, axis=self.axis)
 
     def backward(self, dy: Array) -> Array | tuple[Array, ...]:
-        return one_or_all(np.split(dy, self.cuts, axis=self.array_axis))
+        return one_or_all(np.split(dy, self.cuts, axis=self.axis))

@@ -38,9 +38,9 @@ class Standardize(Layer):
     >>> body = Sequential([Standardize(), Dense(2)])
     >>> net = Network(body, SoftmaxCrossEntropy(), shape=(2,))
     >>> x = [[160.0, 1.0], [180.0, 1.0]]
-    >>> body.layers[0].forward(net.adapt(x).check_inputs(x))
+    >>> net.adapt(x).outputs(x, of="body.layers.0")
     array([[-1.,  0.],
-           [ 1.,  0.]])
+           [ 1.,  0.]], dtype=float32)
     """
 
     adapts = True

@@ -93,7 +93,7 @@ class Trainer:
     ...     net.arena.grads *= 0.5
     ...     trainer.apply()
     >>> round(total / weight, 2), trainer.optimizer.t
-    (0.5, 1)
+    (0.24, 1)
     """
 
     def __init__(

@@ -73,7 +73,7 @@ def test_a_table_is_left_alone() -> None:
         ({"type": "Dens", "units": 1}, ["type = 'Dens': unknown; did you mean 'Dense'?"]),
         ({"type": "dense", "units": 1}, ["type = 'dense': unknown; did you mean 'Dense'?"]),
         ({"type": "SGD"}, ["type = 'SGD': is not a Layer"]),
-        ({"type": "Layer"}, ["type = 'Layer': is a whole family; one of APL, "]),
+        ({"type": "Layer"}, ["type = 'Layer': is a whole family; one of "]),
         ({"type": 3}, ["type = 3: unknown"]),
         ({"units": 3}, ["type: missing; one of "]),
         ({"type": "Dense"}, ["units: missing; Dense needs it"]),
@@ -308,7 +308,7 @@ def test_names_of_other_libraries_lead_to_our_options() -> None:
 
 
 def test_the_signature_shows_the_options() -> None:
-    assert list(signature(Dense).parameters) == ["units", "init"]
+    assert list(signature(Dense).parameters) == ["units", "init", "bias"]
     assert str(signature(Point)) == (
         "(x: float, y: float = 2.0, z: float = 3.0, *, label: str, tags: list[str] = [])"
     )

@@ -69,6 +69,7 @@ WITH_OPTIONS: list[Layer] = [
     Dense(5),
     GroupNorm(2),
     Reshape((2, 2)),
+    Take([2, 0]),
     Embedding(n=300, dim=2),
     Take([1, 0]),
     Lambda(np.sin, np.cos),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.data.mapped import Subset, pieces
 from layerkit.errors import DataError, ShapeError, at
+from layerkit.files.mapped import Subset, pieces
 from layerkit.inspection.watch import Method, inputs_of, watched
 from layerkit.layers.base import Layer
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.data.mapped import CHUNK, Subset, pieces
 from layerkit.errors import DataError, ShapeError
+from layerkit.files.mapped import CHUNK, Subset, pieces
 
 
 class Inputs:
@@ -70,7 +70,7 @@ class Inputs:
 
     def chunks(self, rows: Array | Subset) -> Iterator[Array]:
         """Checked examples, converted, CHUNK at a time."""
-        return map(self.convert, pieces(rows))
+        return map(self.convert, pieces(rows) if len(rows) > CHUNK else (rows[:],))
 
 
 def as_array(values: Any, what: str) -> Array:

@@ -15,8 +15,8 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Sizes
-from layerkit.data.mapped import CHUNK, Subset
 from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
+from layerkit.files.mapped import CHUNK, Subset
 from layerkit.inputs import Inputs, as_array
 from layerkit.inspection.watch import inputs_of
 from layerkit.layers.base import Layer
@@ -157,7 +157,7 @@ class Network(Configurable):
 
     def check_adapted(self) -> None:
         """Raise a ConfigError if layers that are fitted to the data have not seen any."""
-        if not self.adapted:
+        if self.fitted and not self.adapted:
             raise ConfigError(
                 "this network has layers that are fitted to the training data, and has not seen "
                 "them yet: train it, or call network.adapt(x)"
@@ -346,14 +346,8 @@ class Network(Configurable):
         if of != "body":
             forward = self._forward_of(of)
         with np.errstate(over="ignore", invalid="ignore"):
-            if len(rows) <= CHUNK:
-                x = self.inputs.convert(rows[:])
-                z = forward(x, train=False)
-                if np.may_share_memory(z, x):  # where nothing was done to them
-                    z = z.copy()
-            else:
-                chunks = self.inputs.chunks(rows)
-                z = np.concatenate([forward(chunk, train=False) for chunk in chunks])
+            chunks = self.inputs.chunks(rows)
+            z = np.concatenate([forward(chunk, train=False) for chunk in chunks])
         if not np.isfinite(z).all():
             row = int(np.argwhere(~np.isfinite(z))[0, 0])
             raise DivergenceError(

@@ -37,8 +37,8 @@ from layerkit import (
     Zeros,
     to_config,
 )
-from layerkit.data.mapped import CHUNK
 from layerkit.files.atomic import write_tensors
+from layerkit.files.mapped import CHUNK
 
 RNG = np.random.default_rng(7)
 X, T = RNG.normal(size=(50, 4)), RNG.integers(0, 3, 50)

@@ -18,9 +18,9 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
-from layerkit.data.mapped import Subset
 from layerkit.data.readers import Table, read_csv, read_idx_folder, read_npy_folder, read_npz
 from layerkit.errors import ConfigError, DataError, FileError, at
+from layerkit.files.mapped import Subset
 from layerkit.losses.base import Loss
 
 CLOTHES = [

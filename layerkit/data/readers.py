@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.data.mapped import releaser
 from layerkit.errors import DataError, FileError, nearest
+from layerkit.files.mapped import releaser
 
 
 class Table(NamedTuple):

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.data.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, take
 from layerkit.errors import DataError
+from layerkit.files.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, take
 from layerkit.network import Network
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.data.mapped import CHUNK, Subset
 from layerkit.errors import ConfigError, DataError, at
+from layerkit.files.mapped import CHUNK, Subset
 from layerkit.losses.base import spread
 from layerkit.network import Network
 from layerkit.training.batches import Arrays, Batch, Source

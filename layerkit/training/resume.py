@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import warnings
@@ -20,9 +19,9 @@ from layerkit.callbacks.logs import History, LogFile, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.callbacks.tracking import Tracker
 from layerkit.config.options import Configurable
-from layerkit.data.mapped import Subset, pieces
 from layerkit.errors import ConfigError, FileError
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.files.mapped import Subset, pieces
 from layerkit.progress import Record
 from layerkit.training.batches import Arrays, Source
 from layerkit.training.options import Training
@@ -226,6 +225,8 @@ def digest(x: Array | Subset) -> str:
     >>> digest(np.zeros((2, 3), np.uint8))
     'uint8 (2, 3) sha256:b0f66adc83641586656866813fd9dd0b8ebb63796075661ba45d1aa8089e1d44'
     """
+    import hashlib
+
     sha256 = hashlib.sha256()
     for chunk in pieces(x):
         sha256.update(np.ascontiguousarray(chunk).data)

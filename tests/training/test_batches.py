@@ -30,8 +30,8 @@ from layerkit import (
     fit,
 )
 from layerkit.callbacks import ProgressBar
-from layerkit.data import mapped as mapping
-from layerkit.data.mapped import Subset, mapped_file, pieces, take
+from layerkit.files import mapped as mapping
+from layerkit.files.mapped import Subset, mapped_file, pieces, take
 from layerkit.training.batches import Arrays
 from layerkit.training.iterables import Iterated
 

@@ -26,7 +26,7 @@ from layerkit import (
     fit,
 )
 from layerkit.cli import main
-from layerkit.data.mapped import CHUNK
+from layerkit.files.mapped import CHUNK
 from layerkit.training.batches import Arrays
 from layerkit.training.evaluation import measure_source
 

@@ -28,7 +28,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
 )
 from layerkit.callbacks import Callback
-from layerkit.data.mapped import CHUNK
+from layerkit.files.mapped import CHUNK
 from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.watch import watched
 from layerkit.progress import Progress, Record

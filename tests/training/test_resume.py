@@ -64,8 +64,8 @@ from layerkit.callbacks import (
     ReduceLROnPlateau,
 )
 from layerkit.config.tables import choices_for
-from layerkit.data.mapped import Subset
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.files.mapped import Subset
 from layerkit.training.resume import ResumeWarning, compare, describe_environment, digest
 
 NUMBERS = np.random.default_rng(0)

@@ -5,34 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import DataError, ShapeError, at
 from layerkit.files.mapped import Subset, pieces
-from layerkit.inspection.watch import Method, inputs_of, watched
+from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
-
-if TYPE_CHECKING:
-    from layerkit.network import Network
+from layerkit.layers.watch import Method, inputs_of, watched
+from layerkit.parameters import Arena
 
 
 @contextmanager
-def all_or_nothing(network: Network) -> Iterator[None]:
+def all_or_nothing(arena: Arena) -> Iterator[None]:
     """Put parameters and states back as they were if something is refused."""
-    kept = network.arena.values.copy(), network.arena.states.copy()
+    kept = arena.values.copy(), arena.states.copy()
     try:
         yield
     except BaseException:
-        network.arena.values, network.arena.states = kept
+        arena.values, arena.states = kept
         raise
 
 
-def adapt(network: Network, rows: Array | Subset) -> None:
+def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> None:
     """Fit each layer that has not seen data yet to checked examples, from the first to the last."""
-    inputs = network.inputs
     low = high = rows[0]
     for part in pieces(rows):
         low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
@@ -41,22 +39,22 @@ def adapt(network: Network, rows: Array | Subset) -> None:
         place = tuple(map(int, lost[0]))
         raise DataError(
             f"feature {', '.join(map(str, place))} goes from {low[place]} to {high[place]}, which "
-            f"{network.dtype} can't tell apart; subtract something first, or use float64"
+            f"{inputs.dtype} can't tell apart; subtract something first, or use float64"
         )
-    with all_or_nothing(network), np.errstate(over="ignore", invalid="ignore"):
-        for address, layer in network.layers():
+    with all_or_nothing(arena), np.errstate(over="ignore", invalid="ignore"):
+        for address, layer in body.walk("body"):
             if layer.fitted is None or layer.fitted.value:
                 continue
             with at(address):
-                layer.adapt(x for (x,) in _inputs_of(network, layer, rows))
+                layer.adapt(x for (x,) in _inputs_of(layer, body, inputs, rows))
                 for param in layer.params().values():
                     if param.init.from_data:
-                        first = next(_inputs_of(network, layer, rows))
+                        first = next(_inputs_of(layer, body, inputs, rows))
                         param.init.adapt(param.value, partial(layer.forward, *first, train=False))
             layer.fitted.value = np.ones(())
 
 
-def check_layers(network: Network, rows: Array | Subset) -> None:
+def check_layers(body: Layer, inputs: Inputs, rows: Array | Subset) -> None:
     """Let layers that don't take every number look at all inputs that they will be given.
 
     Raises
@@ -64,16 +62,16 @@ def check_layers(network: Network, rows: Array | Subset) -> None:
     DataError
         With the address of the layer and the numbers of the examples.
     """
-    for address, layer in network.layers():
+    for address, layer in body.walk("body"):
         if type(layer).check is not Layer.check:
             seen = 0
-            for (x,) in _inputs_of(network, layer, rows):
+            for (x,) in _inputs_of(layer, body, inputs, rows):
                 with at(f"{address}, examples {seen} to {seen + len(x) - 1}"):
                     layer.check(x)
                 seen += len(x)
 
 
-def check_outputs(network: Network, x: Array) -> None:
+def check_outputs(body: Layer, x: Array) -> None:
     """Send a batch through the network and check what each layer returns.
 
     Raises
@@ -81,7 +79,7 @@ def check_outputs(network: Network, x: Array) -> None:
     ShapeError
         If a result is not an array, or has an unexpected shape or dtype.
     """
-    layers = dict(network.layers())
+    layers = dict(body.walk("body"))
 
     def checking(address: str, name: str, method: Method) -> Method:
         def checked(*args: Any, **options: Any) -> Array:
@@ -98,10 +96,11 @@ def check_outputs(network: Network, x: Array) -> None:
         return checked
 
     with watched(layers.items(), checking), np.errstate(all="ignore"):
-        network.body.forward(x, train=False)
+        body.forward(x, train=False)
 
 
-def _inputs_of(network: Network, layer: Layer, rows: Array | Subset) -> Iterator[tuple[Array, ...]]:
+def _inputs_of(
+    layer: Layer, body: Layer, inputs: Inputs, rows: Array | Subset
+) -> Iterator[tuple[Array, ...]]:
     """What a layer is given for these examples, chunk by chunk."""
-    for chunk in network.inputs.chunks(rows):
-        yield inputs_of(layer, network.body, chunk)
+    return (inputs_of(layer, body, chunk) for chunk in inputs.chunks(rows))

@@ -18,8 +18,8 @@ from layerkit.config.options import Configurable, Sizes
 from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.inputs import Inputs, as_array
-from layerkit.inspection.watch import inputs_of
 from layerkit.layers.base import Layer
+from layerkit.layers.watch import inputs_of
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.parameters import Arena, Param, State
 
@@ -147,7 +147,7 @@ class Network(Configurable):
         """
         from layerkit.fitting import adapt
 
-        adapt(self, self.inputs.check(x))
+        adapt(self.body, self.inputs, self.arena, self.inputs.check(x))
         return self
 
     @property
@@ -165,12 +165,7 @@ class Network(Configurable):
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
         """All layers with their addresses, a container before its parts."""
-        waiting = [("body", self.body)]
-        while waiting:
-            address, layer = waiting.pop()
-            yield address, layer
-            parts = [(f"{address}.{name}", part) for name, part in layer.parts()]
-            waiting += reversed(parts)
+        return self.body.walk("body")
 
     def declared(self) -> dict[str, State]:
         """All parameters and states by their addresses, such as ``body.layers.0.W``."""
@@ -414,7 +409,7 @@ class Network(Configurable):
         """
         from layerkit.inspection.summary import table
 
-        return table(self, costs)
+        return table(self.body, costs)
 
     def save(self, path: str | Path) -> None:
         """Write configuration and parameters to one ``.safetensors`` file, whole or not at all.
@@ -424,9 +419,11 @@ class Network(Configurable):
         FileError
             When the file can't be written; what was there before is still there.
         """
+        from layerkit.config.tables import to_config
         from layerkit.files.networks import write_network
 
-        write_network(self, Path(path))
+        tensors = {address: item.value for address, item in self.declared().items()}
+        write_network(Path(path), to_config(self), tensors)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -448,9 +445,11 @@ class Network(Configurable):
         >>> float(abs(same.arena.values - net.arena.values).max())
         0.0
         """
-        from layerkit.files.networks import read_network
+        from layerkit.files.networks import fill, read_network
 
-        return read_network(Path(path), cls)
+        network, tensors = read_network(Path(path), cls)
+        fill(Path(path), network.declared(), tensors)
+        return network
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build anew from the options, whose layers carry their numbers: views would be copies."""

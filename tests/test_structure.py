@@ -18,19 +18,14 @@ PACKAGE = Path(layerkit.__file__).parent
 
 ROOMS = [
     *("errors", "arrays", "config", "parameters", "initializers", "layers", "graph", "losses"),
-    *("optimizers", "files", "data", "inputs", "inspection", "fitting", "network", "progress"),
+    *("optimizers", "files", "data", "inputs", "fitting", "network", "inspection", "progress"),
     *("callbacks", "metrics", "training", "testing", "runs", "layerkit", "cli", "__main__"),
 ]
 """The folders and files of the package, lowest first; "layerkit" is its face."""
 
 LATE = {
     ("parameters", "initializers.base"),  # the type of an option
-    ("files.networks", "network"),  # types: a network hands itself in
-    ("fitting", "network"),
-    ("inspection.costs", "network"),
-    ("inspection.drawing", "network"),
-    ("inspection.nonfinite", "network"),
-    ("inspection.summary", "network"),
+    ("network", "inspection.summary"),  # Network.summary
 }
 """Imports that point upward, and are made in functions or for types alone."""
 

@@ -30,7 +30,7 @@ GROUPS = {
     "Data": ["data", "data.readers"],
     "Experiments and runs": ["runs", "runs.experiment", "runs.folder", "runs.sweep", "runs.verify"],
     "Checks": ["testing"],
-    "Looking inside": ["inspection", "inspection.watch", "inspection.drawing", "runs.plots"],
+    "Looking inside": ["inspection", "layers.watch", "inspection.drawing", "runs.plots"],
     "Files": ["files", "files.checkpoints", "files.atomic", "training.resume"],
     "The command": ["cli.main", "config.own_modules"],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -211,8 +212,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 def _sha256(*pieces: bytes | memoryview) -> str:
-    import hashlib
-
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)

@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from layerkit.config.tables import from_config, to_config
+from layerkit.arrays import Array
+from layerkit.config.options import Configurable
+from layerkit.config.tables import from_config
 from layerkit.errors import FileError
 from layerkit.files.atomic import read_json, read_tensors, write_tensors
+from layerkit.parameters import State
 
-if TYPE_CHECKING:
-    from layerkit.network import Network
-
-Kind = TypeVar("Kind", bound="Network")
+Kind = TypeVar("Kind", bound=Configurable)
 CONFIG = "layerkit.Network"
 """Metadata key of the configuration."""
 
 
-def write_network(network: Network, path: Path) -> None:
-    """Save a network to a file; see `Network.save`."""
-    tensors = {address: item.value for address, item in network.declared().items()}
-    write_tensors(path, tensors, {CONFIG: json.dumps(to_config(network))})
+def write_network(path: Path, config: dict[str, Any], tensors: Mapping[str, Array]) -> None:
+    """Write a configuration and tensors to a file; see `Network.save`."""
+    write_tensors(path, tensors, {CONFIG: json.dumps(config)})
 
 
-def read_network(path: Path, kind: type[Kind]) -> Kind:
-    """Load a network of class `kind` from a file; see `Network.load`."""
+def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Array]]:
+    """Return the network that a file describes, and the tensors in it; see `Network.load`."""
     tensors, metadata = read_tensors(path)
     if CONFIG not in metadata:
         raise FileError(f"{path}: is not a network that was saved by layerkit")
     try:
-        network = from_config(read_json(metadata[CONFIG]), kind)
+        return from_config(read_json(metadata[CONFIG]), kind), tensors
     except (ValueError, RecursionError, MemoryError) as error:
         raise FileError(
             f"{path}: the network that it describes can't be built: {error} "
             "(a class of your own has to be imported first)"
         ) from error
-    declared = network.declared()
+
+
+def fill(path: Path, declared: Mapping[str, State], tensors: Mapping[str, Array]) -> None:
+    """Give parameters and states the values that a file has; FileError unless all fit."""
     for what, names in {
         "missing tensors:": declared.keys() - tensors.keys(),
         "unexpected tensors:": tensors.keys() - declared.keys(),
@@ -46,13 +49,11 @@ def read_network(path: Path, kind: type[Kind]) -> Kind:
         if names:
             raise FileError(f"{path}: {what} {', '.join(sorted(names))}")
     for address, item in declared.items():
-        tensor = tensors[address]
-        if tensor.shape != item.shape or tensor.dtype != network.dtype:
+        tensor, dtype = tensors[address], item.value.dtype
+        if tensor.shape != item.shape or tensor.dtype != dtype:
             raise FileError(
-                f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
-                f"should be {network.dtype} {item.shape}"
+                f"{path}: {address} is {tensor.dtype} {tensor.shape}; should be {dtype} {item.shape}"
             )
         if not np.isfinite(tensor).all():
             raise FileError(f"{path}: {address} has values that are not finite")
         item.value = tensor
-    return network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerkit.inspection.watch import Method, watched
+from layerkit.layers.watch import Method, watched
 
 if TYPE_CHECKING:
     from layerkit.network import Network

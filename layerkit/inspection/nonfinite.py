@@ -12,7 +12,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable
 from layerkit.errors import DivergenceError
-from layerkit.inspection.watch import Method, watched
+from layerkit.layers.watch import Method, watched
 
 if TYPE_CHECKING:
     from layerkit.network import Network

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from layerkit.config.options import Configurable, default
 from layerkit.graph.container import Container, Wiring
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.base import Layer
-
-if TYPE_CHECKING:
-    from layerkit.network import Network
 
 NUMBERS = (3, 5, 6)
 """The columns of the table that are aligned to the right."""
@@ -20,15 +16,17 @@ LONGEST = 60
 """The number of characters of an option that are shown."""
 
 
-def table(network: Network, costs: Mapping[str, float] | None = None) -> str:
-    """The layers of a network in rows; containers are followed by their parts, indented.
+def table(body: Layer, costs: Mapping[str, float] | None = None) -> str:
+    """The layers of a network's body in rows; containers are followed by their parts, indented.
 
     A part that reads something else than the row before it says what, as in ``a, b -> Add``.
     """
     rows = [["address", "layer", "output", "parameters", "initial W"]]
-    for depth, reads, layer in _tree(network.body):
+    parameters = 0
+    for depth, reads, layer in _tree(body):
         params = layer.params()
         size = sum(param.value.size for param in params.values())
+        parameters += size
         rows.append(
             [
                 layer.address,
@@ -38,7 +36,7 @@ def table(network: Network, costs: Mapping[str, float] | None = None) -> str:
                 described(params["W"].init) if "W" in params else "",
             ]
         )
-    rows.append(["total", "", "", f"{network.arena.values.size:,}", ""])
+    rows.append(["total", "", "", f"{parameters:,}", ""])
     if costs:
         total = sum(costs.values())
         rows[0] += ["µs a step", "share"]

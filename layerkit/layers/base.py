@@ -184,6 +184,15 @@ class Layer(Configurable, ABC):
                     if isinstance(item, Layer):
                         yield f"{field.name}.{name}", item
 
+    def walk(self, address: str) -> Iterator[tuple[str, Layer]]:
+        """This layer and all inside it with their addresses, a container before its parts."""
+        waiting: list[tuple[str, Layer]] = [(address, self)]
+        while waiting:
+            address, layer = waiting.pop()
+            yield address, layer
+            parts = [(f"{address}.{name}", part) for name, part in layer.parts()]
+            waiting += reversed(parts)
+
     def declared(self) -> dict[str, State]:
         """The parameters and states that `build` declared on this very layer, by attribute."""
         return {name: value for name, value in vars(self).items() if isinstance(value, State)}

@@ -21,8 +21,8 @@ from layerkit.files.checkpoints import TREE, read_tree, write_tree
 from layerkit.graph.sequential import Sequential
 from layerkit.inspection.nonfinite import Watch
 from layerkit.inspection.summary import aligned
-from layerkit.inspection.watch import replaced, watched
 from layerkit.layers.base import Layer
+from layerkit.layers.watch import replaced, watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress

@@ -215,11 +215,11 @@ def prepare(
     )
     for callback in options.callbacks:
         callback.check(progress)
-    with all_or_nothing(network):
+    with all_or_nothing(network.arena):
         if isinstance(source, Arrays):
             if not network.adapted:
-                adapt(network, source.x)
-            check_outputs(network, network.inputs.convert(source.x[:1]))
+                adapt(network.body, network.inputs, network.arena, source.x)
+            check_outputs(network.body, network.inputs.convert(source.x[:1]))
         elif not network.adapted:
             raise ConfigError(
                 "this network has layers that are fitted to the data: call network.adapt(x) "
@@ -281,7 +281,7 @@ def _check_sources(network: Network, sources: Mapping[str, Source], options: Tra
     """Let layers and the augmentation look at the data that they will be given."""
     for source in sources.values():
         if isinstance(source, Arrays):
-            check_layers(network, source.x)
+            check_layers(network.body, network.inputs, source.x)
         elif isinstance(source, Iterated):
             source.check_epochs(options.epochs)
     source = sources["train"]

@@ -134,9 +134,9 @@ def lr_range(
     twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
     examples, targets = twin.check(x, t)
     mover.bind(twin.arena, steps)
-    check_layers(twin, examples)
+    check_layers(twin.body, twin.inputs, examples)
     if not twin.adapted:
-        adapt(twin, examples)
+        adapt(twin.body, twin.inputs, twin.arena, examples)
     rng = np.random.default_rng(seed)
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
     losses: list[float] = []

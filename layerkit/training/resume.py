@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import warnings
@@ -225,8 +226,6 @@ def digest(x: Array | Subset) -> str:
     >>> digest(np.zeros((2, 3), np.uint8))
     'uint8 (2, 3) sha256:b0f66adc83641586656866813fd9dd0b8ebb63796075661ba45d1aa8089e1d44'
     """
-    import hashlib
-
     sha256 = hashlib.sha256()
     for chunk in pieces(x):
         sha256.update(np.ascontiguousarray(chunk).data)

@@ -142,7 +142,7 @@ def test_embedding_of_some_columns_stands_beside_numbers(tmp_path: Path) -> None
     np.testing.assert_array_equal(same.outputs(x), net.outputs(x))
     x[17, 0] = 6
     with pytest.raises(DataError, match=r"whole numbers from 0 to 5, not 6\.0") as caught:
-        check_layers(net, x)
+        check_layers(net.body, net.inputs, x)
     assert "layers.1, examples 0 to 299" in caught.value.__notes__[0]
 
 

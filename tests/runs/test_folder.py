@@ -172,7 +172,7 @@ def test_a_run_that_is_killed_at_every_step_ends_the_same(command: Command) -> N
         # a checkpoint comes after every second step, and after each third, the end of an epoch
         last = max(k for k in range(step - 1) if k % 2 == 0 or k % 3 == 0)
         where = f"after step {last}" if last else "from the beginning"
-        assert f"Going on in killed {where}" in said
+        assert f"Resuming killed {where}" in said
     assert_ends_the_same(command, "killed")
 
 
@@ -192,7 +192,7 @@ def test_a_signal_finishes_the_batch_and_saves(command: Command, name: str) -> N
         signals = f"batch_end {step} {name}"
         left, said = command.resume(run, signals) if last else command.train(run, signals)
         assert left == status, said
-        assert not last or f"Going on in {run} after step {last}\n" in said
+        assert not last or f"Resuming {run} after step {last}\n" in said
         told = f"after step {step}. To go on:\n  layerkit train --resume {run} --import own.py\n"
         assert said.endswith(told)
         assert (command.folder / run / "model.safetensors").exists()
@@ -279,7 +279,7 @@ def test_a_run_that_ended_early_goes_on_by_force(command: Command) -> None:
     assert "--force goes on" in said
     status, said = command(*less, "--force")
     assert status == 0
-    assert "Going on in early after step 6\n" in said
+    assert "Resuming early after step 6\n" in said
     assert "nothing of its 3 epochs is left\n" in command.resume("early")[1]
 
 
@@ -322,7 +322,7 @@ def test_the_damaged_newest_checkpoint_is_told(command: Command) -> None:
     assert status == 130
     assert "layerkit: damaged/checkpoints/step-00000005.safetensors: damaged" in said
     assert "the one before it is step-00000004.safetensors" in said
-    assert "Going on in damaged after step 4" in said
+    assert "Resuming damaged after step 4" in said
     assert_ends_the_same(command, "damaged")
 
 

@@ -30,7 +30,7 @@ from layerkit import (
 from layerkit.callbacks import Callback
 from layerkit.files.mapped import CHUNK
 from layerkit.inspection.costs import measure_costs
-from layerkit.inspection.watch import watched
+from layerkit.layers.watch import watched
 from layerkit.progress import Progress, Record
 from layerkit.training.batches import Arrays
 from layerkit.training.evaluation import evaluate

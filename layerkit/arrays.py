@@ -22,7 +22,7 @@ def ones(N: int, dtype: np.dtype[Any]) -> Array:
 
 
 def total(arrays: Sequence[Array]) -> Array:
-    """Add up, in a new array where there are several: never into one that a layer may keep."""
+    """Return the sum of arrays, in a new one if there are several: layers may keep theirs."""
     return reduce(np.add, arrays)
 
 

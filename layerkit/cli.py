@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"layerkit: not enough memory: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader, as `head`, has enough
+    except BrokenPipeError:  # the reader, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function: Any, *positional: str) -> argparse.ArgumentParser:
-        """Add a command that is called like its function and described by its docstring."""
+        """Add a command, named after its function and described by its docstring."""
         name = function.__name__.removeprefix("run_").replace("_", "-")
         added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         added.set_defaults(command=function)
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="KEY=VALUE",
             action="append",
             default=[],
-            help="change what the file says, as training.epochs=3; may be repeated",
+            help="override a value of the file, such as training.epochs=3; may be repeated",
         )
         added.add_argument("--seed", type=int, help="instead of training.seed")
         added.add_argument("--threads", type=int, help="BLAS threads, instead of training.threads")
@@ -113,9 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", type=Path, help="the sweep's folder (default: runs/NAME)"
     )
     sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
-    sweep.add_argument(
-        "--retry-failed", action="store_true", help="run trials that have failed anew"
-    )
+    sweep.add_argument("--retry-failed", action="store_true", help="run failed trials again")
     for added in (train, finding, verifying, sweep, command(run_evaluate, "RUN")):
         added.add_argument(
             "--data-dir",
@@ -125,12 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     begun = train.add_mutually_exclusive_group(required=True)
     begun.add_argument("file", metavar="FILE", type=Path, nargs="?", help="what to train")
     begun.add_argument(
-        "--resume", metavar="RUN", type=Path, help="go on with a run where its last checkpoint is"
+        "--resume", metavar="RUN", type=Path, help="continue a run from its last checkpoint"
     )
     train.add_argument(
         "--force",
         action="store_true",
-        help="resume also with other settings or data than before, as training.epochs",
+        help="resume even with other settings, such as training.epochs, or other data",
     )
     train.add_argument(
         "--out", metavar="DIR", type=Path, help="the run's folder (default: runs/NAME)"
@@ -138,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     verifying.add_argument(
         "--steps",
         type=int,
-        help="of the whole training that is tried (default: an epoch and 10, but at most 2000; or "
+        help="number of steps to train (default: an epoch and 10, but at most 2000; or "
         "twice --at, if that is more)",
     )
     verifying.add_argument(
@@ -148,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="FILE", type=Path, help="the picture (default: NAME-lr-range.png)"
     )
     showing.add_argument(
-        "--svg", metavar="OUT.svg", type=Path, help="draw the graph of the network, too"
+        "--svg", metavar="OUT.svg", type=Path, help="also draw the graph of the network"
     )
     command(run_predict, "RUN", "FILE")
     command(run_replay, "FILE")
@@ -157,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Train the network of a configuration file and keep the run in a folder, or go on with one."""
+    """Train the network of a configuration file and keep the run in a folder, or resume a run."""
     if options.resume and options.out:
         raise ConfigError(f"--out {options.out}: a run that is resumed stays in its folder")
     if options.force and not options.resume:
@@ -177,7 +175,7 @@ def run_train(options: argparse.Namespace) -> int:
             if experiment != read_experiment(options.file):
                 raise ConfigError(
                     f"{folder} is finished: {end}. Other settings are for what is left to train: "
-                    "--force goes on after an early end, or with more training.epochs"
+                    "--force continues after an early end, or with more training.epochs"
                 )
             print(f"{folder} is finished: {end}")
             return 0
@@ -194,7 +192,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def run_verify_resume(options: argparse.Namespace) -> int:
-    """Prove on a configuration file that a training which is stopped and resumed ends the same."""
+    """Verify for a configuration file that a resumed training ends with the same bits."""
     from layerkit.runs.verify import Trial, verify_resume
 
     file = find_config(options.file) if options.file.is_dir() else options.file
@@ -203,7 +201,7 @@ def run_verify_resume(options: argparse.Namespace) -> int:
 
 
 def _resumption(options: argparse.Namespace, folder: Path) -> str:
-    """The command that goes on with a run."""
+    """Return the command that continues a run."""
     words = ["layerkit", "train", "--resume", str(folder)]
     if options.data_dir:
         words += ["--data-dir", options.data_dir]
@@ -364,7 +362,7 @@ def _experiment(options: argparse.Namespace) -> Experiment:
 
 
 def _settings(options: argparse.Namespace) -> list[str]:
-    """All that is to be changed in a configuration file."""
+    """Return all changes to the configuration file, as KEY=VALUE."""
     settings = list(options.settings)
     for name in ("seed", "threads"):
         if getattr(options, name) is not None:
@@ -373,7 +371,7 @@ def _settings(options: argparse.Namespace) -> list[str]:
 
 
 def _free_folder(file: Path) -> Path:
-    """The folder for a run of a file: with a number behind its name from the second run on."""
+    """Return a new folder for a run of a file: from the second run on, with a number at its end."""
     folder = free = Path("runs") / file.stem
     number = 1
     while free.exists():
@@ -384,8 +382,8 @@ def _free_folder(file: Path) -> Path:
 
 @contextmanager
 def telling_warnings() -> Iterator[None]:
-    """Print what there is to know of a resumption as the command says things."""
+    """Print each `ResumeWarning` in the form of the command's other messages."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", ResumeWarning)
-        warnings.formatwarning = lambda message, *place: f"layerkit: {message}\n"
+        warnings.formatwarning = lambda message, *_: f"layerkit: {message}\n"
         yield

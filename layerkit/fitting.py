@@ -1,4 +1,4 @@
-"""Fitting layers such as Standardize to the data, and trying all layers, before the first step."""
+"""Fitting layers such as Standardize to the data, and checking all layers, before training."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
         low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
     lost = np.argwhere((low < high) & (inputs.convert(low) == inputs.convert(high)))
     if len(lost):
-        place = tuple(map(int, lost[0]))
+        index = tuple(map(int, lost[0]))
         raise DataError(
-            f"feature {', '.join(map(str, place))} goes from {low[place]} to {high[place]}, which "
+            f"feature {', '.join(map(str, index))} goes from {low[index]} to {high[index]}, which "
             f"{inputs.dtype} can't tell apart; subtract something first, or use float64"
         )
     with all_or_nothing(arena), np.errstate(over="ignore", invalid="ignore"):
@@ -55,7 +55,7 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
 
 
 def check_layers(body: Layer, inputs: Inputs, rows: Array | Subset) -> None:
-    """Let layers that don't take every number look at all inputs that they will be given.
+    """Let layers that don't take every number, such as Embedding, check all their inputs.
 
     Raises
     ------
@@ -102,5 +102,5 @@ def check_outputs(body: Layer, x: Array) -> None:
 def _inputs_of(
     layer: Layer, body: Layer, inputs: Inputs, rows: Array | Subset
 ) -> Iterator[tuple[Array, ...]]:
-    """What a layer is given for these examples, chunk by chunk."""
+    """Yield the inputs of a layer for these examples, chunk by chunk."""
     return (inputs_of(layer, body, chunk) for chunk in inputs.chunks(rows))

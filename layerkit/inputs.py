@@ -53,9 +53,9 @@ class Inputs:
             for i, chunk in enumerate(self.chunks(rows)):
                 if not np.isfinite(chunk).all():
                     row, *rest = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
-                    place = (i * CHUNK + row, *rest)
+                    index = (i * CHUNK + row, *rest)
                     raise DataError(
-                        f"x{list(place)} is {rows[place]}; should be a finite {self.dtype}"
+                        f"x{list(index)} is {rows[index]}; should be a finite {self.dtype}"
                     )
         return rows
 

@@ -33,7 +33,7 @@ class Network(Configurable):
     Parameters
     ----------
     body : Layer
-        Turns examples into outputs, as a rule a Sequential.
+        Turns examples into outputs; usually a Sequential.
     loss : Loss
         Judges the outputs, and is minimized.
     shape : tuple of int
@@ -77,7 +77,7 @@ class Network(Configurable):
             raise
 
     def _claim_layers(self) -> None:
-        """Refuse layers that have a place already, here or in another network."""
+        """Refuse layers that are in use already, here or in another network."""
         addresses: dict[int, str] = {}
         for address, layer in self.layers():
             known = layer.address or addresses.get(id(layer))
@@ -138,7 +138,7 @@ class Network(Configurable):
         """Show training data to the layers that are fitted to them, such as Standardize, and LSUV.
 
         Training does this by itself. Layers that have seen data already, here or before they were
-        copied, are left as they are; `initialize` begins anew.
+        copied, are left as they are; `initialize` resets them.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Network(Configurable):
         return {name: item for name, item in self.declared().items() if isinstance(item, Param)}
 
     def __getitem__(self, address: str) -> Layer | State:
-        """The layer or parameter at an address, as in ``net["body.layers.2"]``.
+        """The layer or parameter at an address, such as ``net["body.layers.2"]``.
 
         Raises
         ------
@@ -252,7 +252,7 @@ class Network(Configurable):
         Raises
         ------
         ConfigError
-            When not one of `t` and `output` is given, or there is no such output.
+            Unless one of `t` and `output` is given, and there is such an output.
         ShapeError, DataError
             For examples or targets that don't fit or are not finite.
 
@@ -271,7 +271,7 @@ class Network(Configurable):
             raise ConfigError("input_gradient: give targets t, or output, the number of one")
         targets: Array | None = None
         if t is None:
-            rows, place = self.inputs.check(x), self._output_place(output)
+            rows, index = self.inputs.check(x), self._output_index(output)
         else:
             rows, targets = self.check(x, t)
         kept, found = self.arena.grads.copy(), list[Array]()
@@ -282,7 +282,7 @@ class Network(Configurable):
                     z = self.body.forward(chunk, train=False)
                     if targets is None:
                         dz = np.zeros_like(z)
-                        dz[place] = 1
+                        dz[index] = 1
                     else:
                         self.loss.losses(z, targets[i * CHUNK : i * CHUNK + len(z)])
                         dz = self.loss.gradients()
@@ -292,21 +292,21 @@ class Network(Configurable):
             self.arena.grads = kept
         return np.concatenate(found)
 
-    def _output_place(self, output: Any) -> Any:
+    def _output_index(self, output: Any) -> Any:
         """The index of one output in a batch of them."""
         shape = self.body.output_shape
-        place: tuple[Any, ...] = output if isinstance(output, tuple) else (output,)
-        whole = all(isinstance(i, int | np.integer) for i in place)
+        index: tuple[Any, ...] = output if isinstance(output, tuple) else (output,)
+        whole = all(isinstance(i, int | np.integer) for i in index)
         if (
             not whole
-            or len(place) != len(shape)
-            or not all(-n <= i < n for i, n in zip(place, shape, strict=True))
+            or len(index) != len(shape)
+            or not all(-n <= i < n for i, n in zip(index, shape, strict=True))
         ):
             raise ConfigError(f"output = {output!r}: the body's outputs have the shape {shape}")
-        return (slice(None), *place)
+        return (slice(None), *index)
 
     def outputs(self, x: Any, of: str = "body") -> Array:
-        """Return what the body returns, for a classifier the logits (N, K); or an inner layer.
+        """Return the outputs of the body, for a classifier the logits (N, K); or of an inner layer.
 
         Several threads may ask for the body's outputs at once, but not while the network is being
         trained. Those of an inner layer are for one thread at a time.
@@ -351,7 +351,7 @@ class Network(Configurable):
         return z
 
     def _forward_of(self, address: str) -> Any:
-        """What computes an inner layer's outputs from examples."""
+        """Return a function that computes an inner layer's outputs from examples."""
         layer = self[address]
         if not isinstance(layer, Layer):
             raise ConfigError(f"{address!r} is a parameter; should be the address of a layer")
@@ -362,14 +362,14 @@ class Network(Configurable):
         return forward
 
     def predict(self, x: Any) -> Array:
-        """What the loss calls a prediction, for a classifier the class numbers (N,).
+        """Return predictions, as the loss defines them: for a classifier the class numbers (N,).
 
         Raises and may be called as `outputs`.
         """
         return self.loss.predict(self.outputs(x))
 
     def predict_proba(self, x: Any) -> Array:
-        """The probabilities of the classes (N, K). Raises and may be called as `outputs`."""
+        """Return the probabilities of the classes (N, K). Raises and may be called as `outputs`."""
         return self.loss.predict_proba(self.outputs(x))
 
     def check(self, x: Any, t: Any) -> tuple[Array | Subset, Array]:

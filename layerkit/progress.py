@@ -1,4 +1,4 @@
-"""Where a training run stands: what callbacks see, and the record of an epoch."""
+"""The progress of a training run, which callbacks observe, and the record of an epoch."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Record:
         return cls(epoch, seconds, **named, metrics=others)
 
     def row(self) -> dict[str, float]:
-        """What belongs in a table: all fields but those that are nan, and the metrics."""
+        """Return a row of a table: all fields that are not nan, and the metrics."""
         names = [f"{part}_{what}" for part in PARTS for what in ("accuracy", "loss")]
         measured = {name: x for name in names if not math.isnan(x := getattr(self, name))}
         return {"epoch": self.epoch, "seconds": self.seconds} | measured | self.metrics
 
     def measured(self) -> dict[str, float]:
-        """What was measured, by name, such as ``{"train_loss": 0.16, …}``."""
+        """Return all that was measured, by name, such as ``{"train_loss": 0.16, …}``."""
         row = self.row()
         return {name: x for name in list(row)[2:] if not math.isnan(x := row[name])}
 
@@ -73,41 +73,41 @@ class Record:
 
 
 def _short(x: float) -> str:
-    """Two decimals, and more where the difference from 0 or from 1 is what matters."""
+    """Format with two decimals, and more where the difference from 0 or from 1 matters."""
     if 0.99 < x < 1:
         return f"{x:.4f}"
     return f"{x:.2f}" if 0.01 <= abs(x) < 1e6 or not x else f"{x:.2g}"
 
 
 class Progress:
-    """Where a training run stands. Callbacks are given it at every batch and epoch.
+    """The progress of a training run, which callbacks are given at every batch and epoch.
 
     Attributes
     ----------
     network, optimizer
-        They are changed in place.
+        Changed in place by the training.
     epoch, epochs : int
-        The present one, from 1, and how many there will be.
+        The present epoch, from 1, and the number of epochs.
     batch, batches : int, int or None
-        The last one of the epoch, from 1, or 0 between epochs, and how many there are, if known.
+        The last batch of the epoch, from 1, or 0 between epochs; the number of batches, if known.
     step, steps : int, int or None
         Steps of the optimizer so far, and in the whole training, if known.
     examples : int or None
-        In an epoch, if known.
+        The number of examples in an epoch, if known.
     size, loss : int, float
-        Of the last batch: its number of examples, and its mean loss.
+        The number of examples of the last batch, and its mean loss.
     loss_sum, weight_sum : float
-        Of the batches of this epoch: the sum of the losses, and the weight that divides it.
+        The sum of the losses in this epoch so far, and the weight that divides it.
     records : list of Record
-        Of the epochs so far; the last one is `record`.
+        One for each epoch so far; the last one is `record`.
     measured : sequence of str
         The names of what is measured after each epoch, such as "validation_loss".
     stopped, paused : str or None
         Why the training ends early, or is left and can be resumed.
     options : Training or None
-        What the training was asked for.
+        The options of the training.
     failed : FailedStep or None
-        The step that can be replayed, when a value was not finite.
+        When a value was not finite: the step, which can be replayed.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """How long the training has taken so far, before and after resumptions."""
+        """Seconds that the training has taken so far, before and after resumptions."""
         return self.seconds_before + time.perf_counter() - self.started
 
     def stop(self, reason: str) -> None:
@@ -162,11 +162,11 @@ class Progress:
 
     @property
     def leaving(self) -> bool:
-        """Whether the training is to end here."""
+        """Whether the training should end here, finished or paused."""
         return self.stopped is not None or self.paused is not None
 
     def begin(self) -> None:
-        """Start the clock, or let it go on."""
+        """Start the clock, or continue it."""
         recorded = self.records[-1].seconds if self.records else 0.0
         self.seconds_before = max(self.seconds_before, recorded)
         self.started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What listens to a training: tells of it, watches it, ends it."""
+"""Callbacks: objects that observe a training run, log it, and end it early."""
 
 from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import StopOnNonFinite, TimeLimit

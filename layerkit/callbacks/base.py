@@ -15,11 +15,11 @@ HOOKS = ("train_begin", "train_end", "epoch_begin", "epoch_end", "batch_begin", 
 
 
 class Callback(Configurable):
-    """Base of the callbacks: a subclass overrides the methods that it needs.
+    """Base class of callbacks; a subclass overrides the methods that it needs.
 
     Each method is given the `Progress` of the run. Options are fields, so that a configuration file
-    can name callbacks. Paths are kept as strings; in a run of the command, relative ones lie in the
-    run's folder. What a callback remembers and needs after a training has been resumed goes into
+    can name callbacks. Paths are kept as strings; in a run of the command, relative ones are inside
+    the run's folder. What a callback has to remember when a training is resumed goes into
     `state_dict`.
 
     Examples
@@ -48,12 +48,12 @@ class Callback(Configurable):
         vars(self).update({name: str(path) for name, path in paths.items()})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy or a pickle has the options, and begins anew."""
+        """Restore the options; a copy or a pickle has no other state."""
         vars(self).update(state)
         self.__post_init__()
 
     def paths(self) -> dict[str, Path]:
-        """The paths that are given, by option: those of type ``str | Path``."""
+        """Return the paths among the options, those of type ``str | Path``, by name."""
         hints = get_type_hints(type(self))
         return {
             name: Path(value)
@@ -69,7 +69,7 @@ class Callback(Configurable):
         return replace(self, **{name: folder / path for name, path in relative.items()})
 
     def check(self, progress: Progress) -> None:
-        """Called before anything begins: raise a ConfigError for a run that doesn't suit."""
+        """Called before anything begins: raise a ConfigError for an unsuitable run."""
 
     def train_begin(self, progress: Progress) -> None:
         """Called before the first batch; in a resumed training, ``progress.step`` is not 0."""
@@ -98,6 +98,6 @@ class Callback(Configurable):
 
 
 def check_folder(path: str | Path) -> None:
-    """Raise a FileError, before it costs a training, if the folder of a file is missing."""
+    """Raise a FileError if the folder of a file is missing: better now than after hours."""
     if not Path(path).parent.is_dir():
         raise FileError(f"{path}: can't be written: there is no folder {Path(path).parent}")

@@ -1,4 +1,4 @@
-"""Callbacks that end a training, or keep what went wrong: time limit, failed step."""
+"""Callbacks that end a training or save a failed step: TimeLimit, StopOnNonFinite."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class TimeLimit(Callback):
 class StopOnNonFinite(Callback):
     """Saves the step at which a training diverged, so that it can be inspected and repeated.
 
-    Every training stops where a value is not finite. This leaves a file of it, unless it is only
-    the loss measured after an epoch: then no step has failed.
+    Every training stops where a value is not finite. This callback saves the failed step to a file,
+    unless only the loss measured after an epoch is not finite: then no step has failed.
 
     Parameters
     ----------
     path : str
-        Of the file to write then, such as ``"failed.safetensors"``: a
+        The file to write then, such as ``"failed.safetensors"``: a
         `layerkit.training.divergence.FailedStep`.
 
     Raises

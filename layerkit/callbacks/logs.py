@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ProgressBar(Callback):
     """A progress bar with examples per second and the mean loss, then a line for each epoch.
 
-    The bar appears on terminals only. When the training ends early, a line says why; when a
-    callback has changed the learning rate, a line says it.
+    The bar appears on terminals only. Further lines say why a training has ended early, and that a
+    callback has changed the learning rate.
     """
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class ProgressBar(Callback):
         self.lr = vars(progress.optimizer).get("lr")
 
     def epoch_begin(self, progress: Progress) -> None:
-        """Begin a bar, after a resumption where the old one was."""
+        """Begin a bar; after a resumption, at the position of the old one."""
         from tqdm import tqdm
 
         before, self.lr = self.lr, vars(progress.optimizer).get("lr")
@@ -66,18 +66,17 @@ class ProgressBar(Callback):
         print(progress.record, flush=True)
 
     def train_end(self, progress: Progress) -> None:
-        """Take the bar away, and print why the training has ended early."""
+        """Remove the bar, and print why the training has ended early."""
         self._remove_bar()
         reason = progress.stopped or progress.paused
         if reason:
             print(f"Ended in epoch {progress.epoch}: {reason}", flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """How many examples of the epoch were seen."""
+        """Return the number of examples of the epoch so far."""
         return {"seen": self.seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
         self.seen = state["seen"]
 
     def _remove_bar(self) -> None:
@@ -87,7 +86,7 @@ class ProgressBar(Callback):
 
 
 class History(Callback):
-    """Keeps the records, also those of a training that is interrupted, in ``records``."""
+    """A list of all records, ``records``, which is there even when a training is interrupted."""
 
     def train_begin(self, progress: Progress) -> None:
         self.records: list[Record] = list(progress.records)
@@ -97,15 +96,15 @@ class History(Callback):
 
 
 class LogFile(Callback, ABC):
-    """Base of the log files that have a line for each epoch; a subclass overrides `text`.
+    """Base class of log files with a line for each epoch; a subclass overrides `text`.
 
-    A line is written at once, and survives a crash. A resumed training goes on in the same file,
+    A line is written at once, and survives a crash. A resumed training continues the same file,
     which then has each epoch once.
 
     Parameters
     ----------
     path : str
-        Of the file to write.
+        The file to write.
 
     Raises
     ------
@@ -136,7 +135,7 @@ class CSVLog(LogFile):
     Parameters
     ----------
     path : str
-        Of the file to write; the columns are what the first `layerkit.Record` has in its ``row()``,
+        The file to write; the columns are what the first `layerkit.Record` has in its ``row()``,
         in full precision.
     """
 
@@ -156,7 +155,7 @@ class JSONLinesLog(LogFile):
     Parameters
     ----------
     path : str
-        Of the file to write, such as ``"history.jsonl"``; an object is the ``row()`` of a
+        The file to write, such as ``"history.jsonl"``; an object is the ``row()`` of a
         `layerkit.Record`, with null for what is not finite.
     """
 

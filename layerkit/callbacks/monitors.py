@@ -16,11 +16,11 @@ from layerkit.optimizers.schedules.plain import ConstantSchedule
 from layerkit.progress import Progress
 
 SMALLER_IS_BETTER = ("loss", "mae", "rmse")
-"""Names of metrics that should fall; scikit-learn's are greater for the better."""
+"""Metrics that should fall; scikit-learn's scorers are all made so that greater is better."""
 
 
 class Monitor(Callback, ABC):
-    """Base of the callbacks that monitor a metric; a subclass overrides `judge`.
+    """Base class of callbacks that monitor a metric; a subclass overrides `judge`.
 
     A metric improves if it is better than the best so far by more than `min_delta`. One that is nan
     or infinite doesn't.
@@ -28,12 +28,12 @@ class Monitor(Callback, ABC):
     Parameters
     ----------
     monitor : str
-        The name of a metric, as in ``record.measured()``.
+        The name of a metric in ``record.measured()``.
     mode : {"auto", "min", "max"}
         Whether smaller or greater is better; "auto" knows it from the name: losses and errors
         should fall, all others rise.
     min_delta : float
-        What is no improvement yet, in the unit of the metric.
+        A smaller difference is not an improvement; in the unit of the metric.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Monitor(Callback, ABC):
         return 1 if smaller else -1
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Reset the count and the best metric."""
         self.best, self.best_epoch, self.waited = self.sign * math.inf, 0, 0
 
     @abstractmethod
@@ -80,12 +80,12 @@ class Monitor(Callback, ABC):
         )
 
     def train_begin(self, progress: Progress) -> None:
-        """Forget what was before, unless the training is resumed."""
+        """Forget earlier trainings, unless this one is resumed."""
         if progress.step == 0:
             self.forget()
 
     def epoch_end(self, progress: Progress) -> None:
-        """Look whether the metric has improved."""
+        """Check whether the metric has improved."""
         value = progress.record.measured().get(self.monitor, math.nan)
         better = self.sign * value < self.sign * self.best - self.min_delta
         if better and math.isfinite(value):
@@ -95,18 +95,17 @@ class Monitor(Callback, ABC):
         self.judge(progress)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far, and how long ago."""
+        """Return the best metric so far, its epoch, and the epochs since."""
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
         vars(self).update(state)
 
 
 class EarlyStopping(Monitor):
     """Early stopping: ends the training when a metric has not improved for some epochs.
 
-    Keras's callback of this name, but that the best weights are restored by default.
+    Like Keras's callback of this name, but the best weights are restored by default.
 
     Parameters
     ----------
@@ -138,7 +137,7 @@ class EarlyStopping(Monitor):
     restore_best_weights: bool = True
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget the best weights too."""
         super().forget()
         self.values: Array | None = None
         self.states: Array | None = None
@@ -161,19 +160,19 @@ class EarlyStopping(Monitor):
             progress.network.arena.states = self.states
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far, how long ago, and its weights."""
+        """Return the best metric and its weights too."""
         return super().state_dict() | {"values": self.values, "states": self.states}
 
 
 class ModelCheckpoint(Monitor):
     """Saves the network whenever a metric improves, so that the file holds the best one so far.
 
-    `Network.load` reads it. To go on with a training, see `layerkit.files.checkpoints.Checkpoints`.
+    `Network.load` reads it. To resume a training, see `layerkit.files.checkpoints.Checkpoints`.
 
     Parameters
     ----------
     path : str
-        Of the file, such as ``"best.safetensors"``. It is replaced in one step.
+        The file, such as ``"best.safetensors"``. It is replaced in one step.
     monitor, mode, min_delta
         As in `Monitor`: by default "validation_loss", "auto" and 0.
 
@@ -188,7 +187,7 @@ class ModelCheckpoint(Monitor):
     path: str | Path
 
     def train_begin(self, progress: Progress) -> None:
-        """Refuse a folder that isn't there."""
+        """Raise a FileError if the folder is missing."""
         super().train_begin(progress)
         check_folder(self.path)
 
@@ -199,9 +198,9 @@ class ModelCheckpoint(Monitor):
 
 
 class ReduceLROnPlateau(Monitor):
-    """lr <- factor lr when a metric has not improved for some epochs.
+    """Learning-rate reduction: lr <- factor lr when a metric has not improved for some epochs.
 
-    With a schedule on `lr`, it is the rate that the schedule multiplies which falls. `min_delta` is
+    With a schedule on `lr`, the rate that the schedule multiplies falls. `min_delta` is
     absolute, as in Keras; an epoch of `cooldown` doesn't count at all, as in PyTorch.
 
     Parameters
@@ -230,7 +229,7 @@ class ReduceLROnPlateau(Monitor):
     min_lr: Amount = 0.0
 
     def forget(self) -> None:
-        """Begin anew."""
+        """End the cooldown too."""
         super().forget()
         self.resting = 0
 
@@ -252,5 +251,5 @@ class ReduceLROnPlateau(Monitor):
             self.resting, self.waited = self.cooldown, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far, how long ago, and what is left of the cooldown."""
+        """Return the rest of the cooldown too."""
         return super().state_dict() | {"resting": self.resting}

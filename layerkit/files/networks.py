@@ -52,7 +52,8 @@ def fill(path: Path, declared: Mapping[str, State], tensors: Mapping[str, Array]
         tensor, dtype = tensors[address], item.value.dtype
         if tensor.shape != item.shape or tensor.dtype != dtype:
             raise FileError(
-                f"{path}: {address} is {tensor.dtype} {tensor.shape}; should be {dtype} {item.shape}"
+                f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
+                f"should be {dtype} {item.shape}"
             )
         if not np.isfinite(tensor).all():
             raise FileError(f"{path}: {address} has values that are not finite")

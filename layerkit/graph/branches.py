@@ -11,7 +11,7 @@ from layerkit.layers.combining import Add, Join
 
 
 def combined(names: Sequence[str], by: str) -> Wiring:
-    """The wiring of parts that read the input (or are it) and one part that reads all of them."""
+    """Return the wiring of branches that read the input, and of a part that reads them all."""
     reads = {name: ("input",) for name in names if name != "input"}
     return reads | {by: tuple(names), "output": (by,)}
 
@@ -24,9 +24,9 @@ class Residual(Container):
     Parameters
     ----------
     body : Layer
-        Learns what is to be added to x.
+        Computes what is added to x.
     shortcut : Layer, optional
-        For a body that changes the shape: brings x to the new one.
+        Brings x to the shape of body(x), where the body changes it.
 
     Raises
     ------
@@ -65,7 +65,7 @@ one of them to the shape of another (in a Residual as its shortcut)
 
 
 class Sum(Container):
-    """y = f_1(x) + f_2(x) + …: the branches return arrays of one shape.
+    """y = f_1(x) + f_2(x) + …: a sum of branches, which return arrays of the same shape.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Sum(Container):
     Raises
     ------
     ShapeError
-        When the branches return several shapes.
+        When the branches return different shapes.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class Sum(Container):
 
 
 class Concat(Container):
-    """y = [f_1(x), f_2(x) …]: what the branches return, one after the other along an axis.
+    """y = [f_1(x), f_2(x) …]: a concatenation of the outputs of branches along an axis.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from layerkit.initializers.base import Initializer
 from layerkit.layers.base import DEFAULT_INIT, Layer
 
 Wiring: TypeAlias = dict[str, tuple[str, ...]]
-"""The names of what each part reads."""
+"""The names of the inputs of each part."""
 Layers = Annotated[list[Layer], Limits(min_length=1)]
 """At least one layer."""
 
@@ -54,7 +54,7 @@ class Container(Layer):
         level: list[Layer] = [self]
         while level and depth < most:
             depth += 1
-            # by identity: a layer that is at two places, which a Network refuses, counts once
+            # by identity: a layer that appears twice, which a Network refuses, counts once
             level = list({id(part): part for layer in level for _, part in layer.parts()}.values())
         if level:
             raise ConfigError(
@@ -65,14 +65,14 @@ class Container(Layer):
 
     @abstractmethod
     def wiring(self) -> Wiring:
-        """What each part reads, and at last the one part that is the ``"output"``.
+        """Return what each part reads, and at the end the one part that is the ``"output"``.
 
-        Parts have their names of `parts`, in the order in which they work; ``"input"`` is the
-        input of the container.
+        The names are those of `parts`, in the order of computation; ``"input"`` is the input of the
+        container.
         """
 
     def init_before(self) -> Initializer:
-        """What suits the parts that read the input; each part learns what suits its own readers."""
+        """Set the default initializer of each part, and return that of a layer before this one."""
         parts, wishes = dict(self.parts()), defaultdict[str, list[Initializer]](list)
         for reader, names in reversed(self.wiring().items()):
             wish = self.default_init
@@ -84,14 +84,14 @@ class Container(Layer):
         return _suiting(reversed(wishes["input"]))
 
     def want_dx(self, wanted: bool) -> None:
-        """Set `wants_dx` here and in all parts: one that reads another part is always asked."""
+        """Set `wants_dx` here and in all parts; a part that reads another part has to return dx."""
         super().want_dx(wanted)
         wiring = self.wiring()
         for name, part in self.parts():
             part.want_dx(wanted or set(wiring.get(name, ())) != {"input"})
 
     def build(self, shape: Shape) -> Shape:
-        """Build the parts, each after what it reads."""
+        """Build the parts, each after those that it reads."""
         self.init_before()
         self.want_dx(self.wants_dx)
         parts, wiring, shapes = dict(self.parts()), self.wiring(), {"input": shape}
@@ -103,14 +103,14 @@ class Container(Layer):
         return shapes[self.result]
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Go through the parts, each after what it reads."""
+        """Run the parts, each after those that it reads."""
         values = {"input": x}
         for name, part, names in self.order:
             values[name] = part.forward(*[values[source] for source in names], train=train)
         return values[self.result]
 
     def backward(self, dy: Array) -> Array | None:
-        """Go back; when a part's turn comes, all that read it have sent their gradients."""
+        """Run the parts in reverse: each gets the sum of the gradients of all that read it."""
         sent = defaultdict[str, list[Array]](list, {self.result: [dy]})
         for name, part, names in reversed(self.order):
             dx = part.backward(total(sent.pop(name)))
@@ -121,7 +121,7 @@ class Container(Layer):
 
 
 def _each(dx: Any, part: Layer, inputs: int) -> tuple[Array, ...]:
-    """A dx for each input of a part; ShapeError if it returned something else."""
+    """Return a dx for each input of a part; ShapeError if it returned something else."""
     dxs = dx if inputs > 1 else (dx,)
     if not isinstance(dxs, tuple) or len(dxs) != inputs:
         raise ShapeError(
@@ -132,5 +132,5 @@ def _each(dx: Any, part: Layer, inputs: int) -> tuple[Array, ...]:
 
 
 def _suiting(wishes: Iterable[Initializer]) -> Initializer:
-    """What suits several readers: the first wish that is not the default."""
+    """Return the initializer for several readers: the first wish that is not the default."""
     return next((wish for wish in wishes if wish != DEFAULT_INIT), DEFAULT_INIT)

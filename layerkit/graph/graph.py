@@ -15,7 +15,7 @@ SIGNS = {"+": "Add", "*": "Multiply"}
 
 
 class Graph(Container):
-    """Layers with names, and edges that say what each of them reads. No path is a circle.
+    """A graph of layers: named nodes, and edges that say what each of them reads; without cycles.
 
     An edge goes from what is read to the reader: ``"a -> b"``. Several in a row are written as
     one, ``"a -> b -> c"``, and a node may be read by many. The graph's own ends are ``input`` and
@@ -32,13 +32,12 @@ class Graph(Container):
     nodes : dict of str to Layer
         By names of letters, digits and underscores. The order doesn't matter.
     edges : list of str
-        In any order. Each node is after an arrow once.
+        In any order. Each node follows an arrow once.
 
     Raises
     ------
     ConfigError
-        For names that are unknown, nodes that read nothing or twice, nodes that nobody reads,
-        circles.
+        For unknown names, nodes that read nothing or twice, nodes that nobody reads, and cycles.
     ShapeError
         For a node that is given more or fewer inputs than it takes, or other shapes.
 
@@ -63,13 +62,13 @@ class Graph(Container):
     edges: list[str]
 
     def parts(self) -> Iterator[tuple[str, Layer]]:
-        """The nodes, in the order in which they work."""
+        """The nodes, in the order of computation."""
         for name in self._sorted():
             if name != "output":
                 yield f"nodes.{name}", self.nodes[name]
 
     def wiring(self) -> Wiring:
-        """What the edges say."""
+        """Return the wiring that the edges describe."""
         part = {end: end for end in ENDS} | {name: f"nodes.{name}" for name in self.nodes}
         return {
             part[reader]: tuple(part[name] for name in names)
@@ -77,16 +76,16 @@ class Graph(Container):
         }
 
     def _sorted(self) -> Wiring:
-        """What each node reads, and at last the output, each after all that it reads."""
+        """Return what each node and the output read, each after all that it reads."""
         reads = self._read_edges()
         try:
             order = list(TopologicalSorter(reads).static_order())
         except CycleError as error:
-            raise ConfigError(f"Graph.edges: a circle: {' -> '.join(error.args[1])}") from error
+            raise ConfigError(f"Graph.edges: a cycle: {' -> '.join(error.args[1])}") from error
         return {name: reads[name] for name in order if name != "input"}
 
     def _read_edges(self) -> Wiring:
-        """What each node and the output reads; ConfigError with all that is wrong."""
+        """Return what each node and the output read; ConfigError with everything that is wrong."""
         problems = [
             f"Graph.nodes.{name}: a name has letters, digits and underscores, and is not input or "
             "output, which are the ends of the graph"
@@ -152,7 +151,7 @@ def _hint(name: str, known: list[str]) -> str:
 
 
 def _without_signs(first: str, readers: list[str]) -> str:
-    """The error for an edge with a sign: the node and the edge to write instead."""
+    """Return the error for an edge with + or *: the node and the edge to write instead."""
     for sign, layer in SIGNS.items():
         names = [name.strip() for name in first.split(sign)]
         if len(names) > 1 and all(re.fullmatch(r"\w+", name) for name in names) and readers:
@@ -161,7 +160,7 @@ def _without_signs(first: str, readers: list[str]) -> str:
 
 
 def _line(names: Sequence[str], layer: str, readers: list[str]) -> str:
-    """The node and the edge to write where several arrays have to become one."""
+    """Return the node and the edge to write where several arrays have to become one."""
     node = f"before_{readers[0]}"
     edge = " -> ".join([", ".join(names), node, *readers])
     return f"add a node {node} = {layer}() and write '{edge}'"

@@ -12,10 +12,10 @@ from layerkit.layers.base import Layer
 
 
 class Sequential(Container):
-    """y = f_n(… f_2(f_1(x))): each layer reads what the one before returns.
+    """y = f_n(… f_2(f_1(x))): a chain of layers, each of which reads the output of the one before.
 
-    ``body[2]`` is a layer. ``body[:2]`` is a new Sequential with copies of the layers, which take
-    their weights along to the network that they are put into.
+    ``body[2]`` is a layer. ``body[:2]`` is a new Sequential with copies of the layers, which keep
+    their weights when they are put into another network.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ class Sequential(Container):
     layers: Layers
 
     @overload
-    def __getitem__(self, place: int) -> Layer: ...
+    def __getitem__(self, index: int) -> Layer: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequential: ...
-    def __getitem__(self, place: int | slice) -> Layer | Sequential:
-        if isinstance(place, slice):
-            return Sequential(copy.deepcopy(self.layers[place]))
-        return self.layers[place]
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+        if isinstance(index, slice):
+            return Sequential(copy.deepcopy(self.layers[index]))
+        return self.layers[index]
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -57,16 +57,16 @@ class Sequential(Container):
         reads = [(name,) for name in ("input", *names)]
         return dict(zip([*names, "output"], reads, strict=True))
 
-    # what Container does for any wiring, as two plain loops
+    # the same as in Container, in two plain loops
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Go through the layers, first to last."""
+        """Run the layers, first to last."""
         for layer in self.layers:
             x = layer.forward(x, train=train)
         return x
 
     def backward(self, dy: Array) -> Array | None:
-        """Go through the layers, last to first."""
+        """Run the layers in reverse, last to first."""
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
         return dy

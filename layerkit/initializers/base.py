@@ -1,4 +1,4 @@
-"""The base of initializers, which fill a parameter before training, in place.
+"""The base class of initializers, which fill a parameter before training, in place.
 
 A parameter has the shape (..., n_in, n_out), as in x @ W. n_in, the fan-in, is the number of inputs
 that one output adds up: all axes but the last. n_out, the fan-out, is the number of outputs that
@@ -19,9 +19,9 @@ from layerkit.config.options import Configurable
 
 
 class Initializer(Configurable, ABC):
-    """Fills a parameter before training. A subclass writes `fill`.
+    """Base class of initializers, which fill a parameter before training. A subclass writes `fill`.
 
-    One that depends on the data too sets `from_data` to True and writes `adapt`.
+    An initializer that depends on the data too sets `from_data` to True and writes `adapt`.
 
     Raises
     ------

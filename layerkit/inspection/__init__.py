@@ -1,1 +1,1 @@
-"""Looking into a network: tables, drawings, values, costs."""
+"""Inspection of networks: tables, drawings, values, costs."""

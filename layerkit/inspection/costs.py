@@ -34,7 +34,7 @@ def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[s
         return timed
 
     rng = np.random.default_rng(0)
-    x = np.zeros((batch_size, *network.shape), network.dtype)  # which every layer takes
+    x = np.zeros((batch_size, *network.shape), network.dtype)  # every layer takes zeros
     dy = rng.random((batch_size, *network.body.output_shape)).astype(network.dtype)
     with watched(network.layers(), timing), np.errstate(all="ignore"):
         for _ in range(rounds):

@@ -1,7 +1,7 @@
-"""The picture of a network's graph, in SVG.
+"""Drawings of a network's graph as SVG.
 
 Lengths are in pixels. A box has a vertical axis: its inputs come from above, its output leaves
-below. Places are relative to the axis and the top of what is around the box.
+below. Coordinates are relative to the axis and the top of the enclosing box.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Box:
 
 
 def svg(network: Network) -> str:
-    """The graph of a network as an SVG picture, from the input at the top to the loss.
+    """Return the graph of a network as an SVG picture, from the input at the top to the loss.
 
     A box is a layer: its name, its class with options, the shape of its output. Layers with
     parameters are blue; others that read several arrays, such as Add, have an orange border. A
@@ -99,7 +99,7 @@ def _text_box(kind: str, *lines: str) -> _Box:
 
 
 def _box(name: str, layer: Layer, inputs: int = 1) -> _Box:
-    """A layer and all that is inside it."""
+    """Return the box of a layer with all that is inside it."""
     wiring, column = wiring_of(layer), isinstance(layer, Sequential)
     if not wiring:
         kind = "layer learns" if layer.params() else "layer reads" if inputs > 1 else "layer"
@@ -123,7 +123,7 @@ def _box(name: str, layer: Layer, inputs: int = 1) -> _Box:
 
 
 def _arranged(wiring: Wiring, parts: Mapping[str, _Box], gap: float) -> _Box:
-    """Boxes in rows, each below all that it reads, and the links between them.
+    """Arrange boxes in rows, each below all that it reads, and the links between them.
 
     `gap` is the space below the input and above the output.
     """
@@ -131,7 +131,7 @@ def _arranged(wiring: Wiring, parts: Mapping[str, _Box], gap: float) -> _Box:
     x, y, bottom = {"input": 0.0}, dict[str, float](), dict[str, float]()
     top = 0.0
     for row in rows:
-        _place(row, boxes, links, x)
+        _arrange_row(row, boxes, links, x)
         height = max(boxes[name].height for name in row)
         for name in row:
             tall = boxes[name].height if _is_box(name) else height
@@ -163,10 +163,10 @@ def _is_box(name: str) -> bool:
 def _ranked(
     wiring: Wiring, parts: Mapping[str, _Box]
 ) -> tuple[dict[str, _Box], list[list[str]], dict[str, list[str]]]:
-    """Boxes, rows, and what each box is linked to in the row above.
+    """Return boxes, rows, and the links of each box to the row above.
 
-    A link that passes rows gets a place in each of them, a "way", so that it crosses no box; all
-    readers of the same box share its way.
+    A link that passes rows gets an empty box in each of them, a "way", so that it crosses no other
+    box; all readers of the same box share its way.
     """
     boxes = {"input": _Box(), "output": _Box(), **parts}
     rank = {"input": 0}
@@ -188,10 +188,10 @@ def _ranked(
     return boxes, rows, links
 
 
-def _place(
+def _arrange_row(
     row: list[str], boxes: Mapping[str, _Box], links: Mapping[str, list[str]], x: dict[str, float]
 ) -> None:
-    """Set the x of a row: below what each reads, as near as those beside it allow."""
+    """Set the x of boxes in a row: below what each reads, as near as its neighbours allow."""
     wanted: dict[str, float] = {}
     for name in row:
         above = links.get(name, [])
@@ -214,9 +214,9 @@ def _draw(parent: ElementTree.Element, box: _Box, x: float, y: float) -> None:
         _element(parent, "rect", attributes, size)
     for i, line in enumerate(box.lines):
         frame = box.kind == "frame"
-        place = {"x": x - box.left + PADDING if frame else x, "y": y + LINE * (i + 0.95)}
+        position = {"x": x - box.left + PADDING if frame else x, "y": y + LINE * (i + 0.95)}
         kind = "name" if frame else "small" if len(box.lines) > 1 and i != 1 else ""
-        _element(parent, "text", {"class": kind}, place).text = line
+        _element(parent, "text", {"class": kind}, position).text = line
     for x1, y1, x2, y2, head in box.links:
         middle = y + (y1 + y2) / 2
         curve = f"C{x + x1:.1f} {middle:.1f} {x + x2:.1f} {middle:.1f}"

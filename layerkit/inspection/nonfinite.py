@@ -1,4 +1,4 @@
-"""Values that are not finite: where the first one appears, and what it is made of."""
+"""Values that are not finite: where the first one appears, and from what numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from layerkit.layers.watch import Method, watched
 if TYPE_CHECKING:
     from layerkit.network import Network
 
-PLACES = {
+KINDS = {
     "examples": "the examples, as they are given to the network",
     "value": "{address} itself",
     "x": "the input of {address} ({part}), forward",
@@ -33,7 +33,7 @@ PLACES = {
     "update": "the parameter {address}, after the update by {part}",
     "refused": "what {address} ({part}) computes inside, forward",
 }
-"""How a place is called where a value may stop being finite; w, x, y … as in the formulas."""
+"""The kinds of values that may stop being finite, in words; x, y … as in the formulas."""
 CAUSES = {
     "y": {"x": "its input", "value": "its parameters"},
     "refused": {"x": "its input", "value": "its parameters"},
@@ -45,7 +45,7 @@ CAUSES = {
     "memory": {"total": "its gradient", "value": "its value"},
     "update": {"total": "its gradient", "value": "its value before"},
 }
-"""What goes into a place, and how it is called."""
+"""What each kind of value is computed from, in words."""
 
 
 class Range(NamedTuple):
@@ -67,7 +67,7 @@ class Range(NamedTuple):
 
     @classmethod
     def of(cls, array: Array | float) -> Self:
-        """Look at all numbers of an array; `row` and `value` are of the first that is lost."""
+        """Return the range of an array; `row` and `value` are of the first lost number."""
         x = np.atleast_1d(array)
         finite = np.isfinite(x)
         low = float(x.min(where=finite, initial=math.inf))
@@ -79,11 +79,11 @@ class Range(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest finite number, whatever its sign."""
+        """The largest absolute value among the finite numbers."""
         return max(self.high, -self.low)
 
     def joined(self, other: Range | None) -> Range:
-        """Both together."""
+        """Return the range of both together."""
         if other is None:
             return self
         low, high = min(self.low, other.low), max(self.high, other.high)
@@ -100,20 +100,20 @@ class Finding(NamedTuple):
     row: int | None
     value: float
     causes: dict[str, float]
-    """The largest finite numbers of what went into it, by what that is called."""
+    """The largest numbers from which it was computed, by their names in words."""
 
 
 class Watch:
-    """Looks at what passes through a network, and finds the first value that is not finite.
+    """A watch on all values in a network, which finds the first one that is not finite.
 
     Attributes
     ----------
     seen : dict of (str, str) to Range
-        By address and kind of place, as ``("body.layers.0", "y")``.
+        By address and kind, such as ``("body.layers.0", "y")``.
     first : Finding or None
         In the order of computation.
     start : int
-        Examples of the batch that went through in parts before.
+        Number of examples of the batch in the parts before.
     """
 
     def __init__(self, network: Network) -> None:
@@ -129,7 +129,7 @@ class Watch:
                 self.seen[address, "value"] = value.joined(self.seen.get((address, "value")))
 
     def see(self, address: str, kind: str, array: Array | float, rows: bool = True) -> None:
-        """Look at an array, of which `rows` says whether they are the examples."""
+        """Look at an array; `rows` says whether its first axis is that of the examples."""
         numbers, key = Range.of(array), (address, kind)
         self.seen[key] = numbers.joined(self.seen.get(key))
         if numbers.lost and self.first is None:
@@ -162,24 +162,24 @@ class Watch:
         return watching
 
     def part(self, finding: Finding) -> Configurable:
-        """What did the computation: a layer, or else the loss."""
+        """Return the part that did the computation: a layer, or else the loss."""
         address = finding.address
         layer = self.layers.get(address) or self.layers.get(address.rpartition(".")[0])
         return layer or self.network.loss
 
     def describe(self, finding: Finding, part: Configurable, rows: Array | None = None) -> str:
-        """Say in a sentence where the first value is not finite, and of what it was made.
+        """Return a sentence: where the first value is not finite, and from what it was computed.
 
         Parameters
         ----------
         finding : Finding
         part : Configurable
-            What did it.
+            The part that computed it.
         rows : array, optional
             The numbers of the batch's examples in the training data.
         """
         name = repr(part) if finding.kind in ("memory", "update") else type(part).__name__
-        place = PLACES[finding.kind].format(address=finding.address, part=name)
+        where = KINDS[finding.kind].format(address=finding.address, part=name)
         example = ""
         if finding.row is not None:
             example = f", example {finding.row} of the batch"
@@ -187,10 +187,10 @@ class Watch:
                 example += f" (number {rows[finding.row]:,} of the training data)"
         causes = [f"{name} up to {size:.2g}" for name, size in finding.causes.items()]
         made = f", from {' and '.join(causes)}" if causes else ""
-        return f"the first value that is not finite is in {place}{example}: {finding.value}{made}"
+        return f"the first value that is not finite is in {where}{example}: {finding.value}{made}"
 
     def _causes(self, address: str, kind: str) -> dict[str, float]:
-        """Return the largest numbers of what goes into a place: its own, or else its layer's."""
+        """Return the largest numbers that go into a value, found by its address or its layer's."""
         layer, found = address.rpartition(".")[0], {}
         for cause, name in CAUSES.get(kind, {}).items():
             numbers = self.seen.get((address, cause)) or self.seen.get((layer, cause))
@@ -200,7 +200,7 @@ class Watch:
 
 
 def first_not_finite(network: Network, x: Array) -> str:
-    """Say where the first value that is not finite appears when `x` goes through the network."""
+    """Return a sentence: where the first value is not finite when `x` goes through the network."""
     network = copy.deepcopy(network)
     watch = Watch(network)
     with watched(network.layers(), watch.look, containers=True), suppress(DivergenceError):

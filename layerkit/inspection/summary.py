@@ -1,4 +1,4 @@
-"""The table of a network's layers."""
+"""The summary of a network: a table of its layers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from layerkit.layers.base import Layer
 NUMBERS = (3, 5, 6)
 """The columns of the table that are aligned to the right."""
 LONGEST = 60
-"""The number of characters of an option that are shown."""
+"""Number of characters of an option that are shown."""
 
 
 def table(body: Layer, costs: Mapping[str, float] | None = None) -> str:
-    """The layers of a network's body in rows; containers are followed by their parts, indented.
+    """Return the layers of a body in rows; the parts of containers follow them, indented.
 
-    A part that reads something else than the row before it says what, as in ``a, b -> Add``.
+    A part that does not read the row before it says what it reads, such as ``a, b -> Add``.
     """
     rows = [["address", "layer", "output", "parameters", "initial W"]]
     parameters = 0
@@ -47,7 +47,7 @@ def table(body: Layer, costs: Mapping[str, float] | None = None) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    """A table as text, the columns of these numbers aligned to the right.
+    """Format a table, with the columns of these numbers aligned to the right.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
 
 
 def _tree(body: Layer) -> Iterator[tuple[int, str, Layer]]:
-    """All layers with their depth and what they read; no Sequential that is the whole body."""
+    """Yield all layers with depth and inputs; a body that is a Sequential is left out."""
     waiting = [(0, "", body)]
     while waiting:
         depth, reads, layer = waiting.pop()
@@ -83,12 +83,12 @@ def _tree(body: Layer) -> Iterator[tuple[int, str, Layer]]:
 
 
 def wiring_of(layer: Layer) -> Wiring:
-    """What the parts of a container read; nothing for all other layers."""
+    """Return what the parts of a container read; an empty dict for other layers."""
     return layer.wiring() if isinstance(layer, Container) else {}
 
 
 def described(part: Configurable) -> str:
-    """The call that makes an object, without defaults, initializers and parts.
+    """Return the call that makes an object, without defaults, initializers and parts.
 
     Examples
     --------

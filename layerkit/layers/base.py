@@ -30,7 +30,7 @@ DEFAULT_INIT: Initializer = LeCunNormal()
 
 
 class Layer(Configurable, ABC):
-    """Base of all layers: a subclass writes `forward` and `backward`, and `build` if it has to.
+    """Base class of layers; a subclass writes `forward` and `backward`, and `build` if needed.
 
     A layer of one input has ``build(self, shape)`` and ``forward(self, x, train=True)``. One of
     several has ``build(self, a, b)``, ``forward(self, a, b, train=True)`` and a `backward` that
@@ -39,8 +39,8 @@ class Layer(Configurable, ABC):
 
     Two laws make any wiring safe: `forward` never writes to its inputs, `backward` never writes to
     `dy`; and what they return may be overwritten by their own next call, not before. With
-    ``train=False`` several threads may be predicting: hold what you return in a variable of your
-    own (``y = ...; self.y = y; return y``), since another thread may write to the layer meanwhile.
+    ``train=False`` several threads may use the layer at once: keep the result in a local variable
+    (``y = ...; self.y = y; return y``), since another thread may write to the layer meanwhile.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class Layer(Configurable, ABC):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say that what `build` declares is missing before it."""
+            """Raise an AttributeError; where `build` has not been called yet, it says so."""
             built = self.address or name.startswith("__")
             hint = "" if built else "; it is not built: put it into a Network first"
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
@@ -90,7 +90,7 @@ class Layer(Configurable, ABC):
 
     @property
     def fitted(self) -> State | None:
-        """1 when this layer has seen the data, where `wants_data`."""
+        """A State, 1 when this layer has been fitted to the data; None unless `wants_data`."""
         return vars(self).get("fitted")
 
     # `*xs: Any, **options: Any` lets each subclass name its own inputs, for type checkers too
@@ -138,7 +138,7 @@ class Layer(Configurable, ABC):
         return self.output_shape
 
     def _check_number(self, shapes: tuple[Shape, ...]) -> None:
-        """Refuse another number of inputs than `forward` has."""
+        """Raise a ShapeError for another number of inputs than `forward` has."""
         parameters = inspect.signature(self.forward).parameters.values()
         inputs = [p for p in parameters if p.name != "train"]
         any_number = any(p.kind is p.VAR_POSITIONAL for p in inputs)
@@ -165,15 +165,15 @@ class Layer(Configurable, ABC):
 
     @property
     def wants_data(self) -> bool:
-        """Whether something of this layer is fitted to the data: itself, or its weights."""
+        """Whether this layer or its initial weights are fitted to the data."""
         return self.adapts or any(param.init.from_data for param in self.params().values())
 
     def init_before(self) -> Initializer:
-        """The default initializer of a layer whose outputs go into this one."""
+        """Return the default initializer of a layer whose outputs go into this one."""
         return DEFAULT_INIT
 
     def parts(self) -> Iterator[tuple[str, Layer]]:
-        """The layers that this one is made of, by the names of the fields that hold them."""
+        """Yield the layers that this one is made of, by the names of the fields that hold them."""
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Layer):
@@ -185,7 +185,7 @@ class Layer(Configurable, ABC):
                         yield f"{field.name}.{name}", item
 
     def walk(self, address: str) -> Iterator[tuple[str, Layer]]:
-        """This layer and all inside it with their addresses, a container before its parts."""
+        """Yield the layer and all inside it with their addresses, a container before its parts."""
         waiting: list[tuple[str, Layer]] = [(address, self)]
         while waiting:
             address, layer = waiting.pop()
@@ -194,15 +194,15 @@ class Layer(Configurable, ABC):
             waiting += reversed(parts)
 
     def declared(self) -> dict[str, State]:
-        """The parameters and states that `build` declared on this very layer, by attribute."""
+        """Return the parameters and states of this very layer, by attribute."""
         return {name: value for name, value in vars(self).items() if isinstance(value, State)}
 
     def params(self) -> dict[str, Param]:
-        """The parameters that `build` declared on this very layer, by attribute."""
+        """Return the parameters of this very layer, by attribute."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Param)}
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has the options, and carries the numbers along to where it will be built."""
+        """Return the options, and the numbers that a copy carries to its new network."""
         state = super().__getstate__()
         carried = self.carried or {
             name: item.value.copy() for name, item in self.declared().items() if item.placed

@@ -1,4 +1,4 @@
-"""Normalisations: mean 0 and variance 1 for what passes through, then a scale that is learned.
+"""Normalization layers: mean 0 and variance 1 for the inputs, then a scale that is learned.
 
     y = gamma xhat + beta,    xhat = (x - mean) r,    r = 1 / sqrt(variance + eps)
 
@@ -28,7 +28,7 @@ from layerkit.parameters import Param, State
 
 
 def average(rows: Array) -> Array:
-    """The mean of each row of a matrix, as a column; several times faster than `mean`."""
+    """Return the mean of each row of a matrix, in a column; several times faster than `mean`."""
     n = rows.shape[1]
     return (rows @ np.full(n, 1 / n, rows.dtype))[:, None]
 
@@ -40,13 +40,13 @@ def add_up(dy: Array, param: Param) -> None:
 
 
 class Normalization(Layer):
-    """Base of the normalisations: the rows, and gamma."""
+    """Base class of normalizations: the rows, and gamma."""
 
     axes = 1
     scale: bool = field(default=True, kw_only=True)
 
     def init_before(self) -> Initializer:
-        """What suits the layer after: its inputs have the same variance as without this layer."""
+        """Return the initializer that suits the layer after, which suits this one too."""
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:
@@ -60,11 +60,11 @@ class Normalization(Layer):
         return shape
 
     def rows(self, x: Array) -> Array:
-        """A matrix whose rows are normalised: the features at each place of each example."""
+        """Return a matrix whose rows are normalised, one for each position of each example."""
         return x.reshape(-1, self.features)
 
     def rows_backward(self, rows: Array, shape: Shape) -> Array:
-        """Put the numbers of such a matrix into an array of `shape`, where they came from."""
+        """Return an array of `shape` from such a matrix: the inverse of `rows`."""
         return rows.reshape(shape)
 
     def check_squares(self, squares: Array) -> None:
@@ -110,7 +110,7 @@ class RMSNorm(Normalization):
     ShapeError
         When an example has fewer axes.
     DivergenceError
-        When the squares of what comes in are too big for the dtype.
+        When the squares of the inputs are too big for the dtype.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class RMSNorm(Normalization):
 
 
 class Centering(Normalization):
-    """Base of the normalisations with a mean: xhat, and beta."""
+    """Base class of normalizations that subtract a mean: xhat, and beta."""
 
     eps: Rate = field(default=1e-5, kw_only=True)
     shift: bool = field(default=True, kw_only=True)
@@ -228,7 +228,7 @@ class LayerNorm(Centering):
         When there is only one number to normalise, which would become 0, or an example has too few
         axes.
     DivergenceError
-        When the squares of what comes in are too big for the dtype.
+        When the squares of the inputs are too big for the dtype.
 
     Examples
     --------
@@ -253,7 +253,7 @@ class GroupNorm(Centering):
     """y = gamma (x - mean) / sqrt(variance + eps) + beta, over groups of features of one example.
 
     Group normalisation cuts the features into `groups` of neighbours, and takes a mean and a
-    variance over one group at all places of an example, as PyTorch does. The same with
+    variance over one group at all positions of an example, as PyTorch does. The same with
     ``train=False``.
 
     Source: Wu and He (2018), Group normalization, arXiv:1803.08494.
@@ -272,7 +272,7 @@ class GroupNorm(Centering):
     ShapeError
         When the groups don't have the same size, or only one number each, which would become 0.
     DivergenceError
-        When the squares of what comes in are too big for the dtype.
+        When the squares of the inputs are too big for the dtype.
 
     Examples
     --------
@@ -296,12 +296,12 @@ class GroupNorm(Centering):
         return shape
 
     def rows(self, x: Array) -> Array:
-        """A matrix with a row for each group of each example."""
+        """Return a matrix with a row for each group of each example."""
         groups = x.reshape(len(x), -1, self.groups, x.shape[-1] // self.groups)
         return groups.swapaxes(1, 2).reshape(len(x) * self.groups, -1)
 
     def rows_backward(self, rows: Array, shape: Shape) -> Array:
-        """Put the groups where they came from."""
+        """Return an array of `shape` from the rows of groups."""
         groups = rows.reshape(shape[0], self.groups, -1, shape[-1] // self.groups)
         return groups.swapaxes(1, 2).reshape(shape)
 
@@ -333,9 +333,9 @@ class BatchNorm(Centering):
     Raises
     ------
     DataError
-        When a training batch has only one example, which would become 0.
+        For a training batch of one example, which would become 0.
     DivergenceError
-        When the squares of what comes in are too big for the dtype.
+        When the squares of the inputs are too big for the dtype.
 
     Examples
     --------
@@ -359,11 +359,11 @@ class BatchNorm(Centering):
         return shape
 
     def rows(self, x: Array) -> Array:
-        """A matrix with a row for each feature."""
+        """Return a matrix with a row for each feature."""
         return x.reshape(-1, x.shape[-1]).T
 
     def rows_backward(self, rows: Array, shape: Shape) -> Array:
-        """Put the features where they came from."""
+        """Return an array of `shape` from the rows of features."""
         return rows.T.reshape(shape)
 
     def center(self, rows: Array, train: bool) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Looking into layers while they work: the one way in which methods are replaced, and put back."""
+"""Hooks on layers: the one way in which methods are wrapped for a while, and restored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Method = Callable[..., Any]
 
 @contextmanager
 def replaced(part: object, **methods: Method) -> Iterator[None]:
-    """Put functions in the place of an object's methods; in the end everything is as it was.
+    """Replace methods of an object by functions, and restore them at the end.
 
     Examples
     --------
@@ -49,11 +49,11 @@ def watched(
     Parameters
     ----------
     layers : pairs of str and Layer
-        As from `Network.layers`.
+        Addresses and layers, as `Network.layers` yields them.
     wrap : callable
-        Returns what is called instead of a method; `name` is "forward" or "backward".
+        Returns the function to call instead of the method; `name` is "forward" or "backward".
     containers : bool
-        Whether layers that have parts are replaced, too.
+        Whether layers that have parts are wrapped too.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class ReachedError(Exception):
 
 
 def inputs_of(layer: Layer, body: Layer, x: Array) -> tuple[Array, ...]:
-    """Return what a layer inside `body` is given for a batch, as in a prediction.
+    """Return the inputs of a layer inside `body` for a batch, as in a prediction.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Losses: the number that training makes small, for a batch of outputs, and its derivative."""
+"""Losses: the number that training minimizes, for a batch of outputs, and its derivative."""
 
 from layerkit.losses.base import ElementwiseLoss, Loss
 from layerkit.losses.binary import BinaryCrossEntropy, Hinge, SquaredHinge

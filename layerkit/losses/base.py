@@ -1,4 +1,4 @@
-"""The base of all losses: the number that training makes small, and its derivative.
+"""The base class of losses: the number that training minimizes, and its derivative.
 
 N    examples of a batch
 z    outputs of the network's body: (N, *shape)
@@ -22,7 +22,7 @@ from layerkit.errors import DataError, ShapeError
 
 
 class Loss(Configurable, ABC):
-    """The base of all losses: L = sum_n a_n l_n / sum_n a_n u_n.
+    """Base class of losses: L = sum_n a_n l_n / sum_n a_n u_n.
 
     The last axis of z holds the outputs that are judged together; each position along the other
     axes has a loss l_n of its own. For rows (N, D) these are the examples, for sequences (N, T, D)
@@ -180,11 +180,11 @@ and >= 0
         return dz * share.reshape(*share.shape, *[1] * (dz.ndim - share.ndim))
 
     def predict(self, z: Array) -> Array:
-        """What a user calls the prediction: here z itself."""
+        """Return predictions, what users want to know: here z itself."""
         return z
 
     def predict_proba(self, z: Array) -> Array:
-        """The probabilities of the classes, of the shape of z, for a loss that has them."""
+        """Return the probabilities of the classes, of the shape of z, for a loss that has them."""
         raise DataError(f"{type(self).__name__} has no probabilities")
 
     @property
@@ -198,11 +198,11 @@ and >= 0
         return type(self).hits is not Loss.hits
 
     def hits(self, z: Array, t: Array) -> Array:
-        """How right each position is, 0 to 1: z.shape[:-1]; nan if ignored, and for numbers."""
+        """Return how right each position is, from 0 to 1; nan if ignored, and for numbers."""
         return np.full(z.shape[:-1], math.nan)
 
     def accuracy(self, z: Array, t: Array) -> float:
-        """The share of positions that are right, nan for a loss without classes."""
+        """Return the share of positions that are right, nan for a loss without classes."""
         hits = self.hits(z, t)
         judged = hits[~np.isnan(hits)]
         return float(judged.mean()) if len(judged) else math.nan
@@ -304,7 +304,7 @@ def position(index: tuple[int, ...]) -> str:
 
 
 class ElementwiseLoss(Loss):
-    """The base of losses that judge each output alone: l = the mean over a position of f(z, t).
+    """Base class of losses that judge each output alone: l = the mean over a position of f(z, t).
 
     A subclass writes `values`, the f(z, t), and `slopes`, the df/dz.
 

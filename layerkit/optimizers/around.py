@@ -1,12 +1,12 @@
-"""What is done around an optimizer's rule: clipping, penalties, weight decay, rates, schedules.
+"""Options of every optimizer, applied around its rule: clipping, penalties, decay, schedules.
 
     w      all parameters of the network
     g      a copy of their gradient
     mask   1 where decay and penalties apply, else 0
     s      scratch memory
 
-First the functions, one for each, which change vectors in place. Then the options that every
-optimizer has for them, and `Around`, which calls them in order.
+First the functions, one for each, which change vectors in place. Then the options themselves,
+and `Around`, which calls the functions in order.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def scale_step(w: Array, before: Array, rate: float, s: Array) -> None:
 
 
 class Segment(NamedTuple):
-    """One parameter: its place in the vectors, and what the options say of it.
+    """One parameter: its slice of the vectors, and what the options say about it.
 
-    `is_weight` is its `Param.decay`, its nature; `decays` is what `penalize` makes of that.
+    `is_weight` is its `Param.decay`; `decays` is that, or what `penalize` says instead.
     """
 
     where: slice
@@ -89,7 +89,7 @@ class Segment(NamedTuple):
 
 
 class OptimizerOptions(Configurable):
-    """The options of every optimizer for what is done around its rule.
+    """The options that every optimizer has besides those of its rule.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def _check_values(options: OptimizerOptions, values: dict[str, Any], step: int) 
 
 
 def find_segments(options: OptimizerOptions, arena: Arena) -> list[Segment]:
-    """Return what the options say of each parameter.
+    """Return what the options say about each parameter.
 
     Raises
     ------
@@ -295,10 +295,10 @@ class Around:
 
     @cached_property
     def g(self) -> Array:
-        """Room for the copy of the gradient."""
+        """Memory for the copy of the gradient."""
         return np.empty_like(self.s)
 
     @cached_property
     def w(self) -> Array:
-        """Room for the parameters before a step."""
+        """Memory for the parameters before a step."""
         return np.empty_like(self.s)

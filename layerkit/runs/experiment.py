@@ -1,4 +1,4 @@
-"""Experiments: everything that a configuration file says, ready to be run."""
+"""Experiments: the contents of a configuration file, ready to run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from layerkit.training.options import Resume, Training
 from layerkit.training.trainer import Trainer
 
 CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
-"""The checkpoints and the trained network in the folder of a run."""
+"""The names of the checkpoints and of the trained network in a run's folder."""
 
 
 class Experiment(Configurable):
@@ -40,9 +40,9 @@ class Experiment(Configurable):
     network : Network
     optimizer : Optimizer
     data : Data, optional
-        What the network learns from.
+        The examples.
     training : Training, optional
-        How long, and in what batches.
+        The number of epochs, the batches, and so on.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Experiment(Configurable):
         self.sources: dict[str, Arrays] = {}
 
     def streams(self) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
-        """The run's random numbers: for the split of the data, the weights, the order."""
+        """Return the run's random generators: for the split of the data, the weights, the order."""
         split, weights, order = np.random.default_rng(self.training.seed).spawn(3)
         return split, weights, order
 
@@ -82,7 +82,7 @@ class Experiment(Configurable):
             For data that are missing, damaged, or of another shape than the network's.
         """
         dataset = self.data.load(self.streams()[0], data_dir)
-        self._check_outputs(dataset)
+        self._check_fit(dataset)
         return dataset
 
     def _check_paths(self, own: Sequence[Callback], others: Sequence[Callback]) -> None:
@@ -97,7 +97,7 @@ class Experiment(Configurable):
             taken.append(path)
 
     def _check_augmentation(self, dataset: Dataset) -> None:
-        """Raise a ShapeError for an augmentation of images where there are none, or no squares."""
+        """Raise a ShapeError for an image augmentation of data that are not square images."""
         augmentation, x = self.training.augmentation, dataset.train.x
         if isinstance(augmentation, ImageAugmentation) and augmentation.image is None:
             with at("training.augmentation"):
@@ -107,10 +107,10 @@ class Experiment(Configurable):
                         "pixels of images, say image = [height, width]"
                     )
                 if augmentation.size(x.shape[1:]) != dataset.image:
-                    raise ShapeError(f"the images are no squares: image = {list(dataset.image)}")
+                    raise ShapeError(f"the images are not square: image = {list(dataset.image)}")
 
     def _load_like(self, path: Path) -> Network:
-        """Load a network, or that of a run; ShapeError unless it has our parameters and states."""
+        """Load a network, or that of a run; ShapeError if its parameters or states differ."""
         saved = Network.load(path / MODEL if path.is_dir() else path)
         own, other = (
             {name: f"{network.dtype} {item.shape}" for name, item in network.declared().items()}
@@ -125,7 +125,7 @@ class Experiment(Configurable):
                 )
         return saved
 
-    def _check_outputs(self, dataset: Dataset) -> None:
+    def _check_fit(self, dataset: Dataset) -> None:
         """Raise a ShapeError or DataError unless the network and the loss fit the data."""
         if dataset.train.x.shape[1:] != self.network.shape:
             features = dataset.train.x.shape[1]
@@ -147,7 +147,7 @@ class Experiment(Configurable):
             )
 
     def new_optimizer(self) -> Optimizer:
-        """An optimizer with the same options that has taken no step."""
+        """Return an optimizer with the same options that has not taken any steps."""
         return from_config(to_config(self.optimizer), type(self.optimizer))
 
     def prepare(
@@ -157,7 +157,7 @@ class Experiment(Configurable):
         folder: Path | None = None,
         resume: Resume = False,
     ) -> Trainer:
-        """Check everything, and return the trainer of a run, of which nothing has begun.
+        """Check everything, and return the trainer of a run, before its first step.
 
         Parameters
         ----------
@@ -170,8 +170,8 @@ class Experiment(Configurable):
             Where the checkpoints go, to its ``checkpoints``, and the files of the configuration's
             callbacks whose paths are relative.
         resume : bool or "force"
-            Whether to go on where the newest checkpoint in `folder` is, if there is one; "force":
-            also if the configuration or the data have changed.
+            Whether to resume from the newest checkpoint in `folder`, if there is one; "force":
+            even if the configuration or the data have changed.
         """
         _, weights, order = self.streams()
         training, network = self.training, self.network.initialize(weights)
@@ -204,18 +204,18 @@ class Experiment(Configurable):
     def run(self, dataset: Dataset) -> list[Record]:
         """Train the network from its first weights on, and return a record of each epoch.
 
-        With `threads` BLAS threads, whatever else the process does.
+        With `threads` BLAS threads, also if the rest of the process uses more.
         """
         with self.limited():
             return self.prepare(dataset).run()
 
     def open(self, dataset: Dataset) -> dict[str, Arrays]:
-        """Check all examples, and return them by what they are for: to train, to measure.
+        """Check all examples, and return them by their use, such as "train" and "test".
 
         Raises
         ------
         ShapeError, DataError
-            For examples or targets that don't fit: with the part of the data.
+            For examples or targets that don't fit, with the part of the data.
         """
         size = self.training.batch_size * self.training.gradient_accumulation_steps
         for name, part in dataset.parts().items():
@@ -230,7 +230,7 @@ class Experiment(Configurable):
 
     @contextmanager
     def limited(self) -> Iterator[None]:
-        """Let the BLAS have as many threads as the configuration says."""
+        """Limit the BLAS to the number of threads of the configuration."""
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(self.training.threads, user_api="blas"):
@@ -244,14 +244,14 @@ def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
     ----------
     path : Path
     settings : sequence of str
-        Changes to what the file says, like ``"optimizer.lr=0.1"``.
+        Values that override those of the file, such as ``"optimizer.lr=0.1"``.
 
     Raises
     ------
     FileError
-        For a file that can't be read, or is no TOML: with the line.
+        For a file that can't be read, or is not TOML: with the line.
     ConfigError
-        With all that is wrong in it.
+        For invalid values: all of them at once.
     """
     table = read_toml(path)
     for setting in settings:

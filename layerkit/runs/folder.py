@@ -27,7 +27,7 @@ CONFIG, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
     "result.json",
     "divergence.safetensors",
 )
-"""What a run's folder holds, besides the network, checkpoints and pictures."""
+"""The names of files in a run's folder, besides the network, checkpoints and pictures."""
 
 
 def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
@@ -36,7 +36,7 @@ def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
     Raises
     ------
     FileError
-        When there is something in the folder already, or it can't be written.
+        When the folder is not empty, or can't be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"{folder}: there is something already; choose another folder")
@@ -74,15 +74,15 @@ def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None
 def write_result(
     folder: Path, epochs: int, stopped: str | None, measured: Mapping[str, float]
 ) -> None:
-    """Write how a run came to its end, and its metrics on the test examples."""
+    """Write how a run has ended, and its metrics on the test examples."""
     result = {"epochs": epochs, "stopped": stopped, "checkpoint": _newest(folder)}
     _write_json(folder / RESULT, result | {f"test_{name}": x for name, x in measured.items()})
 
 
 def read_end(folder: Path, epochs: int, force: bool = False) -> str | None:
-    """Say how a run of so many epochs has come to its end; None if there is something to train.
+    """Return a sentence on how a run has ended; None if there is something left to train.
 
-    With `force` there is, too, if it was stopped before its last epoch.
+    With `force`, a run that was stopped before its last epoch is not at its end.
     """
     if not (folder / RESULT).is_file():
         return None
@@ -102,7 +102,7 @@ def _newest(folder: Path) -> str | None:
 
 
 def find_config(folder: Path) -> Path:
-    """Return the configuration file of a run; FileError if the folder is none."""
+    """Return the configuration file of a run; FileError if the folder is not a run's."""
     if not (folder / CONFIG).is_file():
         raise FileError(f"{folder}: not a run's folder: there is no {CONFIG} in it")
     return folder / CONFIG
@@ -114,7 +114,7 @@ def read_run(folder: Path) -> Experiment:
     Raises
     ------
     FileError
-        When the folder is no run, or the run has left no model.
+        When the folder is not a run's, or the run has left no model.
     """
     config = find_config(folder)
     if not (folder / MODEL).is_file():
@@ -128,7 +128,7 @@ def read_run(folder: Path) -> Experiment:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """Return what `write_run` wrote of a run's environment.
+    """Return a run's environment, as `write_run` wrote it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A run of an experiment, as the command does it: prepared, begun, trained, and its results."""
+"""A run of an experiment by the command: prepared, begun, trained, and its results saved."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from layerkit.training.options import Resume
 
 
 class Run:
-    """A run of an experiment in a folder; when it is made, everything is checked and nothing begun.
+    """A run of an experiment in a folder; making it checks everything and begins nothing.
 
     Parameters
     ----------
     experiment : Experiment
     dataset : Dataset
     folder : Path
-        Where everything goes.
+        The folder for all files of the run.
     resume : bool or "force"
-        Whether to go on where the newest checkpoint of the folder is.
+        Whether to resume from the newest checkpoint of the folder.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Run:
         return callbacks
 
     def begin(self) -> None:
-        """Begin the folder, or bring its configuration up to date, and say what is trained.
+        """Begin the folder, or update its configuration, and print what is trained.
 
         Raises
         ------
         FileError
-            When there is something in a new run's folder, or it can't be written.
+            When a new run's folder is not empty, or can't be written.
         """
         experiment, progress = self.experiment, self.progress
         (write_config if self.resume else write_run)(self.folder, experiment, self.dataset)
@@ -87,7 +87,7 @@ class Run:
     def train(self, interruption: Interruption) -> None:
         """Train, and save the history, the network, its metrics on the test examples, and pictures.
 
-        Of a training that is interrupted, too.
+        Those of an interrupted training too.
         """
         network, folder = self.experiment.network, self.folder
         try:
@@ -128,7 +128,7 @@ class Run:
         return bool(end)
 
     def left(self, interruption: Interruption) -> str:
-        """Say where the run was left, if it can be resumed; else nothing."""
+        """Return a sentence on where the run was left; empty if there is nothing to resume."""
         progress, where = self.progress, "before the first step"
         if progress.step:
             where = f"in epoch {progress.epoch}, after step {progress.step:,}"

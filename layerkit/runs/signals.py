@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C and SIGTERM as a way to leave a training that can be resumed."""
+"""Signal handlers: Ctrl-C and SIGTERM pause a training, which can be resumed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Pauses a training at Ctrl-C or SIGTERM; at any other time, or the second time, exits at once.
+    """A signal handler that pauses a training; a second signal, or one before or after it, exits.
 
     Attributes
     ----------
     status : int
-        What the process should exit with: 128 + the signal, 0 without one.
+        The exit status for the process: 128 + the signal, or 0 without one.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Interruption:
 
     @contextmanager
     def listening(self) -> Iterator[Self]:
-        """Receive the signals of the process."""
+        """Handle the signals of the process."""
         before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
             yield self
@@ -38,7 +38,7 @@ class Interruption:
 
     @contextmanager
     def pausing(self, progress: Progress) -> Iterator[None]:
-        """Let the first signal wait for the end of a batch."""
+        """Let the first signal pause this training at the end of a batch."""
         self.progress = progress
         try:
             yield

@@ -28,10 +28,10 @@ from layerkit.parameters import Param
 from layerkit.progress import Progress
 from layerkit.runs.experiment import CHECKPOINTS, Experiment, read_experiment
 from layerkit.training.loop import count_steps
-from layerkit.training.resume import TELLING, leaves
+from layerkit.training.resume import OBSERVERS, leaves
 
 MAX_STEPS = 2000
-"""Most steps that are taken by default: an epoch of most data sets, and seldom minutes."""
+"""Maximum number of steps by default: an epoch of most data sets, and seldom minutes."""
 GROUPS = {
     "parameters": "network.values",
     "states": "network.states",
@@ -57,7 +57,7 @@ class Trial:
     data_dir: str | None
 
     def train(self, folder: Path, last: int, every: int | None = None) -> None:
-        """Train up to step `last`, from the newest checkpoint in `folder` if there is one."""
+        """Train up to step `last`, from the newest checkpoint in `folder`, if any."""
 
         class PauseOfTrial(Callback):
             def batch_end(self, progress: Progress) -> None:
@@ -69,7 +69,7 @@ class Trial:
         experiment = read_experiment(self.file, self.settings)
         training = experiment.training
         training.callbacks = [
-            part for part in training.callbacks if not isinstance(part, (*TELLING, TimeLimit))
+            part for part in training.callbacks if not isinstance(part, (*OBSERVERS, TimeLimit))
         ]
         training.checkpoints = Checkpoints(every=every, keep=2 * last)
         with experiment.limited():
@@ -213,7 +213,7 @@ def _sentence(group: str, part: dict[str, Any], other: dict[str, Any]) -> str:
 
 
 def _hint(experiment: Experiment) -> str:
-    """Say where to look for state that is missing in a checkpoint."""
+    """Return advice on where to look for state that is missing in a checkpoint."""
     training = experiment.training
     parts = {
         **dict(experiment.network.layers()),

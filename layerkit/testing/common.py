@@ -20,7 +20,7 @@ from layerkit.config.tables import from_config, to_config
 
 H = 1e-5
 """The step of the difference quotients."""
-PLACES = 60
+TRIED = 60
 """Number of elements of an array whose derivatives are checked; they are drawn at random."""
 
 
@@ -74,7 +74,7 @@ def check_options(part: Configurable) -> None:
     require(
         arguments == options,
         f"{name}({', '.join(arguments)}) has the fields {options}: write no __init__, but declare "
-        "the options in the class body, as in `units: Size`",
+        "the options in the class body, such as `units: Size`",
     )
     with calling(f"{name}: from_config(to_config({part}))"):
         table = json.loads(json.dumps(to_config(part), allow_nan=False))
@@ -98,29 +98,29 @@ def check_derivative(what: str, f: Callable[[], float], v: Array, dv: Array, noi
 
     The left and the right quotient enclose the derivative; where they differ much, f has a kink.
     """
-    places = np.random.default_rng(2).permutation(v.size)[:PLACES]
-    middle, right, left = f(), np.empty(len(places)), np.empty(len(places))
-    for i, place in enumerate(places):
-        old = v.flat[place]
-        v.flat[place] = old + H
+    tried = np.random.default_rng(2).permutation(v.size)[:TRIED]
+    middle, right, left = f(), np.empty(len(tried)), np.empty(len(tried))
+    for i, element in enumerate(tried):
+        old = v.flat[element]
+        v.flat[element] = old + H
         right[i] = (f() - middle) / H
-        v.flat[place] = old - H
+        v.flat[element] = old - H
         left[i] = (middle - f()) / H
-        v.flat[place] = old
-    true, ours, bend = (left + right) / 2, dv.flat[places], abs(right - left)
+        v.flat[element] = old
+    true, ours, bend = (left + right) / 2, dv.flat[tried], abs(right - left)
     scale = float(abs(true).max())
     smooth = bend <= 1e-2 * scale + noise
     require(
         bool(smooth.mean() > 0.5),
-        f"{what} can't be checked: forward has a jump or a kink at most of the places tried",
+        f"{what} can't be checked: forward has a jump or a kink at most of the elements tried",
     )
-    true, ours, places = true[smooth], ours[smooth], places[smooth]
+    true, ours, tried = true[smooth], ours[smooth], tried[smooth]
     excess = abs(ours - true) - bend[smooth]
     worst = int(excess.argmax())
-    place = [int(i) for i in np.unravel_index(places[worst], v.shape)]
+    index = [int(i) for i in np.unravel_index(tried[worst], v.shape)]
     require(
         bool(excess[worst] <= 1e-5 * scale + noise),
-        f"{what}{place} is {ours[worst]:.4g}, but difference quotients of forward give "
+        f"{what}{index} is {ours[worst]:.4g}, but difference quotients of forward give "
         f"{true[worst]:.4g}{_cause(ours, true)}",
     )
 

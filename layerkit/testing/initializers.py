@@ -1,4 +1,4 @@
-"""The contract of initializers."""
+"""Checks of initializers."""
 
 from __future__ import annotations
 

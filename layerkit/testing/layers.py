@@ -1,4 +1,4 @@
-"""The contract of layers."""
+"""Checks of layers."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from layerkit.testing.probe import Examples, Probe, layers_of
 def check_layer(layer: Layer, *shapes: Shape, examples: Examples = None) -> None:
     """Check that a layer keeps its contract for inputs of these shapes, one for each input.
 
-    Derivatives are compared with central differences in float64; places where the function has
-    a kink are left out.
+    Derivatives are compared with central differences in float64; points where the function
+    has a kink are left out.
 
     Parameters
     ----------
     layer : Layer
     *shapes : tuple of int
-        Of one example of each input.
+        The shape of one example, for each input.
     examples : array, or sequence of arrays, optional
-        What to try it with (N, *shape), for a layer that doesn't take just any numbers. Derivatives
+        Examples to use (N, *shape), for a layer that doesn't take all numbers. Derivatives
         with respect to them are not compared. For several inputs, an entry for each, or None.
 
     Raises
@@ -87,7 +87,7 @@ give -5.169; it is 0.6667 times the right value everywhere: a factor or a sign i
 
 def _check_kept_options(layer: Layer) -> None:
     fresh = type(layer)(**{option.name: getattr(layer, option.name) for option in fields(layer)})
-    parts = {name for name, _ in fresh.parts()}  # those that are no options are made when needed
+    parts = {name for name, _ in fresh.parts()}  # parts that are not options are made when needed
     unknown = vars(fresh).keys() - {option.name for option in fields(layer)} - parts
     require(
         not unknown,
@@ -105,7 +105,7 @@ def _check_promised_shape(probe: Probe) -> None:
 
 
 def _check_chance(twins: list[Probe]) -> None:
-    """Try two fresh layers with equal generators, whether the network provides them or not."""
+    """Compare two fresh layers with equal generators."""
     results = []
     for probe in twins:
         xs, name = probe.batch(5)[:-1], probe.name
@@ -115,8 +115,8 @@ def _check_chance(twins: list[Probe]) -> None:
         probe.forward(*xs, train=False)
         require(
             _draws(probe) == before,
-            f"{name}.forward with train=False draws random numbers: a prediction is no matter of "
-            "chance; return what is expected, as Dropout does: x",
+            f"{name}.forward with train=False draws random numbers: a prediction should not "
+            "depend on chance; return the expected value, as Dropout does: x",
         )
         results.append(probe.forward(*xs))
         silent = [
@@ -141,7 +141,7 @@ def _draws(probe: Probe) -> list[Any]:
 
 
 def _check_adapt(probe: Probe) -> None:
-    """A second look at the same examples changes nothing."""
+    """Check that a second look at the same examples changes nothing."""
     if probe.layer.adapts:
         before = probe.arena.states.copy()
         probe.adapt()
@@ -230,7 +230,7 @@ def _check_results_last(probe: Probe) -> None:
 
 
 def _check_batches_are_independent(probe: Probe, layer: Layer) -> None:
-    """Batches of several sizes, one after the other, against each on a fresh layer."""
+    """Compare batches of several sizes, one after the other, with each on a fresh layer."""
     for i, rows in enumerate((5, 2, 1, 5)):
         batch = probe.batch(rows, seed=10 + i)
         expected = Probe(layer, *probe.shapes, examples=probe.examples).results(*batch)
@@ -317,19 +317,19 @@ def _check_derivatives(probe: Probe) -> None:
 
 
 def _check_without_dx(probe: Probe, silent: Probe) -> None:
-    """Where nobody wants dx, all else is the same, and backward returns dx or None."""
+    """Check that backward without dx sets the same gradients, and returns dx or None."""
     batch = probe.batch(5)
     right = probe.results(*batch)
     for name, found in silent.results(*batch).items():
         require(
             close(found, right[name]),
-            f"{probe.name}: {name} is another one where wants_dx is False; backward may return "
+            f"{probe.name}: {name} is different where wants_dx is False; backward may return "
             "None then, but nothing wrong that looks right",
         )
 
 
 def _check_copies_train_on(probe: Probe) -> None:
-    """A trained layer and its copies, given its parameters, have the same future."""
+    """Check that a trained layer and its copies continue in the same way."""
     _train(probe)
     with calling(f"{probe.name}: copying it"):
         layers = copies(probe.layer)
@@ -352,9 +352,9 @@ def _check_copies_train_on(probe: Probe) -> None:
         require(
             close(twin.arena.values, probe.arena.values)
             and close(twin.forward(*xs, train=False), y),
-            f"{probe.name}: after {how} it trains on otherwise than the original: it has learned "
-            "something that is neither an option nor a Param nor a State: declare it in build, as "
-            "in self.mean = State(shape, Zeros()), and assign self.mean.value = …",
+            f"{probe.name}: after {how} it continues otherwise than the original: it has learned "
+            "something that is neither an option nor a Param nor a State: declare it in build, "
+            "such as self.mean = State(shape, Zeros()), and assign self.mean.value = …",
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.testing.common import (
-    PLACES,
+    TRIED,
     calling,
     check_derivative,
     check_options,
@@ -56,7 +56,7 @@ one; each row has its own derivative: don't divide by N, backward does
     require(len(t) > 1, f"check_loss needs at least two targets, not {len(t)}")
     z = normal((len(t), *shape), seed=1)
     for dtype in ("float64", "float32"):
-        # a network gives targets that are not whole numbers in its own type
+        # a network converts targets to its dtype, but for whole numbers
         t = t.astype(dtype) if t.dtype.kind == "f" else t
         _check_one_batch(loss, z.astype(dtype), t)
     _check_rows(loss, z, t)
@@ -138,7 +138,7 @@ def _check_one_batch(loss: Loss, z: Array, t: Array) -> None:
 
 
 def _check_rows(loss: Loss, z: Array, t: Array) -> None:
-    """Each row, that is each example, is judged alone."""
+    """Check that each row, that is each example, is judged alone."""
     name, N, rows = type(loss).__name__, len(z), range(len(z))
     losses, dz = _losses(loss, z, t), _gradients(loss)
     alone = [(_losses(loss, z[i : i + 1], t[i : i + 1]), _gradients(loss)) for i in rows]
@@ -158,9 +158,9 @@ def _check_rows(loss: Loss, z: Array, t: Array) -> None:
 
 
 def _check_positions(loss: Loss, z: Array, t: Array) -> None:
-    """Each position is judged alone."""
+    """Check that each position is judged alone."""
     losses, dz = _losses(loss, z, t), _gradients(loss)
-    for index in list(np.ndindex(losses.shape))[:PLACES]:
+    for index in list(np.ndindex(losses.shape))[:TRIED]:
         changed, others = z.copy(), np.ones(losses.shape, bool)
         changed[index] = z[index][::-1] - 1
         others[index] = False
@@ -197,7 +197,7 @@ def _check_sums(loss: Loss, z: Array, t: Array) -> None:
 
 
 def _check_loss_derivative(loss: Loss, z: Array, t: Array) -> None:
-    """For a classifier at logits like 40 too, where clipping would show."""
+    """Check dz; for a classifier at logits of 40 too, where clipping would be noticed."""
     for size in (1.0, 40.0, -40.0) if loss.has_probabilities else (1.0,):
         scaled = size * z
         value = _mean(loss, scaled, t)
@@ -210,7 +210,7 @@ def _check_sample_weights(loss: Loss, z: Array, t: Array) -> None:
     name, N = type(loss).__name__, len(z)
 
     def run(rows: Array, a: Array | None) -> tuple[Array, Array]:
-        """Both sums, and the derivative of the first."""
+        """Return both sums, and the derivative of the first."""
         sums = _forward(loss, z[rows], t[rows], a)
         return np.array(sums), _backward(loss) * sums[1]
 
@@ -254,7 +254,7 @@ def _check_sample_weights(loss: Loss, z: Array, t: Array) -> None:
 
 
 def _check_weighted_positions(loss: Loss, z: Array, t: Array) -> None:
-    """Both sums and the derivative are those of the positions, times their weights."""
+    """Check that both sums and the derivative are those of the weighted positions."""
     losses, dz, counts = _losses(loss, z, t), _gradients(loss), _counts(loss, z, t)
     law = f"{type(loss).__name__}, sample_weight of shape"
     a = np.resize([0.5, 2.0, 0.0, 1.0, 0.0], losses.shape)
@@ -277,7 +277,7 @@ def _check_weighted_positions(loss: Loss, z: Array, t: Array) -> None:
 
 
 def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
-    """Outputs of very different size, in float32: 1e4 for logits, else from 1e-3 to 30."""
+    """Check outputs of very different size, in float32: 1e4 for logits, else 1e-3 to 30."""
     column, axes = (len(z), *[1] * (z.ndim - 1)), tuple(range(1, z.ndim))
     if loss.has_probabilities:
         offsets = np.resize([1e4, -1e4], column)

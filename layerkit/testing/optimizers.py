@@ -1,4 +1,4 @@
-"""The contract of optimizers."""
+"""Checks of optimizers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A layer on its own, ready to be tried: what a Network does for it, without one."""
+"""Probes: layers that are built and tried on their own, without a Network."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Examples: TypeAlias = Array | Sequence[Array | None] | None
 
 
 class Probe:
-    """A copy of a layer, built, with parameters of its own that are not 0 anywhere.
+    """A built copy of a layer, with parameters that are not 0 anywhere.
 
     Attributes
     ----------
     names : list of str
-        What the inputs are called: x, or x_1, x_2 …
+        The names of the inputs: x, or x_1, x_2 …
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Probe:
             self.adapt()
 
     def adapt(self) -> None:
-        """Show the layer two batches, which can't be written to, and only once."""
+        """Show the layer two batches, which are read-only, and can be iterated once."""
         law = "writes to a batch, which others may still read"
         batches = [read_only(self.batch(rows, seed=rows)[0]) for rows in (7, 4)]
         with calling(f"{self.name}.adapt", law):
@@ -94,7 +94,7 @@ class Probe:
         return y
 
     def restart(self) -> None:
-        """Begin the random numbers anew, so that forward is a function of x alone."""
+        """Restart the random numbers, so that forward is a function of x alone."""
         for layer in self.layers.values():
             if layer.random:
                 layer.rng = np.random.default_rng(5)
@@ -121,7 +121,7 @@ class Probe:
         return dx
 
     def dxs(self, dy: Array) -> dict[str, Array]:
-        """What backward returns by name: dx, or dx_1, dx_2 …; nothing where it returns None."""
+        """Return what backward returns by name: dx, or dx_1, dx_2 …; an empty dict for None."""
         dx = self.backward(dy)
         if dx is None:
             return {}
@@ -129,7 +129,7 @@ class Probe:
         return {f"d{name}": dx for name, dx in zip(self.names, dxs, strict=True)}
 
     def gradients(self, *batch: Array, old: float) -> dict[str, Array]:
-        """The parameters' gradients, where all of them were `old` before."""
+        """Return the parameters' gradients, where all of them were `old` before."""
         *xs, dy = batch
         self.arena.grads[...] = old
         self.forward(*xs)
@@ -137,7 +137,7 @@ class Probe:
         return {name: param.grad.copy() for name, param in self.params.items()}
 
     def results(self, *batch: Array) -> dict[str, Array]:
-        """Copies of all that forward and backward compute for the inputs and dy."""
+        """Return copies of all results of forward and backward for the inputs and dy."""
         *xs, dy = batch
         y = self.forward(*xs).copy()
         dxs = {name: dx.copy() for name, dx in self.dxs(dy).items()}
@@ -145,7 +145,7 @@ class Probe:
 
 
 def layers_of(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
-    """The layer and all its parts, by their paths in it."""
+    """Yield the layer and all its parts, by their paths in it."""
     yield path, layer
     for name, part in layer.parts():
         yield from layers_of(part, f"{path}{name}.")

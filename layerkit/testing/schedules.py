@@ -1,4 +1,4 @@
-"""The contract of schedules."""
+"""Checks of schedules."""
 
 from __future__ import annotations
 

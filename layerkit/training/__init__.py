@@ -1,4 +1,4 @@
-"""Training: the loop, and what stands beside it."""
+"""Training: the loop, its options, and what works beside it."""
 
 from layerkit.training.augmentation import Augmentation, ImageAugmentation
 from layerkit.training.averaging import EMA, SWA, Average

@@ -19,7 +19,7 @@ from layerkit.training.trainer import Attendant, Trainer
 class Average(Configurable, ABC):
     """Base class of weight averages: a <- a + s (w - a) after each step.
 
-    A subclass defines `share`, the s. Training goes on with w; records, predictions and saved
+    A subclass defines `share`, the s. Training continues with w; records, predictions and saved
     networks use a. Running statistics of layers such as BatchNorm are averaged in the same way.
 
     Examples
@@ -67,7 +67,7 @@ class SWA(Average):
     Parameters
     ----------
     start : float
-        Where the averaging begins, as a share of all steps.
+        The share of all steps after which averaging begins.
     every : int
         Number of steps from one w in the mean to the next.
 
@@ -91,7 +91,7 @@ class SWA(Average):
 
 
 class AveragedWeights(Attendant):
-    """The averaged weights of a network: they are swapped with its parameters to evaluate.
+    """The averaged weights of a network, which are swapped with its parameters to evaluate.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class AveragedWeights(Attendant):
         The network's.
     average : Average
     steps : int
-        The number of steps of the training.
+        Number of steps of the training.
     """
 
     def __init__(self, arena: Arena, average: Average, steps: int) -> None:
@@ -121,7 +121,7 @@ class AveragedWeights(Attendant):
                 a += scratch
 
     def epoch_begin(self, trainer: Trainer) -> None:
-        """Put the parameters back into the network, to train on."""
+        """Put the parameters back into the network, to continue training."""
         if self.shown:
             self._swap()
 
@@ -140,7 +140,7 @@ class AveragedWeights(Attendant):
         self.shown = not self.shown
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the network does not have now, the average or the parameters, and steps."""
+        """Return the vectors that are not in the network now, the average or the parameters."""
         (_, values, _), (_, states, _) = self.vectors
         return {
             "values": values.copy(),
@@ -150,7 +150,6 @@ class AveragedWeights(Attendant):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back a `state_dict`."""
         (_, values, _), (_, states, _) = self.vectors
         values[...], states[...] = state["values"], state["states"]
         self.step, self.shown = state["step"], state["shown"]

@@ -29,12 +29,12 @@ class Batch(NamedTuple):
 
 
 class Source(ABC):
-    """Batches to train on or to measure with, whose values have been checked.
+    """Base class of sources, which yield checked batches to train on or to measure.
 
     Attributes
     ----------
     examples, batches : int or None
-        In an epoch, as far as it is known.
+        In an epoch, if known.
     """
 
     examples: int | None
@@ -42,23 +42,23 @@ class Source(ABC):
 
     @abstractmethod
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch in an order drawn from `rng`, without the first `skip`.
+        """Yield the batches of an epoch in an order drawn from `rng`, without the first `skip`.
 
         A batch may be overwritten by the next.
         """
 
     @abstractmethod
     def chunks(self) -> Iterator[Batch]:
-        """All examples in their own order, as many at a time as a prediction takes."""
+        """Yield all examples in their own order, in chunks of the size that predictions use."""
 
 
 class Arrays(Source):
-    """Examples and targets in memory, or mapped into it.
+    """A source of examples and targets in memory, or mapped from files.
 
     Parameters
     ----------
     network : Network
-        Checks them.
+        The network that checks them.
     x, t : arrays
     sample_weight : array, optional
     batch_size : int
@@ -77,7 +77,7 @@ class Arrays(Source):
         self.batches: int = -(-self.examples // batch_size)
 
     def freeze(self) -> None:
-        """Be safe from what becomes of the arrays during a training, and quick to take rows of.
+        """Copy the targets and make x contiguous, so that rows are taken quickly.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Arrays(Source):
         self.t = self.t.copy()
 
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
-        """Every example once, `batch_size` at a time and in the end the rest."""
+        """Yield every example once, in batches of `batch_size`; the last one may be smaller."""
         order = rng.permutation(len(self.x))
         buffer = np.empty((min(self.batch_size, len(order)), *self.x.shape[1:]), self.x.dtype)
         for start in range(skip * self.batch_size, len(order), self.batch_size):
@@ -105,7 +105,7 @@ class Arrays(Source):
             yield Batch(x, self.t[rows], None if self.a is None else self.a[rows], rows)
 
     def chunks(self) -> Iterator[Batch]:
-        """CHUNK examples at a time."""
+        """Yield CHUNK examples at a time."""
         for i, x in enumerate(pieces(self.x)):
             part = slice(i * CHUNK, (i + 1) * CHUNK)
             yield Batch(x, self.t[part], None if self.a is None else self.a[part])

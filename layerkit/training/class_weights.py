@@ -1,4 +1,4 @@
-"""Class weights: how much the examples of each class count."""
+"""Class weights: the weight of each example from that of its class."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def example_weights(
     if sample_weight is not None:
         own = network.loss.check_weights(sample_weight, len(t), network.body.output_shape)
         own = spread(own, positions)
-    judged = (numbers >= 0) & (numbers < classes)  # the others are ignored by the loss
+    judged = (numbers >= 0) & (numbers < classes)  # the loss ignores the others
     counts = np.bincount(numbers[judged], own[judged], classes)
     if isinstance(class_weight, str) and class_weight == "balanced":
         occur = np.count_nonzero(counts)

@@ -1,4 +1,4 @@
-"""Divergence: the step at which a value stopped being finite, found by going back, and repeated."""
+"""Divergence: finding, saving and replaying the step at which a value stopped being finite."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from layerkit.training.options import Training
 from layerkit.training.trainer import Attendant, Trainer, is_finite
 
 SNAPSHOT = 100
-"""Steps after which the state is remembered, to go back to when a value is not finite."""
+"""Number of steps from one snapshot of the state to the next."""
 KIND = "failed step"
-"""What a file of this kind says of itself."""
+"""The mark of a file with a failed step."""
 
 
 class Divergence(Attendant):
-    """Goes back to before the step that led to a value that is not finite, and says where."""
+    """Restores the state before a step that diverged, and finds the first value not finite."""
 
     def epoch_begin(self, trainer: Trainer) -> None:
-        """Remember the state."""
+        """Take a snapshot of the state."""
         self.snapshot = trainer.state_dict()
 
     def batch_end(self, trainer: Trainer, leaving: bool) -> None:
-        """Remember the state after each SNAPSHOT steps."""
+        """Take a snapshot after each SNAPSHOT steps."""
         if trainer.progress.step % SNAPSHOT == 0 and is_finite(trainer.network.arena.values):
             self.snapshot = trainer.state_dict()
 
@@ -55,7 +55,7 @@ class Divergence(Attendant):
         Raises
         ------
         DivergenceError
-            Always: with the batch, the first layer and example where a value was lost.
+            Always: with the batch, and the first layer and example with a value not finite.
         """
         progress = trainer.progress
         here, loss = trainer.state_dict(), progress.loss
@@ -81,7 +81,7 @@ class Divergence(Attendant):
     ) -> tuple[Batch | None, tuple[int, float] | None]:
         """Repeat the steps since the last snapshot up to this one, and return its batch.
 
-        And the first step after which the parameters are not finite, with its loss, or None.
+        Also return the first step that made parameters not finite, with its loss, or None.
         """
         trainer.load_state_dict(self.snapshot)
         progress, overflow = trainer.progress, None
@@ -98,9 +98,9 @@ class Divergence(Attendant):
 
 @dataclass(frozen=True)
 class FailedStep:
-    """A step of a training after which something was not finite, and all that it depends on.
+    """A step of a training that diverged, with all that it depends on.
 
-    The `Progress` of a training that diverges has one as ``failed``.
+    It is the ``failed`` of the `Progress` of such a training.
 
     Parameters
     ----------
@@ -108,14 +108,14 @@ class FailedStep:
         As it was before the step.
     optimizer : Optimizer
     options : Training
-        Those that matter for a step.
+        The options that matter for a step.
     state : dict
-        Of the trainer before the step.
+        The state of the trainer before the step.
     batch : Batch
     loss : float
-        Of the batch, as it was in the training.
+        The loss of the batch in the training.
     threads : int
-        BLAS threads of the training.
+        Number of BLAS threads of the training.
 
     Examples
     --------
@@ -147,10 +147,10 @@ has, or scale the examples
 
     @classmethod
     def of(cls, trainer: Trainer, batch: Batch, loss: float) -> Self:
-        """The next step of a trainer, with this batch; nothing is shared with it."""
+        """Return the next step of a trainer, with this batch; all arrays are copied."""
         from threadpoolctl import threadpool_info
 
-        if batch.x.dtype != np.uint8:  # of images, there is a fourth to keep
+        if batch.x.dtype != np.uint8:  # images are kept as bytes, which need a quarter
             batch = batch._replace(x=trainer.network.inputs.convert(batch.x))
         pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
         augmentation: Any = trainer.augmentation
@@ -165,7 +165,7 @@ has, or scale the examples
         )
 
     def __str__(self) -> str:
-        """Where it was in the training."""
+        """Return the position in the training."""
         epoch, batch, step = (self.state["progress"][name] for name in ("epoch", "batch", "step"))
         return (
             f"Epoch {epoch}, batch {batch + 1}, step {step + 1:,}: "
@@ -186,7 +186,7 @@ has, or scale the examples
         """
         try:
             network: Any = to_config(self.network)
-        except ConfigError:  # functions of Python, which no file can hold
+        except ConfigError:  # Python functions, which no file can hold
             network = repr(self.network)
         tree = {
             "kind": KIND,
@@ -203,13 +203,13 @@ has, or scale the examples
 
     @classmethod
     def load(cls, path: str | Path, network: Network | None = None) -> Self:
-        """Read what `save` wrote. Runs nothing that the file names: own parts are imported first.
+        """Read what `save` wrote. It runs no code: your own parts are imported before.
 
         Parameters
         ----------
         path : str or Path
         network : Network, optional
-            One of the same layers, for those that a file can't describe, as `Lambda`.
+            One with the same layers, if a file can't describe them, such as `Lambda`.
 
         Raises
         ------
@@ -230,7 +230,7 @@ has, or scale the examples
 
     @classmethod
     def _restored(cls, tree: dict[str, Any], network: Network | None) -> Self:
-        """The step that `save` described."""
+        """Return the step that `save` wrote."""
         if network is None and isinstance(tree["network"], str):
             raise ConfigError(
                 f"{tree['network']} has functions of Python, which no file can hold: call "
@@ -258,7 +258,7 @@ has, or scale the examples
 
 
 def _explain(failed: FailedStep | None, repeated: bool) -> str:
-    """Say of a training what has failed, and whether the steps before could be `repeated`."""
+    """Return a message: what has failed, and if the steps before could not be `repeated`."""
     sentence = "the parameters are not finite after the last batch"
     if failed:
         replay, batch = failed.replay(), failed.state["progress"]["batch"] + 1
@@ -272,18 +272,18 @@ def _explain(failed: FailedStep | None, repeated: bool) -> str:
 
 
 def _random(network: Network) -> dict[str, Layer]:
-    """The layers that draw random numbers, by address."""
+    """Return the layers that draw random numbers, by address."""
     return {address: layer for address, layer in network.layers() if layer.random}
 
 
 def _outline(values: Array, states: Array, random: Iterable[str]) -> str:
-    """What tells networks of different layers apart."""
+    """Return a description that differs for networks of different layers."""
     drawing = ", ".join(sorted(random)) or "nowhere"
     return f"{len(values):,} parameters, {len(states):,} states, and random numbers in {drawing}"
 
 
 def _copied(batch: Batch) -> Batch:
-    """The same in arrays of its own."""
+    """Return a copy of a batch."""
     return Batch(**{name: copy.copy(part) for name, part in batch._asdict().items()})
 
 
@@ -296,10 +296,10 @@ def _is_same(a: Batch | None, b: Batch | None) -> bool:
 
 
 class Replay:
-    """A step that is repeated on copies: what was seen, and the first value that is not finite.
+    """A replay of a step on copies: the ranges of all values, and the first one that is not finite.
 
-    As text, it is the range of what each layer returned, forward and backward, what the
-    parameters' gradients and changes were, and the verdict.
+    As a string, it has the range of what each layer returned, forward and backward, the gradients
+    and changes of the parameters, and the verdict.
 
     Parameters
     ----------
@@ -308,9 +308,9 @@ class Replay:
     Attributes
     ----------
     loss : float
-        Of the batch, this time.
+        The loss of the batch in the replay.
     same : bool
-        Whether that is, bit for bit, the loss of the training.
+        Whether that is the loss of the training, bit for bit.
     """
 
     def __init__(self, failed: FailedStep) -> None:
@@ -358,7 +358,7 @@ class Replay:
         return see
 
     def _see_loss(self) -> dict[str, Callable[..., Any]]:
-        """Look at what the loss is given and computes."""
+        """Look at the inputs and results of the loss."""
         watch, loss = self.watch, self.network.loss
         losses, forward, backward = loss.losses, loss.forward, loss.backward
 
@@ -389,7 +389,7 @@ class Replay:
             self._see_params("total", g)
             seen = dict(watch.seen)
             step(w, g, again)
-            # an optimizer may have looked at other places, and values there be what they like
+            # an optimizer may have evaluated the batch elsewhere, where any value is acceptable
             watch.seen, watch.first = seen, None
             for slot in self.optimizer.memory.values():
                 if slot.shape == w.shape:
@@ -405,7 +405,7 @@ class Replay:
 
     @property
     def part(self) -> Configurable:
-        """What did the computation that went wrong, or else the network."""
+        """The part whose computation went wrong, or else the network."""
         first = self.watch.first
         if first is None:
             return self.network
@@ -417,7 +417,7 @@ class Replay:
 
     @property
     def verdict(self) -> str:
-        """A sentence: where the first value is not finite, and of what it was made."""
+        """A sentence: where the first value is not finite, and from what it was computed."""
         first = self.watch.first
         if first is None:
             return "all values are finite when the step is repeated"
@@ -425,13 +425,13 @@ class Replay:
 
     @property
     def advice(self) -> str:
-        """What to try."""
+        """A sentence on what to try."""
         first, own, optimizer = self.watch.first, type(self.part), self.failed.optimizer
         limit = math.sqrt(np.finfo(self.network.dtype).max)
         sizes = first.causes.values() if first else ()
         unknown = 0.0 if first and first.kind == "examples" else limit
         if max(sizes, default=unknown) < limit and not own.__module__.startswith("layerkit."):
-            return f"Numbers of this size are no reason for it: look at {own.__name__}"
+            return f"Numbers of this size don't explain it: look at {own.__name__}"
         examples = self.watch.seen.get(("", "examples"))
         if examples and examples.largest > limit:
             return f"Scale the examples, which go up to {examples.largest:.2g}"
@@ -450,7 +450,7 @@ class Replay:
         return f"{self._passes()}\n\n{self._params()}\n\n{loss}.\n{verdict}.\n{self.advice}."
 
     def _passes(self) -> str:
-        """The table of what was computed, forward and backward."""
+        """Return the table of the values, forward and backward."""
         loss = type(self.network.loss).__name__
         layers = [
             (address, type(layer).__name__)
@@ -476,7 +476,7 @@ class Replay:
         return address, name, *cells, self._mark(address, kind)
 
     def _params(self) -> str:
-        """The table of the parameters."""
+        """Return the table of the parameters."""
         rows: list[tuple[str, ...]] = [("parameter", "largest", "gradient, norm", "step, norm", "")]
         for address, part in self.network.arena.slices.items():
             largest = self.watch.seen[address, "value"].largest
@@ -489,20 +489,20 @@ class Replay:
         return aligned(rows, right=(1, 2, 3))
 
     def _mark(self, address: str, kind: str) -> str:
-        """What stands in the row of the first value that is not finite."""
+        """Return the mark of the first value that is not finite; empty for others."""
         first = self.watch.first
         shown = first and (first.address, ROWS.get(first.kind, first.kind))
         return "<- first" if shown == (address, kind) else ""
 
 
 ROWS = {"x": "y", "refused": "y", "loss": "losses", "dy": "dx"}
-"""In which row of the table a place stands that has no row of its own."""
+"""The row of the table for a kind of value that has no row of its own."""
 PARAMETER = ("value", "gradient", "total", "memory", "update")
-"""Places that are parameters'."""
+"""The kinds of values that belong to parameters."""
 
 
 def generator(state: dict[str, Any]) -> np.random.Generator:
-    """A generator of random numbers in this state.
+    """Return a random generator in this state.
 
     Raises
     ------

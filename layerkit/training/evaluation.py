@@ -21,7 +21,7 @@ from layerkit.training.iterables import open_source
 def evaluate(
     network: Network, x: Any, t: Any = None, sample_weight: Any = None
 ) -> tuple[float, float]:
-    """Return accuracy and loss, means over all examples; numbers have no accuracy, but nan.
+    """Return accuracy and loss, means over all examples; for numbers the accuracy is nan.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def evaluate(
 def measure_sets(
     network: Network, sets: Mapping[str, Source], metrics: Sequence[Metric]
 ) -> dict[str, float]:
-    """Return what a training measures after an epoch, by name, such as "validation_loss".
+    """Return all metrics of an epoch, by name, such as "validation_loss".
 
-    The metrics are those of the validation set, or else of the test set.
+    The further `metrics` are those of the validation set, or else of the test set.
     """
     chosen = _measured_with(sets)
     return {
@@ -68,7 +68,7 @@ def measure_sets(
 
 
 def metric_names(network: Network, sets: Iterable[str], metrics: Sequence[Metric]) -> list[str]:
-    """Return the names of all that `measure_sets` measures, and "train_loss"."""
+    """Return the names that `measure_sets` returns, and "train_loss"."""
     loss, sets = network.loss, list(sets)
     each = ("loss", "accuracy") if loss.judges_classes else ("loss",)
     names = ["train_loss", *(f"{name}_{key}" for name in sets for key in each)]
@@ -83,10 +83,10 @@ def _measured_with(sets: Iterable[str]) -> str:
 def measure_source(
     network: Network, source: Source, metrics: Sequence[Metric] = ()
 ) -> dict[str, float]:
-    """Return loss, accuracy if there are classes, and `metrics`, of all that a source has."""
+    """Return loss, accuracy if there are classes, and `metrics`, over all examples of a source."""
     outputs, targets, weights, weighted = [], [], [], False
     total = weight = right = judged = 0.0
-    loss = copy.copy(network.loss)  # which keeps what it sees: several threads may measure at once
+    loss = copy.copy(network.loss)  # several threads may measure at once, and a loss keeps values
     loss.build(network.body.output_shape)
     with np.errstate(all="ignore"):
         for x, t, a, _ in source.chunks():

@@ -1,4 +1,4 @@
-"""Batches from an iterable of the user, and the choice of where batches come from.
+"""Batches from an iterable, and the choice between arrays and iterables.
 
 x    examples of a batch (N, *shape), in the network's dtype or as bytes of images
 t    their targets, as the loss takes them
@@ -20,25 +20,25 @@ from layerkit.network import Network
 from layerkit.training.batches import Arrays, Batch, Source
 
 ANEW = (
-    "give something that can be iterated once for each epoch, as a list, or a function that "
+    "give something that can be iterated once for each epoch, such as a list, or a function that "
     "returns a new iterator"
 )
 
 
 class Iterated(Source):
-    """Batches of a user's own, as a list, a data loader, or a function that returns an iterable.
+    """A source of batches from an iterable: a list, a data loader, or a function that returns one.
 
-    Each is (x, t) or (x, t, sample_weight), and is checked when it comes. What is given is iterated
-    anew for each epoch.
+    A batch is (x, t) or (x, t, sample_weight), and is checked when it comes. The iterable is
+    iterated anew for each epoch.
 
     Parameters
     ----------
     network : Network
     given : iterable or callable
     group : int
-        How many of them are put together.
+        Number of batches that are put together into one.
     name : str
-        What errors call them.
+        The name of the iterable in errors.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Iterated(Source):
         self.network, self.given, self.group, self.name = network, given, group, name
         self.batches = -(-len(given) // group) if hasattr(given, "__len__") else None
         self.examples = None
-        if isinstance(given, list):  # which can be looked at beforehand
+        if isinstance(given, list):  # can be checked beforehand
             for number, batch in enumerate(given, 1):
                 self._checked(batch, number)
 
     def check_epochs(self, epochs: int) -> None:
-        """Raise a DataError if it can't be iterated so often."""
+        """Raise a DataError if it can't be iterated for each of several epochs."""
         if epochs > 1 and isinstance(self.given, Iterator):
             raise DataError(
                 f"{self.name} is {self.given!r}, which can be iterated once, but there are "
@@ -60,7 +60,7 @@ class Iterated(Source):
             )
 
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
-        """The batches as they come; the order is theirs."""
+        """Yield the batches in their own order."""
         given = self.given() if callable(self.given) else self.given
         if not hasattr(given, "__iter__"):
             raise DataError(f"the function returned {given!r}; should be an iterable of batches")
@@ -80,7 +80,7 @@ class Iterated(Source):
             raise DataError(f"{self.name} gave no batch: {ANEW}")
 
     def chunks(self) -> Iterator[Batch]:
-        """The batches as they come."""
+        """Yield the batches in their own order."""
         return self.epoch(np.random.default_rng(0))
 
     def _checked(self, batch: Any, number: int) -> Batch:
@@ -120,7 +120,7 @@ def open_source(
     batch_size: int = CHUNK,
     group: int = 1,
 ) -> Source:
-    """Arrays where there are targets, else batches that are iterated."""
+    """Return `Arrays` if targets are given, else `Iterated` batches."""
     if t is not None:
         if hasattr(x, "__iter__") and not hasattr(x, "__getitem__"):
             raise ConfigError(f"t: not with {x!r}, an iterable whose batches bring their targets")
@@ -133,7 +133,7 @@ def open_source(
 
 
 def open_set(network: Network, given: Any, name: str) -> Source:
-    """Examples to measure on: (x, t), (x, t, sample_weight), or an iterable of batches."""
+    """Return a source to measure: of (x, t), (x, t, sample_weight), or an iterable of batches."""
     of_arrays = isinstance(given, list) and given and isinstance(given[0], np.ndarray | Subset)
     with at(name):
         if (isinstance(given, tuple) or of_arrays) and len(given) in (2, 3):

@@ -1,4 +1,4 @@
-"""Training: `fit` and `train`, which check everything and make a `Trainer`, and single steps."""
+"""Training: `train` and `fit`, which check everything and make a `Trainer`, and `train_step`."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def train(
     """Check everything, and return a training run: iterate over it for a record of each epoch.
 
     Leave the loop to stop early. Every example is used once per epoch, in an order drawn anew from
-    `seed`. All arrays are checked before the first step. The training begins at the weights that
-    the network has: those of an earlier training are a warm start, and ``network.initialize(seed)``
-    draws new ones.
+    `seed`. All arrays are checked before the first step. The training begins with the present
+    weights of the network: those of an earlier training are a warm start, and
+    ``network.initialize(seed)`` draws new ones.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def train(
         It remembers its steps: take a new one for another network.
     x, t : arrays
         Examples (N, *shape) and targets, as `Network.gradient` takes them; also mapped from files,
-        as ``np.load("x.npy", mmap_mode="r")``. Without `t`, `x` is an iterable of batches (x, t)
-        or (x, t, sample_weight), which is iterated anew for each epoch, or a function that returns
-        one. Then `batch_size` does not matter, and what needs the length of the training, such as
-        some schedules, needs an iterable with a length; and the training loss of an epoch is the
-        mean over its batches as they were trained on.
+        such as ``np.load("x.npy", mmap_mode="r")``. Without `t`, `x` is an iterable of batches
+        (x, t) or (x, t, sample_weight), which is iterated anew for each epoch, or a function that
+        returns one. Then `batch_size` does not matter, and what needs the length of the training,
+        such as some schedules, needs an iterable with a length; and the training loss of an epoch
+        is the mean over its batches as they were trained on.
     sample_weight : array, optional
         How much each example counts (N,). The loss of a batch is the weighted mean.
     class_weight : "balanced", dict or list of float, optional
@@ -62,10 +62,10 @@ def train(
     measure_train, checkpoints, callbacks
         See `Training`. The seed may be a Generator, and a metric a scorer of scikit-learn's.
     resume : bool or "force"
-        Whether to go on where the newest of `checkpoints` is, if there is one: the result is then
-        the same bit for bit as if the training had never stopped. Network, optimizer, data and
-        options have to be those of before, unless it is "force". What else changes the last bits,
-        such as another BLAS, gives a `ResumeWarning`.
+        Whether to resume from the newest of `checkpoints`, if there is one: the result is then the
+        same bit for bit as if the training had never stopped. Network, optimizer, data and options
+        have to be the same as before, unless it is "force". Other things that change the last bits,
+        such as another BLAS, give a `ResumeWarning`.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def fit(
 
 
 def _as_training(options: Options) -> Training:
-    """The options as a configuration file has them: of a function there is nothing."""
+    """Return the options that a configuration file could hold; functions are left out."""
     known = {option.name for option in fields(Training)}
     given: dict[str, Any] = {name: value for name, value in options.items() if name in known}
     if isinstance(seed := options.get("seed"), np.random.Generator):
@@ -167,16 +167,16 @@ def prepare(
     metrics: Sequence[Any] = (),
     resume: Any = False,
 ) -> Trainer:
-    """Make the trainer of a run, of which nothing has begun: every check is made once, here.
+    """Make the trainer of a run, before its first step: every check is made once, here.
 
     Parameters
     ----------
     network, optimizer
-        They will be changed by the trainer; if something is refused, nothing has changed.
+        Changed by the trainer, but not here: if something is refused, nothing has changed.
     source : Source
-        What is trained on.
+        The batches to train on.
     sets : dict of str to Source
-        What is measured after each epoch: "validation", "test".
+        The examples to measure after each epoch: "validation", "test".
     options : Training
     rng : Generator
         Draws the order of the examples.
@@ -195,7 +195,7 @@ def prepare(
         count_steps(network, len(source.t), options)
         source.freeze()
         if options.measure_train:
-            # without the weights of classes, as all that is measured
+            # without class weights, like all sets that are measured
             sets = {"train": copy.copy(source)} | sets
         if source.a is not None and not source.a.any():
             raise DataError("sample_weight: no example counts")
@@ -250,7 +250,7 @@ def prepare(
 
 
 def _check_kinds(network: Any, optimizer: Any) -> None:
-    """Refuse what is easily mixed up: classes for objects."""
+    """Raise a ConfigError for objects of other types, such as classes."""
     for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer)):
         if not isinstance(value, kind):
             hint = f", such as {value.__name__}()" if isinstance(value, type) else ""
@@ -260,7 +260,7 @@ def _check_kinds(network: Any, optimizer: Any) -> None:
 def _check_options(
     options: Training, measuring: bool, metrics: Sequence[Any], resume: Any, steps: int | None
 ) -> None:
-    """Raise a ConfigError for options that need others."""
+    """Raise a ConfigError for options that don't fit together."""
     checkpoints = options.checkpoints
     if resume not in (False, True, "force"):
         raise ConfigError(f"resume = {resume!r}: should be False, True or 'force'")
@@ -278,7 +278,7 @@ def _check_options(
 
 
 def _check_sources(network: Network, sources: Mapping[str, Source], options: Training) -> None:
-    """Let layers and the augmentation look at the data that they will be given."""
+    """Let layers and the augmentation check the data beforehand."""
     for source in sources.values():
         if isinstance(source, Arrays):
             check_layers(network.body, network.inputs, source.x)
@@ -291,7 +291,7 @@ def _check_sources(network: Network, sources: Mapping[str, Source], options: Tra
 
 
 def count_steps(network: Network, examples: int, training: Training) -> int:
-    """The steps of a training; DataError when a batch of it is too small for a layer."""
+    """Return the number of steps of a training; DataError if a batch is too small for a layer."""
     parts = training.gradient_accumulation_steps
     full, rest = divmod(examples, training.batch_size * parts)
     last = rest or training.batch_size * parts
@@ -312,7 +312,7 @@ def train_step(
 ) -> float:
     """Take one step of the optimizer on one batch, and return its loss from before the step.
 
-    For loops of your own; `train` does the same for each batch, but checks all data beforehand.
+    For loops of your own. `train` does the same for each batch, but checks all data beforehand.
 
     Raises
     ------

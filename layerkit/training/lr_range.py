@@ -1,4 +1,4 @@
-"""The learning-rate range test: what a network learns at, found in a few seconds."""
+"""The learning-rate range test, which finds good learning rates in a few seconds."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from layerkit.training.loop import count_steps
 from layerkit.training.options import Training
 
 NEAR = 5
-"""A loss is averaged with so many neighbours on each side, since batches differ much."""
+"""Neighbours on each side over which a loss is averaged; single batches are noisy."""
 
 
 class RateRange(NamedTuple):
-    """What a range test has found. As text, it says which learning rates to try.
+    """The result of a range test; as a string, it says which learning rates to try.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def lr_range(
         raise ConfigError(f"{optimizer}: has no learning rate, no option `lr`")
     if isinstance(optimizer, LBFGS):
         raise ConfigError("LBFGS searches for the length of each step itself, whatever lr is")
-    # refused where lr is no rate of the steps
+    # refused where lr is not the rate of the steps
     replace(optimizer, schedules={"lr": ConstantSchedule()})
     twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
     examples, targets = twin.check(x, t)

@@ -1,4 +1,4 @@
-"""The options of a training run: how long, in what batches, with what beside the loop."""
+"""The options of a training run: epochs, batches, averages, checkpoints, callbacks."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from layerkit.training.augmentation import Augmentation
 from layerkit.training.averaging import Average
 
 Resume = bool | Literal["force"]
-"""Whether to go on from a checkpoint; "force": also if it comes from another training."""
+"""Whether to resume from a checkpoint; "force": even if it is from another training."""
 Metric = str | Callable[..., Any]
-"""The name of a metric, or a scorer of scikit-learn's."""
+"""The name of a metric, or one of scikit-learn's scorers."""
 
 
 class Training(Configurable):
-    """How long and in what batches to train: the ``[training]`` table of a configuration file.
+    """The options of a training run, which are the ``[training]`` table of a configuration file.
 
     Parameters
     ----------
     epochs : int
-        How often every example is used.
+        Number of times that every example is used.
     batch_size : int
         Examples that go through the network at once; the last batch of an epoch may be smaller.
     gradient_accumulation_steps : int
-        Number of batches whose gradients are put together for one step of the optimizer: the same
-        as one batch of them all, to rounding, in less memory.
+        Number of batches whose gradients are put together for one step of the optimizer: up to
+        rounding the same as one batch of them all, in less memory.
     seed : int
         Of everything random in the run: initial weights, split of the data, order of the examples,
         dropout, augmentation.
@@ -42,9 +42,9 @@ class Training(Configurable):
     augmentation : Augmentation, optional
         Random changes to the examples of each batch, such as `ImageAugmentation`.
     class_weight : "balanced", list of float or table, optional
-        How much examples of each class count in the gradient: a list by class number, or a table by
-        the name or number of the class, where the others count 1. "balanced" lets all classes
-        count the same: N / (classes * examples of the class). What is measured after an epoch does
+        The weight of each class in the gradient: a list by class number, or a table by the name or
+        number of the class, where the others have the weight 1. "balanced" gives all classes the
+        same influence: N / (classes * examples of the class). What is measured after an epoch does
         not depend on it.
     metrics : list of str
         Further metrics of the validation set, or else of the test set: `layerkit.metrics`.
@@ -54,7 +54,7 @@ class Training(Configurable):
     warm_start : str, optional
         A saved network, or the folder of a run that has one, whose weights are the first ones.
     checkpoints : Checkpoints, optional
-        When and where the state is kept, from which a training can be resumed.
+        When and where to save the state, from which a training can be resumed.
     callbacks : list of Callback
         Observers of the run, such as `EarlyStopping`.
     """

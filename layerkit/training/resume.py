@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: saved as it goes on, and resumed bit for bit."""
+"""Checkpoints of a training run: saving them, and resuming from them bit for bit."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from layerkit.training.batches import Arrays, Source
 from layerkit.training.options import Training
 from layerkit.training.trainer import Attendant, Trainer, is_finite
 
-TELLING = (ProgressBar, History, LogFile, Tracker, ModelCheckpoint, StopOnNonFinite)
-"""Callbacks that change nothing in a training: another one may observe the rest of it."""
+OBSERVERS = (ProgressBar, History, LogFile, Tracker, ModelCheckpoint, StopOnNonFinite)
+"""Callbacks that don't change a training: it may be resumed with others of them."""
 
 
 class ResumeWarning(UserWarning):
-    """A resumed training may differ in the last bits, or goes on from an older checkpoint."""
+    """A resumed training may differ in the last bits, or continues from an older checkpoint."""
 
 
 class Checkpointing(Attendant):
-    """Saves the whole state of a run: after each epoch, after some steps, and when it is left.
+    """The saving of checkpoints: after each epoch, after some steps, and when a run is left.
 
     Parameters
     ----------
     checkpoints : Checkpoints
-        Where and when.
+        Where and when to save.
     origin : dict
         What the run depends on besides its state, as plain values: see `describe`.
     callbacks : dict of str to Callback
-        Those that have a state, by name.
+        The callbacks that have a state, by name.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Checkpointing(Attendant):
         )
 
     def restore(self, trainer: Trainer, tree: dict[str, Any]) -> None:
-        """Bring a trainer to where it stood when the state was saved."""
+        """Restore a saved state in a trainer."""
         progress = trainer.progress
         trainer.load_state_dict(tree)
         progress.records = [Record(**record) for record in tree["records"].values()]
@@ -86,7 +86,7 @@ class Checkpointing(Attendant):
 
 
 def remembering(callbacks: Sequence[Callback]) -> dict[str, Callback]:
-    """Return the callbacks that have a state, by their class, and a number from the second on."""
+    """Return the callbacks that have a state, by class name, with a number from the second on."""
     found: dict[str, Callback] = {}
     counts: Counter[str] = Counter()
     for callback in callbacks:
@@ -98,16 +98,16 @@ def remembering(callbacks: Sequence[Callback]) -> dict[str, Callback]:
 
 
 def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool) -> None:
-    """Bring a trainer to where its newest checkpoint is, if there is one.
+    """Restore the newest checkpoint in a trainer, if there is one.
 
-    What else decides the last bits, such as the version of the BLAS, may differ: then there is a
-    `ResumeWarning`.
+    Other things that decide the last bits, such as the version of the BLAS, may differ: then there
+    is a `ResumeWarning`.
 
     Raises
     ------
     ConfigError
-        When the checkpoint comes from another configuration or other data: what differs, and both
-        values. With `force` only when its arrays don't fit.
+        When the checkpoint comes from another configuration or other data, with the differences.
+        With `force` only when its arrays don't fit.
     FileError
         When there are checkpoints, but none is whole.
     """
@@ -126,19 +126,19 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
     if refused and not force:
         raise ConfigError(
             "\n  ".join([f"{path} comes from another training:", *refused])
-            + '\nRestore that, or go on by force: --force, in Python resume="force"'
+            + '\nRestore that, or continue by force: --force, in Python resume="force"'
         )
     _check_arrays(trainer, state)
-    given, progress = plain(trainer.optimizer), trainer.progress
+    given, progress = as_plain_data(trainer.optimizer), trainer.progress
     checkpointing.restore(trainer, state)
     if force:
         progress.stopped = None
-        # those that callbacks have changed stay, but not those that are changed now
+        # numbers that callbacks have changed stay, except those that are given anew
         was = state["origin"]["optimizer"]
         vars(trainer.optimizer).update(
             {name: x for name, x in given.items() if isinstance(x, float) and x != was.get(name)}
         )
-        announced += [f"goes on by force with {line}" for line in refused]
+        announced += [f"continues by force with {line}" for line in refused]
         if progress.batch and any(line.startswith(ORDER) for line in refused):
             progress.batch, progress.loss_sum, progress.weight_sum = 0, 0.0, 0.0
             announced.append(f"begins epoch {len(progress.records) + 1} anew")
@@ -148,7 +148,7 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
 
 
 ORDER = ("data.train", "training.batch_size", "training.gradient_accumulation_steps")
-"""What decides which examples are in a batch."""
+"""The options that decide which examples are in a batch."""
 
 
 def _is_environment(line: str) -> bool:
@@ -180,13 +180,13 @@ def describe(
         "callbacks": {
             name: part
             for name, part in remembering(options.callbacks).items()
-            if not isinstance(part, TELLING)
+            if not isinstance(part, OBSERVERS)
         },
     }
     return {
-        "network": plain(trainer.network),
-        "optimizer": plain(trainer.optimizer),
-        "training": plain(training),
+        "network": as_plain_data(trainer.network),
+        "optimizer": as_plain_data(trainer.optimizer),
+        "training": as_plain_data(training),
         "data": {
             name: _describe_source(source)
             for name, source in {**sets, "train": trainer.source}.items()
@@ -195,15 +195,17 @@ def describe(
     }
 
 
-def plain(value: Any) -> Any:
-    """Return options as a checkpoint holds them; of a function there is only its name."""
+def as_plain_data(value: Any) -> Any:
+    """Return options as plain data for a checkpoint; of a function only its name."""
     if isinstance(value, Configurable):
-        options = {option.name: plain(getattr(value, option.name)) for option in fields(value)}
+        options = {
+            option.name: as_plain_data(getattr(value, option.name)) for option in fields(value)
+        }
         return {"type": type(value).__name__} | options
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): as_plain_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [as_plain_data(item) for item in value]
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if value is None or isinstance(value, bool | int | float | str):
@@ -233,13 +235,13 @@ def digest(x: Array | Subset) -> str:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return what besides the configuration decides the last bits of a result."""
+    """Return the versions and hardware that decide the last bits of a result."""
     from importlib.metadata import version
 
     from threadpoolctl import threadpool_info
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    # SciPy may have loaded another one
+    # SciPy may have loaded another BLAS
     own = [pool for pool in pools if pool["filepath"].startswith(os.path.dirname(np.__file__))]
     about = ("internal_api", "version", "architecture")
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
@@ -255,7 +257,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def compare(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a line for each place where two trees of plain values differ; None is nothing.
+    """Return a line for each address where two trees of plain values differ.
 
     Examples
     --------
@@ -263,21 +265,21 @@ def compare(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ['training.epochs = 7; the checkpoint has 5']
     """
     old, new = (
-        {place: value for place, value in leaves(tree) if value is not None}
+        {address: value for address, value in leaves(tree) if value is not None}
         for tree in (before, now)
     )
     return [
-        f"{place} = {new.get(place, 'nothing')}; the checkpoint has {old.get(place, 'nothing')}"
-        for place in {**new, **old}
-        if new.get(place) != old.get(place)
+        f"{name} = {new.get(name, 'nothing')}; the checkpoint has {old.get(name, 'nothing')}"
+        for name in {**new, **old}
+        if new.get(name) != old.get(name)
     ]
 
 
-def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """All that is no table and no list, by its place as in ``network.body.layers.0.units``."""
+def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield all values in tables and lists by address, such as ``network.body.layers.0.units``."""
     parts = enumerate(tree) if isinstance(tree, list) else tree.items() if tree else ()
     for key, value in parts:
-        address = f"{place}.{key}".lstrip(".")
+        address = f"{prefix}.{key}".lstrip(".")
         if isinstance(value, dict | list):
             yield from leaves(value, address)
         else:
@@ -285,14 +287,14 @@ def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _check_arrays(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Raise a ConfigError unless what a checkpoint holds has places to go to."""
+    """Raise a ConfigError unless the arrays of a checkpoint fit those of the trainer."""
 
     def outline(tree: dict[str, Any]) -> dict[str, Any]:
         parts = {name: tree[name] for name in ("network", "attendants", "generators")}
         parts["memory"] = tree["optimizer"]["memory"]
         return {
-            place: f"{leaf.dtype} {leaf.shape}" if isinstance(leaf, np.ndarray) else "a number"
-            for place, leaf in leaves(parts)
+            address: f"{leaf.dtype} {leaf.shape}" if isinstance(leaf, np.ndarray) else "a number"
+            for address, leaf in leaves(parts)
         }
 
     fresh = trainer.state_dict()

@@ -1,4 +1,4 @@
-"""The training loop: epochs, batches, and the two doors of a step.
+"""The training loop: epochs, batches, and a step in its two halves.
 
 x, t, a    examples of a batch, their targets, their sample weights (or None)
 w, g       all parameters, and the gradient of the loss with respect to them
@@ -23,10 +23,10 @@ from layerkit.training.batches import Batch, Source
 
 
 class Attendant:
-    """Base of what accompanies a training run and may reach into it, such as checkpoints.
+    """Base class of attendants, which are given the whole trainer; such as checkpoints.
 
-    A callback observes `Progress`; an attendant is given the whole trainer. All its methods may be
-    left out.
+    They are the parts of layerkit that reach into a training run; callbacks observe only its
+    `Progress`. All methods are optional.
     """
 
     def epoch_begin(self, trainer: Trainer) -> None:
@@ -36,7 +36,7 @@ class Attendant:
         """Called after the optimizer's step, before the callbacks."""
 
     def batch_end(self, trainer: Trainer, leaving: bool) -> None:
-        """Called after a batch and its callbacks; `leaving` ends the run here."""
+        """Called after a batch and its callbacks; `leaving` says that the run ends here."""
 
     def epoch_trained(self, trainer: Trainer) -> None:
         """Called after the last batch of an epoch, before anything is measured."""
@@ -51,24 +51,24 @@ class Attendant:
         """Called when a value is not finite: in the step of `batch`, or after the last one."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What the steps to come depend on: arrays and plain values, by name."""
+        """Return what the next steps depend on: arrays and plain values, by name."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back a `state_dict`."""
+        """Restore the state that `state_dict` returned."""
 
 
 class Trainer:
     """A training run: iterate over it for a record of each epoch, or `run` it to its end.
 
-    Made by `train`. The doors of a step are for loops of your own: `gradient` leaves the gradient
-    of a batch in the network's arena, and `apply` lets the optimizer use it. What you do between
-    the two, such as adding noise or exchanging gradients, is up to you.
+    Made by `train`. The two halves of a step are for loops of your own: `gradient` leaves the
+    gradient of a batch in the network's arena, and `apply` lets the optimizer use it. Between them
+    you may change the gradient, such as by adding noise to it.
 
     Parameters
     ----------
     progress : Progress
-        The network, the optimizer, and where the run stands.
+        The network, the optimizer, and how far the run is.
     source : Source
         The batches of an epoch.
     rng : Generator
@@ -80,8 +80,9 @@ class Trainer:
     measure : callable, optional
         Returns what is measured after an epoch, by name.
     callbacks : sequence of Callback
-        They observe `progress`.
+        Observers of `progress`.
     attendants : sequence of Attendant
+        What works beside the loop: averages, checkpoints, the search for a divergence.
 
     Examples
     --------
@@ -112,7 +113,7 @@ class Trainer:
         self.network, self.optimizer = progress.network, progress.optimizer
         self.augmentation, self.measure = augmentation, measure
         self.attendants = attendants
-        # a method that nobody has overridden would be called for nothing, at every batch
+        # methods that are not overridden are not called, since there may be many batches
         self.listening = {
             hook: [c for c in callbacks if getattr(type(c), hook) is not getattr(Callback, hook)]
             for hook in HOOKS
@@ -130,10 +131,10 @@ class Trainer:
         return self.progress.records
 
     def __iter__(self) -> Iterator[Record]:
-        """Train on from where the run stands, and yield a record after each epoch."""
+        """Continue the training, and yield a record after each epoch."""
         progress = self.progress
         progress.begin()
-        with ExitStack() as ends:  # every callback is called at the end, whatever fails
+        with ExitStack() as ends:  # calls all at the end, even if some of them fail
             for callback in reversed(self.listening["train_end"]):
                 ends.callback(self._call, callback, "train_end")
             for attendant in self.attendants:
@@ -152,7 +153,7 @@ class Trainer:
                 progress.paused = None
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of an epoch, in an order drawn anew; without those that are done already."""
+        """Return the batches of an epoch, in a new order, without those that are done already."""
         self.order = self.rng.bit_generator.state
         return self.source.epoch(self.rng, self.progress.batch)
 
@@ -196,7 +197,7 @@ class Trainer:
             attendant.step_end(self)
 
     def _train_epoch(self) -> bool:
-        """Take a step for each batch that is left of this epoch; return False to leave within."""
+        """Take a step for each batch left in this epoch; return False to end the run early."""
         progress, w = self.progress, self.network.arena.values
         batches = self.batches()
         self._tell("epoch_begin")
@@ -235,7 +236,7 @@ class Trainer:
             attendant.epoch_end(self)
 
     def _backpropagate(self, x: Array, t: Array, a: Array | None) -> tuple[float, float]:
-        """Do what `gradient` does, part by part if there are several."""
+        """Leave the gradient in the arena; if there are several parts, of one after the other."""
         network, summed = self.network, self.summed
         if summed is None:
             return network.backpropagate(x, t, a)
@@ -255,11 +256,11 @@ class Trainer:
         return total, weight
 
     def _loss_again(self) -> float:
-        """Evaluate the same batch at the present parameters, for optimizers that search."""
+        """Evaluate the same batch at the present parameters, for optimizers such as LBFGS."""
         return mean_loss(*self.again()) if self.again else math.nan
 
     def _room(self, x: Array) -> Array:
-        """Memory for a batch of images, kept from batch to batch."""
+        """Return memory for a batch of images, the same for each batch."""
         if x.dtype == np.uint8 and len(self.images) < len(x):
             self.images = np.empty((len(x), *self.network.shape), self.network.dtype)
         return self.images[: len(x)]
@@ -280,12 +281,12 @@ class Trainer:
             attendant.failed(self, batch)
 
     def _generators(self) -> dict[str, np.random.Generator]:
-        """The random generators that are used within an epoch, by address."""
+        """Return the random generators that are used within an epoch, by address."""
         found = {name: layer.rng for name, layer in self.network.layers() if layer.random}
         return found | ({"augmentation": self.augmenting} if self.augmenting else {})
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the steps to come depend on, as copies of arrays and plain values."""
+        """Return all that the next steps depend on, as copies of arrays and plain values."""
         progress, arena = self.progress, self.network.arena
         names = ("epoch", "batch", "step", "loss_sum", "weight_sum")
         generators = {name: g.bit_generator.state for name, g in self._generators().items()}
@@ -302,7 +303,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to where the run stood when `state_dict` was called."""
+        """Restore the state that `state_dict` returned."""
         vars(self.progress).update(state["progress"])
         self.network.arena.values = state["network"]["values"]
         self.network.arena.states = state["network"]["states"]

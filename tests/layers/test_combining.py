@@ -129,7 +129,7 @@ class Silent(Difference):
         (WrongShape(), r"returns dx_2 of shape \(3,\); should be that of x_2, \(5, 3\)"),
         (WidensTheSecond(), "returns float64 for float32"),
         (MixesRows(), "row 0 of the result depends on the other rows of the batch"),
-        (SendsDyBack(), "dx_2 is another one where wants_dx is False; backward may return None"),
+        (SendsDyBack(), "dx_2 is different where wants_dx is False; backward may return None"),
     ],
     ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
 )

@@ -257,7 +257,7 @@ def test_more_epochs_take_force(command: Command) -> None:
     assert outcome(command.folder / "longer") == outcome(command.folder / "whole")
     status, said = command(*more, "--force")
     assert status == 0
-    assert "goes on by force with training.epochs = 4; the checkpoint has 3" in said
+    assert "continues by force with training.epochs = 4; the checkpoint has 3" in said
     with (command.folder / "longer" / "history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
     assert "longer is finished: nothing of its 4 epochs" in command.resume("longer")[1]
@@ -276,7 +276,7 @@ def test_a_run_that_ended_early_goes_on_by_force(command: Command) -> None:
     status, said = command(*less)
     assert status == 1
     assert f"layerkit: {ended}" in said
-    assert "--force goes on" in said
+    assert "--force continues" in said
     status, said = command(*less, "--force")
     assert status == 0
     assert "Resuming early after step 6\n" in said

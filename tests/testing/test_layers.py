@@ -137,7 +137,7 @@ class LooksTwice(Standardize):
         (GeneratorOfItsOwn(), "depends on the batches before it: .* a generator other than self.r"),
         (DoesNotSayRandom(), "DoesNotSayRandom draws from self.rng, .* says so: random = True"),
         (Sequential([Dropout(), DoesNotSayRandom()]), "DoesNotSayRandom draws from self.rng"),
-        (RandomPrediction(), "with train=False draws random numbers: a prediction is no matter of"),
+        (RandomPrediction(), "with train=False draws random numbers: a prediction should not"),
         (AnotherMaskBackwards(), "gives another dx when it is called again"),
         (ForgetsToScaleBackwards(0.2), "it is 0.8 times the right value everywhere"),
         (PlainStatistics(), "neither an option nor a Param nor a State: declare it in build"),
@@ -236,7 +236,7 @@ class SendsBackNone(SendsBackDyUnasked):
 
 def test_where_nobody_wants_dx_a_wrong_one_is_not_returned_either() -> None:
     check_layer(SendsBackNone(), (3,))
-    with pytest.raises(AssertionError, match="dx is another one where wants_dx is False"):
+    with pytest.raises(AssertionError, match="dx is different where wants_dx is False"):
         check_layer(SendsBackDyUnasked(), (3,))
 
 

@@ -365,7 +365,7 @@ class DeclaresTooEarly(Layer):
         (SumsTheBatch(), r"returns dx of shape \(3,\); should be that of x, \(5, 3\)"),
         (ReturnsNoDx(), "backward returns None; should be an array, dx"),
         (DividesByZero(), "returns nan or inf for ordinary x"),
-        (Staircase(), "has a jump or a kink at most of the places"),
+        (Staircase(), "has a jump or a kink at most of the elements"),
         (OwnConstructor(4), r"has the fields \[\]: write no __init__, but declare the options"),
         (ChangesItsOption(), "makes ChangesItsOption.factor=4., not ChangesItsOption.factor=3."),
         (DeclaresTooEarly(), "sets b before build, and a copy of it forgets that"),

@@ -174,7 +174,7 @@ def weighted(net: Network, **weights: float) -> Network:
             [
                 "in what body.layers.1 (Steep) sends back, backward, example 0 of the batch",
                 "from the gradient sent back to it up to",
-                "Numbers of this size are no reason for it: look at Steep",
+                "Numbers of this size don't explain it: look at Steep",
             ],
         ),
         (
@@ -193,7 +193,7 @@ def weighted(net: Network, **weights: float) -> Network:
             [
                 "in the output of body.layers.0 (NanFor), forward, example ",
                 " of the batch (number 77 of the training data): nan, from its input up to ",
-                "Numbers of this size are no reason for it: look at NanFor",
+                "Numbers of this size don't explain it: look at NanFor",
             ],
         ),
         (

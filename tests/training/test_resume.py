@@ -444,7 +444,7 @@ def test_by_force_other_batches_begin_the_epoch_anew(tmp_path: Path) -> None:
     with pytest.warns(ResumeWarning) as told:
         case.run(tmp_path / "run", batch_size=7, resume="force")
     assert [str(line.message) for line in told] == [
-        "goes on by force with training.batch_size = 7; the checkpoint has 4",
+        "continues by force with training.batch_size = 7; the checkpoint has 4",
         "begins epoch 2 anew",
     ]
     assert state(tmp_path / "run")["progress"]["step"] == 6 + 2

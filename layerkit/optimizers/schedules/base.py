@@ -1,4 +1,4 @@
-"""The base of schedules: factors over time, for the learning rate or any other number.
+"""The base class of schedules: factors over time, for the learning rate or any other number.
 
     i        the step, counted from 0: the steps of an optimizer, not the epochs
     T        the number of steps of the whole training, `steps`
@@ -24,7 +24,7 @@ Milestones = Annotated[list[Size], Limits(min_length=1)]
 
 
 class Schedule(Configurable, ABC):
-    """A factor for an option of an optimizer, as a function of the step.
+    """Base class of schedules: a factor for an option of an optimizer, as a function of the step.
 
     A subclass writes `factor`. A schedule is called with the step and, if it is known, the
     number of steps of the training.
@@ -67,7 +67,7 @@ class Schedule(Configurable, ABC):
 
 
 class EndingSchedule(Schedule, ABC):
-    """A schedule that ends with the training, and stays at its last factor after that.
+    """Base class of schedules that end with the training, and keep their last factor after that.
 
     Its `factor` is called with a `steps` of at least 1, and a `step` of at most `steps`.
 

@@ -19,13 +19,17 @@ from layerkit.parameters import Arena
 
 
 @contextmanager
-def all_or_nothing(arena: Arena) -> Iterator[None]:
-    """Put parameters and states back as they were if something is refused."""
+def all_or_nothing(arena: Arena, *others: object) -> Iterator[None]:
+    """Put parameters, states and the attributes of `others` back if something is refused."""
     kept = arena.values.copy(), arena.states.copy()
+    attributes = [dict(vars(other)) for other in others]
     try:
         yield
     except BaseException:
         arena.values, arena.states = kept
+        for other, before in zip(others, attributes, strict=True):
+            vars(other).clear()
+            vars(other).update(before)
         raise
 
 

@@ -238,7 +238,8 @@ class Network(Configurable):
 
         The saliency of each number of an example: dx (N, *shape), for the network as it predicts.
         For bytes it is the derivative with respect to x / 255. Parameters and their gradients are
-        left as they are. Not while the network is in use by another thread.
+        left as they are. Not while the network is in use by another thread. The loss of an example
+        with several positions is their sum.
 
         Parameters
         ----------
@@ -255,6 +256,8 @@ class Network(Configurable):
             Unless one of `t` and `output` is given, and there is such an output.
         ShapeError, DataError
             For examples or targets that don't fit or are not finite.
+        DivergenceError
+            When the result is not finite.
 
         Examples
         --------
@@ -290,13 +293,13 @@ class Network(Configurable):
         finally:
             self.body.want_dx(False)
             self.arena.grads = kept
-        return np.concatenate(found)
+        return _finite(np.concatenate(found), "derivative")
 
     def _output_index(self, output: Any) -> Any:
         """The index of one output in a batch of them."""
         shape = self.body.output_shape
         index: tuple[Any, ...] = output if isinstance(output, tuple) else (output,)
-        whole = all(isinstance(i, int | np.integer) for i in index)
+        whole = all(type(i) is int or isinstance(i, np.integer) for i in index)
         if (
             not whole
             or len(index) != len(shape)
@@ -343,12 +346,7 @@ class Network(Configurable):
         with np.errstate(over="ignore", invalid="ignore"):
             chunks = self.inputs.chunks(rows)
             z = np.concatenate([forward(chunk, train=False) for chunk in chunks])
-        if not np.isfinite(z).all():
-            row = int(np.argwhere(~np.isfinite(z))[0, 0])
-            raise DivergenceError(
-                f"the output for example {row} is not finite: it or the parameters are too big"
-            )
-        return z
+        return _finite(z, "output")
 
     def _forward_of(self, address: str) -> Any:
         """Return a function that computes an inner layer's outputs from examples."""
@@ -457,3 +455,13 @@ class Network(Configurable):
         self._claim_layers()
         self._build()
         self._take_carried()
+
+
+def _finite(values: Array, what: str) -> Array:
+    """Return what was computed for each example; DivergenceError if it is not finite."""
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0, 0])
+        raise DivergenceError(
+            f"the {what} for example {row} is not finite: it or the parameters are too big"
+        )
+    return values

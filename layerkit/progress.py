@@ -152,7 +152,10 @@ class Progress:
         self.stopped = reason
 
     def pause(self, reason: str) -> None:
-        """Leave the training after this batch or epoch; it can be resumed."""
+        """Leave the training after this batch or epoch; it can be resumed.
+
+        In the same process, iterate over the trainer again, once `paused` is None.
+        """
         self.paused = reason
 
     @property
@@ -171,7 +174,13 @@ class Progress:
         self.seconds_before = max(self.seconds_before, recorded)
         self.started = time.perf_counter()
 
+    def begin_epoch(self) -> None:
+        """Begin the next epoch, or go on within it."""
+        self.epoch = len(self.records) + 1
+        if not self.batch:
+            self.loss_sum = self.weight_sum = 0.0
+
     def end_epoch(self, measured: dict[str, float]) -> None:
         """Keep the record of the epoch."""
         self.records.append(Record.of(self.epoch, self.seconds, measured))
-        self.batch, self.loss_sum, self.weight_sum = 0, 0.0, 0.0
+        self.batch = 0

@@ -17,6 +17,7 @@ from layerkit.config.toml import change, read_toml
 from layerkit.data.datasets import Data, Dataset
 from layerkit.errors import ConfigError, DataError, ShapeError, at
 from layerkit.files.checkpoints import Checkpoints
+from layerkit.fitting import check_layers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Record
@@ -189,6 +190,8 @@ class Experiment(Configurable):
             network.arena.values, network.arena.states = saved.arena.values, saved.arena.states
         sources = self.open(dataset)
         measured = "validation" if dataset.validation else "test"
+        if dataset.validation:  # `prepare` does not know the test examples then
+            check_layers(network.body, network.inputs, sources["test"].x)
         return prepare(
             network,
             self.new_optimizer(),  # callbacks may change its rate

@@ -195,11 +195,11 @@ def prepare(
         count_steps(network, len(source.t), options)
         source.freeze()
         if options.measure_train:
-            # without class weights, like all sets that are measured
-            sets = {"train": copy.copy(source)} | sets
+            sets = {"train": source} | sets
         if source.a is not None and not source.a.any():
             raise DataError("sample_weight: no example counts")
         if class_weight is not None:
+            source = copy.copy(source)  # what is measured does not depend on weights of classes
             source.a = example_weights(class_weight, network, source.t, source.a)
     elif class_weight is not None:
         raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
@@ -215,7 +215,7 @@ def prepare(
     )
     for callback in options.callbacks:
         callback.check(progress)
-    with all_or_nothing(network.arena):
+    with all_or_nothing(network.arena, optimizer):
         if isinstance(source, Arrays):
             if not network.adapted:
                 adapt(network.body, network.inputs, network.arena, source.x)

@@ -140,7 +140,7 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
         )
         announced += [f"continues by force with {line}" for line in refused]
         if progress.batch and any(line.startswith(ORDER) for line in refused):
-            progress.batch, progress.loss_sum, progress.weight_sum = 0, 0.0, 0.0
+            progress.batch = 0
             announced.append(f"begins epoch {len(progress.records) + 1} anew")
     damaged = [f"{sentence}; the one before it is {path.name}" for sentence in damaged]
     for sentence in [*damaged, *announced]:

@@ -141,7 +141,7 @@ class Trainer:
                 ends.callback(attendant.train_end, self)
             self._tell("train_begin")
             while not progress.leaving and not progress.finished:
-                progress.epoch = len(progress.records) + 1
+                progress.begin_epoch()
                 with np.errstate(all="ignore"):
                     with at(f"epoch {progress.epoch}"):
                         complete = self._train_epoch()
@@ -153,12 +153,17 @@ class Trainer:
                 progress.paused = None
 
     def batches(self) -> Iterator[Batch]:
-        """Return the batches of an epoch, in a new order, without those that are done already."""
+        """Return the batches of an epoch, in a new order; or the rest of one that was left.
+
+        A batch may be overwritten by the next.
+        """
+        if self.progress.batch:
+            self.rng.bit_generator.state = self.order
         self.order = self.rng.bit_generator.state
         return self.source.epoch(self.rng, self.progress.batch)
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
-        """Leave the gradient of the mean loss of a batch in the arena.
+        """Leave the gradient of the mean loss of a batch in the arena, whether finite or not.
 
         Returns
         -------
@@ -172,7 +177,11 @@ class Trainer:
         return self.again()
 
     def apply(self) -> None:
-        """Let the optimizer take a step with the gradient in the arena."""
+        """Let the optimizer take a step with the gradient in the arena.
+
+        One that searches, such as LBFGS, evaluates the batch again, as it was before you changed
+        its gradient. Averages of the weights, which belong to a `step`, don't notice.
+        """
         self.optimizer.step(self.network.arena.values, self.network.arena.grads, self._loss_again)
 
     def step(self, batch: Batch) -> None:

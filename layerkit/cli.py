@@ -383,7 +383,11 @@ def _free_folder(file: Path) -> Path:
 @contextmanager
 def telling_warnings() -> Iterator[None]:
     """Print each `ResumeWarning` in the form of the command's other messages."""
+    before = warnings.formatwarning
     with warnings.catch_warnings():
         warnings.simplefilter("always", ResumeWarning)
         warnings.formatwarning = lambda message, *_: f"layerkit: {message}\n"
-        yield
+        try:
+            yield
+        finally:
+            warnings.formatwarning = before

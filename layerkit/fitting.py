@@ -34,7 +34,10 @@ def all_or_nothing(arena: Arena, *others: object) -> Iterator[None]:
 
 
 def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> None:
-    """Fit each layer that has not seen data yet to checked examples, from the first to the last."""
+    """Fit each layer that has not seen data yet to checked examples, from the first to the last.
+
+    On the way, each layer checks its inputs, as by `check_layers`.
+    """
     low = high = rows[0]
     for part in pieces(rows):
         low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
@@ -47,10 +50,12 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
         )
     with all_or_nothing(arena), np.errstate(over="ignore", invalid="ignore"):
         for address, layer in body.walk("body"):
+            _check(address, layer, body, inputs, rows)
             if layer.fitted is None or layer.fitted.value:
                 continue
             with at(address):
-                layer.adapt(x for (x,) in _inputs_of(layer, body, inputs, rows))
+                given = _inputs_of(layer, body, inputs, rows)
+                layer.adapt(xs[0] if len(xs) == 1 else xs for xs in given)
                 for param in layer.params().values():
                     if param.init.from_data:
                         first = next(_inputs_of(layer, body, inputs, rows))
@@ -67,12 +72,16 @@ def check_layers(body: Layer, inputs: Inputs, rows: Array | Subset) -> None:
         With the address of the layer and the numbers of the examples.
     """
     for address, layer in body.walk("body"):
-        if type(layer).check is not Layer.check:
-            seen = 0
-            for (x,) in _inputs_of(layer, body, inputs, rows):
-                with at(f"{address}, examples {seen} to {seen + len(x) - 1}"):
-                    layer.check(x)
-                seen += len(x)
+        _check(address, layer, body, inputs, rows)
+
+
+def _check(address: str, layer: Layer, body: Layer, inputs: Inputs, rows: Array | Subset) -> None:
+    if type(layer).check is not Layer.check:
+        seen = 0
+        for xs in _inputs_of(layer, body, inputs, rows):
+            with at(f"{address}, examples {seen} to {seen + len(xs[0]) - 1}"):
+                layer.check(*xs)
+            seen += len(xs[0])
 
 
 def check_outputs(body: Layer, x: Array) -> None:

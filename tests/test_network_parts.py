@@ -27,6 +27,7 @@ from layerkit import (
     ShapeError,
     Sigmoid,
     SoftmaxCrossEntropy,
+    Standardize,
     State,
     Zeros,
     evaluate,
@@ -355,3 +356,29 @@ def test_sample_weights_reach_the_loss() -> None:
     assert np.allclose(g, net.arena.grads, atol=1e-7)
     with pytest.raises(DataError, match=r"sample weights of shape \(9,\)"):
         net.gradient(X[:10], T[:10], sample_weight=weights[:9])
+
+
+class Bounded(Layer):
+    """Takes numbers up to 10 alone."""
+
+    def check(self, x: Array) -> None:
+        if abs(x).max() > 10:
+            raise DataError(f"{abs(x).max():.3g}; should be at most 10")
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        return dy
+
+
+def test_a_layer_checks_what_the_layers_before_it_make_of_the_data() -> None:
+    x = 1000 * X
+    net = network(Standardize(), Bounded(), Dense(2))
+    fit(net, SGD(), x, T, epochs=1, validation=(x, T))
+    x[5] = 1e6
+    for options in ({"x": x}, {"validation": (x, T)}):
+        given: Any = {"x": 1000 * X} | options
+        with pytest.raises(DataError, match="should be at most 10") as caught:
+            fit(net, SGD(), t=T, epochs=1, **given)
+        assert caught.value.place == "body.layers.1, examples 0 to 1023"

@@ -98,6 +98,8 @@ def table(cls: type[Configurable], schema: dict[str, Any], names: list[str]) -> 
 
 def kind(node: dict[str, Any]) -> tuple[str, str]:
     """The type of a value, and the limits or choices that are allowed."""
+    if not node:
+        return "any value", ""
     if "anyOf" in node:
         kinds = [kind(choice) for choice in node["anyOf"] if choice.get("type") != "null"]
         types, limits = (list(dict.fromkeys(part)) for part in zip(*kinds, strict=True))

@@ -157,11 +157,14 @@ class Layer(Configurable, ABC):
         """Set `wants_dx`, which says whether anybody reads what `backward` returns."""
         self.wants_dx = wanted
 
-    def check(self, x: Array) -> None:
+    def check(self, *xs: Any, **options: Any) -> None:
         """Raise a DataError for inputs that this layer can't take. Called before a training."""
 
-    def adapt(self, batches: Iterable[Array]) -> None:
-        """Look at all examples once before a training, batch by batch. Only where `adapts`."""
+    def adapt(self, batches: Iterable[Any]) -> None:
+        """Look at all examples once before a training, batch by batch. Only where `adapts`.
+
+        A batch is an array x, or a tuple of them for a layer of several inputs.
+        """
 
     @property
     def wants_data(self) -> bool:

@@ -203,7 +203,6 @@ def prepare(
             source.a = example_weights(class_weight, network, source.t, source.a)
     elif class_weight is not None:
         raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
-    _check_sources(network, {"train": source, **sets}, options)
     progress = Progress(
         network,
         optimizer,
@@ -216,9 +215,13 @@ def prepare(
     for callback in options.callbacks:
         callback.check(progress)
     with all_or_nothing(network.arena, optimizer):
+        unchecked = {"train": source, **sets}
+        if isinstance(source, Arrays) and not network.adapted:
+            adapt(network.body, network.inputs, network.arena, source.x)
+            del unchecked["train"]
+        _check_sources(network, unchecked, options)
         if isinstance(source, Arrays):
-            if not network.adapted:
-                adapt(network.body, network.inputs, network.arena, source.x)
+            _check_augmentation(network, source, options)
             check_outputs(network.body, network.inputs.convert(source.x[:1]))
         elif not network.adapted:
             raise ConfigError(
@@ -284,8 +287,10 @@ def _check_sources(network: Network, sources: Mapping[str, Source], options: Tra
             check_layers(network.body, network.inputs, source.x)
         elif isinstance(source, Iterated):
             source.check_epochs(options.epochs)
-    source = sources["train"]
-    if options.augmentation and isinstance(source, Arrays):
+
+
+def _check_augmentation(network: Network, source: Arrays, options: Training) -> None:
+    if options.augmentation:
         with at("augmentation"):
             options.augmentation.check(network.inputs.convert(source.x[:1]))
 

@@ -44,7 +44,8 @@ class Inputs:
         if rows.shape == self.shape:
             raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
         if rows.shape[1:] != self.shape:
-            raise ShapeError(f"examples have shape {rows.shape}; should be {('N', *self.shape)}")
+            wanted = ", ".join(map(str, ("N", *self.shape)))
+            raise ShapeError(f"examples have shape {rows.shape}; should be ({wanted})")
         if not len(rows):
             raise DataError(f"no examples: an array of shape {rows.shape}")
         if rows.dtype.kind not in "biuf":

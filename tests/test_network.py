@@ -181,7 +181,7 @@ BAD_EXAMPLES = [
     (FAR, DataError, rf"x\[{CHUNK + 5}, 2\] is -inf"),
     (X * 1e300, DataError, r"x\[0, 0\] is .*e\+\d+; should be a finite float32"),
     (X[:0], DataError, "no examples"),
-    (X[:, :3], ShapeError, r"examples have shape \(50, 3\); should be \('N', 4\)"),
+    (X[:, :3], ShapeError, r"examples have shape \(50, 3\); should be \(N, 4\)"),
     (X[0], ShapeError, "without a batch axis"),
     (X[None], ShapeError, "examples have shape"),
     (X.astype(complex), DataError, "examples of type complex128"),

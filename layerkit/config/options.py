@@ -70,7 +70,7 @@ class _Signature:
     """The signature that `inspect` and `help` show for a class: its options."""
 
     def __get__(self, part: Any, cls: type[Configurable]) -> Signature | None:
-        if part is not None or cls.__init__ is not Configurable.__init__:
+        if part is not None:
             return None
         return Signature(
             [
@@ -124,6 +124,11 @@ class Configurable:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            raise ConfigError(
+                f"{cls.__name__} has an __init__, of which files and copies would know nothing: "
+                "declare its options in the class body instead, as in `units: Size = 64`"
+            )
         try:
             # all methods are written once, below: compiling them for each class takes long
             dataclass(cls, init=False, repr=False, eq=False, match_args=False)
@@ -137,9 +142,7 @@ class Configurable:
     if not TYPE_CHECKING:  # where each class has a constructor of its own, from its fields
 
         def __init__(self, /, *values: Any, **options: Any) -> None:
-            given = dict(vars(self))
-            if values or options:
-                given |= _by_name(type(self), values, options)
+            given = _by_name(type(self), values, options) if values or options else {}
             for option in fields(self):
                 if option.name not in given:
                     given[option.name] = default(option)

@@ -90,8 +90,17 @@ def class_numbers(t: Any, shape: Shape, ignored: int | None = None, or_else: str
             "(np.unique(labels, return_inverse=True) numbers them)"
         )
     if not labels.ndim or labels.shape[1:] != shape[:-1]:
+        positions = (
+            ""
+            if len(shape) < 2
+            else (
+                f": an example has the outputs {shape}, so it is a sequence; Flatten() before the "
+                "last Dense makes one row of it"
+            )
+        )
         raise DataError(
             f"labels of shape {labels.shape}; should be {batch_of(shape[:-1])} {numbers}{or_else}"
+            f"{positions}"
         )
     right = (labels >= 0) & (labels < classes) & (labels == np.floor(labels))
     if ignored is not None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -68,14 +66,7 @@ def require_object(part: Any) -> None:
 def check_options(part: Configurable) -> None:
     """Check that the options are fields, so that configuration files and copies have them."""
     require_object(part)
-    name, parameters = type(part).__name__, inspect.signature(type(part)).parameters.values()
-    arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    options = [option.name for option in fields(part) if not option.kw_only]
-    require(
-        arguments == options,
-        f"{name}({', '.join(arguments)}) has the fields {options}: write no __init__, but declare "
-        "the options in the class body, such as `units: Size`",
-    )
+    name = type(part).__name__
     with calling(f"{name}: from_config(to_config({part}))"):
         table = json.loads(json.dumps(to_config(part), allow_nan=False))
         same = from_config(table, type(part))

@@ -92,7 +92,7 @@ def train(
     for name in options:
         if name not in Options.__annotations__:
             known = sorted(Options.__annotations__)
-            raise ConfigError(f"train has no option {name!r}{suggestion(name, known)}")
+            raise ConfigError(f"a training has no option {name!r}{suggestion(name, known)}")
     _check_kinds(network, optimizer)
     training = _as_training(options)
     parts = training.gradient_accumulation_steps

@@ -774,3 +774,9 @@ def test_a_loss_judges_outputs_of_any_shape() -> None:
 def test_names_of_the_base_class_cannot_be_options(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: the base class uses this name"):
         type("Takes", (SquaredError,), {"__annotations__": {name: float}, name: 1.0})
+
+
+def test_labels_of_whole_examples_are_not_those_of_positions() -> None:
+    sentence = r"an example has the outputs \(28, 10\), so it is a sequence; Flatten\(\) before"
+    with pytest.raises(DataError, match=sentence):
+        SoftmaxCrossEntropy().targets(np.zeros(5, int), (28, 10))

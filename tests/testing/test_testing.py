@@ -290,17 +290,6 @@ class Staircase(Layer):
         return dy * 0
 
 
-class OwnConstructor(Layer):
-    def __init__(self, units: int = 3) -> None:
-        self.units = units
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        return x * self.units
-
-    def backward(self, dy: Array) -> Array:
-        return dy * self.units
-
-
 class ChangesItsOption(Layer):
     factor: Size = 2
 
@@ -366,7 +355,6 @@ class DeclaresTooEarly(Layer):
         (ReturnsNoDx(), "backward returns None; should be an array, dx"),
         (DividesByZero(), "returns nan or inf for ordinary x"),
         (Staircase(), "has a jump or a kink at most of the elements"),
-        (OwnConstructor(4), r"has the fields \[\]: write no __init__, but declare the options"),
         (ChangesItsOption(), "makes ChangesItsOption.factor=4., not ChangesItsOption.factor=3."),
         (DeclaresTooEarly(), "sets b before build, and a copy of it forgets that"),
     ],
@@ -887,15 +875,6 @@ class NoEpsilon(SGD):
         w -= self.lr * g / np.sqrt(v)
 
 
-class NoFields(Optimizer):
-    def __init__(self, lr: float = 0.1) -> None:
-        super().__init__()
-        self.lr = lr
-
-    def update(self, w: Array, g: Array) -> None:
-        w -= self.lr * g
-
-
 @pytest.mark.parametrize(
     ("optimizer", "sentence"),
     [
@@ -916,7 +895,6 @@ class NoFields(Optimizer):
         (ChecksNothing(), "takes gradients of another size than the parameters"),
         (NoEpsilon(), "w is nan after steps with the gradient 0; is there a division by 0"),
         (SGD, r"^SGD is a class: give an object, SGD\(\)$"),
-        (NoFields(), r"NoFields\(lr\) has the fields \[\]: write no __init__"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Optimizer) else "",
 )

@@ -229,14 +229,6 @@ class NanSchedule(Schedule):
         return math.nan
 
 
-class HasNoFieldsSchedule(Schedule):
-    def __init__(self, size: float = 1.0) -> None:
-        self.size = size
-
-    def factor(self, step: int, steps: int) -> float:
-        return self.size
-
-
 @pytest.mark.parametrize(
     ("schedule", "sentence"),
     [
@@ -245,7 +237,6 @@ class HasNoFieldsSchedule(Schedule):
         (DividesSchedule(), "at step 0 of 100 raised ZeroDivisionError"),
         (DividesByTheLengthSchedule(), "at step 0, without a length raised ZeroDivisionError"),
         (NanSchedule(), "step 0 is nan; should be finite"),
-        (HasNoFieldsSchedule(), "write no __init__"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Schedule) else "",
 )

@@ -222,7 +222,7 @@ def silent(cls: type) -> list[str]:
         for name, value in vars(cls).items()
         if not name.startswith("_")
         and (inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod))
-        and not any(getattr(vars(base).get(name), "__doc__", None) for base in cls.__mro__)
+        and not any(vars(base)[name].__doc__ for base in cls.__mro__ if name in vars(base))
     ]
 
 

@@ -92,8 +92,9 @@ class Container(Layer):
 
     def build(self, shape: Shape) -> Shape:
         """Build the parts, each after those that it reads."""
-        self.init_before()
-        self.want_dx(self.wants_dx)
+        if "default_init" not in vars(self):  # the outermost container tells all that is inside
+            self.init_before()
+            self.want_dx(self.wants_dx)
         parts, wiring, shapes = dict(self.parts()), self.wiring(), {"input": shape}
         (self.result,) = wiring.pop("output")
         self.order = [(name, parts[name], names) for name, names in wiring.items()]

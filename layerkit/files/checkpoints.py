@@ -27,7 +27,7 @@ from layerkit.files.atomic import (
 
 FORMAT, TREE = "layerkit.format", "layerkit.tree"
 """Metadata keys: the version of the format, and the tree as JSON."""
-VERSION = "1"
+VERSION = "2"
 """Version of the format; it changes when older files can't be read any more."""
 NAME = re.compile(r"step-(\d{8,})\.safetensors")
 

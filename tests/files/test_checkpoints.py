@@ -97,18 +97,18 @@ def test_what_would_not_come_back_is_refused(
 @pytest.mark.parametrize(
     ("arrays", "metadata", "sentence"),
     [
-        ({}, {}, "the format of its state is none; this version of layerkit reads 1"),
+        ({}, {}, "the format of its state is none; this version of layerkit reads 2"),
         (
             {},
-            {"layerkit.format": "2"},
-            "the format of its state is 2; this version of layerkit reads 1",
+            {"layerkit.format": "1"},
+            "the format of its state is 1; this version of layerkit reads 2",
         ),
-        ({}, {"layerkit.format": "1"}, "its arrays don't fit its tree"),
-        ({}, {"layerkit.format": "1", "layerkit.tree": "{"}, "its arrays don't fit its tree"),
-        ({"/a/b": 1}, {"layerkit.format": "1", "layerkit.tree": "{}"}, "its arrays don't fit"),
-        ({"/a/0": 1}, {"layerkit.format": "1", "layerkit.tree": '{"a": []}'}, "don't fit"),
-        ({"/a/b": 1}, {"layerkit.format": "1", "layerkit.tree": '{"a": 3}'}, "don't fit"),
-        ({"a": 1}, {"layerkit.format": "1", "layerkit.tree": "{}"}, "don't fit its tree"),
+        ({}, {"layerkit.format": "2"}, "its arrays don't fit its tree"),
+        ({}, {"layerkit.format": "2", "layerkit.tree": "{"}, "its arrays don't fit its tree"),
+        ({"/a/b": 1}, {"layerkit.format": "2", "layerkit.tree": "{}"}, "its arrays don't fit"),
+        ({"/a/0": 1}, {"layerkit.format": "2", "layerkit.tree": '{"a": []}'}, "don't fit"),
+        ({"/a/b": 1}, {"layerkit.format": "2", "layerkit.tree": '{"a": 3}'}, "don't fit"),
+        ({"a": 1}, {"layerkit.format": "2", "layerkit.tree": "{}"}, "don't fit its tree"),
     ],
 )
 def test_files_that_hold_something_else_are_refused(

@@ -140,7 +140,7 @@ class Layer(Configurable, ABC):
     def _check_number(self, shapes: tuple[Shape, ...]) -> None:
         """Raise a ShapeError for another number of inputs than `forward` has."""
         parameters = inspect.signature(self.forward).parameters.values()
-        inputs = [p for p in parameters if p.name != "train"]
+        inputs = [p for p in parameters if p.name != "train" and p.kind is not p.VAR_KEYWORD]
         any_number = any(p.kind is p.VAR_POSITIONAL for p in inputs)
         if len(inputs) == len(shapes) or (any_number and shapes):
             return

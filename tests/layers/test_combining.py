@@ -5,7 +5,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layerkit import Add, Array, Dense, Join, Layer, Multiply, Normal, Param, Shape, ShapeError
+from layerkit import (
+    Add,
+    Array,
+    DataError,
+    Dense,
+    Graph,
+    Join,
+    Layer,
+    MeanSquaredError,
+    Multiply,
+    Network,
+    Normal,
+    Param,
+    Shape,
+    ShapeError,
+    Take,
+)
+from layerkit.fitting import check_layers
 from layerkit.testing import check_layer
 
 
@@ -51,6 +68,19 @@ def test_shapes_that_do_not_fit(layer: Layer, shapes: list[Shape], sentence: str
     assert error.value.place == "here"
 
 
+def test_options_by_keyword_are_no_inputs() -> None:
+    class Doubles(Layer):
+        def forward(self, x: Array, **options: Any) -> Array:
+            return 2 * x
+
+        def backward(self, dy: Array) -> Array:
+            return 2 * dy
+
+    assert Doubles().place((3,), address="here") == (3,)
+    with pytest.raises(ShapeError, match="Doubles takes 1 input, not 2"):
+        Doubles().place((3,), (3,), address="here")
+
+
 # Mistakes in layers of several inputs: found, and named
 
 
@@ -62,6 +92,25 @@ class Difference(Layer):
 
     def backward(self, dy: Array) -> Any:
         return dy, -dy
+
+
+class Ordered(Difference):
+    def check(self, *xs: Array) -> None:
+        a, b = xs
+        if (a < b).any():
+            raise DataError(f"a is below b in example {np.argwhere(a < b)[0, 0]}")
+
+
+def test_a_layer_looks_at_all_its_inputs_before_a_training() -> None:
+    graph = Graph(
+        {"first": Take([0]), "second": Take([1]), "both": Ordered()},
+        ["input -> first", "input -> second", "first, second -> both -> output"],
+    )
+    net = Network(graph, MeanSquaredError(), shape=(2,))
+    check_layers(net.body, net.inputs, np.array([[2.0, 1.0], [3.0, 3.0]]))
+    with pytest.raises(DataError, match="a is below b in example 1") as error:
+        check_layers(net.body, net.inputs, np.array([[2.0, 1.0], [3.0, 4.0]]))
+    assert error.value.place == "body.nodes.both, examples 0 to 1"
 
 
 class WrongSignOfTheSecond(Difference):

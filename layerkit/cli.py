@@ -261,7 +261,7 @@ def run_lr_range(options: argparse.Namespace) -> int:
         found = lr_range(
             experiment.network.initialize(weights),
             experiment.optimizer,
-            dataset.train.x,
+            dataset.train.inputs,
             dataset.train.t,
             batch_size=training.batch_size,
             seed=order,

@@ -457,6 +457,19 @@ batch_size = 20
     assert ("probability" in rows[0]) == (loss != "Hinge")
 
 
+@pytest.mark.usefixtures("without_pictures")
+def test_learning_rates_are_found_for_a_folder_of_arrays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    Path("points").mkdir()
+    np.save("points/x.npy", x)
+    np.save("points/y.npy", np.arange(60) % 3)
+    Path("points.toml").write_text(BODY + '[data]\npath = "points"\n')
+    assert run("lr-range", "points.toml") == 0
+    assert "lr = " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("command", "option", "reason"),
     [

@@ -73,7 +73,9 @@ class Network(Configurable):
         except BaseException:
             for _, layer in self.layers():
                 carried = {"carried": layer.carried} if layer.carried else {}
-                layer.__dict__ = Configurable.__getstate__(layer) | carried
+                state = Configurable.__getstate__(layer) | carried
+                vars(layer).clear()
+                layer.__setstate__(state)
             raise
 
     def _claim_layers(self) -> None:

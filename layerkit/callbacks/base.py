@@ -47,11 +47,6 @@ class Callback(Configurable):
         paths = {name: path for name, path in vars(self).items() if isinstance(path, Path)}
         vars(self).update({name: str(path) for name, path in paths.items()})
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the options; a copy or a pickle has no other state."""
-        vars(self).update(state)
-        self.__post_init__()
-
     def paths(self) -> dict[str, Path]:
         """Return the paths among the options, those of type ``str | Path``, by name."""
         hints = get_type_hints(type(self))

@@ -183,6 +183,11 @@ class Configurable:
         """A copy or a pickle has the options, and nothing that came later."""
         return {option.name: getattr(self, option.name) for option in fields(self)}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy begins anew, as an object that was made with these options."""
+        vars(self).update(state)
+        self.__post_init__()
+
 
 def ordered_fields(cls: type[Configurable]) -> list[Field[Any]]:
     """The fields of a class in the order of its constructor: keyword-only ones come last."""

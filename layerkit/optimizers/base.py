@@ -196,6 +196,9 @@ class Optimizer(OptimizerOptions, ABC):
         kept = {name: value for name, value in vars(self).items() if name not in self.scratch}
         return kept | {"w": None, "memory": memory}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
     def _drop_scratch(self) -> None:
         for name in self.scratch:
             vars(self).pop(name, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from types import FrameType
 from typing import Any
 
@@ -64,7 +63,6 @@ give -5.169; it is 0.6667 times the right value everywhere: a factor or a sign i
     require_object(layer)
     if not any(isinstance(part, Lambda) for _, part in layers_of(layer)):
         check_options(layer)
-    _check_kept_options(layer)
     for dtype in ("float64", "float32"):
         probe = Probe(layer, *shapes, examples=examples, dtype=dtype)
         _check_promised_shape(probe)
@@ -83,17 +81,6 @@ give -5.169; it is 0.6667 times the right value everywhere: a factor or a sign i
     _check_gradients_are_set(silent[0])
     _check_without_dx(Probe(layer, *shapes, examples=examples), silent[1])
     _check_copies_train_on(probe)
-
-
-def _check_kept_options(layer: Layer) -> None:
-    fresh = type(layer)(**{option.name: getattr(layer, option.name) for option in fields(layer)})
-    parts = {name for name, _ in fresh.parts()}  # parts that are not options are made when needed
-    unknown = vars(fresh).keys() - {option.name for option in fields(layer)} - parts
-    require(
-        not unknown,
-        f"{type(layer).__name__} sets {', '.join(sorted(unknown))} before build, and a copy of it "
-        "forgets that; assign it in build, or declare it as an option",
-    )
 
 
 def _check_promised_shape(probe: Probe) -> None:

@@ -12,6 +12,7 @@ import pytest
 from layerkit import (
     SGD,
     Adam,
+    Array,
     ConfigError,
     Configurable,
     Decay,
@@ -19,15 +20,18 @@ from layerkit import (
     HeNormal,
     Initializer,
     Layer,
+    Loss,
     Network,
     Optimizer,
     Rate,
     ReLU,
     Sequential,
+    ShapeError,
     Sigmoid,
     Size,
     SoftmaxCrossEntropy,
     Training,
+    evaluate,
     from_config,
     to_config,
 )
@@ -273,6 +277,48 @@ def test_options_are_given_by_position_or_by_name() -> None:
     assert point.tags is not Point(1.0, label="a").tags
     assert replace(point, z=0.0) == Point(1.0, 5.0, 0.0, label="a")
     assert copy.deepcopy(point) == pickle.loads(pickle.dumps(point)) == point
+
+
+class Powers(Loss):
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.factor = 1 / self.power
+
+    def losses(self, z: Array, t: Array) -> Array:
+        self.error = z - t
+        return self.factor * (abs(self.error) ** self.power).sum(axis=-1)
+
+    def gradients(self) -> Array:
+        return np.sign(self.error) * abs(self.error) ** (self.power - 1)
+
+
+class Shifts(Layer):
+    by: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.shift = 2 * self.by
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return x + self.shift
+
+    def backward(self, dy: Array) -> Array:
+        return dy
+
+
+def test_a_layer_is_as_before_when_its_network_is_refused() -> None:
+    layer = Shifts()
+    with pytest.raises(ShapeError):
+        Network(layer, SoftmaxCrossEntropy(), shape=(1,))
+    assert Network(layer, Powers(), shape=(1,)).outputs([[1.0]]) == 3.0
+
+
+def test_copies_have_what_is_made_of_the_options() -> None:
+    assert copy.deepcopy(Powers(4.0)).factor == pickle.loads(pickle.dumps(Powers(4.0))).factor
+    net = Network(Dense(1), Powers(), shape=(1,))
+    assert evaluate(net, [[0.0]], [3.0])[1] == 4.5
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ class EarlyStopping(Monitor):
         super().forget()
         self.values: Array | None = None
         self.states: Array | None = None
+        self.latest: tuple[Array, Array] | None = None
 
     def judge(self, progress: Progress) -> None:
         """Keep the weights, or stop."""
@@ -153,15 +154,27 @@ class EarlyStopping(Monitor):
                 f"{self.monitor} has not improved for {self.waited} epochs (best: {best})"
             )
 
+    def train_begin(self, progress: Progress) -> None:
+        """Go on with the latest weights, where the training was left with the best ones."""
+        super().train_begin(progress)
+        if self.latest is not None:
+            progress.network.arena.values, progress.network.arena.states = self.latest
+            self.latest = None
+
     def train_end(self, progress: Progress) -> None:
         """Put the best weights back."""
+        arena = progress.network.arena
         if self.values is not None and self.states is not None:
-            progress.network.arena.values = self.values
-            progress.network.arena.states = self.states
+            self.latest = arena.values.copy(), arena.states.copy()
+            arena.values, arena.states = self.values, self.states
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best metric and its weights too."""
         return super().state_dict() | {"values": self.values, "states": self.states}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.latest = None
 
 
 class ModelCheckpoint(Monitor):

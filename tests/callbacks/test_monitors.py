@@ -27,6 +27,7 @@ from layerkit import (
     Rprop,
     Sequential,
     SoftmaxCrossEntropy,
+    evaluate,
     fit,
     train,
 )
@@ -129,6 +130,31 @@ def test_weights_are_not_restored_if_nobody_wants_it() -> None:
     trainer = Scripted(EarlyStopping(patience=1, restore_best_weights=False))
     trainer.run("validation_loss", 1, 2)
     assert trainer.network.arena.values[0] == 2
+
+
+@pytest.mark.parametrize("average", [None, EMA(decay=0.5)], ids=repr)
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_a_training_that_was_left_goes_on_with_its_latest_weights(
+    step: int, average: EMA | None
+) -> None:
+    class PausesOnce(Callback):
+        def batch_end(self, progress: Progress) -> None:
+            if progress.step == step:
+                progress.pause("for a while")
+
+    results = []
+    for callbacks in ([], [PausesOnce()]):
+        # the first epoch is the best one, for whoever wants a large loss
+        best = EarlyStopping(patience=9, monitor="train_loss", mode="max")
+        net = network()
+        options: Any = {"epochs": 5, "batch_size": 2, "average": average}
+        trainer = train(net, SGD(lr=0.5), X, T, callbacks=[best, *callbacks], **options)
+        trainer.run()
+        trainer.progress.paused = None
+        losses = [record.train_loss for record in trainer.run()]
+        assert losses[0] == max(losses) == evaluate(net, X, T)[1]
+        results.append(losses)
+    assert results[0] == results[1]
 
 
 def test_another_training_begins_anew() -> None:

@@ -130,14 +130,17 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
         )
     _check_arrays(trainer, state)
     given, progress = as_plain_data(trainer.optimizer), trainer.progress
+    if force:
+        # numbers that callbacks have changed stay, except those that are given anew, or no more
+        was = state["origin"]["optimizer"]
+        state["optimizer"]["numbers"] |= {
+            name: x
+            for name, x in given.items()
+            if (x is None or isinstance(x, float)) and x != was.get(name)
+        }
     checkpointing.restore(trainer, state)
     if force:
         progress.stopped = None
-        # numbers that callbacks have changed stay, except those that are given anew
-        was = state["origin"]["optimizer"]
-        vars(trainer.optimizer).update(
-            {name: x for name, x in given.items() if isinstance(x, float) and x != was.get(name)}
-        )
         announced += [f"continues by force with {line}" for line in refused]
         if progress.batch and any(line.startswith(ORDER) for line in refused):
             progress.batch = 0

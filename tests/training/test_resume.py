@@ -438,6 +438,18 @@ def test_by_force_an_option_of_the_optimizer_changes(tmp_path: Path) -> None:
     assert (numbers["lr"], numbers["beta1"]) == (0.5, 0.8)
 
 
+@pytest.mark.parametrize("options", [{}, {"clip_value": 1.0}, {"clip_norm": 0.5}], ids=repr)
+def test_by_force_a_limit_of_the_gradient_goes_or_changes(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    net = Network(Dense(3), SoftmaxCrossEntropy(), shape=(9,))
+    fit(net, SGD(clip_norm=0.01), X, T, epochs=2, checkpoints=Checkpoints(tmp_path))
+    optimizer = SGD(**options)
+    with pytest.warns(ResumeWarning, match="by force with optimizer.clip"):
+        train(net, optimizer, X, T, epochs=2, checkpoints=Checkpoints(tmp_path), resume="force")
+    assert optimizer == SGD(**options)
+
+
 def test_by_force_other_batches_begin_the_epoch_anew(tmp_path: Path) -> None:
     case = Case()
     case.run(tmp_path / "run", until=6)

@@ -73,6 +73,7 @@ class Container(Layer):
 
     def init_before(self) -> Initializer:
         """Set the default initializer of each part, and return that of a layer before this one."""
+        self._check_wiring()
         parts, wishes = dict(self.parts()), defaultdict[str, list[Initializer]](list)
         for reader, names in reversed(self.wiring().items()):
             wish = self.default_init
@@ -102,6 +103,23 @@ class Container(Layer):
             read = [shapes[source] for source in names]
             shapes[name] = part.place(*read, address=f"{self.address}.{name}")
         return shapes[self.result]
+
+    def _check_wiring(self) -> None:
+        """Raise a ConfigError unless all parts read what comes before them, and all are read."""
+        wiring, known, read = self.wiring(), {"input"}, set[str]()
+        for name, sources in wiring.items():
+            for source in sources:
+                if source not in known:
+                    raise ConfigError(
+                        f"{type(self).__name__}.wiring: {name} reads {source!r}; before it are "
+                        f"{', '.join(name for name in ('input', *wiring) if name in known)}"
+                    )
+            known.add(name)
+            read.update(sources)
+        for name in ["output", *dict(self.parts())]:
+            if name not in wiring or (name not in read and name != "output"):
+                what = "reads nothing" if name not in wiring else "is read by nothing"
+                raise ConfigError(f"{type(self).__name__}.wiring: {name} {what}")
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Run the parts, each after those that it reads."""

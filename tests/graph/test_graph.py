@@ -4,6 +4,7 @@ import random
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from layerkit import (
     from_config,
     to_config,
 )
+from layerkit.graph.container import Container, Wiring
 from layerkit.inspection.drawing import svg
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.testing import check_layer
@@ -739,3 +741,35 @@ def test_the_contract_of_parts_in_parts() -> None:
     )
     body = Sum([Sequential([Concat([inner, Dense(2)]), Dense(4)]), Residual(Residual(Dense(4)))])
     check_layer(body, (4,))
+
+
+# Containers of one's own
+
+
+class Wired(Container):
+    """Reads what it is told to read."""
+
+    a: Layer = field(default_factory=Identity)
+    b: Layer = field(default_factory=Identity)
+    reads: dict[str, list[str]] = field(default_factory=dict)
+
+    def wiring(self) -> Wiring:
+        return {name: tuple(names) for name, names in self.reads.items()}
+
+
+@pytest.mark.parametrize(
+    ("reads", "sentence"),
+    [
+        ({"a": ["b"], "b": ["input"], "output": ["a"]}, "a reads 'b'; before it are input"),
+        ({"a": ["input"], "b": ["c"], "output": ["a"]}, "b reads 'c'; before it are input, a"),
+        ({"a": ["input"], "b": ["a"]}, "output reads nothing"),
+        ({"a": ["input"], "output": ["a"]}, "b reads nothing"),
+        ({"a": ["input"], "b": ["input"], "output": ["b"]}, "a is read by nothing"),
+    ],
+)
+def test_a_wiring_that_does_not_go_through_all_parts_is_refused(
+    reads: dict[str, list[str]], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^Wired\.wiring: {sentence}") as error:
+        Network(Wired(reads=reads), SoftmaxCrossEntropy(), shape=(2,))
+    assert error.value.place == "body"

@@ -197,7 +197,7 @@ def _all(items: Iterable[tuple[Any, Check, Any]]) -> list[Any]:
 def _without_numpy(value: Any) -> Any:
     """Replace NumPy scalars by Python's, inside lists and tables too."""
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_without_numpy, value))
+        return (list if isinstance(value, list) else tuple)(map(_without_numpy, value))
     if isinstance(value, dict):
         return {key: _without_numpy(item) for key, item in value.items()}
     return value.item() if isinstance(value, np.generic) else value

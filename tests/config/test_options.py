@@ -4,7 +4,7 @@ import pickle
 import re
 from dataclasses import field, replace
 from inspect import signature
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from layerkit import (
     Optimizer,
     Rate,
     ReLU,
+    Reshape,
     Sequential,
     ShapeError,
     Sigmoid,
@@ -313,6 +314,14 @@ def test_a_layer_is_as_before_when_its_network_is_refused() -> None:
     with pytest.raises(ShapeError):
         Network(layer, SoftmaxCrossEntropy(), shape=(1,))
     assert Network(layer, Powers(), shape=(1,)).outputs([[1.0]]) == 3.0
+
+
+def test_a_named_tuple_is_a_tuple() -> None:
+    class Image(NamedTuple):
+        height: int
+        width: int
+
+    assert Reshape(Image(2, 3)) == Reshape((2, 3))
 
 
 def test_copies_have_what_is_made_of_the_options() -> None:

@@ -170,6 +170,7 @@ class Progress:
 
     def begin(self) -> None:
         """Start the clock, or continue it."""
+        self.failed = None
         recorded = self.records[-1].seconds if self.records else 0.0
         self.seconds_before = max(self.seconds_before, recorded)
         self.started = time.perf_counter()

@@ -60,11 +60,6 @@ class Examples:
         """The inputs, in the form that `layerkit.fit` takes."""
         return self.x if self.rows is None else Subset(self.x, self.rows)
 
-    @property
-    def triple(self) -> tuple[Array | Subset, Array, Array | None]:
-        """Inputs, targets and weights, in the form that `layerkit.fit` takes to validate."""
-        return self.inputs, self.t, self.w
-
     def take(self, chosen: Array) -> Examples:
         """Return the examples with these indices; no row of a mapped file is read."""
         t, w = self.t[chosen], None if self.w is None else self.w[chosen]

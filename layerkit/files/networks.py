@@ -17,22 +17,22 @@ from layerkit.files.atomic import read_json, read_tensors, write_tensors
 from layerkit.parameters import State
 
 Kind = TypeVar("Kind", bound=Configurable)
-CONFIG = "layerkit.Network"
+CONFIG_KEY = "layerkit.Network"
 """Metadata key of the configuration."""
 
 
 def write_network(path: Path, config: dict[str, Any], tensors: Mapping[str, Array]) -> None:
     """Write a configuration and tensors to a file; see `Network.save`."""
-    write_tensors(path, tensors, {CONFIG: json.dumps(config)})
+    write_tensors(path, tensors, {CONFIG_KEY: json.dumps(config)})
 
 
 def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Array]]:
     """Return the network that a file describes, and the tensors in it; see `Network.load`."""
     tensors, metadata = read_tensors(path)
-    if CONFIG not in metadata:
+    if CONFIG_KEY not in metadata:
         raise FileError(f"{path}: is not a network that was saved by layerkit")
     try:
-        return from_config(read_json(metadata[CONFIG]), kind), tensors
+        return from_config(read_json(metadata[CONFIG_KEY]), kind), tensors
     except (ValueError, RecursionError, MemoryError) as error:
         raise FileError(
             f"{path}: the network that it describes can't be built: {error} "

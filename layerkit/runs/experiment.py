@@ -114,7 +114,11 @@ class Experiment(Configurable):
         """Load a network, or that of a run; ShapeError if its parameters or states differ."""
         saved = Network.load(path / MODEL if path.is_dir() else path)
         own, other = (
-            {name: f"{network.dtype} {item.shape}" for name, item in network.declared().items()}
+            {
+                name: f"{network.dtype} {item.shape}"
+                for name, item in network.declared().items()
+                if not name.endswith(".fitted")
+            }
             for network in (self.network, saved)
         )
         for name in {**own, **other}:
@@ -186,8 +190,10 @@ class Experiment(Configurable):
         if training.class_weight is not None:
             class_weight = by_number(training.class_weight, dataset.classes)
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
-            saved = self._load_like(Path(training.warm_start))
-            network.arena.values, network.arena.states = saved.arena.values, saved.arena.states
+            saved = self._load_like(Path(training.warm_start)).declared()
+            for name, item in network.declared().items():
+                # weights that are there need not be fitted to the data
+                item.value = saved[name].value if name in saved else np.ones(())
         sources = self.open(dataset)
         measured = "validation" if dataset.validation else "test"
         if dataset.validation:  # `prepare` does not know the test examples then

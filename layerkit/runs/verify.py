@@ -168,7 +168,11 @@ def _load(network: Network, folder: Path, step: int) -> Parts:
     states = dict(zip(kept, itertools.starmap(slice, itertools.pairwise(ends)), strict=True))
     parts: Parts = {group: {} for group in GROUPS}
     for key, value in leaves(read_tree(path)):
-        if key.startswith("origin") or key.endswith("seconds"):
+        if (
+            key.startswith("origin")
+            or key == "seconds"
+            or (key.startswith("records.") and key.endswith(".seconds"))
+        ):
             continue
         group = next(group for group, start in GROUPS.items() if key.startswith(start))
         part, name = parts[group], key.removeprefix(f"{GROUPS[group]}.")

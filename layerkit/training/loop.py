@@ -324,7 +324,7 @@ def train_step(
     ConfigError, DataError, ShapeError
         As `Network.gradient`.
     DivergenceError
-        When the loss or its gradient is not finite; nothing has changed then.
+        When the loss or its gradient is not finite; the parameters have not changed then.
 
     Examples
     --------

@@ -57,9 +57,12 @@ class Checkpointing(Attendant):
     def batch_end(self, trainer: Trainer, leaving: bool) -> None:
         due = leaving or self.checkpoints.are_due(trainer.progress.step)
         if due and is_finite(trainer.network.arena.values):
-            self.epoch_end(trainer)
+            self.save(trainer)
 
     def epoch_end(self, trainer: Trainer) -> None:
+        self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
         """Save the state."""
         progress = trainer.progress
         self.checkpoints.save(

@@ -136,7 +136,7 @@ class Trainer:
         progress.begin()
         with ExitStack() as ends:  # calls all at the end, even if some of them fail
             for callback in reversed(self.listening["train_end"]):
-                ends.callback(self._call, callback, "train_end")
+                ends.push(partial(self._end, callback))
             for attendant in self.attendants:
                 ends.callback(attendant.train_end, self)
             self._tell("train_begin")
@@ -277,6 +277,16 @@ class Trainer:
     def _tell(self, hook: str) -> None:
         for callback in self.listening[hook]:
             self._call(callback, hook)
+
+    def _end(self, callback: Callback, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Call `train_end`; what it raises does not hide the error that ended the training."""
+        try:
+            self._call(callback, "train_end")
+        except Exception as later:
+            if error is None:
+                raise
+            notes = "; ".join([f"{type(later).__name__}: {later}", *later.__notes__])
+            error.add_note(f"then {notes}")
 
     def _call(self, callback: Callback, hook: str) -> None:
         try:

@@ -240,8 +240,9 @@ def test_the_global_generators_are_neither_used_nor_touched() -> None:
         fit(
             net,
             Adam(),
-            *data.train.triple[:2],
-            validation=data.validation.triple,
+            data.train.x,
+            data.train.t,
+            validation=(data.validation.x, data.validation.t),
             metrics=["f1_macro", "roc_auc", "top_3_accuracy"],
             class_weight="balanced",
             augmentation=ImageAugmentation(shift=1, rotate=5, elastic=0.5, elastic_sigma=2),

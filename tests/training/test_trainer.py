@@ -481,9 +481,12 @@ def test_everyone_is_called_at_the_end_whatever_fails() -> None:
             raise ValueError(self.number)
 
     trainer, notes = attended([EndsLast(1), EndsLast(2)], epochs=1)
-    with pytest.raises(ValueError, match="2") as caught:
+    with pytest.raises(ValueError, match="1") as caught:
         trainer.run()
-    assert caught.value.__notes__ == ["in train_end of the callback EndsLast(number=2)"]
+    assert caught.value.__notes__ == [
+        "in train_end of the callback EndsLast(number=1)",
+        "then ValueError: 2; in train_end of the callback EndsLast(number=2)",
+    ]
     assert (ended, notes.lines[-1]) == ([1, 2], "end")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from layerkit import (
+    LSUV,
     SGD,
     BatchNorm,
     Dense,
@@ -75,3 +76,14 @@ def test_another_network_is_refused_before_the_training(
 def test_a_missing_file_is_refused_before_the_training(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"none\.safetensors: can't be read"):
         prepare(experiment(tmp_path / "none.safetensors", layers()))
+
+
+def test_weights_that_are_there_are_not_fitted_to_the_data(tmp_path: Path) -> None:
+    plain, fitted = (Dense(10, init=init) for init in (None, LSUV()))
+    saved = Network(plain, SoftmaxCrossEntropy(), shape=(64,))
+    saved.save(tmp_path / "model.safetensors")
+    training = Training(warm_start=str(tmp_path / "model.safetensors"))
+    network = Network(fitted, SoftmaxCrossEntropy(), shape=(64,))
+    prepare(Experiment(network, SGD(), training=training))
+    np.testing.assert_array_equal(network.arena.values, saved.arena.values)
+    assert network.adapted

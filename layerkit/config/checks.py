@@ -64,9 +64,12 @@ def checked(cls: type, values: dict[str, Any]) -> dict[str, Any]:
     return dict(zip(values, _all(items), strict=True))
 
 
-def hints(cls: type) -> dict[str, Any]:
+def hints(cls: Any) -> dict[str, Any]:
     """The annotations of a class and its bases."""
-    return get_type_hints(cls, include_extras=True)
+    return _hints(cls)
+
+
+_hints = cache(partial(get_type_hints, include_extras=True))
 
 
 @cache

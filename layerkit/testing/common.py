@@ -39,6 +39,21 @@ def calling(what: str, law: str = "") -> Iterator[None]:
         raise AssertionError(f"{what} raised {type(error).__name__}: {error}") from error
 
 
+def shown(value: Any) -> str:
+    """Return a value in few words: arrays by their dtype and shape.
+
+    Examples
+    --------
+    >>> shown([np.ones((2, 3)), None])
+    'a list of float64 (2, 3), None'
+    """
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {', '.join(map(shown, value))}"
+    return repr(value)
+
+
 def normal(shape: Shape, seed: int, dtype: str = "float64") -> Array:
     """Draw from the normal distribution, always the same numbers for the same seed."""
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)

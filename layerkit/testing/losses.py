@@ -19,6 +19,7 @@ from layerkit.testing.common import (
     normal,
     read_only,
     require,
+    shown,
     widening,
 )
 
@@ -86,7 +87,7 @@ def _gradients(loss: Loss) -> Array:
     name = type(loss).__name__
     with calling(f"{name}.gradients", "writes to z or to the targets: make a new array"):
         dz = loss.gradients()
-    require(isinstance(dz, np.ndarray), f"{name}.gradients returns {dz!r}; should be an array")
+    require(isinstance(dz, np.ndarray), f"{name}.gradients returns {shown(dz)}; should be an array")
     return dz.copy()
 
 

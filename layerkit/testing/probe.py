@@ -11,7 +11,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.layers.base import Layer
 from layerkit.parameters import Arena
-from layerkit.testing.common import calling, normal, read_only, require
+from layerkit.testing.common import calling, normal, read_only, require, shown
 
 Examples: TypeAlias = Array | Sequence[Array | None] | None
 """Examples for the only input, or one entry for each; None where any numbers are accepted."""
@@ -90,7 +90,7 @@ class Probe:
             self.restart()
         with calling(f"{what} (train={train}, {len(xs[0])} rows)", law):
             y = self.layer.forward(*map(read_only, xs), train=train)
-        require(isinstance(y, np.ndarray), f"{what} returns {y!r}; should be an array")
+        require(isinstance(y, np.ndarray), f"{what} returns {shown(y)}; should be an array")
         return y
 
     def restart(self) -> None:
@@ -116,7 +116,7 @@ class Probe:
                 isinstance(dxs, tuple)
                 and len(dxs) == count
                 and all(isinstance(dx, np.ndarray) for dx in dxs),
-                f"{what} returns {dx!r}; should be {wanted if count > 1 else 'an array, dx'}",
+                f"{what} returns {shown(dx)}; should be {wanted if count > 1 else 'an array, dx'}",
             )
         return dx
 

@@ -69,16 +69,16 @@ def test_shapes_that_do_not_fit(layer: Layer, shapes: list[Shape], sentence: str
 
 
 def test_options_by_keyword_are_no_inputs() -> None:
-    class Doubles(Layer):
+    class DoublesByKeyword(Layer):
         def forward(self, x: Array, **options: Any) -> Array:
             return 2 * x
 
         def backward(self, dy: Array) -> Array:
             return 2 * dy
 
-    assert Doubles().place((3,), address="here") == (3,)
-    with pytest.raises(ShapeError, match="Doubles takes 1 input, not 2"):
-        Doubles().place((3,), (3,), address="here")
+    assert DoublesByKeyword().place((3,), address="here") == (3,)
+    with pytest.raises(ShapeError, match="DoublesByKeyword takes 1 input, not 2"):
+        DoublesByKeyword().place((3,), (3,), address="here")
 
 
 # Mistakes in layers of several inputs: found, and named

@@ -14,13 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import layerkit
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
-from layerkit.data.readers import read_csv, read_npz
-from layerkit.errors import ConfigError, DataError, FileError, LayerkitError, at
+from layerkit.errors import ConfigError, FileError, LayerkitError
 from layerkit.files.atomic import write_atomically
 from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
@@ -30,9 +27,9 @@ from layerkit.runs.folder import (
     DIVERGENCE,
     find_config,
     read_end,
-    read_environment,
     read_run,
 )
+from layerkit.runs.predict import predict_file
 from layerkit.runs.run import Run
 from layerkit.runs.signals import Interruption
 from layerkit.training.lr_range import lr_range
@@ -282,44 +279,7 @@ def run_lr_range(options: argparse.Namespace) -> int:
 
 def run_predict(options: argparse.Namespace) -> int:
     """Print the class of each example in a .npz or .csv file, and its probability, as CSV."""
-    experiment = read_run(options.run)
-    data, network = experiment.data, experiment.network
-    classes = data.class_names()
-    with at(str(options.file)):
-        if options.file.suffix not in (".csv", ".npz"):
-            raise FileError(f"{options.file}: should end in .csv or .npz")
-        if options.file.suffix == ".csv":
-            x = read_csv(options.file, None, data.features).x
-        else:
-            x = read_npz(options.file).x
-            x = x.reshape(len(x), -1)
-        learned = read_environment(options.run)["examples"]
-        if data.path and (x.dtype == np.uint8) != (learned == "uint8"):
-            raise DataError(
-                f"x is {x.dtype}, but this run learned from {learned}; uint8 means images, "
-                "whose bytes are divided by 255, and other types are taken as they are"
-            )
-        if data.name and x.dtype != np.uint8 and not (x.min() >= 0 and x.max() <= 1):
-            raise DataError(
-                f"x goes from {x.min()} to {x.max()} in {x.dtype}; this run learned {data.name}: "
-                "images should be uint8, 0 … 255, or go from 0 to 1"
-            )
-        predicted = network.predict(x).reshape(len(x), -1)
-        columns: dict[str, Sequence[Any]]
-        if network.loss.judges_classes:
-            columns = {"prediction": [classes[k] if classes else k for k in predicted[:, 0]]}
-        else:
-            several = predicted.shape[1] > 1
-            columns = {
-                f"prediction_{i}" if several else "prediction": [f"{y:.6g}" for y in numbers]
-                for i, numbers in enumerate(predicted.T)
-            }
-        if network.loss.has_probabilities:
-            p = network.predict_proba(x)
-            both = p if p.shape[1] > 1 else np.hstack([1 - p, p])  # of one output: no and yes
-            columns["probability"] = [
-                f"{row[k]:.4f}" for row, k in zip(both, predicted[:, 0], strict=True)
-            ]
+    columns = predict_file(options.run, options.file)
     table = csv.writer(sys.stdout)
     table.writerow(columns)
     table.writerows(zip(*columns.values(), strict=True))

@@ -1,0 +1,76 @@
+"""Predictions of a run for a file of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.data.datasets import Data
+from layerkit.data.readers import read_csv, read_npz
+from layerkit.errors import DataError, FileError, at
+from layerkit.network import Network
+from layerkit.runs.folder import read_environment, read_run
+
+
+def predict_file(run: Path, file: Path) -> dict[str, Sequence[Any]]:
+    """Return the columns of a table of predictions, and of their probabilities.
+
+    Parameters
+    ----------
+    run : Path
+        The folder of a run.
+    file : Path
+        A .npz file with an array x, or a .csv file with the columns that the run learned from.
+
+    Raises
+    ------
+    FileError, DataError, ShapeError
+        For a file that can't be read, or whose examples are not like those of the run.
+    """
+    experiment = read_run(run)
+    with at(str(file)):
+        x = _read(file, experiment.data, read_environment(run)["examples"])
+        return _columns(experiment.network, x, experiment.data.class_names())
+
+
+def _read(file: Path, data: Data, learned: str) -> Array:
+    """Read the examples; DataError where bytes and floats are mixed up."""
+    if file.suffix not in (".csv", ".npz"):
+        raise FileError(f"{file}: should end in .csv or .npz")
+    if file.suffix == ".csv":
+        x = read_csv(file, None, data.features).x
+    else:
+        x = read_npz(file).x
+        x = x.reshape(len(x), -1)
+    if data.path and (x.dtype == np.uint8) != (learned == "uint8"):
+        raise DataError(
+            f"x is {x.dtype}, but this run learned from {learned}; uint8 means images, "
+            "whose bytes are divided by 255, and other types are taken as they are"
+        )
+    if data.name and x.dtype != np.uint8 and not (x.min() >= 0 and x.max() <= 1):
+        raise DataError(
+            f"x goes from {x.min()} to {x.max()} in {x.dtype}; this run learned {data.name}: "
+            "images should be uint8, 0 … 255, or go from 0 to 1"
+        )
+    return x
+
+
+def _columns(network: Network, x: Array, classes: Sequence[str]) -> dict[str, Sequence[Any]]:
+    predicted = network.predict(x).reshape(len(x), -1)
+    if not network.loss.judges_classes:
+        several = predicted.shape[1] > 1
+        return {
+            f"prediction_{i}" if several else "prediction": [f"{y:.6g}" for y in numbers]
+            for i, numbers in enumerate(predicted.T)
+        }
+    labels = [classes[k] if classes else k for k in predicted[:, 0]]
+    if not network.loss.has_probabilities:
+        return {"prediction": labels}
+    p = network.predict_proba(x)
+    both = p if p.shape[1] > 1 else np.hstack([1 - p, p])  # of one output: no and yes
+    probabilities = [f"{row[k]:.4f}" for row, k in zip(both, predicted[:, 0], strict=True)]
+    return {"prediction": labels, "probability": probabilities}

@@ -6,10 +6,7 @@ from layerkit import Adam, Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy
 from layerkit.data import Data
 
 digits = Data(name="digits").load(seed=0)
-x, t = (
-    digits.train.x,
-    digits.train.t,
-)  # 1,437 images of 64 float32 numbers, and which digits they are
+x, t = digits.train.x, digits.train.t  # 1,437 images of 64 float32 numbers, and their digits
 
 body = Sequential([Dense(64), ReLU(), Dense(10)])
 loss = SoftmaxCrossEntropy()

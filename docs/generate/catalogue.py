@@ -64,7 +64,8 @@ FAMILIES: dict[type[Configurable], dict[str, str]] = {
     Optimizer: {
         "optimizers.classic": "Gradient descent and its momenta",
         "optimizers.adaptive": "Divided by the size of past gradients",
-        "optimizers.adam": "Adam and its relatives",
+        "optimizers.adam": "Adam",
+        "optimizers.adam_variants": "Variants of Adam",
         "optimizers.signs": "By signs",
         "optimizers.layerwise": "Each parameter as a whole",
         "optimizers.lbfgs": "From curvature",
@@ -78,6 +79,7 @@ FAMILIES: dict[type[Configurable], dict[str, str]] = {
         "losses.regression": "Targets that are numbers",
         "losses.binary": "Labels that are true or false",
         "losses.classes": "Classes that exclude each other",
+        "losses.class_variants": "Variants for such classes",
     },
     Initializer: {
         "initializers.plain": "Without regard to the shape",

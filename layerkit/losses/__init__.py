@@ -2,7 +2,8 @@
 
 from layerkit.losses.base import ElementwiseLoss, Loss
 from layerkit.losses.binary import BinaryCrossEntropy, Hinge, SquaredHinge
-from layerkit.losses.classes import Focal, KLDivergence, MultiMargin, SoftmaxCrossEntropy
+from layerkit.losses.class_variants import Focal, KLDivergence, MultiMargin
+from layerkit.losses.classes import SoftmaxCrossEntropy
 from layerkit.losses.regression import (
     CosineSimilarity,
     GaussianNLL,

@@ -1,6 +1,7 @@
 """Optimizers: formulas over two vectors, parameters and gradients. One family per file."""
 
-from layerkit.optimizers.adam import Adam, Adamax, AdamW, Adan, AMSGrad, NAdam, RAdam
+from layerkit.optimizers.adam import Adam, AdamW
+from layerkit.optimizers.adam_variants import Adamax, Adan, AMSGrad, NAdam, RAdam
 from layerkit.optimizers.adaptive import Adadelta, AdaGrad, CenteredRMSProp, RMSProp
 from layerkit.optimizers.base import Optimizer
 from layerkit.optimizers.classic import SGD, HeavyBall, Momentum, Nesterov

@@ -39,7 +39,7 @@ class Limits:
         self.rules = [(*BOUNDS[name], limit) for name, limit in limits.items()]
 
     def problem(self, value: Any) -> str:
-        """What is wrong with a value; an empty string if nothing is."""
+        """Return what is wrong with a value; an empty string if nothing is."""
         if not value and "min_length" in self.limits:
             return "should not be empty"
         for holds, words, limit in self.rules:

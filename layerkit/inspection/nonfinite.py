@@ -45,7 +45,7 @@ CAUSES = {
     "memory": {"total": "its gradient", "value": "its value"},
     "update": {"total": "its gradient", "value": "its value before"},
 }
-"""What each kind of value is computed from, in words."""
+"""For each kind of value, the values that it is computed from, in words."""
 
 
 class Range(NamedTuple):

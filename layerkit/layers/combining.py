@@ -16,7 +16,7 @@ from layerkit.layers.shapes import check_axis
 
 
 def one_or_all(dxs: Sequence[Array]) -> Array | tuple[Array, ...]:
-    """What `backward` returns: the only dx, or a tuple of several."""
+    """Return the result of `backward`: the only dx, or a tuple of several."""
     return tuple(dxs) if len(dxs) > 1 else dxs[0]
 
 
@@ -52,7 +52,7 @@ class Add(Layer):
     """
 
     def init_before(self) -> Initializer:
-        """What suits the layer that reads the sum."""
+        """The initializer that suits the layer that reads the sum."""
         return self.default_init
 
     def build(self, *shapes: Shape) -> Shape:
@@ -88,7 +88,7 @@ class Multiply(Layer):
     """
 
     def init_before(self) -> Initializer:
-        """What suits the layer that reads the product."""
+        """The initializer that suits the layer that reads the product."""
         return self.default_init
 
     def build(self, *shapes: Shape) -> Shape:
@@ -134,7 +134,7 @@ class Join(Layer):
     axis: int = -1
 
     def init_before(self) -> Initializer:
-        """What suits the layer that reads what was joined."""
+        """The initializer that suits the layer that reads the joined array."""
         return self.default_init
 
     def build(self, *shapes: Shape) -> Shape:

@@ -22,7 +22,7 @@ class Noise(Layer):
     random = True
 
     def init_before(self) -> Initializer:
-        """What suits the layer after: noise hardly changes the variance."""
+        """The initializer that suits the layer after: noise hardly changes the variance."""
         return self.default_init
 
     @abstractmethod

@@ -59,7 +59,7 @@ class Flatten(Layer):
     """
 
     def init_before(self) -> Initializer:
-        """What suits the layer after."""
+        """The initializer that suits the layer after."""
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:
@@ -144,7 +144,7 @@ class Take(Layer):
     axis: int = -1
 
     def init_before(self) -> Initializer:
-        """What suits the layer after."""
+        """The initializer that suits the layer after."""
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:

@@ -46,7 +46,7 @@ class Standardize(Layer):
     adapts = True
 
     def init_before(self) -> Initializer:
-        """What suits the layer after."""
+        """The initializer that suits the layer after."""
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:

@@ -160,7 +160,7 @@ class Optimizer(OptimizerOptions, ABC):
 
     @cached_property
     def around(self) -> Around:
-        """What is done before and after each update."""
+        """The steps before and after each update."""
         return Around(self.layout, self.s)
 
     def state_dict(self) -> dict[str, Any]:

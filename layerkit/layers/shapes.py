@@ -31,9 +31,9 @@ def check_axis(layer: Layer, axis: int, shape: Shape) -> None:
     if not shape:
         raise ShapeError(f"{name} takes examples of at least one axis, not single numbers, ()")
     if not -len(shape) <= axis < 0:
-        choices = ", ".join(map(str, range(-len(shape), 0)))
+        choices = " or ".join(map(str, range(-len(shape), 0)))
         raise ShapeError(
-            f"{name}.axis = {axis}: should be one of {choices}: the axes of an example, here "
+            f"{name}.axis = {axis}: should be {choices}: the axes of an example, here "
             f"{shape}, are counted from its end"
         )
 

@@ -353,7 +353,7 @@ SHAPES = [
         r"^\(5,\), \(4,\): what is added",
         "body.layers.1.body.layers.1.add",
     ),
-    (Concat([ReLU(), Dense(2)], axis=1), r"^Join\.axis = 1: should be one of -1", "body.join"),
+    (Concat([ReLU(), Dense(2)], axis=1), r"^Join\.axis = 1: should be -1", "body.join"),
 ]
 
 

@@ -50,8 +50,8 @@ def test_an_axis_of_join_is_one_of_an_example() -> None:
 @pytest.mark.parametrize(
     ("layer", "shapes", "sentence"),
     [
-        (Join(1), [(3,)], r"Join\.axis = 1: should be one of -1"),
-        (Join(-2), [(3,)], r"Join\.axis = -2: should be one of -1"),
+        (Join(1), [(3,)], r"Join\.axis = 1: should be -1"),
+        (Join(-2), [(3,)], r"Join\.axis = -2: should be -1"),
         (Join(), [()], r"Join takes examples of at least one axis"),
         (Join(), [(3,), ()], r"\(3,\), \(\): what is joined may differ in axis -1 only"),
         (Join(), [(3,), (2, 3)], r"may differ in axis -1 only"),

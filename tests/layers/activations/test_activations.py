@@ -279,9 +279,9 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
             r"a multiple of 3 numbers along axis -2, not 4 as in \(4, 3\)",
         ),
         (GLU(), (3,), r"GLU\(\) takes a multiple of 2 numbers along axis -1, not 3 as in \(3,\)"),
-        (Softmax(axis=0), (2, 4), r"Softmax\.axis = 0: should be one of -2, -1: the axes of an"),
+        (Softmax(axis=0), (2, 4), r"Softmax\.axis = 0: should be -2 or -1: the axes of an"),
         (GLU(axis=1), (2, 4), r"GLU\.axis = 1: .* here \(2, 4\), are counted from its end"),
-        (Maxout(axis=-3), (2, 4), r"Maxout\.axis = -3: should be one of -2, -1"),
+        (Maxout(axis=-3), (2, 4), r"Maxout\.axis = -3: should be -2 or -1"),
     ],
 )
 def test_rows_that_do_not_fit(layer: Layer, shape: tuple[int, ...], sentence: str) -> None:

@@ -38,6 +38,9 @@ HEARTBEAT_INTERVAL = 2.0
 GRACE_PERIOD = 20.0
 """Seconds without a heartbeat after which an owner counts as lost."""
 
+JOURNAL = b'{"op_code":'
+"""The beginning of each line of an Optuna journal."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -86,6 +89,8 @@ class Trials:
             kept = self.study.user_attrs.get("plan")
             if kept is None:
                 self.study.set_user_attr("plan", plan.identity())
+        except FileError:
+            raise
         except Exception as error:  # each kind of storage has its own errors
             raise FileError(f"{storage}: can't be used as a storage: {error}") from error
         if kept not in (None, plan.identity()):
@@ -215,6 +220,15 @@ def _open(storage: str) -> str | BaseStorage:
     if "://" in storage:
         return storage
     path = Path(storage).absolute()
+    if path.is_file():
+        with path.open("rb") as file:
+            beginning = file.read(len(JOURNAL))
+        if not JOURNAL.startswith(beginning):
+            raise FileError(
+                f"{storage}: can't be used as a storage: it is a file of another kind, and left as "
+                "it is; choose a new file, or write a database as a URL, such as "
+                "sqlite:///trials.db"
+            )
     # Optuna's own locks outlive a process that is killed while it holds one
     lock: Any = FileLock(f"{path}.lock")
     with lock, path.open("ab+") as file:

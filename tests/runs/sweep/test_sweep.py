@@ -238,6 +238,27 @@ def test_a_bayesian_search_with_a_storage_by_url() -> None:
     assert [row for row in found("other") if row[0] != "3"] == found()
 
 
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04 an archive\nand its end", b"a line", b"SQLite format 3\x00\n..", b"\n"]
+)
+def test_a_storage_that_is_a_file_of_another_kind_stays_as_it_is(
+    content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine").write_bytes(content)
+    assert run(write('method = "grid"\nstorage = "mine"', "optimizer.lr = [0.1, 0.2]\n")) == 1
+    assert "mine: can't be used as a storage: it is a file of another" in capsys.readouterr().err
+    assert Path("mine").read_bytes() == content
+    assert not Path("mine.lock").exists()
+
+
+@pytest.mark.usefixtures("_trials_in_this_process")
+@pytest.mark.parametrize("left", [b"", b'{"op_c', b'{"op_code":0,"worker_id":"a"'])
+def test_a_journal_whose_first_line_is_not_whole_begins_anew(left: bytes) -> None:
+    Path("journal").write_bytes(left)
+    assert run(write('method = "grid"\nstorage = "journal"', "optimizer.lr = [0.1, 0.2]\n")) == 0
+    assert len(table()) == 2
+
+
 @pytest.mark.processes
 def test_failed_trials_are_recorded_and_the_rest_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     kinds = ["raises", "memory", "killed", "nan", "good"]

@@ -25,6 +25,7 @@ from layerkit.metrics.metrics import report
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import (
     DIVERGENCE,
+    check_data,
     find_config,
     read_end,
     read_run,
@@ -233,12 +234,14 @@ def run_evaluate(options: argparse.Namespace) -> int:
     experiment = read_run(options.run)
     dataset = experiment.load_data(options.data_dir)
     print(dataset)
-    for name in experiment.open(dataset):
+    sources = experiment.open(dataset)
+    check_data(options.run, experiment)
+    for name in sources:
         measured = experiment.measure(name)
         print(f"{name}: {', '.join(f'{key} {x:.4f}' for key, x in measured.items())}")
     with experiment.limited():
         network = experiment.network
-        z, t = network.outputs(dataset.test.inputs), experiment.sources["test"].t
+        z, t = network.outputs(dataset.test.inputs), sources["test"].t
     print(f"\ntest:\n{report(network.loss, z, t, dataset.classes or None)}")
     return 0
 

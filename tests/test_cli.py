@@ -14,6 +14,7 @@ import pytest
 from layerkit import Configurable, Network, evaluate
 from layerkit.cli import main
 from layerkit.data import Data
+from layerkit.training import ResumeWarning
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 DIGITS = EXPERIMENTS / "digits.toml"
@@ -66,6 +67,7 @@ def test_a_run_leaves_its_folder(trained: Path) -> None:
         "config.toml",
         "confusion.png",
         "curves.png",
+        "data.json",
         "environment.json",
         "examples.png",
         "history.csv",
@@ -136,6 +138,48 @@ def test_evaluate_measures_what_the_history_says(
         last = list(csv.DictReader(file))[-1]
     accuracy, loss = float(last["test_accuracy"]), float(last["test_loss"])
     assert f"test: accuracy {accuracy:.4f}, loss {loss:.4f}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_a_network_is_not_evaluated_on_examples_that_it_was_trained_with(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a},{b},{a > 0}" for a, b in rng.normal(size=(100, 2)).round(3)]
+    Path("rows.csv").write_text("\n".join(["a,b,kind", *rows]))
+    Path("rows.toml").write_text("""
+[network]
+shape = [2]
+loss = {type = "SoftmaxCrossEntropy"}
+body = {type = "Dense", units = 2}
+[optimizer]
+type = "Adam"
+[data]
+path = "rows.csv"
+label = "kind"
+[training]
+epochs = 1
+batch_size = 20
+class_weight = "balanced"
+""")
+    assert run("train", "rows.toml", "--out", "run") == 0
+    assert run("evaluate", "run") == 0
+    Path("rows.csv").write_text("\n".join(["a,b,kind", *sorted(rows)]))
+    said = refused(capsys, "evaluate", "run")
+    lines = said.splitlines()
+    assert lines[0] == "layerkit: run: the data have changed since the run:"
+    assert [line.split()[0] for line in lines[1:-1]] == ["train.x", "test.x"]
+    assert lines[-1].endswith("Restore the files, or train anew")
+    Path("rows.csv").write_text("\n".join(["a,b,kind", *rows]))
+    assert run("evaluate", "run") == 0
+    # a training that goes on with other data, by force, is evaluated on these
+    Path("rows.csv").write_text("\n".join(["a,b,kind", *sorted(rows)]))
+    more = ("--force", "--set", "training.epochs=2")
+    with pytest.warns(ResumeWarning, match="continues by force with"):
+        assert run("train", "--resume", "run", *more) == 0
+    assert run("evaluate", "run") == 0
+    Path("run/data.json").unlink()
+    assert "run/data.json: can't be read" in refused(capsys, "evaluate", "run")
 
 
 def test_predict_prints_what_the_network_says(

@@ -12,15 +12,16 @@ import tomli_w
 
 from layerkit.config.tables import to_config
 from layerkit.data.datasets import Dataset
-from layerkit.errors import FileError
+from layerkit.errors import ConfigError, FileError
 from layerkit.files.atomic import write_atomically
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.network import Network
 from layerkit.runs.experiment import CHECKPOINTS, MODEL, Experiment, read_experiment
-from layerkit.training.resume import describe_environment
+from layerkit.training.resume import compare, describe_environment, describe_source
 
-CONFIG, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
+CONFIG, DATA, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
     "config.toml",
+    "data.json",
     "history.csv",
     "best.safetensors",
     "environment.json",
@@ -31,7 +32,7 @@ CONFIG, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
 
 
 def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
-    """Begin a run's folder: the resolved configuration and the environment.
+    """Begin a run's folder: the resolved configuration, digests of the data, and the environment.
 
     Raises
     ------
@@ -55,7 +56,10 @@ def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
 
 
 def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
-    """Write the configuration of a run, with what was found in its data."""
+    """Write the configuration of a run, with what was found in its data, and digests of the data.
+
+    The experiment has opened the dataset.
+    """
     config = to_config(experiment)
     del config["type"]
     if experiment.training.warm_start:
@@ -69,6 +73,30 @@ def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None
         if dataset.features:
             config["data"]["features"] = dataset.features
     write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
+    _write_json(folder / DATA, _digests(experiment))
+
+
+def check_data(folder: Path, experiment: Experiment) -> None:
+    """Check that an experiment has opened the data that its run was trained and tested with.
+
+    Raises
+    ------
+    ConfigError
+        If a set differs, with the differences.
+    FileError
+        When the file with the digests is missing or damaged.
+    """
+    differing = compare(_read_json(folder / DATA), _digests(experiment), origin="the run")
+    if differing:
+        raise ConfigError(
+            "\n  ".join([f"{folder}: the data have changed since the run:", *differing])
+            + "\nSo examples that it was trained with may be among its test examples now. "
+            "Restore the files, or train anew"
+        )
+
+
+def _digests(experiment: Experiment) -> dict[str, Any]:
+    return {name: describe_source(source) for name, source in experiment.sources.items()}
 
 
 def write_result(

@@ -194,7 +194,7 @@ def describe(
         "optimizer": as_plain_data(trainer.optimizer),
         "training": as_plain_data(training),
         "data": {
-            name: _describe_source(source)
+            name: describe_source(source)
             for name, source in {**sets, "train": trainer.source}.items()
         },
         "environment": describe_environment(),
@@ -219,7 +219,8 @@ def as_plain_data(value: Any) -> Any:
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def _describe_source(source: Source) -> dict[str, Any]:
+def describe_source(source: Source) -> dict[str, Any]:
+    """Return the digests of the examples of a source; of an iterable the number of batches."""
     if not isinstance(source, Arrays):
         return {"batches": source.batches}
     parts = {"x": source.x, "t": source.t, "sample_weight": source.a}
@@ -262,8 +263,10 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def compare(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a line for each address where two trees of plain values differ.
+def compare(
+    before: dict[str, Any], now: dict[str, Any], origin: str = "the checkpoint"
+) -> list[str]:
+    """Return a line for each address where plain values differ from those of `origin`.
 
     Examples
     --------
@@ -275,7 +278,7 @@ def compare(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for tree in (before, now)
     )
     return [
-        f"{name} = {new.get(name, 'nothing')}; the checkpoint has {old.get(name, 'nothing')}"
+        f"{name} = {new.get(name, 'nothing')}; {origin} has {old.get(name, 'nothing')}"
         for name in {**new, **old}
         if new.get(name) != old.get(name)
     ]

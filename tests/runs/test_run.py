@@ -286,7 +286,7 @@ def test_nothing_is_begun_before_a_run_begins(config: Path, tmp_path: Path) -> N
     assert (run.progress.step, run.finished) == (0, False)
     run.begin()
     found = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert found == ["config.toml", "environment.json"]
+    assert found == ["config.toml", "data.json", "environment.json"]
 
 
 @pytest.mark.usefixtures("without_pictures")

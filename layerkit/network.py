@@ -17,6 +17,7 @@ from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Sizes
 from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
 from layerkit.files.mapped import CHUNK, Subset
+from layerkit.graph.container import Container
 from layerkit.inputs import Inputs, as_array
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
@@ -46,7 +47,8 @@ class Network(Configurable):
     ShapeError
         When the layers don't fit, with the address of the first that does not.
     ConfigError
-        When a layer object appears twice, or belongs to another network.
+        When a layer object appears twice, or belongs to another network; when the body ends with
+        an activation that the loss applies itself, such as Softmax.
 
     Examples
     --------
@@ -95,12 +97,25 @@ class Network(Configurable):
     def _build(self) -> None:
         self.body.wants_dx = False
         self.loss.build(self.body.place(self.shape, address="body"))
+        self._check_last_layer()
         for address, layer in self.layers():
             if not layer.address:
                 raise ConfigError(f"{address}: not built; its container should call place for it")
         self.arena = Arena(self.declared(), self.dtype)
         self.inputs = Inputs(self.shape, self.dtype)
         self.fitted = [layer.fitted for _, layer in self.layers() if layer.fitted is not None]
+
+    def _check_last_layer(self) -> None:
+        """Refuse an activation at the end of the body that the loss applies itself."""
+        address, last = "body", self.body
+        while isinstance(last, Container) and (part := last.wiring()["output"][0]) != "input":
+            address, last = f"{address}.{part}", dict(last.parts())[part]
+        name, loss = type(last).__name__, type(self.loss).__name__
+        if name in self.loss.includes:
+            raise ConfigError(
+                f"{address}: {loss} applies {name} itself, so it would be applied twice: leave "
+                "this layer out; predict_proba returns what it would"
+            )
 
     def _take_carried(self) -> None:
         """Give copies of layers the numbers that they had where they were copied."""

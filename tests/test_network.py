@@ -17,23 +17,33 @@ from safetensors.numpy import save_file
 from layerkit import (
     Adam,
     Array,
+    BinaryCrossEntropy,
     ConfigError,
     DataError,
     Dense,
     DivergenceError,
     FileError,
+    Focal,
+    Graph,
+    KLDivergence,
     Layer,
     LeCunNormal,
+    LogSoftmax,
+    Loss,
+    MeanSquaredError,
     Network,
     Optimizer,
     Param,
     ReLU,
     Reshape,
+    Residual,
     Sequential,
     Shape,
     ShapeError,
     Sigmoid,
+    Softmax,
     SoftmaxCrossEntropy,
+    Tanh,
     Zeros,
     to_config,
 )
@@ -76,6 +86,59 @@ def test_the_same_layer_twice_is_refused_and_can_still_be_used() -> None:
     ):
         Network(Sequential([dense, ReLU(), dense]), SoftmaxCrossEntropy(), (4,))
     assert Network(dense, SoftmaxCrossEntropy(), (4,)).predict(np.ones((1, 4))).shape == (1,)
+
+
+class OwnLoss(Loss):
+    includes = ("Tanh",)
+
+    def losses(self, z: Array, t: Array) -> Array:
+        return np.abs(z).sum(axis=-1)
+
+    def gradients(self) -> Array:
+        return np.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("body", "loss", "where"),
+    [
+        (Sequential([Dense(3), Softmax()]), SoftmaxCrossEntropy(), r"body\.layers\.1: Softmax"),
+        (Sequential([Dense(3), Softmax()]), Focal(), r"body\.layers\.1: Focal applies Softmax"),
+        (Sequential([Dense(3), Softmax()]), KLDivergence(), r"body\.layers\.1: KLDivergence appl"),
+        (Sequential([Dense(3), Sigmoid()]), BinaryCrossEntropy(), r"1: BinaryCrossEntropy applies"),
+        (Sequential([Dense(3), Tanh()]), OwnLoss(), r"body\.layers\.1: OwnLoss applies Tanh its"),
+        (Softmax(), SoftmaxCrossEntropy(), r"body: SoftmaxCrossEntropy applies Softmax itself"),
+        (
+            Sequential([Dense(3), Sequential([ReLU(), Softmax()])]),
+            SoftmaxCrossEntropy(),
+            r"body\.layers\.1\.layers\.1: SoftmaxCrossEntropy applies",
+        ),
+        (
+            Graph({"a": Dense(3), "p": Softmax()}, ["input -> a -> p -> output"]),
+            SoftmaxCrossEntropy(),
+            r"body\.nodes\.p: SoftmaxCrossEntropy applies",
+        ),
+    ],
+)
+def test_an_activation_that_the_loss_applies_itself_is_refused_at_the_end(
+    body: Layer, loss: Loss, where: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{where}.*it would be applied twice: leave"):
+        Network(body, loss, (4,))
+    # the layers can still be used, and elsewhere in a network the activation is welcome
+    Network(Sequential([body, Dense(3)]), loss, (4,))
+
+
+@pytest.mark.parametrize(
+    ("last", "loss"),
+    [
+        (LogSoftmax(), SoftmaxCrossEntropy()),  # softmax(log p) = p
+        (Softmax(), MeanSquaredError()),
+        (Sigmoid(), MeanSquaredError()),
+        (Residual(Softmax()), SoftmaxCrossEntropy()),
+    ],
+)
+def test_other_activations_may_end_a_body(last: Layer, loss: Loss) -> None:
+    Network(Sequential([Dense(3), last]), loss, (4,))
 
 
 def test_a_layer_of_another_network_is_refused_and_goes_on_working_there() -> None:

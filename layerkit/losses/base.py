@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -50,7 +50,9 @@ class Loss(Configurable, ABC):
     (2.0, 3.0)
     """
 
-    reserved = ("sample_weight", "weight")
+    includes: ClassVar[tuple[str, ...]] = ()
+    """The activations that the loss applies to z itself: none of them may end the body."""
+    reserved = ("includes", "sample_weight", "weight")
 
     def build(self, shape: Shape) -> None:
         """Check that the loss can judge outputs of `shape`.

@@ -61,6 +61,7 @@ class BinaryCrossEntropy(BinaryClassifier):
     """
 
     pos_weight: list[Amount] | None = None
+    includes = ("Sigmoid",)
 
     def build(self, shape: Shape) -> None:
         super().build(shape)

@@ -141,6 +141,8 @@ def log_softmax(z: Array) -> Array:
 class SoftmaxClassifier(Classifier):
     """The base of losses whose outputs are logits: softmax makes them probabilities."""
 
+    includes = ("Softmax",)
+
     def predict_proba(self, z: Array) -> Array:
         """Softmax of z, of its shape; the probabilities of a position sum to 1."""
         p = np.exp(z - z.max(axis=-1, keepdims=True))

@@ -44,8 +44,9 @@ def measure(
     ``top_3_accuracy``, and so on
         The share of examples whose class is among the 3 with the largest outputs.
     ``precision``, ``recall``, ``f1``
-        Of class 1 if there are two classes, else the mean over the classes. 0 where it would be
-        0 / 0, such as the precision of a class that is never predicted.
+        Of class 1 if there are two classes, else the mean over the classes that occur or are
+        predicted. 0 where it would be 0 / 0, such as the precision of a class that is never
+        predicted.
     ``roc_auc``
         The area under the ROC curve: of class 1 if there are two classes, else the mean over the
         classes, each against the rest. nan if a class is missing.
@@ -235,8 +236,10 @@ def _score(
     options: dict[str, Any] = {"sample_weight": sample_weight}
     if isinstance(metric, str):
         scorer = _scorer(metric, estimator)
-        # classes without examples count too
-        options |= {"labels": np.arange(estimator.outputs), "zero_division": 0}
+        options["zero_division"] = 0
+        # means are over the classes that occur or are predicted, as scikit-learn's are
+        if not re.fullmatch(r"(precision|recall|f1|jaccard)(?!_per_class).*", name):
+            options["labels"] = np.arange(estimator.outputs)
     taken = {key: options[key] for key in _parameters(scorer) if options.get(key) is not None}
     value = math.nan
     # with routing, a scorer can be given more than weights

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.metrics
 from sklearn.metrics import fbeta_score, make_scorer, recall_score
 
 from layerkit import (
@@ -186,7 +187,7 @@ def test_what_is_undefined_is_0_or_nan_and_warns_of_nothing() -> None:
     z, t = np.eye(3)[[0, 0, 1, 1]], np.array([0, 0, 1, 1])
     found = measure(names, SoftmaxCrossEntropy(), z, t)
     assert found["precision_class_2"] == 0
-    assert found["recall"] == pytest.approx(2 / 3)
+    assert found["recall"] == 1
     assert math.isnan(found["roc_auc"])
     assert math.isnan(found["roc_auc_ovr"])
     assert found["neg_log_loss"] == pytest.approx(1 - math.log(math.e + 2))
@@ -195,6 +196,22 @@ def test_what_is_undefined_is_0_or_nan_and_warns_of_nothing() -> None:
     assert all(map(math.isnan, nothing.values()))
     negative = measure(["neg_mean_squared_log_error"], MeanSquaredError(), -z, z)
     assert math.isnan(negative["neg_mean_squared_log_error"])
+
+
+def test_a_class_that_neither_occurs_nor_is_predicted_has_no_part_in_a_mean() -> None:
+    z, t = np.eye(4)[[0, 0, 1, 2]], np.array([0, 0, 1, 1])  # 3 nowhere, 2 predicted alone
+    means = {
+        "precision": (1 + 1 + 0) / 3,
+        "precision_macro": (1 + 1 + 0) / 3,
+        "recall_macro": (1 + 1 / 2 + 0) / 3,
+        "f1_macro": (1 + 2 / 3 + 0) / 3,
+        "jaccard_macro": (1 + 1 / 2 + 0) / 3,
+    }
+    found = measure([*means, "f1_per_class"], SoftmaxCrossEntropy(), z, t)
+    each = {"f1_class_0": 1, "f1_class_1": 2 / 3, "f1_class_2": 0, "f1_class_3": 0}
+    assert found == pytest.approx(means | each)
+    macro = sklearn.metrics.f1_score(t, z.argmax(axis=1), average="macro", zero_division=0)
+    assert found["f1_macro"] == pytest.approx(macro)
 
 
 def test_outputs_in_single_precision_do_not_cost_digits() -> None:

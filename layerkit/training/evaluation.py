@@ -100,9 +100,10 @@ def measure_source(
             of_chunk = loss.forward(z, t, a)
             total, weight = total + of_chunk[0], weight + of_chunk[1]
             if metrics:
+                # the next batch may come in the same memory
                 outputs.append(z.copy())
-                targets.append(t)
-                weights.append(spread(np.ones(len(t)) if a is None else a, z.shape[:-1]))
+                targets.append(t.copy())
+                weights.append(spread(np.ones(len(t)) if a is None else a, z.shape[:-1]).copy())
                 weighted = weighted or a is not None
             if not math.isfinite(total):
                 raise DivergenceError(

@@ -1,6 +1,7 @@
 """What is measured, and what is told of it."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from layerkit.cli import main
 from layerkit.files.mapped import CHUNK
 from layerkit.training.batches import Arrays
 from layerkit.training.evaluation import measure_source
+from layerkit.training.iterables import Iterated
 
 RNG = np.random.default_rng(6)
 N = CHUNK + 50
@@ -146,6 +148,21 @@ def test_several_outputs_are_judged_together() -> None:
     p = net.predict_proba(X)
     assert accuracy == pytest.approx(((p > 0.5) == t).mean())
     assert loss == pytest.approx(-np.log(np.where(t, p, 1 - p)).mean(), rel=1e-10)
+
+
+def test_metrics_of_batches_that_come_in_one_buffer() -> None:
+    net, names = network(), ["f1", "roc_auc", "f1_per_class"]
+    x, t, a = X[:1000], T[:1000], A[:1000]
+    buffers = [np.empty_like(part[:100]) for part in (x, t, a)]
+
+    def batches() -> Iterator[list[Array]]:
+        for i in range(0, len(x), 100):
+            for buffer, part in zip(buffers, (x, t, a), strict=True):
+                np.copyto(buffer, part[i : i + 100])
+            yield buffers
+
+    right = measure_source(net, Arrays(net, x, t, a), names)
+    assert measure_source(net, Iterated(net, batches), names) == pytest.approx(right)
 
 
 def test_measuring_leaves_the_loss_alone() -> None:

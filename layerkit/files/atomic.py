@@ -15,8 +15,10 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.errors import FileError
 
-if os.name == "posix":
+try:
     import fcntl
+except ImportError:  # on Windows and in browsers
+    fcntl = None  # type: ignore[assignment]
 
 TEMPORARY = ".layerkit-tmp"
 """Suffix of files that aren't finished."""
@@ -99,9 +101,9 @@ def lock_folder(folder: Path) -> Iterator[bool]:
     """Hold the exclusive lock of a folder; wait for it if another process or thread has it.
 
     The lock ends with the process that holds it, however it ends. Yields whether there is a lock:
-    Windows and some network drives have none, and nobody waits there.
+    Windows, browsers and some network drives have none, and nobody waits there.
     """
-    if os.name != "posix":
+    if fcntl is None:
         yield False
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -43,6 +43,9 @@ def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
         raise FileError(f"{folder}: there is something already; choose another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / ENVIRONMENT).touch(exist_ok=False)
+    except FileExistsError as error:
+        raise FileError(f"{folder}: another run has just begun there") from error
     except OSError as error:
         raise FileError(f"{folder}: can't be made: {error.strerror}") from error
     environment = describe_environment() | {

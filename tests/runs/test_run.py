@@ -5,7 +5,9 @@ import functools
 import json
 import signal
 import sys
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from layerkit import (
     DataError,
     Dense,
     Embedding,
+    FileError,
     Flatten,
     LinearSchedule,
     Network,
@@ -34,6 +37,7 @@ from layerkit.inputs import Inputs
 from layerkit.layers.standardize import Standardize
 from layerkit.progress import Progress
 from layerkit.runs.experiment import Experiment, read_experiment
+from layerkit.runs.folder import write_run
 from layerkit.runs.run import Run
 from layerkit.runs.signals import Interruption
 from layerkit.training.batches import Arrays
@@ -287,6 +291,28 @@ def test_nothing_is_begun_before_a_run_begins(config: Path, tmp_path: Path) -> N
     run.begin()
     found = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert found == ["config.toml", "data.json", "environment.json"]
+
+
+def test_of_two_runs_that_begin_in_a_folder_at_a_time_one_is_refused(
+    config: Path, tmp_path: Path
+) -> None:
+    of_config = experiment(config)
+    dataset = of_config.load_data()
+    of_config.open(dataset)
+    barrier = threading.Barrier(2)
+
+    def begin(folder: Path) -> bool:
+        barrier.wait()
+        try:
+            write_run(folder, of_config, dataset)
+        except FileError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        for i in range(50):
+            begun = list(pool.map(begin, [tmp_path / f"run-{i}"] * 2))
+            assert sorted(begun) == [False, True]
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -7,6 +7,7 @@ import gzip
 import math
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.errors import DataError, FileError, nearest
 from layerkit.files.mapped import releaser
+
+LISTED = 20
+"""At most this many columns are listed in an error."""
 
 
 class Table(NamedTuple):
@@ -67,15 +71,18 @@ def read_csv(
                 raise DataError("empty")
             others = [name for name in (label, weight) if name]
             names = features or [name for name in header if name not in others]
+            counts, at = Counter(header), {name: column for column, name in enumerate(header)}
             for name in [*names, *others]:
-                if header.count(name) != 1:
+                if counts[name] != 1:
                     meant = nearest(name, header)
+                    known = ", ".join(map(repr, header[:LISTED]))
+                    more = f" … ({len(header):,} in all)" if len(header) > LISTED else ""
                     raise DataError(
-                        f"{header.count(name)} columns called {name!r}; should be one"
+                        f"{counts[name]} columns called {name!r}; should be one"
                         f"{f' ({meant})' if meant else ''}. The first "
-                        f"line, split at commas, has the columns {', '.join(map(repr, header))}"
+                        f"line, split at commas, has the columns {known}{more}"
                     )
-            columns = [header.index(name) for name in [*names, *([weight] if weight else [])]]
+            columns = [at[name] for name in [*names, *([weight] if weight else [])]]
             x, y = [], []
             for row in filter(None, rows):
                 if len(row) != len(header):
@@ -84,9 +91,9 @@ def read_csv(
                     )
                 x.append(_numbers_in(row, columns, header, rows.line_num))
                 if label and numbers:
-                    y.append(_numbers_in(row, [header.index(label)], header, rows.line_num)[0])
+                    y.append(_numbers_in(row, [at[label]], header, rows.line_num)[0])
                 elif label:
-                    y.append(row[header.index(label)].strip())
+                    y.append(row[at[label]].strip())
                     if not y[-1]:
                         raise DataError(
                             f"line {rows.line_num}, column {label!r}: there is no label"

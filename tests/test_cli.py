@@ -244,6 +244,16 @@ def test_bytes_and_other_numbers_are_not_confused(capsys: pytest.CaptureFixture[
     )
     Path("run/environment.json").write_text("{")
     assert "environment.json: can't be read" in refused(capsys, "predict", "run", "bytes.npz")
+    Path("run/environment.json").write_text('{"examples": 3}')
+    assert "damaged: examples is 3" in refused(capsys, "predict", "run", "bytes.npz")
+    for content, reason in [
+        ("{}", "damaged: epochs is missing"),
+        ("[]", "damaged: a list, not a table"),
+        ("[" * 100_000, "can't be read"),
+        ('{"epochs": 3, "stopped": null}', "damaged: checkpoint is missing"),
+    ]:
+        Path("run/result.json").write_text(content)
+        assert f"run/result.json: {reason}" in refused(capsys, "train", "--resume", "run")
 
 
 def test_show_lists_layers_and_costs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,8 @@ def read_end(folder: Path, epochs: int, force: bool = False) -> str | None:
     """
     if not (folder / RESULT).is_file():
         return None
-    result = _read_json(folder / RESULT)
+    text = (str, type(None))
+    result = _read_json(folder / RESULT, epochs=int, stopped=text, checkpoint=text)
     if _newest(folder) not in (None, result["checkpoint"]):
         return None
     if result["epochs"] >= epochs:
@@ -166,16 +167,24 @@ def read_environment(folder: Path) -> dict[str, Any]:
     FileError
         When the file is missing or damaged.
     """
-    return _read_json(folder / ENVIRONMENT)
+    return _read_json(folder / ENVIRONMENT, examples=str)
 
 
 def _write_json(path: Path, table: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps(table, indent=2) + "\n").encode())
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, **needed: Any) -> dict[str, Any]:
+    """Read a file that `_write_json` wrote; FileError unless it has what is `needed`, by type."""
     try:
-        table: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        table = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: can't be read: {error}") from error
+    if not isinstance(table, dict):
+        raise FileError(f"{path}: damaged: a {type(table).__name__}, not a table")
+    for name, kind in needed.items():
+        if name not in table:
+            raise FileError(f"{path}: damaged: {name} is missing")
+        if not isinstance(table[name], kind):
+            raise FileError(f"{path}: damaged: {name} is {table[name]!r}")
     return table

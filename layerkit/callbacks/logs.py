@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ class ProgressBar(Callback):
             initial=self.seen,
             unit=" examples",
             leave=False,
-            disable=None,
+            disable=None if sys.stderr else True,  # daemons and pythonw have none
         )
 
     def batch_end(self, progress: Progress) -> None:

@@ -2,6 +2,7 @@ import copy
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -218,6 +219,14 @@ def test_progress_prints_a_line_for_each_epoch_and_no_bar_into_a_file(
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(record) for record in records]
     assert err == ""
+
+
+def test_progress_without_an_error_stream(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)  # as in daemons
+    records = run(ProgressBar())
+    assert capsys.readouterr().out.splitlines() == [str(record) for record in records]
 
 
 def test_progress_says_why_a_training_has_ended(capsys: pytest.CaptureFixture[str]) -> None:

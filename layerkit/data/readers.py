@@ -71,7 +71,7 @@ def read_csv(
                 raise DataError("empty")
             others = [name for name in (label, weight) if name]
             names = features or [name for name in header if name not in others]
-            counts, at = Counter(header), {name: column for column, name in enumerate(header)}
+            counts, column_of = Counter(header), {name: i for i, name in enumerate(header)}
             for name in [*names, *others]:
                 if counts[name] != 1:
                     meant = nearest(name, header)
@@ -82,7 +82,7 @@ def read_csv(
                         f"{f' ({meant})' if meant else ''}. The first "
                         f"line, split at commas, has the columns {known}{more}"
                     )
-            columns = [at[name] for name in [*names, *([weight] if weight else [])]]
+            columns = [column_of[name] for name in [*names, *([weight] if weight else [])]]
             x, y = [], []
             for row in filter(None, rows):
                 if len(row) != len(header):
@@ -91,9 +91,9 @@ def read_csv(
                     )
                 x.append(_numbers_in(row, columns, header, rows.line_num))
                 if label and numbers:
-                    y.append(_numbers_in(row, [at[label]], header, rows.line_num)[0])
+                    y.append(_numbers_in(row, [column_of[label]], header, rows.line_num)[0])
                 elif label:
-                    y.append(row[at[label]].strip())
+                    y.append(row[column_of[label]].strip())
                     if not y[-1]:
                         raise DataError(
                             f"line {rows.line_num}, column {label!r}: there is no label"

@@ -89,8 +89,6 @@ class Trials:
             kept = self.study.user_attrs.get("plan")
             if kept is None:
                 self.study.set_user_attr("plan", plan.identity())
-        except FileError:
-            raise
         except Exception as error:  # each kind of storage has its own errors
             raise FileError(f"{storage}: can't be used as a storage: {error}") from error
         if kept not in (None, plan.identity()):
@@ -225,9 +223,8 @@ def _open(storage: str) -> str | BaseStorage:
             beginning = file.read(len(JOURNAL))
         if not JOURNAL.startswith(beginning):
             raise FileError(
-                f"{storage}: can't be used as a storage: it is a file of another kind, and left as "
-                "it is; choose a new file, or write a database as a URL, such as "
-                "sqlite:///trials.db"
+                "it is a file of another kind, and left as it is; choose a new file, or write a "
+                "database as a URL, such as sqlite:///trials.db"
             )
     # Optuna's own locks outlive a process that is killed while it holds one
     lock: Any = FileLock(f"{path}.lock")

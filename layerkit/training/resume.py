@@ -251,7 +251,7 @@ def describe_environment() -> dict[str, Any]:
     # SciPy may have loaded another BLAS
     own = [pool for pool in pools if pool["filepath"].startswith(os.path.dirname(np.__file__))]
     about = ("internal_api", "version", "architecture")
-    simd = np.show_config(mode="dicts")["SIMD Extensions"]
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})  # none in browsers
     return {
         "layerkit": version("layerkit"),
         "python": platform.python_version(),

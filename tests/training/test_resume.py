@@ -578,3 +578,8 @@ def test_places_are_compared_also_where_one_side_has_none() -> None:
         "c = nothing; the checkpoint has 1",
     ]
     assert compare({"a": {}, "b": [], "c": None}, {}) == []
+
+
+def test_an_environment_may_know_nothing_of_its_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "show_config", lambda mode: {})  # as in browsers
+    assert describe_environment()["simd"] == ""

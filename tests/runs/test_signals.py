@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from layerkit import SGD, Adam, Checkpoints, Dense, Network, SoftmaxCrossEntropy
 from layerkit.callbacks import Callback
 from layerkit.progress import Progress
 from layerkit.runs.signals import SIGNALS, Interruption
+from layerkit.runs.sweep.search import _interruptible
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 T = np.arange(12) % 2
@@ -94,9 +96,9 @@ def test_outside_of_a_training_it_ends_at_once(number: int) -> None:
         with pytest.raises(ending(number)):
             signal.raise_signal(number)
         assert interruption.status == 128 + number
+    interruption.status = 0
     with interruption.listening(), interruption.pausing(progress):
         pass
-    interruption.status = 0
     with interruption.listening(), pytest.raises(ending(number)):
         signal.raise_signal(number)
     assert progress.paused is None
@@ -126,6 +128,39 @@ def test_what_is_paused_by_a_signal_is_resumed_bit_for_bit(number: int, tmp_path
             found.append(len(trainer.run()))
     assert found == [1, 2]
     np.testing.assert_array_equal(net.arena.values, whole.arena.values)
+
+
+@BOTH
+def test_a_signal_that_an_import_swallows_pauses_before_the_first_step(number: int) -> None:
+    interruption, trainer = Interruption(), train(network(), SGD(), X, T)
+    with interruption.listening():
+        with suppress(KeyboardInterrupt, SystemExit):
+            signal.raise_signal(number)
+        with interruption.pausing(trainer.progress):
+            assert trainer.run() == []
+    assert trainer.progress.paused == signal.Signals(number).name
+
+
+@BOTH
+def test_a_signal_that_is_ignored_stays_so(number: int) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Interruption().listening() as interruption:
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+        assert interruption.status == 0
+    finally:
+        signal.signal(number, before)
+
+
+@BOTH
+def test_a_second_signal_ends_a_sweep_with_its_own_status(number: int) -> None:
+    with _interruptible() as asked:
+        signal.raise_signal(number)
+        assert asked == [number]
+        with pytest.raises(ending(number)) as caught:
+            signal.raise_signal(number)
+    assert getattr(caught.value, "code", 130) == 128 + number
 
 
 def test_an_error_ends_the_pausing_too() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
+from layerkit.runs.signals import SIGNALS, handled, leave
 from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
 from layerkit.runs.sweep.results import format_value, print_table, write_results, write_table
 from layerkit.runs.sweep.trials import GRACE_PERIOD, Trials
@@ -174,7 +175,7 @@ def _start(
     # it unblocks the signals when it starts, so it has to run before they are blocked
     resource_tracker.ensure_running()
     # Ctrl-C goes to all processes of a terminal; this one decides when the others end
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         process.start()
     finally:
@@ -260,15 +261,11 @@ def _interruptible() -> Iterator[list[int]]:
 
     def ask(number: int, frame: Any) -> None:
         if asked:
-            raise KeyboardInterrupt
+            leave(number)
         asked.append(number)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(ask):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

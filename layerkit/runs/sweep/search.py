@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
 import os
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
+from layerkit.files.atomic import write_atomically
 from layerkit.runs.signals import SIGNALS, handled, leave
 from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
 from layerkit.runs.sweep.results import format_value, print_table, write_results, write_table
 from layerkit.runs.sweep.trials import GRACE_PERIOD, Trials
 from layerkit.training.evaluation import metric_names
+from layerkit.training.resume import compare
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -32,6 +35,8 @@ ONE_THREAD = dict.fromkeys(
     ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1"
 )
 """Environment variables that BLAS libraries read when they are loaded."""
+SWEEP = "sweep.json"
+"""The file in a sweep's folder that says which sweep has its results there."""
 POLL = 0.1
 """Seconds until an interruption is noticed, at most."""
 
@@ -80,6 +85,7 @@ def sweep(
     if jobs is not None:
         plan = replace(plan, sweep=replace(plan.sweep, jobs=jobs))
     _check_data(plan, data_dir)
+    _claim(folder, plan)
     try:
         trials = Trials(plan, _storage(plan, folder))
     except ImportError as error:
@@ -115,11 +121,27 @@ def _check_data(plan: Plan, data_dir: str | None) -> None:
         check_monitor(plan.sweep.monitor, measured)
 
 
-def _storage(plan: Plan, folder: Path) -> str:
+def _claim(folder: Path, plan: Plan) -> None:
+    """Make the sweep's folder; ConfigError if another sweep has its results there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{folder}: can't be created: {error.strerror}") from error
+    own, path = {"name": plan.name, **plan.identity()}, folder / SWEEP
+    if path.exists():
+        try:
+            differing = compare(json.loads(path.read_text()), own, origin="the one there")
+        except (OSError, ValueError, AttributeError) as error:
+            raise FileError(f"{path}: can't be read: {error}") from error
+        if differing:
+            raise ConfigError(
+                "\n  ".join([f"{folder} has another sweep already:", *differing])
+                + "\nChoose another --out, or delete that folder"
+            )
+    write_atomically(path, json.dumps(own, indent=2).encode())
+
+
+def _storage(plan: Plan, folder: Path) -> str:
     given = plan.sweep.storage
     if given is None:
         return str(folder / "journal.log")

@@ -488,8 +488,28 @@ def test_the_number_of_jobs_has_to_be_positive(capsys: pytest.CaptureFixture[str
 @pytest.mark.usefixtures("_trials_in_this_process")
 def test_another_sweep_in_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(write('method = "grid"', "optimizer.lr = [0.1]")) == 0
-    assert run(write('method = "grid"\nseeds = 2', "optimizer.lr = [0.2]")) == 1
-    assert "a sweep called s that differs in sweep, search: choose" in capsys.readouterr().err
+    rows, storage = table(), '\nstorage = "j.log"'
+    for name, more, difference in [
+        ("s.toml", "\nseeds = 2", "sweep.seeds = 2; the one there has 1"),
+        ("s.toml", "\nseeds = 2" + storage, "sweep.seeds = 2; the one there has 1"),
+        ("t.toml", "", "name = t; the one there has s"),
+        ("t.toml", storage, "name = t; the one there has s"),
+    ]:
+        file = write(f'method = "grid"{more}', "optimizer.lr = [0.1]", name=name)
+        assert run(file, "--out", "runs/s") == 1
+        said = capsys.readouterr().err
+        assert said == (
+            f"layerkit: runs/s has another sweep already:\n  {difference}\n"
+            "Choose another --out, or delete that folder\n"
+        )
+        assert table() == rows
+    Path("runs/s/sweep.json").write_text("{")
+    assert run(file, "--out", "runs/s") == 1
+    assert "runs/s/sweep.json: can't be read" in capsys.readouterr().err
+    assert run(file, "--out", "runs/t") == 0
+    write(f'method = "grid"\nseeds = 2{storage}', "optimizer.lr = [0.1]", name="t.toml")
+    assert run(file, "--out", "runs/u") == 1
+    assert "j.log has a sweep called t that differs in sweep: choose" in capsys.readouterr().err
 
 
 def test_without_optuna_there_is_a_sentence(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import json
 import os
 import shlex
@@ -11,13 +12,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import layerkit
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
-from layerkit.errors import ConfigError, FileError, LayerkitError
+from layerkit.errors import ConfigError, FileError, LayerkitError, suggestion
 from layerkit.files.atomic import write_atomically
 from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
@@ -34,13 +36,16 @@ from layerkit.runs.predict import predict_file
 from layerkit.runs.run import Run
 from layerkit.runs.signals import Interruption
 from layerkit.training.lr_range import lr_range
-from layerkit.training.options import Resume
+from layerkit.training.options import Resume, Training
 from layerkit.training.resume import ResumeWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, by default the process's, and return its status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "command"):
+        parser.exit(2, parser.format_help())
     try:
         for path in options.imports:
             import_file(Path(path))
@@ -69,12 +74,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+SETTINGS = {
+    **{
+        f"--{option.name.replace('_', '-')}": f"training.{option.name}"
+        for option in fields(Training)
+    },
+    "--lr": "optimizer.lr",
+    "--learning-rate": "optimizer.lr",
+}
+"""Options that the command does not have, and the values of a file that they may mean."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser without abbreviations that suggests what an unknown command or option may mean."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse here what is unknown, since the parser of a command knows its options."""
+        known, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            if word.startswith("-"):
+                self.error(f"unknown option {word}{self._meant(word.partition('=')[0])}")
+        if unknown:
+            self.error(f"too many arguments: {shlex.join(unknown)}")
+        return known, unknown
+
+    def _meant(self, option: str) -> str:
+        own = [name for name in self._option_string_actions if name.startswith("--")]
+        settings = SETTINGS if "--set" in own else {}
+        close = difflib.get_close_matches(option, [*own, *settings], n=1)
+        if close and close[0] not in own:
+            return f"; did you mean --set {settings[close[0]]}=…?"
+        return suggestion(option, own)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices and value not in action.choices:
+            self.error(f"unknown command {value!r}{suggestion(value, [*action.choices])}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="layerkit", description="Neural networks as layers, in NumPy."
-    )
+    parser = Parser(prog="layerkit", description="Neural networks as layers, in NumPy.")
     parser.add_argument("--version", action="version", version=layerkit.__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     def command(function: Any, *positional: str) -> argparse.ArgumentParser:
         """Add a command, named after its function and described by its docstring."""
@@ -162,7 +205,9 @@ def run_train(options: argparse.Namespace) -> int:
         if options.resume:
             options.file = find_config(options.resume)
         folder: Path = options.resume or options.out or _free_folder(options.file)
-        experiment = _experiment(options)
+        if options.file.is_dir():
+            raise FileError(f"{options.file}: is a folder; a run is resumed by --resume")
+        experiment = read_experiment(options.file, _settings(options))
         epochs, checkpoints = experiment.training.epochs, experiment.training.checkpoints
         if checkpoints and checkpoints.folder:
             raise ConfigError(
@@ -193,8 +238,7 @@ def run_verify_resume(options: argparse.Namespace) -> int:
     """Verify for a configuration file that a resumed training ends with the same bits."""
     from layerkit.runs.verify import Trial, verify_resume
 
-    file = find_config(options.file) if options.file.is_dir() else options.file
-    trial = Trial(file, _settings(options), options.imports, options.data_dir)
+    trial = Trial(_file(options), _settings(options), options.imports, options.data_dir)
     return 0 if verify_resume(trial, options.steps, options.at) else 1
 
 
@@ -209,12 +253,12 @@ def _resumption(options: argparse.Namespace, folder: Path) -> str:
 
 
 def run_show(options: argparse.Namespace) -> int:
-    """Show the layers of a configuration file: shapes, parameters, and what each costs."""
+    """Show the layers of a configuration file or a run: shapes, parameters, and what each costs."""
     from threadpoolctl import threadpool_limits
 
     if options.svg and options.svg.suffix != ".svg":
         raise FileError(f"--svg {options.svg}: should end in .svg")
-    experiment = _experiment(options)
+    experiment = read_experiment(_file(options), _settings(options))
     training = experiment.training
     with threadpool_limits(training.threads, user_api="blas"):
         costs = measure_costs(experiment.network, training.batch_size)
@@ -253,7 +297,7 @@ def run_lr_range(options: argparse.Namespace) -> int:
     path = options.out or Path(f"{options.file.stem}-lr-range.png")
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise FileError(f"--out {path}: should end in .png, .svg or .pdf")
-    experiment = _experiment(options)
+    experiment = read_experiment(_file(options), _settings(options))
     dataset, training = experiment.load_data(options.data_dir), experiment.training
     _, weights, order = experiment.streams()
     print(dataset)
@@ -320,8 +364,9 @@ def run_schema(options: argparse.Namespace) -> int:
     return 0
 
 
-def _experiment(options: argparse.Namespace) -> Experiment:
-    return read_experiment(options.file, _settings(options))
+def _file(options: argparse.Namespace) -> Path:
+    """Return the configuration file that is given, or that of the run that is given."""
+    return find_config(options.file) if options.file.is_dir() else options.file
 
 
 def _settings(options: argparse.Namespace) -> list[str]:
@@ -347,9 +392,21 @@ def _free_folder(file: Path) -> Path:
 def telling_warnings() -> Iterator[None]:
     """Print each `ResumeWarning` in the form of the command's other messages."""
     before = warnings.formatwarning
+
+    def told(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if issubclass(category, ResumeWarning):
+            return f"layerkit: {message}\n"
+        return before(message, category, filename, lineno, line)
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", ResumeWarning)
-        warnings.formatwarning = lambda message, *_: f"layerkit: {message}\n"
+        warnings.formatwarning = told
         try:
             yield
         finally:

@@ -1,10 +1,12 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from layerkit import Configurable, Network, evaluate
-from layerkit.cli import main
+from layerkit.cli import main, telling_warnings
 from layerkit.data import Data
 from layerkit.training import ResumeWarning
 
@@ -264,6 +266,13 @@ def test_show_lists_layers_and_costs(capsys: pytest.CaptureFixture[str]) -> None
     assert "100%" in said
 
 
+def test_show_takes_a_run(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", trained) == 0
+    assert "body.layers.0  Dense(units=64)" in capsys.readouterr().out
+    assert "not a run's folder" in refused(capsys, "show", ".")
+    assert "a run is resumed by --resume" in refused(capsys, "train", trained)
+
+
 @pytest.mark.usefixtures("without_pictures")
 def test_own_parts_come_by_import(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", EXPERIMENTS / "own_parts.toml", "--import", OWN, "--out", "run") == 0
@@ -418,7 +427,7 @@ def test_settings_that_do_not_fit_are_refused(
 
 def test_files_and_folders_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "none.toml" in refused(capsys, "train", "none.toml")
-    assert "can't be read" in refused(capsys, "train", ".")
+    assert "is a folder" in refused(capsys, "train", ".")
     assert "not a run's folder" in refused(capsys, "evaluate", ".")
     assert "no train-images-idx3-ubyte" in refused(
         capsys, "train", EXPERIMENTS / "relu_sgd.toml", "--data-dir", "."
@@ -448,12 +457,41 @@ def test_a_diverging_run_says_where_and_what_to_try(capsys: pytest.CaptureFixtur
     assert "Try a smaller learning rate" in said
 
 
-def test_wrong_usage_exits_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["tran"], ["train"], ["train", "f.toml", "--seed", "x"]):
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert caught.value.code == 2
-        assert "usage: layerkit" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", "show this help message"),
+        ("trian d.toml", "layerkit: error: unknown command 'trian'; did you mean 'train'?"),
+        ("foo", "unknown command 'foo'; known are train, lr-range, show, "),
+        ("--verson", "unknown option --verson; did you mean '--version'?"),
+        ("train", "one of the arguments FILE --resume is required"),
+        ("train d.toml --seed x", "argument --seed: invalid int value: 'x'"),
+        ("train d.toml --sead 3", "layerkit train: error: unknown option --sead; did you mean"),
+        ("train d.toml --see 3", "unknown option --see; did you mean '--seed'?"),
+        ("train d.toml --epoch 3", "unknown option --epoch; did you mean --set training.epochs=…?"),
+        ("lr-range d.toml --learning_rate=1", "did you mean --set optimizer.lr=…?"),
+        ("evaluate run --frob", "unknown option --frob; known are --help, --import, --data-dir"),
+        ("show a.toml b.toml 'c d'", "too many arguments: b.toml 'c d'"),
+    ],
+)
+def test_wrong_usage_exits_with_status_2_and_a_suggestion(
+    capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(shlex.split(arguments))
+    assert caught.value.code == 2
+    errors = capsys.readouterr().err
+    assert "usage: layerkit" in errors
+    assert said in errors
+
+
+def test_warnings_of_others_look_as_ever() -> None:
+    before = warnings.formatwarning
+    own, other = ("resumed", ResumeWarning, "f.py", 1), ("of my own", UserWarning, "f.py", 1)
+    with telling_warnings():
+        assert warnings.formatwarning(*own) == "layerkit: resumed\n"
+        assert warnings.formatwarning(*other) == before(*other)
+    assert warnings.formatwarning is before
 
 
 @pytest.mark.processes

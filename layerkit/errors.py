@@ -1,7 +1,7 @@
 """Errors: one small family, so that `except LayerkitError` catches all of it, and did-you-mean."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 __all__ = [
@@ -145,6 +145,25 @@ def _key(name: str) -> str:
 OURS = {_key(theirs): ours for ours, names in SYNONYMS.items() for theirs in names.split()}
 
 
+LISTED = 20
+"""At most this many names are listed in an error."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Join names for an error; of a long list, the first ones and how many more there are.
+
+    Examples
+    --------
+    >>> listed("abc")
+    'a, b, c'
+    >>> listed(map(str, range(3000)))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 … (2,980 more)'
+    """
+    known = list(names)
+    more = f" … ({len(known) - LISTED:,} more)" if len(known) > LISTED else ""
+    return ", ".join(known[:LISTED]) + more
+
+
 def nearest(name: str, names: list[str]) -> str:
     """Return which of the known names may be meant, as a sentence; empty if none is near.
 
@@ -162,7 +181,7 @@ def nearest(name: str, names: list[str]) -> str:
 
 
 def suggestion(name: str, names: list[str]) -> str:
-    """Return what to add to an error about an unknown name: the nearest known one, or all.
+    """Return what to add to an error about an unknown name: the nearest known one, or a list.
 
     Examples
     --------
@@ -174,4 +193,4 @@ def suggestion(name: str, names: list[str]) -> str:
     hint = nearest(name, names)
     if hint:
         return f"; {hint}"
-    return f"; known are {', '.join(names)}" if names else "; it has none"
+    return f"; known are {listed(names)}" if names else "; it has none"

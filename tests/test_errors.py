@@ -1,12 +1,20 @@
+from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 import layerkit.callbacks
 import layerkit.runs.experiment
-from layerkit import Adam, Dense, Schedule, from_config
+from layerkit import Adam, Dense, EarlyStopping, Network, Schedule, SoftmaxCrossEntropy, from_config
 from layerkit.config.options import Configurable
+from layerkit.data.datasets import Data, _class_numbers
 from layerkit.errors import OURS, SYNONYMS, ConfigError, LayerkitError, nearest
+from layerkit.files.networks import fill
+from layerkit.training.class_weights import by_number, example_weights
 
 
 def test_every_synonym_leads_to_a_name_that_exists() -> None:
@@ -56,3 +64,28 @@ def test_every_error_is_a_layerkit_error_and_a_value_error() -> None:
     assert all(
         issubclass(error, LayerkitError) and issubclass(error, ValueError) for error in errors
     )
+
+
+MANY = [f"name {i}" for i in range(3000)]
+MEASURED: Any = SimpleNamespace(measured=MANY)
+OF_MANY = Network(Dense(3000), SoftmaxCrossEntropy(), shape=(1,))
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda: from_config({"optimizer": {}}, layerkit.runs.experiment.Experiment),
+        lambda: _class_numbers(np.array(["else"]), MANY),
+        lambda: _class_numbers(np.array(["else"]), [*MANY, MANY[0]]),
+        lambda: by_number([1.0] * 2999, MANY),
+        lambda: by_number({"else": 1.0}, MANY),
+        lambda: example_weights([1.0] * 2999, OF_MANY, np.arange(3)),
+        lambda: fill(Path("file"), {}, dict.fromkeys(MANY, np.zeros(1))),
+        lambda: EarlyStopping(monitor="else").check(MEASURED),
+        lambda: Data(path="t.csv", label=MANY[0], features=MANY),
+    ],
+)
+def test_long_lists_are_cut(refused: Callable[[], Any]) -> None:
+    with pytest.raises(LayerkitError) as caught:
+        refused()
+    assert len(str(caught.value)) < 1000

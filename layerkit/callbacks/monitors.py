@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback, check_folder
 from layerkit.config.options import Amount, Fraction, Limits, Size
-from layerkit.errors import ConfigError, at, nearest
+from layerkit.errors import ConfigError, at, listed, nearest
 from layerkit.optimizers.schedules.plain import ConstantSchedule
 from layerkit.progress import Progress
 
@@ -76,7 +76,7 @@ class Monitor(Callback, ABC):
             choose, meant = "give a validation set, or choose", ""
         raise ConfigError(
             f"{type(self).__name__}.monitor = {self.monitor!r}: is not measured"
-            f"{f' ({meant})' if meant else ''}; {choose} one of {', '.join(names)}"
+            f"{f' ({meant})' if meant else ''}; {choose} one of {listed(names)}"
         )
 
     def train_begin(self, progress: Progress) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 from layerkit.config.checks import Wrong, checked, hints
 from layerkit.config.options import Configurable, is_required, ordered_fields
-from layerkit.errors import ConfigError, LayerkitError, suggestion
+from layerkit.errors import ConfigError, LayerkitError, listed, suggestion
 
 Part = TypeVar("Part", bound=Configurable)
 
@@ -156,11 +156,11 @@ def _named_class(
     where, hint = f"{_join(path, 'type')} = {name!r}", suggestion(str(name), list(choices))
     known = Configurable.registry.get(name) if isinstance(name, str) else None
     if name is None:
-        reason = f"{_join(path, 'type')}: missing; one of {', '.join(choices)}"
+        reason = f"{_join(path, 'type')}: missing; one of {listed(choices)}"
     elif known is None:
         reason = f"{where}: unknown{hint} (a class of your own has to be imported first)"
     elif issubclass(known, wanted):
-        reason = f"{where}: is a whole family; one of {', '.join(choices)}"
+        reason = f"{where}: is a whole family; one of {listed(choices)}"
     else:
         reason = f"{where}: is not {_a(wanted)}{hint}"
     problems.append(reason)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
 from layerkit.data.readers import Table, read_csv, read_idx_folder, read_npy_folder, read_npz
-from layerkit.errors import ConfigError, DataError, FileError, at
+from layerkit.errors import ConfigError, DataError, FileError, at, listed
 from layerkit.files.mapped import Subset
 from layerkit.losses.base import Loss
 
@@ -189,9 +190,7 @@ class Data(Configurable):
         for option in ("label", "weight"):
             if getattr(self, option) in (self.features or []):
                 name = getattr(self, option)
-                raise ConfigError(
-                    f"features = {self.features}: the {option} {name!r} is among them"
-                )
+                raise ConfigError(f"features: the {option} {name!r} is among them")
         if self.weight and self.weight == self.label:
             raise ConfigError(f"weight = {self.weight!r}: that is the label")
 
@@ -339,19 +338,24 @@ def _sorted(labels: Array) -> list[str]:
     except ValueError:
         return names
     if len(values) < len(names):
-        raise DataError(f"labels {', '.join(names)}: the same number is written in two ways")
+        raise DataError(
+            f"labels {listed(map(repr, names))}: the same number is written in two ways"
+        )
     return sorted(names, key=float)
 
 
 def _class_numbers(labels: Array, classes: list[str]) -> Array:
     number = {name: i for i, name in enumerate(classes)}
     if len(number) < len(classes):
-        raise DataError(f"classes = {classes}: a name is listed twice")
+        twice = Counter(classes).most_common(1)[0][0]
+        raise DataError(f"classes: {twice!r} is listed twice")
     known, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     for row in np.sort(first):
         if str(labels[row]) not in number:
             label = str(labels[row])
-            raise DataError(f"label {label!r} of example {row}; should be one of {classes}")
+            raise DataError(
+                f"label {label!r} of example {row}; should be one of {listed(map(repr, classes))}"
+            )
     return np.array([number[str(label)] for label in known], np.intp)[inverse]
 
 

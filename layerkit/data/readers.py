@@ -14,11 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import DataError, FileError, nearest
+from layerkit.errors import DataError, FileError, listed, nearest
 from layerkit.files.mapped import releaser
-
-LISTED = 20
-"""At most this many columns are listed in an error."""
 
 
 class Table(NamedTuple):
@@ -75,12 +72,10 @@ def read_csv(
             for name in [*names, *others]:
                 if counts[name] != 1:
                     meant = nearest(name, header)
-                    known = ", ".join(map(repr, header[:LISTED]))
-                    more = f" … ({len(header):,} in all)" if len(header) > LISTED else ""
                     raise DataError(
                         f"{counts[name]} columns called {name!r}; should be one"
                         f"{f' ({meant})' if meant else ''}. The first "
-                        f"line, split at commas, has the columns {known}{more}"
+                        f"line, split at commas, has the columns {listed(map(repr, header))}"
                     )
             columns = [column_of[name] for name in [*names, *([weight] if weight else [])]]
             x, y = [], []
@@ -152,7 +147,7 @@ def read_npz(path: Path, numbers: bool = False) -> Table:
             raise FileError(f"{path}: damaged, or not a .npz file")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "x" not in arrays:
-                raise DataError(f"has arrays {', '.join(arrays) or 'none'}; should have x (and y)")
+                raise DataError(f"has arrays {listed(arrays) or 'none'}; should have x (and y)")
             table = Table(arrays["x"], arrays.get("y"), arrays.get("w"))
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror or error}") from error

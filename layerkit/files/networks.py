@@ -12,7 +12,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config
-from layerkit.errors import FileError
+from layerkit.errors import FileError, listed
 from layerkit.files.atomic import read_json, read_tensors, write_tensors
 from layerkit.parameters import State
 
@@ -47,7 +47,7 @@ def fill(path: Path, declared: Mapping[str, State], tensors: Mapping[str, Array]
         "unexpected tensors:": tensors.keys() - declared.keys(),
     }.items():
         if names:
-            raise FileError(f"{path}: {what} {', '.join(sorted(names))}")
+            raise FileError(f"{path}: {what} {listed(sorted(names))}")
     for address, item in declared.items():
         tensor, dtype = tensors[address], item.value.dtype
         if tensor.shape != item.shape or tensor.dtype != dtype:

@@ -15,7 +15,7 @@ from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
 from layerkit.data.datasets import Data, Dataset
-from layerkit.errors import ConfigError, DataError, ShapeError, at
+from layerkit.errors import ConfigError, DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.fitting import check_layers
 from layerkit.network import Network
@@ -148,7 +148,7 @@ class Experiment(Configurable):
         if classes and outputs != classes and (outputs, classes) != (1, 2):
             raise ShapeError(
                 f"the network has {outputs} outputs, but {dataset.name} has {classes} classes: "
-                f"{', '.join(dataset.classes[:20])}"
+                f"{listed(dataset.classes)}"
             )
 
     def new_optimizer(self) -> Optimizer:

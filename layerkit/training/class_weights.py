@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import ConfigError, DataError, nearest
+from layerkit.errors import LISTED, ConfigError, DataError, listed, nearest
 from layerkit.losses.base import spread
 from layerkit.network import Network
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float]
 """A weight for each class, or "balanced": N / (number of classes * examples of the class)."""
+SHORT = reprlib.Repr()
+"""Shows the weights of at most 20 classes in an error."""
+SHORT.maxlist = SHORT.maxtuple = SHORT.maxdict = LISTED
 
 
 def example_weights(
@@ -43,7 +47,7 @@ def example_weights(
     positions, classes = (len(t), *rest), max(outputs, 2)
     numbers = t.astype(np.intp)
     if not network.loss.judges_classes or t.size != math.prod(positions) or (numbers != t).any():
-        raise ConfigError(f"class_weight = {class_weight!r}: the targets are not classes")
+        raise ConfigError(f"class_weight = {SHORT.repr(class_weight)}: the targets are not classes")
     numbers = numbers.reshape(positions)
     own = np.ones(positions)
     if sample_weight is not None:
@@ -89,8 +93,8 @@ def by_number(
     if isinstance(class_weight, list):
         if classes and len(class_weight) != len(classes):
             raise ConfigError(
-                f"training.class_weight = {class_weight!r}: should be 'balanced', a list of "
-                f"{len(classes)} numbers or a table by class: {', '.join(classes)}"
+                f"training.class_weight = {SHORT.repr(class_weight)}: should be 'balanced', "
+                f"a list of {len(classes)} numbers or a table by class: {listed(classes)}"
             )
         return class_weight
     number = {str(k): k for k in range(len(classes))} | {name: k for k, name in enumerate(classes)}
@@ -100,7 +104,7 @@ def by_number(
             meant = nearest(name, classes)
             raise ConfigError(
                 f"training.class_weight.{name}: there is no such class"
-                f"{f' ({meant})' if meant else ''}; the classes are {', '.join(classes)}"
+                f"{f' ({meant})' if meant else ''}; the classes are {listed(classes)}"
             )
         if number[name] in weights:
             raise ConfigError(
@@ -113,7 +117,8 @@ def by_number(
 def _given(class_weight: Mapping[int, float] | Sequence[float], classes: int) -> Array:
     if isinstance(class_weight, str) or not hasattr(class_weight, "__iter__"):
         raise ConfigError(
-            f"class_weight = {class_weight!r}: should be 'balanced', or a weight for each class"
+            f"class_weight = {SHORT.repr(class_weight)}: should be 'balanced', or a weight "
+            "for each class"
         )
     by_class = (
         dict(class_weight) if isinstance(class_weight, Mapping) else dict(enumerate(class_weight))
@@ -121,13 +126,15 @@ def _given(class_weight: Mapping[int, float] | Sequence[float], classes: int) ->
     unknown = [k for k in by_class if k not in range(classes)]
     if unknown or (not isinstance(class_weight, Mapping) and len(by_class) != classes):
         raise ConfigError(
-            f"class_weight = {class_weight!r}: should have a weight for each of {classes} classes, "
-            f"0 … {classes - 1}"
+            f"class_weight = {SHORT.repr(class_weight)}: should have a weight for each of "
+            f"{classes} classes, 0 … {classes - 1}"
         )
     try:
         weights = np.array([float(by_class.get(k, 1.0)) for k in range(classes)])
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"class_weight = {class_weight!r}: should be numbers") from error
+        raise ConfigError(
+            f"class_weight = {SHORT.repr(class_weight)}: should be numbers"
+        ) from error
     if not (np.isfinite(weights) & (weights >= 0)).all():
-        raise ConfigError(f"class_weight = {class_weight!r}: should be finite and >= 0")
+        raise ConfigError(f"class_weight = {SHORT.repr(class_weight)}: should be finite and >= 0")
     return weights

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from layerkit.config.options import Configurable, Limits, Size
 from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
-from layerkit.errors import ConfigError, LayerkitError, at, suggestion
+from layerkit.errors import ConfigError, LayerkitError, at, listed, suggestion
 from layerkit.runs.experiment import Experiment
 
 OWN = {"training.seed": "seeds", "training.threads": "jobs"}
@@ -70,7 +70,7 @@ class Axis(Configurable):
         if not self.choices:
             raise ConfigError("choices: should not be empty")
         if len(set(self.values())) < len(self.choices):
-            raise ConfigError(f"choices = [{', '.join(self.values())}]: a value is listed twice")
+            raise ConfigError(f"choices = [{listed(self.values())}]: a value is listed twice")
 
     @property
     def integer(self) -> bool:

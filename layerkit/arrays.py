@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Sequence
 from functools import lru_cache, reduce
 from typing import Any, TypeAlias
@@ -11,6 +13,20 @@ import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Shape: TypeAlias = tuple[int, ...]
+
+
+def check_memory(what: str, *arrays: tuple[Shape, Any]) -> None:
+    """Raise a MemoryError if arrays of these shapes and dtypes need more memory than there is.
+
+    NumPy's own error comes too late, if the system promises what it has not, or says less.
+    """
+    needed = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in arrays)
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # on Windows
+        there = sys.maxsize
+    if needed > there:
+        raise MemoryError(f"{what} need {needed / 1e9:,.0f} GB; there are {there / 1e9:,.0f} GB")
 
 
 @lru_cache(maxsize=8)

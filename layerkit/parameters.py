@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array, Shape, check_memory
 from layerkit.errors import ConfigError, ShapeError
 
 __all__ = ["Arena", "Param", "State"]
@@ -130,6 +130,8 @@ class Arena:
     ------
     ConfigError
         If one parameter has two addresses.
+    MemoryError
+        If the vectors are larger than the memory of this machine.
 
     Examples
     --------
@@ -156,6 +158,9 @@ class Arena:
         self.slices, size = _slices(self.params)
         state_slices, state_size = _slices(states)
         vectors = {"values": size, "grads": size, "states": state_size}
+        check_memory(
+            f"{size:,} parameters and their gradients", *(((n,), dtype) for n in vectors.values())
+        )
         vars(self).update({name: np.zeros(n, dtype) for name, n in vectors.items()})
         for name, param in self.params.items():
             part = self.slices[name]

@@ -367,6 +367,8 @@ def test_the_schema_accepts_our_files_and_refuses_others(
         (BODY + "[trainig]\n", ["trainig", "did you mean 'training'"]),
         (BODY + "[training]\nbatch_size = 0\n", ["training.batch_size = 0"]),
         (BODY.replace("[2]", "[]"), ["network.shape = []: should not be empty"]),
+        (f"x = {'9' * 5000}", ["not a TOML file: Exceeds the limit (4300 digits)"]),
+        (f"x = 0x{'9' * 5000}", ["not a TOML file: Exceeds the limit (4300 digits)"]),
         (BODY.replace("units = 3", "units = 1"), ["at least two outputs", "(1,)"]),
         (
             BODY.replace("3", "-3") + "lr = 0\nmomentum = 1\n[data]\nname = 3\n",
@@ -396,7 +398,12 @@ def test_mistakes_in_a_file_are_told_with_their_place(
         (["network.body.layers.2.units=5"], "5 outputs, but digits has 10 classes: 0, 1, 2"),
         (["network.body.layers.2.units=9"], "9 outputs, but digits has 10 classes"),
         (["network.body.layers.2.units=11"], "11 outputs, but digits has 10 classes"),
-        (["network.body.layers.0.units=1000000000000"], "not enough memory"),
+        (["network.body.layers.0.units=1000000000000"], "parameters and their gradients need 6"),
+        ([f"network.body.layers.0.units={10**17}"], "not enough memory: 7,500,000,000,000,000,010"),
+        ([f"network.shape=[{10**23}]"], "network.shape.0 = 1000"),
+        ([f"training.threads={10**30}"], "training.threads = 1000"),
+        ([f"training.seed={'9' * 5000}"], "training.seed = '9999"),
+        ([f"training.seed=0x{'9' * 5000}"], "training.seed = '0x9999"),
         (['network.loss.type="Huber"'], "digits has classes, but Huber judges numbers"),
         (
             ['training.checkpoints={folder="mine"}'],

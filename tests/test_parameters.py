@@ -1,9 +1,24 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from layerkit import Arena, ConfigError, Param, ShapeError, State, Zeros
+from layerkit import (
+    LBFGS,
+    Arena,
+    ConfigError,
+    Identity,
+    MeanSquaredError,
+    Network,
+    Param,
+    ShapeError,
+    State,
+    Zeros,
+)
+from layerkit.inspection.costs import measure_costs
+
+SMALL = Network(Identity(), MeanSquaredError(), shape=(3,))
 
 
 def arena(dtype: str = "float32") -> tuple[Arena, Param, Param]:
@@ -87,3 +102,16 @@ def test_decay_is_for_matrices_unless_the_layer_says_otherwise(
     shape: tuple[int, ...], decay: bool | None, expected: bool
 ) -> None:
     assert Param(shape, Zeros(), decay).decay == expected
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda: Arena({"W": Param((10**9, 10**9), Zeros())}, "float32"),
+        lambda: LBFGS(history_size=10**17).allocate(np.zeros(3)),
+        lambda: measure_costs(SMALL, batch_size=10**17),
+    ],
+)
+def test_what_no_memory_can_hold_is_refused_with_its_size(take: Callable[[], Any]) -> None:
+    with pytest.raises(MemoryError, match=r"need [\d,]+ GB; there are [\d,]+ GB"):
+        take()

@@ -48,8 +48,8 @@ class Limits:
         return ""
 
 
-Size = Annotated[int, Limits(gt=0)]
-"""A whole number of at least 1: units, examples, epochs."""
+Size = Annotated[int, Limits(gt=0, lt=2**63)]
+"""A whole number of at least 1, in 64 bits: units, examples, epochs."""
 Rate = Annotated[float, Limits(gt=0)]
 """A positive number: a learning rate, an epsilon."""
 Decay = Annotated[float, Limits(ge=0, lt=1)]

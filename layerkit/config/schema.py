@@ -33,7 +33,7 @@ def json_schema(root: type[Configurable]) -> dict[str, Any]:
     >>> schema["$defs"]["Dense"]["required"]
     ['units']
     >>> schema["$defs"]["Dense"]["properties"]["units"]
-    {'type': 'integer', 'exclusiveMinimum': 0}
+    {'type': 'integer', 'exclusiveMinimum': 0, 'exclusiveMaximum': 9223372036854775808}
     """
     definitions: dict[str, Any] = {}
     declared = [root]

@@ -18,13 +18,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         For a file that can't be read or is not TOML, with the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return _parsed(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise FileError(f"{path}: not a TOML file: {error}") from error
     except RecursionError:
         raise FileError(f"{path}: tables too deep inside each other for Python") from None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse TOML; ValueError also for a number of thousands of digits, which Python can't print."""
+    table = tomllib.loads(text)
+    repr(table)
+    return table
 
 
 def change(table: dict[str, Any], setting: str) -> None:
@@ -47,8 +54,8 @@ def change(table: dict[str, Any], setting: str) -> None:
     if not equals or not all(names):
         raise ConfigError(f"--set {setting}: should look like training.epochs=3")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = _parsed(f"value = {text}")["value"]
+    except ValueError:
         value = text.strip()
     place: Any = table
     for i, name in enumerate(names):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from layerkit.arrays import check_memory
 from layerkit.layers.watch import Method, watched
 
 if TYPE_CHECKING:
@@ -33,9 +34,14 @@ def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[s
 
         return timed
 
+    shapes = [(batch_size, *shape) for shape in (network.shape, network.body.output_shape)]
+    check_memory(
+        f"batch_size = {batch_size} examples and their outputs",
+        *((shape, network.dtype) for shape in shapes),
+    )
     rng = np.random.default_rng(0)
-    x = np.zeros((batch_size, *network.shape), network.dtype)  # every layer takes zeros
-    dy = rng.random((batch_size, *network.body.output_shape)).astype(network.dtype)
+    x = np.zeros(shapes[0], network.dtype)  # every layer takes zeros
+    dy = rng.random(shapes[1]).astype(network.dtype)
     with watched(network.layers(), timing), np.errstate(all="ignore"):
         for _ in range(rounds):
             network.body.forward(x, train=True)

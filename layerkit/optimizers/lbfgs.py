@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layerkit.arrays import Array
+from layerkit.arrays import Array, check_memory
 from layerkit.config.options import Rate, Size
 from layerkit.errors import ConfigError
 from layerkit.optimizers.base import Optimizer
@@ -76,6 +76,9 @@ class LBFGS(Optimizer):
     def allocate(self, w: Array) -> dict[str, Array]:
         """Return room for the pairs, the last step and the gradient before it, and their number."""
         pairs = (self.history_size, *w.shape)
+        check_memory(
+            f"history_size = {self.history_size} pairs", (pairs, w.dtype), (pairs, w.dtype)
+        )
         return {
             "S": np.zeros(pairs, w.dtype),
             "Y": np.zeros(pairs, w.dtype),

@@ -63,7 +63,7 @@ class Training(Configurable):
     batch_size: Size = 128
     gradient_accumulation_steps: Size = 1
     seed: Annotated[int, Limits(ge=0)] = 0
-    threads: Size = 1
+    threads: Annotated[int, Limits(gt=0, lt=2**31)] = 1
     average: Average | None = None
     augmentation: Augmentation | None = None
     class_weight: Literal["balanced"] | list[Amount] | dict[str, Amount] | None = None

@@ -126,6 +126,7 @@ SYNONYMS = {
     "init": "kernel_initializer",
     "epochs": "n_epochs num_epochs max_epochs max_iter",
     "seed": "random_state",
+    "warmup": "start_from_epoch",
     "validation_size": "validation_split validation_fraction",
     "clip_global_norm": "global_clipnorm max_norm",
     # metrics

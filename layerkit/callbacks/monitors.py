@@ -114,6 +114,8 @@ class EarlyStopping(Monitor):
     restore_best_weights : bool
         Whether the network has the weights of the best epoch in the end, also when the training
         reaches its end or is interrupted. They are kept in memory.
+    warmup : int
+        Epochs at the start that don't count, neither as best nor as without improvement.
     monitor, mode, min_delta
         As in `Monitor`: by default "validation_loss", "auto" and 0.
 
@@ -135,6 +137,7 @@ class EarlyStopping(Monitor):
 
     patience: Size = 3
     restore_best_weights: bool = True
+    warmup: Annotated[int, Limits(ge=0)] = field(default=0, kw_only=True)
 
     def forget(self) -> None:
         """Forget the best weights too."""
@@ -142,6 +145,11 @@ class EarlyStopping(Monitor):
         self.values: Array | None = None
         self.states: Array | None = None
         self.latest: tuple[Array, Array] | None = None
+
+    def epoch_end(self, progress: Progress) -> None:
+        """Check the metric, once the warm-up is over."""
+        if progress.record.epoch > self.warmup:
+            super().epoch_end(progress)
 
     def judge(self, progress: Progress) -> None:
         """Keep the weights, or stop."""

@@ -106,6 +106,8 @@ class Scripted(SimpleNamespace):
         ({"patience": 2, "min_delta": 1.0}, [5, 4.5, 4.0, 1], 3, 1),
         ({"patience": 2, "min_delta": 0.75}, [5, 4.5, 4.0, 3.5, 1], 5, 5),
         ({"patience": 2, "mode": "max"}, [5, 4, 6, 6, 6, 9], 5, 3),
+        ({"patience": 2, "warmup": 3}, [1, 9, 9, 5, 4, 6, 6, 1], 7, 5),
+        ({"patience": 2, "warmup": 3}, [1, 2, 3], 3, 0),
     ],
 )
 def test_early_stopping_waits_for_an_improvement(

@@ -64,12 +64,16 @@ class Record:
         shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name in known]
         return f"Record({', '.join(shown)})"
 
+    def cells(self) -> dict[str, str]:
+        """Return the columns of the line that is printed, metrics by their names in `row`."""
+        metrics = {
+            name: f"{name.replace('_', ' ').replace('accuracy', 'acc')}={_short(x)}"
+            for name, x in list(self.row().items())[2:]
+        }
+        return {"epoch": f"Epoch {self.epoch}: {self.seconds:.2f}s"} | metrics
+
     def __str__(self) -> str:
-        known = [
-            f"{name.replace('_', ' ').replace('accuracy', 'acc')}={_short(x)}"
-            for name, x in self.measured().items()
-        ]
-        return f"Epoch {self.epoch}: {self.seconds:.2f}s, {', '.join(known)}"
+        return ", ".join(self.cells().values())
 
 
 def _short(x: float) -> str:

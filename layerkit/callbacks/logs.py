@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.callbacks.base import Callback
+from layerkit.config.options import Size
 from layerkit.files.atomic import file_errors, write_atomically
 from layerkit.progress import Progress, Record
 
@@ -20,11 +21,19 @@ if TYPE_CHECKING:
 
 
 class ProgressBar(Callback):
-    """A progress bar with examples per second and the mean loss, then a line for each epoch.
+    """A progress bar with examples per second and the mean loss, and a line for each epoch.
 
-    The bar appears on terminals only. Further lines say why a training has ended early, and that a
-    callback has changed the learning rate.
+    The bar appears on terminals and in notebooks only. Further lines say why a training has ended
+    early, and that a callback has changed the learning rate.
+
+    Parameters
+    ----------
+    every : int
+        A line for every so many epochs, such as 100 in a training of thousands; the last epoch has
+        one too.
     """
+
+    every: Size = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -33,24 +42,32 @@ class ProgressBar(Callback):
 
     def train_begin(self, progress: Progress) -> None:
         self.lr = vars(progress.optimizer).get("lr")
+        self.widths = {"epoch": len(f"Epoch {progress.epochs}: 0.00s")}
+        self.printed = len(progress.records)
 
     def epoch_begin(self, progress: Progress) -> None:
-        """Begin a bar; after a resumption, at the position of the old one."""
-        from tqdm import tqdm
-
+        """Begin the bar anew; after a resumption, at the position of the old one."""
         before, self.lr = self.lr, vars(progress.optimizer).get("lr")
         if self.lr != before:
             print(f"The learning rate is {self.lr:.3g} now, it was {before:.3g}", flush=True)
         if progress.batch == 0:
             self.seen = 0
-        self.bar = tqdm(
-            desc=f"Epoch {progress.epoch}/{progress.epochs}",
-            total=progress.examples,
-            initial=self.seen,
-            unit=" examples",
-            leave=False,
-            disable=None if sys.stderr else True,  # daemons and pythonw have none
-        )
+        description = f"Epoch {progress.epoch}/{progress.epochs}"
+        if self.bar is None:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(
+                desc=description,
+                total=progress.examples,
+                initial=self.seen,
+                unit=" examples",
+                leave=False,
+                disable=None if sys.stderr else True,  # daemons and pythonw have none
+            )
+        else:
+            self.bar.set_description(description, refresh=False)
+            self.bar.set_postfix_str("", refresh=False)
+            self.bar.reset(progress.examples)
 
     def batch_end(self, progress: Progress) -> None:
         self.seen += progress.size
@@ -63,12 +80,16 @@ class ProgressBar(Callback):
         self.bar.update(progress.size)
 
     def epoch_end(self, progress: Progress) -> None:
-        self._remove_bar()
-        print(progress.record, flush=True)
+        if progress.epoch % self.every == 0:
+            self._print(progress.record)
 
     def train_end(self, progress: Progress) -> None:
         """Remove the bar, and print why the training has ended early."""
-        self._remove_bar()
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        if self.printed < len(progress.records):
+            self._print(progress.record)
         reason = progress.stopped or progress.paused
         if reason:
             print(f"Ended in epoch {progress.epoch}: {reason}", flush=True)
@@ -80,10 +101,19 @@ class ProgressBar(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seen = state["seen"]
 
-    def _remove_bar(self) -> None:
+    def _print(self, record: Record) -> None:
+        """Print the line of an epoch, each metric below the same one of the lines before."""
         if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+            self.bar.clear()
+        cells = record.cells()
+        for name, cell in cells.items():
+            self.widths[name] = max(len(cell), self.widths.get(name, 0))
+        columns = [
+            (f"{cells[name]}," if name in cells else "").ljust(width + 1)
+            for name, width in self.widths.items()
+        ]
+        print(" ".join(columns).rstrip(", "), flush=True)
+        self.printed = record.epoch
 
 
 class History(Callback):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tqdm
+import tqdm.auto
 
 from layerkit import (
     EMA,
@@ -245,7 +245,8 @@ class Terminal(io.StringIO):
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """What appears on a terminal, which is written to at every step."""
     terminal = Terminal()
-    monkeypatch.setattr(tqdm, "tqdm", partial(tqdm.tqdm, file=terminal, mininterval=0, miniters=1))
+    bar = partial(tqdm.auto.tqdm, file=terminal, mininterval=0, miniters=1)
+    monkeypatch.setattr(tqdm.auto, "tqdm", bar)
     return terminal
 
 
@@ -262,6 +263,50 @@ def test_the_bar_shows_examples_per_second_and_the_mean_loss(terminal: Terminal)
     assert "| 4/4 " in shown[2]
     assert "examples/s" in shown[2]
     assert f"loss {record.train_loss:.3f}" in shown[2]
+
+
+def test_one_bar_is_used_for_all_epochs(terminal: Terminal) -> None:
+    progress, found = ProgressBar(every=2), []
+    for _ in train(network(), SGD(), X, T, epochs=3, batch_size=3, callbacks=[progress]):
+        found.append(progress.bar)
+    assert len({*map(id, found)}) == 1
+    assert progress.bar is None
+    shown = bars(terminal)
+    for epoch in (1, 2, 3):
+        of_epoch = [line for line in shown if line.startswith(f"Epoch {epoch}/3:")]
+        assert "| 0/4 " in of_epoch[0]
+        assert "| 4/4 " in of_epoch[-1]
+
+
+def test_lines_keep_their_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    progress: Any = SimpleNamespace(optimizer=SGD(), epochs=10, records=[], stopped="enough")
+    progress.paused = None
+    callback = ProgressBar()
+    callback.train_begin(progress)
+    for epoch, loss, metrics in [
+        (8, 0.5, {"validation_f1": 0.5}),
+        (9, 12345.678, {"validation_f1": np.nan, "validation_r2": -2e7}),
+        (10, 0.00095, {"validation_r2": 0.25}),
+    ]:
+        seconds = epoch + 0.5
+        progress.record = Record(epoch, seconds, train_loss=loss, metrics=metrics)
+        progress.records.append(progress.record)
+        progress.epoch = epoch
+        callback.epoch_end(progress)
+    assert capsys.readouterr().out.splitlines() == [
+        "Epoch 8: 8.50s,  train loss=0.50, validation f1=0.50",
+        "Epoch 9: 9.50s,  train loss=12345.68, validation f1=nan,  validation r2=-2e+07",
+        "Epoch 10: 10.50s, train loss=0.00095,                      validation r2=0.25",
+    ]
+
+
+def test_a_line_for_every_so_many_epochs_and_the_last(capsys: pytest.CaptureFixture[str]) -> None:
+    records = run(ProgressBar(every=3), epochs=7)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [str(records[i]) for i in (2, 5, 6)]
+    run(ProgressBar(every=3), EarlyStopping(monitor="train_loss", min_delta=9.0), epochs=9)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["Epoch 3", "Epoch 4", "Ended in epoch 4"]
 
 
 def endless() -> Iterator[tuple[Any, Any]]:

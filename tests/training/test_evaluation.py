@@ -65,7 +65,8 @@ def test_a_record_says_what_was_measured_in_order() -> None:
     assert list(record.row())[2:] == [*figures, "validation_r2"]  # a table keeps its columns
     assert str(record) == (
         "Epoch 3: 1.50s, train acc=0.90, train loss=0.25, validation acc=0.85, "
-        "validation loss=0.004, test acc=0.80, test loss=0.50, validation f1=0.75"
+        "validation loss=0.004, test acc=0.80, test loss=0.50, validation f1=0.75, "
+        "validation r2=nan"
     )
 
 

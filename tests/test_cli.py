@@ -410,6 +410,10 @@ def test_mistakes_in_a_file_are_told_with_their_place(
             "training.checkpoints.folder = 'mine': a run keeps them in its own folder",
         ),
         (
+            ['training.callbacks=[{type="Interruption"}]'],
+            "training.callbacks.0.type = 'Interruption': unknown; known are ",
+        ),
+        (
             ['optimizer.rates={"body.layers.9.*"=0.0}'],
             "rates: no parameter is called 'body.layers.9",
         ),

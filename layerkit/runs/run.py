@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from pathlib import Path
 
 from layerkit.callbacks.base import Callback
@@ -22,7 +24,11 @@ from layerkit.runs.folder import (
     write_run,
 )
 from layerkit.runs.signals import Interruption
+from layerkit.training.evaluation import measure_source
 from layerkit.training.options import Resume
+
+FAR_ABOVE = 10.0
+"""A training loss that exceeds the first one by this many times it deserves a hint."""
 
 
 class Run:
@@ -53,8 +59,13 @@ class Run:
 
     def _callbacks(self) -> list[Callback]:
         folder = self.folder
+        own = self.experiment.training.callbacks
         callbacks = [
-            ProgressBar(),
+            *(
+                []
+                if any(isinstance(callback, ProgressBar) for callback in own)
+                else [ProgressBar()]
+            ),
             CSVLog(str(folder / HISTORY)),
             StopOnNonFinite(str(folder / DIVERGENCE)),
         ]
@@ -92,6 +103,7 @@ class Run:
         network, folder = self.experiment.network, self.folder
         try:
             with self.experiment.limited(), interruption.pausing(self.progress):
+                first = self._first_loss()
                 self.trainer.run()
         except DivergenceError:
             network.save(folder / MODEL)
@@ -105,6 +117,20 @@ class Run:
             raise
         if self.progress.step:
             self._save_results()
+        last = self.progress.records[-1].train_loss if self.progress.records else 0.0
+        if last - first > FAR_ABOVE * max(1.0, abs(first)):
+            print(
+                f"The training loss is {last:.4g}, far above the {first:.4g} of the first weights: "
+                "try a smaller learning rate"
+            )
+
+    def _first_loss(self) -> float:
+        """Return the loss of the first weights, infinite where they are not known any more."""
+        if not self.progress.step:
+            with suppress(DivergenceError):
+                test = self.experiment.sources["test"]
+                return measure_source(self.experiment.network, test)["loss"]
+        return math.inf
 
     def _save_results(self) -> None:
         network, folder, progress = self.experiment.network, self.folder, self.progress

@@ -30,7 +30,7 @@ from layerkit import (
     evaluate,
     fit,
 )
-from layerkit.callbacks import Callback
+from layerkit.callbacks import Callback, ProgressBar
 from layerkit.cli import main
 from layerkit.data import Data
 from layerkit.inputs import Inputs
@@ -332,6 +332,28 @@ def test_a_run_to_its_end(config: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert f"Test accuracy {accuracy:.4f}, test loss {loss:.4f}, test f1_macro" in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.usefixtures("without_pictures")
+@pytest.mark.parametrize(("lr", "hint"), [("0.01", False), ("1e9", True)])
+def test_a_loss_far_above_that_of_the_first_weights_is_told(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], lr: str, hint: bool
+) -> None:
+    settings = ["--set", f"optimizer.lr={lr}", "--out", str(tmp_path / "run")]
+    assert main(["train", str(config), *settings]) == 0
+    assert (" of the first weights: try a smaller" in capsys.readouterr().out) == hint
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_a_progress_bar_of_the_configuration_replaces_the_own_one(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_config = experiment(config, ProgressBar(every=2))
+    run = Run(of_config, of_config.load_data(), tmp_path / "run")
+    run.begin()
+    trained(run)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("Epoch")] == ["Epoch 2"]
 
 
 @pytest.mark.usefixtures("without_pictures")

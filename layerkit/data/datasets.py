@@ -7,11 +7,11 @@ w    weights of the examples (N,)
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -362,11 +362,13 @@ def _class_numbers(labels: Array, classes: list[str]) -> Array:
 def _fetch_openml(name: str) -> list[tuple[Array, Array]]:
     from sklearn.datasets import fetch_openml
 
-    # scikit-learn parses the download faster with pandas, which layerkit doesn't require
-    parser = "pandas" if importlib.util.find_spec("pandas") else "liac-arff"
+    fetch = partial(fetch_openml, OPENML[name], version=1, as_frame=False)
     try:
         with warnings.catch_warnings(action="ignore"):  # one for every retry
-            bunch = fetch_openml(OPENML[name], version=1, as_frame=False, parser=parser)
+            try:
+                bunch = fetch(parser="pandas")  # the faster parser
+            except (ImportError, TypeError):  # pandas is missing, or too new for scikit-learn
+                bunch = fetch(parser="liac-arff")
     except (OSError, ValueError) as error:
         raise FileError(
             f"{name} can't be downloaded ({error}). Connect to the internet once,\n"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layerkit.arrays import Array
+from layerkit.arrays import Array, check_memory
 from layerkit.errors import DataError, FileError, listed, nearest
 from layerkit.files.mapped import releaser
 
@@ -148,6 +148,10 @@ def read_npz(path: Path, numbers: bool = False) -> Table:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "x" not in arrays:
                 raise DataError(f"has arrays {listed(arrays) or 'none'}; should have x (and y)")
+            # looked at before they are read: gigabytes of zeros may be packed in few bytes
+            outlines = {name: _outline(arrays.zip, name) for name in "xyw" if name in arrays}
+            _check_shapes(Table(outlines["x"], outlines.get("y"), outlines.get("w")), numbers)
+            check_memory(f"{path}: its arrays", *((a.shape, a.dtype) for a in outlines.values()))
             table = Table(arrays["x"], arrays.get("y"), arrays.get("w"))
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
@@ -156,6 +160,28 @@ def read_npz(path: Path, numbers: bool = False) -> Table:
     except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise FileError(f"{path}: {_reason(error, '.npz')}") from error
     return _checked(table, numbers)
+
+
+def _outline(archive: zipfile.ZipFile, name: str) -> Array:
+    """Return an array of the shape and dtype of one in a .npz file, which takes no memory."""
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(member)
+        if dtype.hasobject:
+            raise ValueError("Object arrays")
+        there = archive.getinfo(f"{name}.npy").file_size - member.tell()
+    needed = math.prod(shape) * dtype.itemsize
+    if there != needed:
+        raise ValueError(
+            f"the header of {name} says {dtype} {shape}, that is {needed:,} bytes; "
+            f"there are {there:,}"
+        )
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def read_npy_folder(folder: Path, numbers: bool = False) -> Table:
@@ -199,15 +225,10 @@ def _reason(error: Exception, kind: str) -> str:
     return f"damaged, or not a {kind} file: {error}"
 
 
-def _checked(table: Table, numbers: bool) -> Table:
+def _check_shapes(table: Table, numbers: bool) -> None:
     x, y, w, _ = table
     if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
         raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
-    rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than memory
-    release = releaser(x)
-    for start in range(0, len(x) if x.dtype.kind == "f" else 0, rows):
-        _check_finite("x", x[start : start + rows], start)
-        release(x[start : start + rows].nbytes)
     for name, values, what in (("y", y, "a label"), ("w", w, "a weight")):
         if values is None:
             continue
@@ -217,6 +238,16 @@ def _checked(table: Table, numbers: bool) -> Table:
             raise DataError(
                 f"{name} has shape {values.shape}; should be {shape}, {what} for each x"
             )
+
+
+def _checked(table: Table, numbers: bool) -> Table:
+    _check_shapes(table, numbers)
+    x, y, _, _ = table
+    rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than memory
+    release = releaser(x)
+    for start in range(0, len(x) if x.dtype.kind == "f" else 0, rows):
+        _check_finite("x", x[start : start + rows], start)
+        release(x[start : start + rows].nbytes)
     if y is None:
         return table
     if numbers:
@@ -282,20 +313,21 @@ def _read_idx(folder: Path, stem: str, kind: str) -> Array:
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         raise FileError(f"{folder}: there is no {stem}-{kind}, plain or .gz, in this folder")
+    axes = int(kind[3])
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            magic, lengths = file.read(4), file.read(4 * axes)
+            if magic != bytes([0, 0, 8, axes]) or len(lengths) < 4 * axes:
+                raise FileError(f"{path}: starts with {magic.hex()}; should be 0000080{axes}")
+            shape = tuple(int(n) for n in np.frombuffer(lengths, ">u4"))
+            size = math.prod(shape)
+            check_memory(f"{path}: its examples", (shape, np.uint8))
+            content = file.read(size + 1)  # gigabytes of zeros may be packed in few bytes
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(f"{path}: damaged: {error}") from error
-    axes = int(kind[3])
-    start = 4 + 4 * axes
-    if content[:4] != bytes([0, 0, 8, axes]) or len(content) < start:
-        raise FileError(f"{path}: starts with {content[:4].hex()}; should be 0000080{axes}")
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, offset=4))
-    if len(content) - start != math.prod(shape) or not math.prod(shape):
+    if len(content) != size or not size:
+        there = f"{len(content):,}" if len(content) <= size else "more"
         raise FileError(
-            f"{path}: its header says {shape}, that is {math.prod(shape):,} bytes; "
-            f"there are {len(content) - start:,}"
+            f"{path}: its header says {shape}, that is {size:,} bytes; there are {there}"
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)

@@ -1,5 +1,7 @@
 import gzip
 import struct
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,7 +106,7 @@ def pack_and_cut(folder: Path) -> None:
             "starts with 00000801; should be 00000803",
         ),
         (damage("t10k-images-idx3-ubyte", lambda c: c[:-1]), "t10k-images", "its header says"),
-        (damage("t10k-labels-idx1-ubyte", lambda c: c + b"\0"), "t10k-labels", "there are 21"),
+        (damage("t10k-labels-idx1-ubyte", lambda c: c + b"\0"), "t10k-labels", "there are more"),
         (damage("t10k-labels-idx1-ubyte", lambda c: b""), "t10k-labels", "starts with"),
         (
             damage("train-labels-idx1-ubyte", lambda c: c[:8] + b"\x0a" + c[9:]),
@@ -152,6 +154,20 @@ def test_without_a_folder_openml_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
     assert data.train.x.dtype == np.uint8
     assert (data.test.x == 255).all()
     assert (data.test.t == 3).all()
+
+
+@pytest.mark.parametrize("error", [ImportError("no pandas"), TypeError("pandas is too new")])
+def test_openml_is_read_without_pandas_too(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fetch(*_: Any, parser: str, **__: Any) -> SimpleNamespace:
+        if parser == "pandas":
+            raise error
+        return SimpleNamespace(data=np.zeros((60010, 784)), target=np.full(60010, "3", object))
+
+    monkeypatch.delenv("LAYERKIT_DATA", raising=False)
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", fetch)
+    assert len(Data(name="mnist").load().test) == 10
 
 
 def test_with_neither_the_three_remedies_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +294,50 @@ def test_an_npz_with_a_mistake_is_refused(
     np.savez(tmp_path / "t.npz", **arrays)
     with pytest.raises(DataError, match=reason):
         Data(path=str(tmp_path / "t.npz")).load()
+
+
+def npz_bomb(folder: Path) -> None:
+    np.savez_compressed(folder / "t.npz", x=np.zeros((100, 10**6), np.uint8), y=[0, 1])
+
+
+def npz_that_promises(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "t.npz", "w") as archive, archive.open("x.npy", "w") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def npz_without_arrays(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "t.npz", "w") as archive:
+        archive.writestr("x.npy", b"no array")
+
+
+def idx_bomb(folder: Path) -> None:
+    for name, (magic, shape) in NAMES.items():
+        content = idx(magic, shape) + bytes(10**8 if "train-images" in name else 0)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (npz_bomb, r"y has shape \(2,\); should be \(100,\)"),
+        (npz_that_promises, "that is 1,000,000,000,000 bytes; there are 0"),
+        (npz_without_arrays, "damaged, or not a .npz file: the magic string is not correct"),
+        (idx_bomb, "that is 480 bytes; there are more"),
+    ],
+)
+def test_a_file_that_lies_is_refused_before_it_takes_memory(
+    tmp_path: Path, write: Callable[[Path], None], reason: str
+) -> None:
+    write(tmp_path)
+    data = Data(name="mnist") if write is idx_bomb else Data(path=str(tmp_path / "t.npz"))
+    tracemalloc.start()
+    try:
+        with pytest.raises((DataError, FileError), match=reason):
+            data.load(data_dir=str(tmp_path))
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
 
 
 def test_damaged_own_files_are_refused(tmp_path: Path) -> None:

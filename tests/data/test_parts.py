@@ -178,6 +178,8 @@ def test_the_row_of_a_number_that_is_not_finite_is_found_in_any_part(folder: Pat
     x = np.zeros((3000, 1000), np.float32)
     x[2500, 7] = np.inf
     np.save(folder / "x.npy", x)
+    for name in "yw":
+        np.save(folder / f"{name}.npy", np.arange(3000))
     with pytest.raises(DataError, match=r"x\[2500, 7\] is inf"):
         Data(path=str(folder)).load()
 

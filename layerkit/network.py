@@ -460,10 +460,11 @@ class Network(Configurable):
         >>> float(abs(same.arena.values - net.arena.values).max())
         0.0
         """
-        from layerkit.files.networks import fill, read_network
+        from layerkit.files.networks import read_network
 
         network, tensors = read_network(Path(path), cls)
-        fill(Path(path), network.declared(), tensors)
+        for address, item in network.declared().items():
+            item.value = tensors[address]
         return network
 
     def __setstate__(self, state: dict[str, Any]) -> None:

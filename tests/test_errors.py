@@ -13,7 +13,7 @@ from layerkit import Adam, Dense, EarlyStopping, Network, Schedule, SoftmaxCross
 from layerkit.config.options import Configurable
 from layerkit.data.datasets import Data, _class_numbers
 from layerkit.errors import OURS, SYNONYMS, ConfigError, LayerkitError, nearest
-from layerkit.files.networks import fill
+from layerkit.files.networks import _check_tensors
 from layerkit.training.class_weights import by_number, example_weights
 
 
@@ -67,6 +67,7 @@ def test_every_error_is_a_layerkit_error_and_a_value_error() -> None:
 
 
 MANY = [f"name {i}" for i in range(3000)]
+SAVED = {"body": {"type": "ReLU"}, "shape": [1]}
 MEASURED: Any = SimpleNamespace(measured=MANY)
 OF_MANY = Network(Dense(3000), SoftmaxCrossEntropy(), shape=(1,))
 
@@ -80,7 +81,7 @@ OF_MANY = Network(Dense(3000), SoftmaxCrossEntropy(), shape=(1,))
         lambda: by_number([1.0] * 2999, MANY),
         lambda: by_number({"else": 1.0}, MANY),
         lambda: example_weights([1.0] * 2999, OF_MANY, np.arange(3)),
-        lambda: fill(Path("file"), {}, dict.fromkeys(MANY, np.zeros(1))),
+        lambda: _check_tensors(Path("file"), SAVED, dict.fromkeys(MANY, np.zeros(1))),
         lambda: EarlyStopping(monitor="else").check(MEASURED),
         lambda: Data(path="t.csv", label=MANY[0], features=MANY),
     ],

@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import sys
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -537,13 +538,9 @@ def test_tensors_that_do_not_fit_are_refused(
         '{"type": "os.system"}',
         json.dumps({"body": {"type": "Dens", "units": 3}, "loss": {}, "shape": [4]}),
         json.dumps({"body": {"type": "Dense", "units": 0}, "loss": {}, "shape": [4]}),
-        json.dumps(
-            {
-                "body": {"type": "Dense", "units": 1},
-                "loss": {"type": "SoftmaxCrossEntropy"},
-                "shape": [4],
-            }
-        ),
+        json.dumps({"body": {"type": "Dense", "units": 3}, "loss": {}, "shape": "4"}),
+        json.dumps({"body": {"type": "Reshape", "shape": [3]}, "loss": {}, "shape": [4]}),
+        json.dumps(to_config(network()) | {"loss": {"type": "Los"}}),
     ],
 )
 def test_a_configuration_that_makes_no_network_is_refused(path: Path, config: str) -> None:
@@ -551,6 +548,19 @@ def test_a_configuration_that_makes_no_network_is_refused(path: Path, config: st
     write_tensors(path, tensors, {"layerkit.Network": config})
     with pytest.raises(FileError, match="the network that it describes can't be built"):
         Network.load(path)
+
+
+def test_a_file_without_its_tensors_is_refused_before_they_take_memory(path: Path) -> None:
+    config = to_config(network())
+    config["body"]["layers"].insert(0, {"type": "Dense", "units": 10**9})
+    write_tensors(path, {}, {"layerkit.Network": json.dumps(config)})
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileError, match=r"missing tensors: body\.layers\.0\.W"):
+            Network.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", ["missing.safetensors", "folder"])

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -196,21 +196,48 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    with file_errors(f"{path}: can't be read"):
-        content = path.read_bytes()
     try:
+        with file_errors(f"{path}: can't be read"), path.open("rb") as file:
+            metadata = _read_metadata(file)
+            checksum = metadata.pop(CHECKSUM, None)
+            if not isinstance(checksum, str):
+                raise FileError(f"{path}: has no checksum: damaged, or not saved by layerkit")
+            start = file.tell()
+            file.seek(0)
+            content = file.read()
         tensors = load(content)
-        start = 8 + int.from_bytes(content[:8], "little")
-        metadata = read_json(content[8:start]).get("__metadata__") or {}
-    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
+    except (
+        SafetensorError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        if isinstance(error, FileError):
+            raise
         raise FileError(f"{path}: damaged, or not a safetensors file: {error}") from error
-    checksum = metadata.pop(CHECKSUM, None)
-    if checksum is None:
-        raise FileError(f"{path}: has no checksum: damaged, or not saved by layerkit")
     head = content[:start].replace(checksum.encode(), NO_CHECKSUM.encode(), 1)
     if _sha256(head, memoryview(content)[start:]) != checksum:
         raise FileError(f"{path}: damaged: its checksum is not that of its content")
     return tensors, metadata
+
+
+def _read_metadata(file: BinaryIO) -> dict[str, str]:
+    """Read the header of a safetensors file: another file may be too large to be read as a whole.
+
+    ValueError if it is not one, or is not as long as its header says.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    there = os.fstat(file.fileno()).st_size - 8 - length
+    if length > LONGEST_HEADER or there < 0:
+        raise ValueError(f"it says that its header has {length:,} bytes")
+    header = read_json(file.read(length))
+    metadata = header.pop("__metadata__", None) or {}
+    end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+    if end != there:
+        raise ValueError(f"its header says {end:,} bytes of arrays, there are {there:,}")
+    return metadata
 
 
 def _sha256(*pieces: bytes | memoryview) -> str:

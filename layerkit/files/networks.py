@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.config.options import Configurable
+from layerkit.config.checks import Wrong, check_for
+from layerkit.config.options import Configurable, Sizes
 from layerkit.config.tables import from_config
-from layerkit.errors import FileError, listed
+from layerkit.errors import FileError, LayerkitError, listed
 from layerkit.files.atomic import read_json, read_tensors, write_tensors
-from layerkit.parameters import State
+from layerkit.layers.base import Layer
 
 Kind = TypeVar("Kind", bound=Configurable)
 CONFIG_KEY = "layerkit.Network"
@@ -32,7 +33,11 @@ def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Array]]:
     if CONFIG_KEY not in metadata:
         raise FileError(f"{path}: is not a network that was saved by layerkit")
     try:
-        return from_config(read_json(metadata[CONFIG_KEY]), kind), tensors
+        config = read_json(metadata[CONFIG_KEY])
+        _check_tensors(path, config, tensors)
+        return from_config(config, kind), tensors
+    except FileError:
+        raise
     except (ValueError, RecursionError, MemoryError) as error:
         raise FileError(
             f"{path}: the network that it describes can't be built: {error} "
@@ -40,16 +45,32 @@ def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Array]]:
         ) from error
 
 
-def fill(path: Path, declared: Mapping[str, State], tensors: Mapping[str, Array]) -> None:
-    """Give parameters and states the values that a file has; FileError unless all fit."""
+def _check_tensors(path: Path, config: Any, tensors: Mapping[str, Array]) -> None:
+    """Raise a FileError unless a file has the tensors of its network.
+
+    Layers that are placed take no memory yet, and the network might need all there is.
+    """
+    part: Any = Layer
+    try:
+        shape = check_for(Sizes)(config["shape"])
+        body = from_config(config["body"], part)
+        body.place(shape, address="body")
+    except (LookupError, TypeError, Wrong, LayerkitError):
+        return  # nor does a network take memory that can't be built: that says why
+    declared = {
+        f"{address}.{name}": item
+        for address, layer in body.walk("body")
+        for name, item in layer.declared().items()
+    }
     for what, names in {
         "missing tensors:": declared.keys() - tensors.keys(),
         "unexpected tensors:": tensors.keys() - declared.keys(),
     }.items():
         if names:
             raise FileError(f"{path}: {what} {listed(sorted(names))}")
+    dtype = config.get("dtype", "float32")
     for address, item in declared.items():
-        tensor, dtype = tensors[address], item.value.dtype
+        tensor = tensors[address]
         if tensor.shape != item.shape or tensor.dtype != dtype:
             raise FileError(
                 f"{path}: {address} is {tensor.dtype} {tensor.shape}; "
@@ -57,4 +78,3 @@ def fill(path: Path, declared: Mapping[str, State], tensors: Mapping[str, Array]
             )
         if not np.isfinite(tensor).all():
             raise FileError(f"{path}: {address} has values that are not finite")
-        item.value = tensor

@@ -176,6 +176,20 @@ def test_noise_is_refused(path: Path, size: int) -> None:
             read_tensors(path)
 
 
+@pytest.mark.parametrize("beginning", [b"", (10**9).to_bytes(8, "little")])
+def test_a_large_file_of_another_kind_is_not_read_as_a_whole(path: Path, beginning: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(beginning)
+        file.truncate(2 * 10**8)  # takes no room on the disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileError, match="damaged, or not a safetensors file"):
+            read_tensors(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("checksum", ["", "0", NO_CHECKSUM, "ü" * 64])
 def test_a_wrong_checksum_is_refused(path: Path, checksum: str) -> None:
     save_file(TENSORS, path, {"layerkit.sha256": checksum})

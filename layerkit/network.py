@@ -240,14 +240,15 @@ class Network(Configurable):
         return loss
 
     def backpropagate(
-        self, x: Array, t: Array, sample_weight: Array | None = None
+        self, x: Array, t: Array, sample_weight: Array | None = None, *, mean: bool = True
     ) -> tuple[float, float]:
         """Leave the gradient of L in the arena, for a batch that was checked and converted.
 
-        Return the sum of the losses and the weight: L is their quotient.
+        Return the sum of the losses and the weight: L is their quotient. With ``mean=False`` it is
+        the gradient of the sum.
         """
         sums = self.loss.forward(self.body.forward(x), t, sample_weight)
-        self.body.backward(self.loss.backward())
+        self.body.backward(self.loss.backward(mean=mean))
         return sums
 
     def input_gradient(self, x: Any, t: Any = None, *, output: Any = None) -> Array:

@@ -151,8 +151,6 @@ and >= 0
     ) -> tuple[float, float]:
         """Return sum_n a_n l_n and sum_n a_n u_n, keeping what `backward` needs.
 
-        (0.0, 0.0) where nothing counts.
-
         Raises
         ------
         ShapeError
@@ -165,20 +163,23 @@ and >= 0
             counts = sample_weight if counts is None else sample_weight * counts
         self.sample_weight = sample_weight
         self.weight = float(losses.size if counts is None else counts.sum(dtype=float))
-        return (float(losses.sum(dtype=float)), self.weight) if self.weight else (0.0, 0.0)
+        return float(losses.sum(dtype=float)), self.weight
 
     def mean(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
         """Return L, keeping what `backward` needs."""
         return mean_loss(*self.forward(z, t, sample_weight))
 
-    def backward(self) -> Array:
-        """Return dz, the derivative of L with respect to the z that `forward` saw last."""
-        dz, a = self.gradients(), self.sample_weight
-        if not self.weight:
+    def backward(self, *, mean: bool = True) -> Array:
+        """Return dz, the derivative of L with respect to the z that `forward` saw last.
+
+        With ``mean=False`` that of the first sum, so that those of parts can be added.
+        """
+        dz, a, weight = self.gradients(), self.sample_weight, self.weight if mean else 1.0
+        if not weight:
             return np.zeros_like(dz)
         if a is None:
-            return dz / self.weight
-        share = (a / self.weight).astype(dz.dtype)
+            return dz / weight
+        share = (a / weight).astype(dz.dtype)
         return dz * share.reshape(*share.shape, *[1] * (dz.ndim - share.ndim))
 
     def predict(self, z: Array) -> Array:

@@ -220,6 +220,12 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
         """Return class numbers as integers, distributions over the classes as they are."""
         labels = np.asarray(t)
         if labels.ndim and labels.shape[1:] == shape and labels.dtype.kind in "biuf":
+            if self.ignore_label is not None:
+                raise DataError(
+                    f"targets are distributions over the classes, {batch_of(shape)}, where "
+                    f"ignore_label = {self.ignore_label} means nothing: give class numbers, "
+                    f"{batch_of(shape[:-1])}, or sample weights of 0"
+                )
             return distributions(labels)
         or_else = f", or distributions over the classes, {batch_of(shape)}"
         return class_numbers(labels, shape, self.ignore_label, or_else)

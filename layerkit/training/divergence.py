@@ -348,9 +348,9 @@ class Replay:
         """Look at the examples of a batch, or of a part of it."""
         watch, backpropagate = self.watch, self.network.backpropagate
 
-        def see(x: Array, *others: Any) -> tuple[float, float]:
+        def see(x: Array, *others: Any, **options: Any) -> tuple[float, float]:
             watch.see("", "examples", x)
-            found = backpropagate(x, *others)
+            found = backpropagate(x, *others, **options)
             # an optimizer may look at the batch again, from its first example on
             watch.start = (watch.start + len(x)) % len(self.failed.batch.x)
             return found
@@ -373,8 +373,8 @@ class Replay:
             watch.see("", "loss", found[0], rows=False)
             return found
 
-        def see_derivative() -> Array:
-            dz = backward()
+        def see_derivative(**options: Any) -> Array:
+            dz = backward(**options)
             watch.see("", "dz", dz)
             return dz
 

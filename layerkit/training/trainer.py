@@ -254,13 +254,11 @@ class Trainer:
         size = math.ceil(len(x) / self.parts)
         for start in range(0, len(x), size):
             part = slice(start, start + size)
-            of_part = network.backpropagate(x[part], t[part], None if a is None else a[part])
-            g = network.arena.grads
-            g *= of_part[1]
-            summed += g
+            weights = None if a is None else a[part]
+            of_part = network.backpropagate(x[part], t[part], weights, mean=False)
+            summed += network.arena.grads
             total, weight = total + of_part[0], weight + of_part[1]
-        if weight:
-            summed /= weight
+        summed *= 1 / weight if weight else 0
         network.arena.grads = summed
         return total, weight
 

@@ -298,6 +298,23 @@ def test_a_batch_is_the_weighted_mean_of_its_parts(
     np.testing.assert_allclose(dz, np.concatenate(parts), rtol=1e-11, atol=1e-12)
 
 
+def test_sums_of_parts_are_those_of_the_batch_where_a_class_does_not_count() -> None:
+    # its weight is 0, but smoothing moves some of its examples' share to the others
+    loss = SoftmaxCrossEntropy(label_smoothing=0.3, class_weight=[1.0, 0.0, 2.0])
+    z, t = np.random.default_rng(0).normal(size=(3, 3)), np.array([1, 0, 2])
+    whole, gradient = loss.forward(z, t), loss.backward(mean=False)
+    parts = [loss.forward(z[i : i + 1], t[i : i + 1]) for i in range(3)]
+    np.testing.assert_allclose(np.sum(parts, axis=0), whole, rtol=1e-12)
+    for i in range(3):
+        loss.forward(z[i : i + 1], t[i : i + 1])
+        np.testing.assert_allclose(loss.backward(mean=False), gradient[i : i + 1], rtol=1e-12)
+
+
+def test_distributions_with_a_label_to_ignore_are_refused() -> None:
+    with pytest.raises(DataError, match=r"ignore_label = 2 means nothing: give class numbers"):
+        SoftmaxCrossEntropy(ignore_label=2).targets(np.eye(3), (3,))
+
+
 def test_weights_of_float64_leave_a_gradient_of_float32() -> None:
     loss, z = MeanSquaredError(), np.ones((3, 2), np.float32)
     loss.mean(z, np.zeros_like(z), np.array([1.0, 0.1, 3.0]))
@@ -309,7 +326,7 @@ def test_where_no_example_counts_loss_and_gradient_are_zero() -> None:
     ignoring = SoftmaxCrossEntropy(ignore_label=1)
     weightless = SoftmaxCrossEntropy(label_smoothing=0.2, class_weight=[1.0, 0.0])
     for loss, a in [(ignoring, None), (weightless, None), (SoftmaxCrossEntropy(), np.zeros(2))]:
-        assert loss.forward(z, t, a) == (0.0, 0.0)
+        assert loss.forward(z, t, a)[1] == 0.0
         assert loss.mean(z, t, a) == 0.0
         np.testing.assert_array_equal(loss.backward(), np.zeros((2, 2)))
 

@@ -205,10 +205,11 @@ IGNORING = np.where(np.arange(53) % 4 == 0, -1, T)
         {"sample_weight": A},
         {"sample_weight": (A > 1).astype(float), "class_weight": "balanced"},
         {"loss": SoftmaxCrossEntropy(0.1, class_weight=[1.0, 0.2, 2.5])},
+        {"loss": SoftmaxCrossEntropy(0.1, class_weight=[1.0, 0.0, 2.5])},
         {"loss": SoftmaxCrossEntropy(ignore_label=-1), "t": IGNORING, "sample_weight": A},
         {"optimizer": Adam, "measure_train": False},
     ],
-    ids=["plain", "weights", "classes", "loss", "ignored", "Adam"],
+    ids=["plain", "weights", "classes", "loss", "one weightless", "ignored", "Adam"],
 )
 def test_parts_of_a_batch_are_the_large_batch(
     parts: int, size: int, options: dict[str, Any]

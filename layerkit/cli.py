@@ -309,6 +309,7 @@ def run_lr_range(options: argparse.Namespace) -> int:
             dataset.train.t,
             batch_size=training.batch_size,
             seed=order,
+            standardize_targets=experiment.standardize_targets,
         )
     print("      lr  loss")
     for i in range(0, len(found.rates), 10):

@@ -19,14 +19,15 @@ from layerkit.parameters import Arena
 
 
 @contextmanager
-def all_or_nothing(arena: Arena, *others: object) -> Iterator[None]:
+def all_or_nothing(arena: Arena | None, *others: object) -> Iterator[None]:
     """Put parameters, states and the attributes of `others` back if something is refused."""
-    kept = arena.values.copy(), arena.states.copy()
+    kept = (arena.values.copy(), arena.states.copy()) if arena else None
     attributes = [dict(vars(other)) for other in others]
     try:
         yield
     except BaseException:
-        arena.values, arena.states = kept
+        if arena and kept:
+            arena.values, arena.states = kept
         for other, before in zip(others, attributes, strict=True):
             vars(other).clear()
             vars(other).update(before)

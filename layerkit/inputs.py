@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
+from layerkit.config.options import Configurable
 from layerkit.errors import DataError, ShapeError
 from layerkit.files.mapped import CHUNK, Subset, pieces
+
+Pixels = Literal["bytes", "unit", "other"]
+ROUNDING = 1e-5
+"""How far pixels may be outside of 0 to 1, where they were computed."""
+
+
+class SeenData(Configurable):
+    """The facts about its training data that a network needs to predict, and is saved with.
+
+    Attributes
+    ----------
+    pixels : {"bytes", "unit", "other"}, optional
+        "bytes" for inputs of uint8, which are divided by 255; "unit" for numbers from 0 to 1, which
+        may be the same pixels; "other" for all others.
+    classes : list, optional
+        The names of the classes, by class number.
+    mean, scale : list of float, optional
+        Of each target, where targets are standardized.
+    """
+
+    pixels: Pixels | None = None
+    classes: list[str] | list[bool] | None = None
+    mean: list[float] | None = None
+    scale: list[float] | None = None
 
 
 class Inputs:
@@ -17,6 +43,7 @@ class Inputs:
 
     Arrays of uint8 are images, 0 to 255: they are divided by 255, batch by batch, so that a data
     set of images stays bytes in memory. All others are taken as they are, in the network's dtype.
+    After a training with the one kind, the same images in the other are refused.
 
     Examples
     --------
@@ -29,16 +56,18 @@ class Inputs:
     layerkit.errors.DataError: x[0, 1] is nan; should be a finite float32
     """
 
-    def __init__(self, shape: Shape, dtype: str) -> None:
-        self.shape, self.dtype = shape, np.dtype(dtype)
+    def __init__(self, shape: Shape, dtype: str, seen: SeenData | None = None) -> None:
+        self.shape, self.dtype, self.seen = shape, np.dtype(dtype), seen or SeenData()
 
-    def check(self, x: Any) -> Array | Subset:
+    def check(self, x: Any, *, learn: bool = False) -> Array | Subset:
         """Return examples as an array (N, *shape), after looking at all of them.
+
+        With `learn`, they are training data, and their kind of pixels is kept.
 
         Raises
         ------
         ShapeError, DataError
-            For examples that don't fit or are not finite.
+            For examples that don't fit or are not finite, or are other pixels than in training.
         """
         rows = x if isinstance(x, Subset) else as_array(x, "examples")
         if rows.shape == self.shape:
@@ -50,14 +79,31 @@ class Inputs:
             raise DataError(f"no examples: an array of shape {rows.shape}")
         if rows.dtype.kind not in "biuf":
             raise DataError(f"examples of type {rows.dtype}; should be numbers")
-        if rows.dtype.kind == "f":
+        low, high = 0.0, 1.0  # the range of all numbers, together with these two
+        if rows.dtype.kind == "f" or (rows.dtype != np.uint8 and (learn or self.seen.pixels)):
             for i, chunk in enumerate(self.chunks(rows)):
-                if not np.isfinite(chunk).all():
+                lowest, highest = float(chunk.min()), float(chunk.max())
+                low, high = min(low, lowest), max(high, highest)
+                if not (math.isfinite(lowest) and math.isfinite(highest)):
                     row, *rest = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
                     index = (i * CHUNK + row, *rest)
                     raise DataError(
                         f"x{list(index)} is {rows[index]}; should be a finite {self.dtype}"
                     )
+        unit = low >= -ROUNDING and high <= 1 + ROUNDING
+        pixels: Pixels = "bytes" if rows.dtype == np.uint8 else "unit" if unit else "other"
+        if learn and self.seen.pixels in (None, "unit"):
+            self.seen.pixels = pixels
+        if (self.seen.pixels, pixels) == ("bytes", "other"):
+            raise DataError(
+                f"x goes from {low:.6g} to {high:.6g} in {rows.dtype}, and the network was trained "
+                "on bytes, which it divides by 255: give x as uint8, or numbers from 0 to 1"
+            )
+        if (self.seen.pixels, pixels) == ("other", "bytes"):
+            raise DataError(
+                "x is uint8, whose bytes are divided by 255, and the network was trained on other "
+                "numbers: give x in the same type and scale, such as x.astype(float)"
+            )
         return rows
 
     def convert(self, x: Array, out: Array | None = None) -> Array:

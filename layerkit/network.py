@@ -7,7 +7,8 @@ L          the loss of the batch: the sum of the losses of its examples, divided
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,14 +16,15 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Sizes
-from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
+from layerkit.errors import ConfigError, DivergenceError, FileError, at, suggestion
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.graph.container import Container
-from layerkit.inputs import Inputs, as_array
+from layerkit.inputs import Inputs, SeenData
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.parameters import Arena, Param, State
+from layerkit.targets import Targets
 
 
 class Network(Configurable):
@@ -101,8 +103,9 @@ class Network(Configurable):
         for address, layer in self.layers():
             if not layer.address:
                 raise ConfigError(f"{address}: not built; its container should call place for it")
-        self.arena = Arena(self.declared(), self.dtype)
-        self.inputs = Inputs(self.shape, self.dtype)
+        self.arena, self.seen = Arena(self.declared(), self.dtype), SeenData()
+        self.inputs = Inputs(self.shape, self.dtype, self.seen)
+        self.targets = Targets(self.loss, self.body.output_shape, self.dtype, self.seen)
         self.fitted = [layer.fitted for _, layer in self.layers() if layer.fitted is not None]
 
     def _check_last_layer(self) -> None:
@@ -136,8 +139,10 @@ class Network(Configurable):
     def initialize(self, seed: int | np.random.Generator = 0) -> Self:
         """Draw all parameters anew, each from its own stream of `seed`, and return the network.
 
-        Layers with random numbers, such as Dropout, get streams of their own too.
+        Layers with random numbers, such as Dropout, get streams of their own too. What was learned
+        from training data is forgotten, but for the names of the classes.
         """
+        self.seen.pixels = self.seen.mean = self.seen.scale = None
         params, root = self.params(), np.random.default_rng(seed)
         for (address, param), stream in zip(params.items(), root.spawn(len(params)), strict=True):
             with at(address):
@@ -218,7 +223,8 @@ class Network(Configurable):
         x, t : arrays
             Examples (N, *shape) and targets, as the loss takes them.
         sample_weight : array, optional
-            How much each example counts (N,); the loss is the weighted mean.
+            How much each example counts (N,), or each position or target; the loss is the weighted
+            mean.
 
         Raises
         ------
@@ -228,13 +234,10 @@ class Network(Configurable):
             When the loss is not finite.
         """
         self.check_adapted()
-        examples, targets = self.check(x, t)
-        if sample_weight is not None:
-            shape = self.body.output_shape
-            sample_weight = self.loss.check_weights(sample_weight, len(examples), shape)
+        examples, targets, weights = self.check(x, t, sample_weight)
         with np.errstate(over="ignore", invalid="ignore"):
-            x = self.inputs.convert(examples[:])
-            loss = mean_loss(*self.backpropagate(x, targets, sample_weight))
+            x, t = self.inputs.convert(examples[:]), self.targets.convert(targets)
+            loss = mean_loss(*self.backpropagate(x, t, weights))
         if not np.isfinite(loss):
             raise DivergenceError(f"the loss is {loss}; the parameters or the examples are too big")
         return loss
@@ -290,11 +293,11 @@ class Network(Configurable):
         self.check_adapted()
         if (t is None) == (output is None):
             raise ConfigError("input_gradient: give targets t, or output, the number of one")
-        targets: Array | None = None
+        targets = weights = None
         if t is None:
             rows, index = self.inputs.check(x), self._output_index(output)
         else:
-            rows, targets = self.check(x, t)
+            rows, targets, weights = self.check(x, t)
         kept, found = self.arena.grads.copy(), list[Array]()
         self.body.want_dx(True)
         try:
@@ -303,10 +306,13 @@ class Network(Configurable):
                     z = self.body.forward(chunk, train=False)
                     if targets is None:
                         dz = np.zeros_like(z)
-                        dz[index] = 1
+                        dz[index] = self.targets.factor[index[-1]]
                     else:
-                        self.loss.losses(z, targets[i * CHUNK : i * CHUNK + len(z)])
+                        part = slice(i * CHUNK, i * CHUNK + len(z))
+                        self.loss.losses(z, self.targets.convert(targets[part]))
                         dz = self.loss.gradients()
+                        if weights is not None:  # of targets that are missing
+                            dz = dz * weights[part].astype(dz.dtype)
                     found.append(self.body.backward(dz).copy())
         finally:
             self.body.want_dx(False)
@@ -329,8 +335,9 @@ class Network(Configurable):
     def outputs(self, x: Any, of: str = "body") -> Array:
         """Return the outputs of the body, for a classifier the logits (N, K); or of an inner layer.
 
-        Several threads may ask for the body's outputs at once, but not while the network is being
-        trained. Those of an inner layer are for one thread at a time.
+        Where targets are standardized, those of the body are in the units of the targets. Several
+        threads may ask for them at once, but not while the network is being trained. Those of an
+        inner layer are for one thread at a time.
 
         Parameters
         ----------
@@ -364,7 +371,7 @@ class Network(Configurable):
         with np.errstate(over="ignore", invalid="ignore"):
             chunks = self.inputs.chunks(rows)
             z = np.concatenate([forward(chunk, train=False) for chunk in chunks])
-        return _finite(z, "output")
+            return _finite(self.targets.restore(z) if of == "body" else z, "output")
 
     def _forward_of(self, address: str) -> Any:
         """Return a function that computes an inner layer's outputs from examples."""
@@ -378,29 +385,52 @@ class Network(Configurable):
         return forward
 
     def predict(self, x: Any) -> Array:
-        """Return predictions, as the loss defines them: for a classifier the class numbers (N,).
+        """Return predictions, as the loss defines them.
 
-        Raises and may be called as `outputs`.
+        For a classifier the classes (N,): by their names, if it was trained with names, else by
+        number. Numbers in the units of the targets, (N,) of one output, (N, D) of several. Raises
+        and may be called as `outputs`.
         """
-        return self.loss.predict(self.outputs(x))
+        return self.targets.predicted(self.outputs(x))
 
     def predict_proba(self, x: Any) -> Array:
-        """Return the probabilities of the classes (N, K). Raises and may be called as `outputs`."""
-        return self.loss.predict_proba(self.outputs(x))
+        """Return the probabilities of the classes (N, K), K = 2 for one output: no and yes.
 
-    def check(self, x: Any, t: Any) -> tuple[Array | Subset, Array]:
-        """Return examples and targets as arrays, after looking at all of them."""
-        rows, targets = self.inputs.check(x), as_array(t, "targets")
-        if targets.shape[:1] != rows.shape[:1]:
-            raise DataError(f"{len(rows)} examples with targets of shape {targets.shape}")
-        targets = self.loss.targets(targets, self.body.output_shape)
-        if targets.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                targets = targets.astype(self.dtype)
-            if not np.isfinite(targets).all():
-                row = int(np.argwhere(~np.isfinite(targets))[0, 0])
-                raise DataError(f"the target of example {row} is too big for {self.dtype}")
-        return rows, targets
+        Of labels that don't exclude each other the probability of each (N, D). Raises and may be
+        called as `outputs`.
+        """
+        p = self.loss.predict_proba(self.outputs(x))
+        return np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """The names of the classes by class number, None for the numbers themselves.
+
+        Learned by `fit` from labels that are strings or truth values.
+        """
+        return self.seen.classes
+
+    @classes.setter
+    def classes(self, names: Sequence[Any] | None) -> None:
+        self.targets.name(names)
+
+    def check(
+        self,
+        x: Any,
+        t: Any,
+        sample_weight: Any = None,
+        *,
+        learn: bool = False,
+        standardize: bool = False,
+    ) -> tuple[Array | Subset, Array, Array | None]:
+        """Return examples, targets and weights as arrays, after looking at all of them.
+
+        With `learn`, they are training data, and the network keeps what `SeenData` has of them.
+        """
+        rows = self.inputs.check(x, learn=learn)
+        return rows, *self.targets.check(
+            t, len(rows), sample_weight, learn=learn, standardize=standardize
+        )
 
     def summary(self, costs: Mapping[str, float] | None = None) -> str:
         """A table of the layers: address, layer, output shape, parameters, initializer of W.
@@ -439,7 +469,7 @@ class Network(Configurable):
         from layerkit.files.networks import write_network
 
         tensors = {address: item.value for address, item in self.declared().items()}
-        write_network(Path(path), to_config(self), tensors)
+        write_network(Path(path), to_config(self), asdict(self.seen), tensors)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -461,12 +491,19 @@ class Network(Configurable):
         >>> float(abs(same.arena.values - net.arena.values).max())
         0.0
         """
-        from layerkit.files.networks import read_network
+        from layerkit.files.networks import SEEN_KEY, read_network
 
-        network, tensors = read_network(Path(path), cls)
+        network, seen, tensors = read_network(Path(path), cls)
         for address, item in network.declared().items():
             item.value = tensors[address]
+        try:
+            network.targets.see(seen)
+        except (ConfigError, TypeError) as error:
+            raise FileError(f"{path}: {SEEN_KEY} is damaged: {error}") from error
         return network
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"seen": asdict(self.seen)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build anew from the options, whose layers carry their numbers: views would be copies."""
@@ -474,6 +511,7 @@ class Network(Configurable):
         self._claim_layers()
         self._build()
         self._take_carried()
+        self.targets.see(state["seen"])
 
 
 def _finite(values: Array, what: str) -> Array:

@@ -11,7 +11,8 @@ import layerkit.callbacks
 import layerkit.runs.experiment
 from layerkit import Adam, Dense, EarlyStopping, Network, Schedule, SoftmaxCrossEntropy, from_config
 from layerkit.config.options import Configurable
-from layerkit.data.datasets import Data, _class_numbers
+from layerkit.data.datasets import Data
+from layerkit.data.labels import numbered
 from layerkit.errors import OURS, SYNONYMS, ConfigError, LayerkitError, nearest
 from layerkit.files.networks import _check_tensors
 from layerkit.training.class_weights import by_number, example_weights
@@ -76,8 +77,8 @@ OF_MANY = Network(Dense(3000), SoftmaxCrossEntropy(), shape=(1,))
     "refused",
     [
         lambda: from_config({"optimizer": {}}, layerkit.runs.experiment.Experiment),
-        lambda: _class_numbers(np.array(["else"]), MANY),
-        lambda: _class_numbers(np.array(["else"]), [*MANY, MANY[0]]),
+        lambda: numbered(np.array(["else"]), MANY),
+        lambda: Data(path="t.csv", label="y", classes=[*MANY, MANY[0]]),
         lambda: by_number([1.0] * 2999, MANY),
         lambda: by_number({"else": 1.0}, MANY),
         lambda: example_weights([1.0] * 2999, OF_MANY, np.arange(3)),

@@ -256,7 +256,7 @@ BAD_EXAMPLES = [
 BAD_TARGETS = [
     (T[:-1], DataError, r"50 examples with targets of shape \(49,\)"),
     (np.append(T, 0), DataError, r"50 examples with targets of shape \(51,\)"),
-    (T[:, None], DataError, r"labels of shape \(50, 1\)"),
+    (T[:, None] + [0, 0], DataError, r"labels of shape \(50, 2\)"),
     (T[:0], DataError, r"50 examples with targets of shape \(0,\)"),
     (3, DataError, r"50 examples with targets of shape \(\)"),
     (T - 1, DataError, r"label -1 of example \d+; should be class numbers 0 … 2"),

@@ -18,7 +18,17 @@ PACKAGE = Path(layerkit.__file__).parent
 
 ROOMS = [
     *("errors", "arrays", "config", "parameters", "initializers", "layers", "graph", "losses"),
-    *("optimizers", "files", "data", "inputs", "fitting", "network", "inspection", "progress"),
+    *(
+        "optimizers",
+        "files",
+        "data",
+        "inputs",
+        "targets",
+        "fitting",
+        "network",
+        "inspection",
+        "progress",
+    ),
     *("callbacks", "metrics", "training", "testing", "runs", "layerkit", "cli", "__main__"),
 ]
 """The folders and files of the package, lowest first; "layerkit" is its face."""

@@ -19,8 +19,9 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
+from layerkit.data.labels import distinct, numbered
 from layerkit.data.readers import Table, read_csv, read_idx_folder, read_npy_folder, read_npz
-from layerkit.errors import ConfigError, DataError, FileError, at, listed
+from layerkit.errors import ConfigError, DataError, FileError, at
 from layerkit.files.mapped import Subset
 from layerkit.losses.base import Loss
 
@@ -180,6 +181,9 @@ class Data(Configurable):
                     )
         if self.target == "number":
             self._refuse(["classes"], "target = 'number'")
+        if len(set(self.classes or [])) < len(self.classes or []):
+            twice = Counter(self.classes).most_common(1)[0][0]
+            raise ConfigError(f"classes: {twice!r} is listed twice")
         if kind != ".csv":
             given = any(getattr(self, option) is not None for option in csv_only)
             if given and not kind and not Path(self.path).exists():
@@ -253,7 +257,7 @@ class Data(Configurable):
         path, numbers = str(file), self.target == "number"
         with at(path):
             table, y = self._read(path, self.features)
-            classes = [] if numbers else self.classes or _sorted(y)
+            classes = [] if numbers else self.classes or distinct(y)
             examples = self._examples(table, y, classes)
             if not numbers and len(np.unique(examples.t)) < 2:
                 raise DataError(f"{len(examples)} examples of 1 class; should be of at least two")
@@ -294,7 +298,7 @@ class Data(Configurable):
 
     def _examples(self, table: Table, y: Array, classes: list[str]) -> Examples:
         x, w = table.x, table.w
-        t = y if self.target == "number" else _class_numbers(y, classes)
+        t = y if self.target == "number" else numbered(y.astype(str), classes)
         weights = None if w is None else Loss.check_weights(w, len(x))
         return Examples(x.reshape(len(x), -1), t, weights)
 
@@ -328,35 +332,6 @@ class Data(Configurable):
 def _kind(path: str) -> str:
     """Return the extension of a file, an empty string for a folder."""
     return "" if path.endswith(("/", os.sep)) else Path(path).suffix
-
-
-def _sorted(labels: Array) -> list[str]:
-    """Return all labels that occur: numbers sorted by value, other strings alphabetically."""
-    names = [str(label) for label in np.unique(labels)]
-    try:
-        values = {float(name) for name in names}
-    except ValueError:
-        return names
-    if len(values) < len(names):
-        raise DataError(
-            f"labels {listed(map(repr, names))}: the same number is written in two ways"
-        )
-    return sorted(names, key=float)
-
-
-def _class_numbers(labels: Array, classes: list[str]) -> Array:
-    number = {name: i for i, name in enumerate(classes)}
-    if len(number) < len(classes):
-        twice = Counter(classes).most_common(1)[0][0]
-        raise DataError(f"classes: {twice!r} is listed twice")
-    known, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    for row in np.sort(first):
-        if str(labels[row]) not in number:
-            label = str(labels[row])
-            raise DataError(
-                f"label {label!r} of example {row}; should be one of {listed(map(repr, classes))}"
-            )
-    return np.array([number[str(label)] for label in known], np.intp)[inverse]
 
 
 def _fetch_openml(name: str) -> list[tuple[Array, Array]]:

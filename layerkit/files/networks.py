@@ -18,24 +18,30 @@ from layerkit.files.atomic import read_json, read_tensors, write_tensors
 from layerkit.layers.base import Layer
 
 Kind = TypeVar("Kind", bound=Configurable)
-CONFIG_KEY = "layerkit.Network"
-"""Metadata key of the configuration."""
+CONFIG_KEY, SEEN_KEY = "layerkit.Network", "layerkit.SeenData"
+"""Metadata keys of the configuration, and of what the network has seen of its data."""
 
 
-def write_network(path: Path, config: dict[str, Any], tensors: Mapping[str, Array]) -> None:
+def write_network(
+    path: Path, config: dict[str, Any], seen: dict[str, Any], tensors: Mapping[str, Array]
+) -> None:
     """Write a configuration and tensors to a file; see `Network.save`."""
-    write_tensors(path, tensors, {CONFIG_KEY: json.dumps(config)})
+    tables = {CONFIG_KEY: json.dumps(config), SEEN_KEY: json.dumps(seen)}
+    write_tensors(path, tensors, tables)
 
 
-def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Array]]:
-    """Return the network that a file describes, and the tensors in it; see `Network.load`."""
+def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Any], dict[str, Array]]:
+    """Return the network that a file describes, what it has seen, and the tensors in the file.
+
+    See `Network.load`.
+    """
     tensors, metadata = read_tensors(path)
     if CONFIG_KEY not in metadata:
         raise FileError(f"{path}: is not a network that was saved by layerkit")
     try:
         config = read_json(metadata[CONFIG_KEY])
         _check_tensors(path, config, tensors)
-        return from_config(config, kind), tensors
+        return from_config(config, kind), read_json(metadata.get(SEEN_KEY, "{}")), tensors
     except FileError:
         raise
     except (ValueError, RecursionError, MemoryError) as error:

@@ -89,20 +89,26 @@ class Loss(Configurable, ABC):
             )
         if targets.dtype.kind not in "biuf":
             raise DataError(f"targets of type {targets.dtype}; should be numbers")
-        if not np.isfinite(targets).all():
-            raise DataError(f"target {targets[~np.isfinite(targets)][0]}; should be finite")
+        finite = np.isfinite(targets)
+        if not finite.all():
+            index = first_false(finite)
+            place = position(index[:-1] if shape[-1:] == (1,) else index)
+            raise DataError(f"target {targets[index]} of {place}; should be finite")
         return targets if targets.dtype.kind == "f" else targets.astype(float)
 
     @staticmethod
-    def check_weights(sample_weight: Any, N: int, shape: Shape = ()) -> Array:
-        """Return weights of N examples, or of their positions, as floats.
+    def check_weights(
+        sample_weight: Any, N: int, shape: Shape = (), *, each: bool = False
+    ) -> Array:
+        """Return weights of N examples, or of their positions, as floats; or of `each` output.
 
         `shape` is that of the outputs, without the batch axis.
 
         Raises
         ------
         DataError
-            For weights that are not finite numbers >= 0, of shape (N,) or (N, *shape[:-1]).
+            For weights that are not finite numbers >= 0, of shape (N,) or (N, *shape[:-1]), or
+            (N, *shape) for a loss that judges each output alone.
 
         Examples
         --------
@@ -115,10 +121,14 @@ class Loss(Configurable, ABC):
 and >= 0
         """
         weights, positions = np.asarray(sample_weight), (N, *shape[:-1])
+        if weights.shape == (*positions, 1):
+            weights = weights[..., 0]
         if weights.dtype.kind not in "biuf":
             raise DataError(f"sample weights of type {weights.dtype}; should be numbers")
-        if weights.shape not in ((N,), positions):
+        if weights.shape not in ((N,), positions, *[(N, *shape)] * each):
             or_else = f", or {positions}, one for each position" if len(positions) > 1 else ""
+            if each and shape:
+                or_else += f", or {(N, *shape)}, one for each target"
             raise DataError(
                 f"sample weights of shape {weights.shape}; should be {(N,)}, one for each example"
                 f"{or_else}"
@@ -182,6 +192,15 @@ and >= 0
         share = (a / weight).astype(dz.dtype)
         return dz * share.reshape(*share.shape, *[1] * (dz.ndim - share.ndim))
 
+    def rescale(self, mean: Array, scale: Array) -> tuple[Array, Array] | None:
+        """Return the factor and the offset that give outputs the units of their targets (D,).
+
+        For a network whose targets are standardized, (t - mean) / scale. None for a loss that
+        takes its targets as they are: counts, directions, classes, or predictions of its own.
+        """
+        own = self.judges_classes or type(self).predict is not Loss.predict
+        return None if own else (scale, mean)
+
     def predict(self, z: Array) -> Array:
         """Return predictions, what users want to know: here z itself."""
         return z
@@ -223,7 +242,7 @@ def mean_loss(total: float, weight: float) -> float:
 
 
 def spread(sample_weight: Array, shape: Shape) -> Array:
-    """Return weights of `shape`: those of examples (N,) go to each of their positions.
+    """Return weights of `shape`: those of examples or positions go to all that belong to them.
 
     Raises
     ------
@@ -239,9 +258,9 @@ def spread(sample_weight: Array, shape: Shape) -> Array:
     a = sample_weight
     if a.shape == shape:
         return a
-    if a.shape != shape[:1]:
+    if not a.ndim or a.shape != shape[: a.ndim]:
         raise ShapeError(f"sample weights of shape {a.shape} for losses of shape {shape}")
-    return np.broadcast_to(a.reshape(-1, *[1] * (len(shape) - 1)), shape)
+    return np.broadcast_to(a.reshape(*a.shape, *[1] * (len(shape) - a.ndim)), shape)
 
 
 def as_rows(z: Array, t: Array) -> tuple[Array, Array]:
@@ -309,7 +328,8 @@ def position(index: tuple[int, ...]) -> str:
 class ElementwiseLoss(Loss):
     """Base class of losses that judge each output alone: l = the mean over a position of f(z, t).
 
-    A subclass writes `values`, the f(z, t), and `slopes`, the df/dz.
+    A subclass writes `values`, the f(z, t), and `slopes`, the df/dz. Sample weights may be of each
+    output, b, of the shape of z: then L = sum b f / sum b.
 
     Examples
     --------
@@ -330,6 +350,20 @@ class ElementwiseLoss(Loss):
     @abstractmethod
     def slopes(self) -> Array:
         """Return df/dz."""
+
+    @staticmethod
+    def check_weights(sample_weight: Any, N: int, shape: Shape = (), *, each: bool = True) -> Array:
+        return Loss.check_weights(sample_weight, N, shape, each=each)
+
+    def forward(
+        self, z: Array, t: Array, sample_weight: Array | None = None
+    ) -> tuple[float, float]:
+        if sample_weight is None or sample_weight.shape != z.shape:
+            return super().forward(z, t, sample_weight)
+        check_shapes(z, t)
+        D, self.sample_weight = z.shape[-1], sample_weight
+        values, self.weight = self.values(z, t), float(sample_weight.sum()) / D
+        return float((sample_weight * values).sum(dtype=float)) / D, self.weight
 
     def losses(self, z: Array, t: Array) -> Array:
         check_shapes(z, t)

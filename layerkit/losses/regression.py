@@ -259,6 +259,10 @@ class GaussianNLL(Loss):
         dz /= dm.shape[-1]
         return dz
 
+    def rescale(self, mean: Array, scale: Array) -> tuple[Array, Array] | None:
+        ones = np.ones_like(scale)
+        return np.concatenate([scale, ones]), np.concatenate([mean, 2 * np.log(scale)])
+
     def predict(self, z: Array) -> Array:
         """The means, of the shape of the targets."""
         return np.split(z, 2, axis=-1)[0]
@@ -298,6 +302,9 @@ class CosineSimilarity(Loss):
         (self.z, self.length), (self.t, _) = _direction(z), _direction(t)
         self.cos = (self.z * self.t).sum(axis=-1, keepdims=True)
         return 1 - self.cos[..., 0]
+
+    def rescale(self, mean: Array, scale: Array) -> tuple[Array, Array] | None:
+        return None
 
     def gradients(self) -> Array:
         dz = self.cos * self.z

@@ -73,12 +73,16 @@ def measure(
     z, t : arrays
         Outputs (N, *shape) and targets of one data set.
     sample_weight : array, optional
-        How much each example counts (N,), or each position, in all metrics that take weights.
+        How much each example counts (N,), or each position, in all metrics that take weights. If
+        it is how much each target counts, of the shape of z, each output is measured alone, and a
+        metric is the mean over the outputs.
 
     Raises
     ------
     ShapeError
         For outputs of more axes whose targets or weights have other positions.
+    DataError
+        For a metric that is no mean over the outputs, where each target has its weight.
 
     Examples
     --------
@@ -88,6 +92,8 @@ def measure(
     {'accuracy': 0.75, 'precision_class_0': 0.5, 'precision_class_1': 1.0, 'precision_class_2': 0.0}
     """
     if sample_weight is not None:
+        if sample_weight.shape == z.shape:
+            return _measure_each(metrics, loss, z, t, sample_weight)
         sample_weight = spread(sample_weight, z.shape[:-1]).ravel()
     estimator = estimator_of(loss, z.shape[-1])
     z, t = as_rows(z, t)
@@ -103,6 +109,21 @@ def measure(
     for metric in metrics:
         values |= _score(metric, estimator, z, y, sample_weight)
     return values
+
+
+def _measure_each(
+    metrics: Sequence[Metric], loss: Loss, z: Array, t: Array, weights: Array
+) -> dict[str, float]:
+    for metric in metrics:
+        if re.search("micro|weighted|samples|per_class", name := _name(metric)):
+            raise DataError(
+                f"metrics: {name!r} of targets with weights or gaps of their own: should be one "
+                "that is a mean over the outputs, such as 'f1_macro', 'roc_auc' or 'mae'"
+            )
+    D = z.shape[-1]
+    (z, t, a) = (values.reshape(-1, D) for values in (z, t, weights))
+    columns = [measure(metrics, loss, z[:, [d]], t[:, [d]], a[:, d]) for d in range(D)]
+    return {name: float(np.mean([column[name] for column in columns])) for name in columns[0]}
 
 
 def evaluate_metrics(
@@ -127,11 +148,8 @@ def evaluate_metrics(
     {'precision': 0.5, 'recall': 1.0, 'balanced_accuracy': 0.8333333333333333}
     """
     check_metrics(metrics, network.loss, network.body.output_shape)
-    rows, targets = network.check(x, t)
-    if sample_weight is not None:
-        shape = network.body.output_shape
-        sample_weight = network.loss.check_weights(sample_weight, len(rows), shape)
-    return measure(metrics, network.loss, network.outputs(rows), targets, sample_weight)
+    rows, targets, weights = network.check(x, t, sample_weight)
+    return measure(metrics, network.loss, network.outputs(rows), targets, weights)
 
 
 def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> list[str]:

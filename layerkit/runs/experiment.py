@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +151,13 @@ class Experiment(Configurable):
                 f"{listed(dataset.classes)}"
             )
 
+    @property
+    def standardize_targets(self) -> bool:
+        """Whether targets are standardized: by default where they are numbers and the loss can."""
+        given = self.training.standardize_targets
+        able = self.network.targets.standardizable
+        return self.data.target == "number" and able if given is None else given
+
     def new_optimizer(self) -> Optimizer:
         """Return an optimizer with the same options that has not taken any steps."""
         return from_config(to_config(self.optimizer), type(self.optimizer))
@@ -186,15 +193,28 @@ class Experiment(Configurable):
             own = [callback.inside(folder) for callback in own]
             self._check_paths(own, callbacks)
         self._check_augmentation(dataset)
-        class_weight: ClassWeight | None = None
-        if training.class_weight is not None:
-            class_weight = by_number(training.class_weight, dataset.classes)
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
-            saved = self._load_like(Path(training.warm_start)).declared()
+            first = self._load_like(Path(training.warm_start))
+            network.targets.see(asdict(first.seen))
+            if network.classes and network.classes != dataset.classes:
+                raise DataError(
+                    f"training.warm_start = {training.warm_start!r}: has the classes "
+                    f"{listed(map(repr, network.classes))}, but {dataset.name} has "
+                    f"{listed(map(repr, dataset.classes))}"
+                )
+            saved = first.declared()
             for name, item in network.declared().items():
                 # weights that are there need not be fitted to the data
                 item.value = saved[name].value if name in saved else np.ones(())
-        sources = self.open(dataset)
+        if dataset.classes and network.targets.exclusive:
+            numbers = [str(k) for k in range(len(dataset.classes))]
+            network.classes = None if dataset.classes == numbers else dataset.classes
+        class_weight: ClassWeight | None = None
+        if training.class_weight is not None:
+            class_weight = by_number(training.class_weight, dataset.classes)
+            if network.classes and isinstance(class_weight, Mapping):
+                class_weight = {network.classes[k]: a for k, a in class_weight.items()}
+        sources = self.open(dataset, learn=True)
         measured = "validation" if dataset.validation else "test"
         if dataset.validation:  # `prepare` does not know the test examples then
             check_layers(network.body, network.inputs, sources["test"].x)
@@ -218,8 +238,10 @@ class Experiment(Configurable):
         with self.limited():
             return self.prepare(dataset).run()
 
-    def open(self, dataset: Dataset) -> dict[str, Arrays]:
+    def open(self, dataset: Dataset, *, learn: bool = False) -> dict[str, Arrays]:
         """Check all examples, and return them by their use, such as "train" and "test".
+
+        With `learn`, the network keeps what it needs to know of the training examples.
 
         Raises
         ------
@@ -228,8 +250,17 @@ class Experiment(Configurable):
         """
         size = self.training.batch_size * self.training.gradient_accumulation_steps
         for name, part in dataset.parts().items():
+            learned = learn and name == "train"
             with at(f"{dataset.name}, {name}"):
-                self.sources[name] = Arrays(self.network, part.inputs, part.t, part.w, size)
+                self.sources[name] = Arrays(
+                    self.network,
+                    part.inputs,
+                    self.network.targets.named(part.t),
+                    part.w,
+                    size,
+                    learn=learned,
+                    standardize=learned and self.standardize_targets,
+                )
         return self.sources
 
     def measure(self, part: str) -> dict[str, float]:

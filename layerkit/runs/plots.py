@@ -39,7 +39,7 @@ def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence
     if records:
         figures["curves"] = curves(records, dataset.classes)
     if dataset.classes:
-        predicted = network.predict(dataset.test.inputs).ravel()
+        predicted = network.loss.predict(network.outputs(dataset.test.inputs)).ravel()
         figures["confusion"] = confusion(dataset, predicted)
         if dataset.image:
             figures["mistakes"] = mistakes(dataset, predicted)

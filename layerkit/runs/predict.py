@@ -67,10 +67,10 @@ def _columns(network: Network, x: Array, classes: Sequence[str]) -> dict[str, Se
             f"prediction_{i}" if several else "prediction": [f"{y:.6g}" for y in numbers]
             for i, numbers in enumerate(predicted.T)
         }
-    labels = [classes[k] if classes else k for k in predicted[:, 0]]
+    labels = predicted[:, 0].tolist()
+    if classes and network.classes is None:
+        labels = [classes[k] for k in labels]
     if not network.loss.has_probabilities:
         return {"prediction": labels}
-    p = network.predict_proba(x)
-    both = p if p.shape[1] > 1 else np.hstack([1 - p, p])  # of one output: no and yes
-    probabilities = [f"{row[k]:.4f}" for row, k in zip(both, predicted[:, 0], strict=True)]
-    return {"prediction": labels, "probability": probabilities}
+    p = network.predict_proba(x).reshape(len(x), -1).max(axis=1)
+    return {"prediction": labels, "probability": [f"{share:.4f}" for share in p]}

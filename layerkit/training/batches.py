@@ -62,17 +62,24 @@ class Arrays(Source):
     x, t : arrays
     sample_weight : array, optional
     batch_size : int
+    learn, standardize : bool
+        As for `Network.check`.
     """
 
     def __init__(
-        self, network: Network, x: Any, t: Any, sample_weight: Any = None, batch_size: int = CHUNK
+        self,
+        network: Network,
+        x: Any,
+        t: Any,
+        sample_weight: Any = None,
+        batch_size: int = CHUNK,
+        *,
+        learn: bool = False,
+        standardize: bool = False,
     ) -> None:
-        self.x, self.t = network.check(x, t)
-        self.a = sample_weight
-        if sample_weight is not None:
-            self.a = network.loss.check_weights(
-                sample_weight, len(self.x), network.body.output_shape
-            )
+        self.x, self.t, self.a = network.check(
+            x, t, sample_weight, learn=learn, standardize=standardize
+        )
         self.batch_size, self.examples = batch_size, len(self.x)
         self.batches: int = -(-self.examples // batch_size)
 

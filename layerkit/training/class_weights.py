@@ -14,7 +14,7 @@ from layerkit.errors import LISTED, ConfigError, DataError, listed, nearest
 from layerkit.losses.base import spread
 from layerkit.network import Network
 
-ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float]
+ClassWeight = Literal["balanced"] | Mapping[Any, float] | Sequence[float]
 """A weight for each class, or "balanced": N / (number of classes * examples of the class)."""
 SHORT = reprlib.Repr()
 """Shows the weights of at most 20 classes in an error."""
@@ -59,7 +59,7 @@ def example_weights(
         occur = np.count_nonzero(counts)
         weights = np.divide(counts.sum(), occur * counts, out=np.zeros(classes), where=counts > 0)
     else:
-        weights = _given(class_weight, classes)
+        weights = _given(class_weight, network.classes or range(classes))
     a = own.copy()
     a[judged] *= weights[numbers[judged]]
     if not a.any():
@@ -114,23 +114,23 @@ def by_number(
     return weights
 
 
-def _given(class_weight: Mapping[int, float] | Sequence[float], classes: int) -> Array:
+def _given(class_weight: Mapping[Any, float] | Sequence[float], classes: Sequence[Any]) -> Array:
     if isinstance(class_weight, str) or not hasattr(class_weight, "__iter__"):
         raise ConfigError(
             f"class_weight = {SHORT.repr(class_weight)}: should be 'balanced', or a weight "
             "for each class"
         )
-    by_class = (
-        dict(class_weight) if isinstance(class_weight, Mapping) else dict(enumerate(class_weight))
-    )
-    unknown = [k for k in by_class if k not in range(classes)]
-    if unknown or (not isinstance(class_weight, Mapping) and len(by_class) != classes):
+    by_class, complete = class_weight, True
+    if not isinstance(by_class, Mapping):
+        complete = len(by_class) == len(classes)
+        by_class = dict(zip(classes, by_class, strict=False))
+    if not complete or any(k not in classes for k in by_class):
         raise ConfigError(
             f"class_weight = {SHORT.repr(class_weight)}: should have a weight for each of "
-            f"{classes} classes, 0 … {classes - 1}"
+            f"{len(classes)} classes: {listed(map(repr, classes))}"
         )
     try:
-        weights = np.array([float(by_class.get(k, 1.0)) for k in range(classes)])
+        weights = np.array([float(by_class.get(k, 1.0)) for k in classes])
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"class_weight = {SHORT.repr(class_weight)}: should be numbers"

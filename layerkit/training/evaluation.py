@@ -14,8 +14,8 @@ from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.losses.base import mean_loss, spread
 from layerkit.metrics.metrics import Metric, check_metrics, measure
 from layerkit.network import Network
-from layerkit.training.batches import Source
-from layerkit.training.iterables import open_source
+from layerkit.training.batches import Batch, Source
+from layerkit.training.iterables import open_source, together
 
 
 def evaluate(
@@ -84,7 +84,7 @@ def measure_source(
     network: Network, source: Source, metrics: Sequence[Metric] = ()
 ) -> dict[str, float]:
     """Return loss, accuracy if there are classes, and `metrics`, over all examples of a source."""
-    outputs, targets, weights, weighted = [], [], [], False
+    outputs: list[Batch] = []
     total = weight = right = judged = 0.0
     loss = copy.copy(network.loss)  # several threads may measure at once, and a loss keeps values
     loss.build(network.body.output_shape)
@@ -93,18 +93,16 @@ def measure_source(
             batch = network.inputs.convert(x)
             z = network.body.forward(batch, train=False)
             if loss.judges_classes:
-                hits = loss.hits(z, t)
+                each = a is not None and a.shape == z.shape  # weights of each label
+                hits = loss.hits(z[..., None], t[..., None]) if each else loss.hits(z, t)
                 counting = np.where(np.isnan(hits), 0, 1 if a is None else spread(a, hits.shape))
                 right += float(np.nansum(hits * counting))
                 judged += float(counting.sum())
-            of_chunk = loss.forward(z, t, a)
+            of_chunk = loss.forward(z, network.targets.convert(t), a)
             total, weight = total + of_chunk[0], weight + of_chunk[1]
             if metrics:
                 # the next batch may come in the same memory
-                outputs.append(z.copy())
-                targets.append(t.copy())
-                weights.append(spread(np.ones(len(t)) if a is None else a, z.shape[:-1]).copy())
-                weighted = weighted or a is not None
+                outputs.append(copy.deepcopy(Batch(network.targets.restore(z), t, a)))
             if not math.isfinite(total):
                 raise DivergenceError(
                     f"the loss is not finite; {first_not_finite(network, batch)}. "
@@ -115,6 +113,6 @@ def measure_source(
         measured["accuracy"] = right / judged if judged else math.nan
     measured["loss"] = mean_loss(total, weight)
     if metrics:
-        z, t, a = map(np.concatenate, (outputs, targets, weights))
-        measured |= measure(metrics, loss, z, t, a if weighted else None)
+        z, t, a, _ = together(outputs)
+        measured |= measure(metrics, loss, z, t, a)
     return measured

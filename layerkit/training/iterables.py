@@ -39,12 +39,21 @@ class Iterated(Source):
         Number of batches that are put together into one.
     name : str
         The name of the iterable in errors.
+    learn : bool
+        As for `Network.check`.
     """
 
     def __init__(
-        self, network: Network, given: Any, group: int = 1, name: str = "the iterable"
+        self,
+        network: Network,
+        given: Any,
+        group: int = 1,
+        name: str = "the iterable",
+        *,
+        learn: bool = False,
     ) -> None:
         self.network, self.given, self.group, self.name = network, given, group, name
+        self.learn = learn
         self.batches = -(-len(given) // group) if hasattr(given, "__len__") else None
         self.examples = None
         if isinstance(given, list):  # can be checked beforehand
@@ -72,10 +81,10 @@ class Iterated(Source):
             # the next one may come in the same memory
             group.append(copy.deepcopy(checked) if self.group > 1 else checked)
             if len(group) == self.group:
-                yield _together(group)
+                yield together(group)
                 group = []
         if group:
-            yield _together(group)
+            yield together(group)
         if not number:
             raise DataError(f"{self.name} gave no batch: {ANEW}")
 
@@ -89,10 +98,7 @@ class Iterated(Source):
                 raise DataError(
                     f"a batch is {_described(batch)}; should be (x, t) or (x, t, sample_weight)"
                 )
-            x, t = self.network.check(batch[0], batch[1])
-            a = batch[2] if len(batch) == 3 else None
-            if a is not None:
-                a = self.network.loss.check_weights(a, len(x), self.network.body.output_shape)
+            x, t, a = self.network.check(*batch, learn=self.learn)
             return Batch(self.network.inputs.convert(x[:]), t, a)
 
 
@@ -101,7 +107,8 @@ def _described(batch: Any) -> str:
     return f"a {kind} of {len(batch)}" if isinstance(batch, tuple | list) else f"of type {kind}"
 
 
-def _together(batches: Sequence[Batch]) -> Batch:
+def together(batches: Sequence[Batch]) -> Batch:
+    """Return one batch of several."""
     if len(batches) == 1:
         return batches[0]
     x, t = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
@@ -119,17 +126,24 @@ def open_source(
     sample_weight: Any = None,
     batch_size: int = CHUNK,
     group: int = 1,
+    *,
+    learn: bool = False,
+    standardize: bool = False,
 ) -> Source:
     """Return `Arrays` if targets are given, else `Iterated` batches."""
     if t is not None:
         if hasattr(x, "__iter__") and not hasattr(x, "__getitem__"):
             raise ConfigError(f"t: not with {x!r}, an iterable whose batches bring their targets")
-        return Arrays(network, x, t, sample_weight, batch_size)
+        return Arrays(
+            network, x, t, sample_weight, batch_size, learn=learn, standardize=standardize
+        )
     if isinstance(x, np.ndarray | Subset) or not (callable(x) or hasattr(x, "__iter__")):
         raise ConfigError("t: missing; without targets, x should be an iterable of batches (x, t)")
     if sample_weight is not None:
         raise ConfigError("sample_weight: in an iterable, each batch brings its own: (x, t, a)")
-    return Iterated(network, x, group)
+    if standardize:
+        raise ConfigError("standardize_targets: needs x and t as arrays, to measure them before")
+    return Iterated(network, x, group, learn=learn)
 
 
 def open_set(network: Network, given: Any, name: str) -> Source:

@@ -24,6 +24,7 @@ from layerkit.training.evaluation import measure_sets, metric_names
 from layerkit.training.iterables import Iterated, open_set, open_source
 from layerkit.training.options import Options, Training
 from layerkit.training.resume import Checkpointing, describe, remembering, resume_training
+from layerkit.training.scale import warn_about_scale
 from layerkit.training.trainer import Attendant, Trainer, is_finite
 
 
@@ -51,15 +52,16 @@ def train(
         such as some schedules, needs an iterable with a length; and the training loss of an epoch
         is the mean over its batches as they were trained on.
     sample_weight : array, optional
-        How much each example counts (N,). The loss of a batch is the weighted mean.
+        How much each example counts (N,), or each of its positions or targets. The loss of a batch
+        is the weighted mean.
     class_weight : "balanced", dict or list of float, optional
-        How much each class counts in the gradient, by class number; multiplied with
+        How much each class counts in the gradient, by its name or number; multiplied with
         `sample_weight`. What is measured after an epoch does not depend on it.
     validation, test : pairs or triples of arrays, optional
         Examples, targets and perhaps sample weights to measure on as well; iterables of batches
         are accepted too. `metrics` are of the validation set, if there is one.
-    epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, metrics, \
-    measure_train, checkpoints, callbacks
+    epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, \
+    standardize_targets, metrics, measure_train, checkpoints, callbacks
         See `Training`. The seed may be a Generator, and a metric a scorer of scikit-learn's.
     resume : bool or "force"
         Whether to resume from the newest of `checkpoints`, if there is one: the result is then the
@@ -96,28 +98,36 @@ def train(
     _check_kinds(network, optimizer)
     training = _as_training(options)
     parts = training.gradient_accumulation_steps
-    source = open_source(
-        network, x, t, options.get("sample_weight"), training.batch_size * parts, parts
-    )
-    sets = {
-        name: open_set(network, given, name)
-        for name, given in (
-            ("validation", options.get("validation")),
-            ("test", options.get("test")),
+    with all_or_nothing(None, network.seen):
+        source = open_source(
+            network,
+            x,
+            t,
+            options.get("sample_weight"),
+            training.batch_size * parts,
+            parts,
+            learn=True,
+            standardize=bool(training.standardize_targets),
         )
-        if given is not None
-    }
-    return prepare(
-        network,
-        optimizer,
-        source,
-        sets,
-        training,
-        np.random.default_rng(options.get("seed", 0)),
-        class_weight=options.get("class_weight"),
-        metrics=options.get("metrics", ()),
-        resume=options.get("resume", False),
-    )
+        sets = {
+            name: open_set(network, given, name)
+            for name, given in (
+                ("validation", options.get("validation")),
+                ("test", options.get("test")),
+            )
+            if given is not None
+        }
+        return prepare(
+            network,
+            optimizer,
+            source,
+            sets,
+            training,
+            np.random.default_rng(options.get("seed", 0)),
+            class_weight=options.get("class_weight"),
+            metrics=options.get("metrics", ()),
+            resume=options.get("resume", False),
+        )
 
 
 def fit(
@@ -223,6 +233,7 @@ def prepare(
         if isinstance(source, Arrays):
             _check_augmentation(network, source, options)
             check_outputs(network.body, network.inputs.convert(source.x[:1]))
+            warn_about_scale(network, source)
         elif not network.adapted:
             raise ConfigError(
                 "this network has layers that are fitted to the data: call network.adapt(x) "

@@ -79,6 +79,7 @@ def lr_range(
     steps: int = 200,
     batch_size: int = 128,
     seed: int | np.random.Generator = 0,
+    standardize_targets: bool = False,
 ) -> RateRange:
     """Train for a few steps at learning rates that grow from `low` to `high`, and watch the loss.
 
@@ -102,6 +103,8 @@ def lr_range(
     batch_size : int
     seed : int or Generator
         Chooses the batches.
+    standardize_targets : bool
+        As in the training, see `Training`.
 
     Raises
     ------
@@ -132,7 +135,7 @@ def lr_range(
     # refused where lr is not the rate of the steps
     replace(optimizer, schedules={"lr": ConstantSchedule()})
     twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
-    examples, targets = twin.check(x, t)
+    examples, targets, weights = twin.check(x, t, learn=True, standardize=standardize_targets)
     mover.bind(twin.arena, steps)
     check_layers(twin.body, twin.inputs, examples)
     if not twin.adapted:
@@ -145,7 +148,8 @@ def lr_range(
         for rate in rates:
             rows = rng.choice(len(examples), min(batch_size, len(examples)), replace=False)
             batch, labels = twin.inputs.convert(examples[rows]), targets[rows]
-            again = partial(_loss_of, twin, batch, labels)
+            labels, a = twin.targets.convert(labels), None if weights is None else weights[rows]
+            again = partial(_loss_of, twin, batch, labels, a)
             loss = again()
             if not losses and not math.isfinite(loss):
                 raise DivergenceError(f"the loss is {loss}; {first_not_finite(twin, batch)}")
@@ -160,8 +164,8 @@ def lr_range(
     return RateRange(rates, losses, smoothed, _steepest(rates, smoothed), limit)
 
 
-def _loss_of(network: Network, x: Array, t: Array) -> float:
-    return mean_loss(*network.backpropagate(x, t))
+def _loss_of(network: Network, x: Array, t: Array, a: Array | None) -> float:
+    return mean_loss(*network.backpropagate(x, t, a))
 
 
 def _diverges(losses: list[float]) -> bool:

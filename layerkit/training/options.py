@@ -46,6 +46,11 @@ class Training(Configurable):
         number of the class, where the others have the weight 1. "balanced" gives all classes the
         same influence: N / (classes * examples of the class). What is measured after an epoch does
         not depend on it.
+    standardize_targets : bool, optional
+        Whether the network learns numeric targets as (t - mean) / std, measured on the training
+        set, and predicts in their units. The loss is that of the standardized targets, without a
+        unit; all metrics are in the units of the targets. By default so in a configuration file
+        with ``target = "number"``, and not in Python.
     metrics : list of str
         Further metrics of the validation set, or else of the test set: `layerkit.metrics`.
     measure_train : bool
@@ -67,6 +72,7 @@ class Training(Configurable):
     average: Average | None = None
     augmentation: Augmentation | None = None
     class_weight: Literal["balanced"] | list[Amount] | dict[str, Amount] | None = None
+    standardize_targets: bool | None = None
     metrics: list[str] = field(default_factory=list)
     measure_train: bool = True
     warm_start: str | None = None
@@ -87,7 +93,8 @@ class Options(TypedDict, total=False):
     seed: int | np.random.Generator
     average: Average | None
     augmentation: Augmentation | None
-    class_weight: Literal["balanced"] | Mapping[int, float] | Sequence[float] | None
+    class_weight: Literal["balanced"] | Mapping[Any, float] | Sequence[float] | None
+    standardize_targets: bool
     metrics: Sequence[Metric]
     measure_train: bool
     checkpoints: Checkpoints | None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -173,7 +174,8 @@ class Trainer:
         x = self.network.inputs.convert(batch.x, out=self._room(batch.x))
         if self.augmentation and self.augmenting:
             x = self.augmentation(x, self.augmenting)
-        self.again = partial(self._backpropagate, x, batch.t, batch.sample_weight)
+        t = self.network.targets.convert(batch.t)
+        self.again = partial(self._backpropagate, x, t, batch.sample_weight)
         return self.again()
 
     def apply(self) -> None:
@@ -309,7 +311,11 @@ class Trainer:
         generators = {name: g.bit_generator.state for name, g in self._generators().items()}
         return {
             "progress": {name: getattr(progress, name) for name in names},
-            "network": {"values": arena.values.copy(), "states": arena.states.copy()},
+            "network": {
+                "values": arena.values.copy(),
+                "states": arena.states.copy(),
+                "seen": asdict(self.network.seen),
+            },
             "optimizer": self.optimizer.state_dict(),
             "generators": {"order": self.order} | generators,
             "attendants": {
@@ -324,6 +330,7 @@ class Trainer:
         vars(self.progress).update(state["progress"])
         self.network.arena.values = state["network"]["values"]
         self.network.arena.states = state["network"]["states"]
+        self.network.targets.see(state["network"]["seen"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.order = self.rng.bit_generator.state = state["generators"]["order"]
         for name, generator in self._generators().items():

@@ -48,6 +48,8 @@ from layerkit.progress import Progress
 from layerkit.training.divergence import FailedStep
 from layerkit.training.options import Training
 
+pytestmark = pytest.mark.filterwarnings("ignore::layerkit.training.scale.ScaleWarning")
+
 X, T = np.eye(4), np.array([0, 1, 0, 1])
 
 

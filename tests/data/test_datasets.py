@@ -258,8 +258,8 @@ def test_a_label_outside_the_named_classes_is_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
     with pytest.raises(DataError, match="label 'z' of example 2"):
         Data(path=str(path), label="kind", classes=["x", "y"]).load()
-    with pytest.raises(DataError, match="twice"):
-        Data(path=str(path), label="kind", classes=["x", "y", "z", "x"]).load()
+    with pytest.raises(ConfigError, match="twice"):
+        Data(path=str(path), label="kind", classes=["x", "y", "z", "x"])
 
 
 def test_npz_of_images(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from layerkit import (
     losses,
 )
 from layerkit.testing import check_loss
+from layerkit.training.scale import ScaleWarning
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "losses.json").read_text())[
     "cases"
@@ -335,7 +336,7 @@ def test_where_no_example_counts_loss_and_gradient_are_zero() -> None:
     ("weights", "sentence"),
     [
         ([1.0, 2.0], r"sample weights of shape \(2,\); should be \(3,\), one for each example"),
-        ([[1.0], [1.0], [1.0]], r"sample weights of shape \(3, 1\)"),
+        ([[1.0, 1.0]] * 3, r"sample weights of shape \(3, 2\)"),
         (2.0, r"sample weights of shape \(\)"),
         ([1.0, -1.0, 1.0], r"sample weight -1.0 of example 1; should be finite and >= 0"),
         ([1.0, 1.0, math.nan], "sample weight nan of example 2"),
@@ -401,7 +402,7 @@ def test_weights_of_examples_go_to_each_of_their_positions() -> None:
 
 def test_weights_of_other_positions_are_never_broadcast() -> None:
     z = np.zeros((3, 3, 2))
-    for shape in [(3, 1), (1, 3), (1,), (3, 3, 2), (4,)]:
+    for shape in [(3, 1), (1, 3), (1,), (3, 3, 3), (4,)]:
         with pytest.raises(ShapeError, match=r"weights of shape .* for losses of shape \(3, 3\)"):
             MeanSquaredError().forward(z, z, np.ones(shape))
     with pytest.raises(ShapeError, match=r"shape \(3, 3\) for losses of shape \(3,\)"):
@@ -472,13 +473,14 @@ def test_weights_of_positions_that_cannot_be_used_are_refused() -> None:
     assert check([1, 2], 2, (3, 5)).tolist() == [1, 2]
     assert check(np.ones((2, 3), int), 2, (3, 5)).dtype == np.float64
     allowed = r"should be \(2,\), one for each example, or \(2, 3\), one for each position"
-    for shape in [(3,), (2, 5), (2, 3, 5), (3, 2), ()]:
+    assert check(np.ones((2, 3, 5)), 2, (3, 5)).shape == (2, 3, 5)
+    for shape in [(3,), (2, 5), (2, 3, 4), (3, 2), ()]:
         with pytest.raises(DataError, match=allowed):
             check(np.ones(shape), 2, (3, 5))
     with pytest.raises(DataError, match="sample weight nan of example 1, position 2; should be"):
         check([[1, 1, 1], [0, 1, math.nan]], 2, (3, 5))
     with pytest.raises(DataError, match=r"shape \(2, 5\); should be \(2,\), one for each example$"):
-        check(np.ones((2, 5)), 2, (5,))
+        SoftmaxCrossEntropy.check_weights(np.ones((2, 5)), 2, (5,))
 
 
 @pytest.mark.parametrize(
@@ -716,7 +718,8 @@ def test_quantiles_are_found() -> None:
     t = np.arange(101.0)
     loss = Quantile(quantiles=(0.1, 0.5, 0.9))
     net = Network(Dense(3), loss, shape=(1,), dtype="float64")
-    fit(net, SGD(lr=2.0), np.zeros((101, 1)), t, epochs=3000, batch_size=101)
+    with pytest.warns(ScaleWarning, match="the targets have a root mean square of 57.9"):
+        fit(net, SGD(lr=2.0), np.zeros((101, 1)), t, epochs=3000, batch_size=101)
     np.testing.assert_allclose(net.predict(np.zeros((1, 1))), [[10, 50, 90]], atol=2)
 
 
@@ -749,8 +752,8 @@ def test_a_loss_without_classes_predicts_what_the_body_returns() -> None:
     [
         ([[1.0, 2.0]], r"targets have shape \(1, 2\); SquaredError takes \(N, 1\)"),
         (1.0, r"targets have shape \(\); SquaredError takes \(N, 1\)"),
-        ([[1.0], [math.nan]], "target nan; should be finite"),
-        ([1.0, -math.inf], "target -inf; should be finite"),
+        ([[1.0], [math.nan]], "target nan of example 1; should be finite"),
+        ([1.0, -math.inf], "target -inf of example 1; should be finite"),
         ([["a"], ["b"]], "targets of type <U1; should be numbers"),
         ([[1j], [0]], "targets of type complex128; should be numbers"),
     ],

@@ -582,7 +582,7 @@ class CountsRows(Squares):
     def mean(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
         return mean_loss(*super().forward(z, t, sample_weight))
 
-    def backward(self) -> Array:
+    def backward(self, *, mean: bool = True) -> Array:
         a = np.ones(len(self.error)) if self.sample_weight is None else self.sample_weight
         dz: Array = self.gradients() * (a / a.sum())[:, None].astype(self.error.dtype)
         return dz
@@ -671,7 +671,7 @@ class WeighsExamplesOnly(SquaresOfSteps):
 class SharesOfSequences(SquaresOfSteps):
     """Whose sums are right, and whose derivative takes the mean weight of each sequence."""
 
-    def backward(self) -> Array:
+    def backward(self, *, mean: bool = True) -> Array:
         a = self.sample_weight
         if a is None or not self.weight:
             return super().backward()

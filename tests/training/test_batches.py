@@ -108,7 +108,7 @@ def test_images_of_bytes_and_floats_may_be_mixed() -> None:
     floats = (images / np.float32(255)).astype(np.float32)
     mixed, plain = network(), network()
     for net, first in ((mixed, images), (plain, floats)):
-        given = [(first, T[:10]), (X[:10], T[10:20])]
+        given = [(first, T[:10]), (floats[::-1], T[10:20])]
         fit(net, SGD(lr=1.0), given, epochs=3, gradient_accumulation_steps=2)
     np.testing.assert_allclose(mixed.arena.values, plain.arena.values, rtol=1e-5, atol=1e-7)
 

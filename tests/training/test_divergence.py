@@ -44,6 +44,8 @@ from layerkit.progress import Progress
 from layerkit.training.augmentation import Augmentation
 from layerkit.training.divergence import FailedStep
 
+pytestmark = pytest.mark.filterwarnings("ignore::layerkit.training.scale.ScaleWarning")
+
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(240, 4)).astype(np.float32)
 T = (X[:, 0] > 0).astype(int)

@@ -37,6 +37,8 @@ from layerkit.training.evaluation import evaluate
 from layerkit.training.loop import fit, train, train_step
 from layerkit.training.options import Training
 
+pytestmark = pytest.mark.filterwarnings("ignore::layerkit.training.scale.ScaleWarning")
+
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(103, 4))
 T = (X[:, 0] + X[:, 1] > 0).astype(int)
@@ -200,7 +202,7 @@ NAN = np.where(X[5, 2] == X, math.nan, X)
         ({"x": X[:0], "t": T[:0]}, DataError, "no examples"),
         ({"x": X[:100]}, DataError, r"100 examples with targets of shape \(103,\)"),
         ({"x": X[:, :2]}, ShapeError, "examples have shape"),
-        ({"t": T[:, None]}, DataError, r"labels of shape \(103, 1\)"),
+        ({"t": T[None]}, DataError, r"103 examples with targets of shape \(1, 103\)"),
         ({"t": T - 1}, DataError, "label -1 of example"),
         ({"t": T + 1}, DataError, "label 2 of example"),
         ({"test": (NAN, T)}, DataError, r"x\[5, 2\] is nan"),

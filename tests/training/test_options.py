@@ -71,6 +71,7 @@ def test_each_option_reaches_the_training(tmp_path: Path) -> None:
         "average": EMA(0.5),
         "augmentation": ImageAugmentation(shift=1.0, image=(2, 2)),
         "class_weight": [1.0, 2.0, 3.0],
+        "standardize_targets": False,
         "metrics": ["f1_macro"],
         "measure_train": False,
         "checkpoints": Checkpoints(tmp_path),

@@ -1,0 +1,110 @@
+"""Labels of classes: what they are in an array of Python objects, their names, their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.errors import DataError, listed, nearest
+
+
+def plain(labels: Array) -> Array:
+    """Return an array of Python objects as one of strings, numbers or truth values.
+
+    Raises
+    ------
+    DataError
+        For labels of different types, or of others.
+
+    Examples
+    --------
+    >>> plain(np.array(["cat", "dog"], object)).dtype.kind
+    'U'
+    >>> plain(np.array(["cat", None], object))
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.DataError: labels of the types NoneType and str, such as None of example 1; \
+should be all strings, or all numbers
+    """
+    if labels.dtype.kind != "O":
+        return labels.astype(str) if labels.dtype.kind in "ST" else labels
+    kinds = {type(label) for label in labels.flat}
+    for kind, dtype in ((str, str), (bool, bool), (int, np.int64)):
+        if all(issubclass(found, kind) for found in kinds) and (
+            kind is not int or bool not in kinds
+        ):
+            return labels.astype(dtype)
+    try:
+        if str in kinds:
+            raise ValueError
+        return labels.astype(float)
+    except (TypeError, ValueError):
+        odd = next(i for i in np.ndindex(labels.shape) if not isinstance(labels[i], str))
+        names = " and ".join(sorted(found.__name__ for found in kinds))
+        raise DataError(
+            f"labels of the types {names}, such as {labels[odd]} of example {odd[0]}; "
+            "should be all strings, or all numbers"
+        ) from None
+
+
+def distinct(labels: Array) -> list[str]:
+    """Return all labels that occur, as strings: numbers by value, others alphabetically.
+
+    Raises
+    ------
+    DataError
+        For a number that is written in two ways.
+
+    Examples
+    --------
+    >>> distinct(np.array(["10", "9"])), distinct(np.array(["b", "10", "9"]))
+    (['9', '10'], ['10', '9', 'b'])
+    """
+    names = [str(label) for label in np.unique(labels)]
+    if not all(map(is_number, names)):
+        return names
+    if len({float(name) for name in names}) < len(names):
+        raise DataError(
+            f"labels {listed(map(repr, names))}: the same number is written in two ways"
+        )
+    return sorted(names, key=float)
+
+
+def is_number(name: str) -> bool:
+    """Whether a name is a number, which could be taken for that of a class."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def numbered(labels: Array, classes: Sequence[object]) -> Array:
+    """Return the number of each label's class.
+
+    Raises
+    ------
+    DataError
+        For a label that is none of the classes, with the number of its example.
+
+    Examples
+    --------
+    >>> numbered(np.array(["dog", "cat", "dog"]), ["cat", "dog"])
+    array([1, 0, 1])
+    """
+    if labels.dtype == bool and list(classes) == [False, True]:
+        return labels.astype(np.intp)
+    number = {name: i for i, name in enumerate(classes)}
+    known, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    for index in np.sort(first):
+        label = labels.flat[index].item()
+        if label not in number:
+            meant = nearest(str(label), [str(name) for name in classes])
+            row = np.unravel_index(index, labels.shape)[0]
+            raise DataError(
+                f"label {label!r} of example {row}; should be one of {listed(map(repr, classes))}"
+                f"{f' ({meant})' if meant else ''}"
+            )
+    return np.array([number[label.item()] for label in known], np.intp)[inverse]

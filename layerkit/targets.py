@@ -1,0 +1,234 @@
+"""Targets from outside: checked once, converted batch by batch; outputs in the same terms.
+
+z    outputs of the body (N, *shape)
+t    targets: class numbers or names, or numbers in their own units
+a    sample weights
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array, Shape
+from layerkit.data.labels import distinct, is_number, numbered, plain
+from layerkit.errors import ConfigError, DataError, listed
+from layerkit.inputs import SeenData, as_array
+from layerkit.losses.base import ElementwiseLoss, Loss, spread
+
+
+class Targets:
+    """Targets for a loss: names of classes become numbers, and numbers can be standardized.
+
+    Examples
+    --------
+    >>> from layerkit import MeanSquaredError, SoftmaxCrossEntropy
+    >>> targets = Targets(SoftmaxCrossEntropy(), (2,), "float32", SeenData())
+    >>> targets.check(["dog", "cat", "dog"], 3, learn=True)
+    (array([1, 0, 1]), None)
+    >>> targets.named(np.array([0, 1]))
+    array(['cat', 'dog'], dtype='<U3')
+    >>> targets = Targets(MeanSquaredError(), (1,), "float32", SeenData())
+    >>> t, _ = targets.check([[200.0], [400.0]], 2, standardize=True)
+    >>> targets.convert(t), targets.restore(np.array([[0.5]]))
+    (array([[-1.],
+           [ 1.]], dtype=float32), array([[350.]]))
+    """
+
+    def __init__(self, loss: Loss, shape: Shape, dtype: str, seen: SeenData) -> None:
+        self.loss, self.shape, self.dtype, self.seen = loss, shape, np.dtype(dtype), seen
+
+    @cached_property
+    def exclusive(self) -> bool:
+        """Whether each position has one class, of two or more."""
+        shape, loss = self.shape, self.loss
+        one = np.zeros((1, *shape))
+        return loss.judges_classes and (shape[-1] == 1 or loss.predict(one).ndim < one.ndim)
+
+    @property
+    def standardizable(self) -> bool:
+        """Whether the loss knows what standardized targets mean for its outputs."""
+        return self.loss.rescale(np.zeros(1), np.ones(1)) is not None
+
+    def check(
+        self,
+        t: Any,
+        N: int,
+        sample_weight: Any = None,
+        *,
+        learn: bool = False,
+        standardize: bool = False,
+    ) -> tuple[Array, Array | None]:
+        """Return targets after looking at all of them, and their weights.
+
+        Names of classes become numbers. Where a position has several targets, those that are
+        missing (nan) get the weight 0.
+
+        Parameters
+        ----------
+        t : array
+        N : int
+            The number of examples.
+        sample_weight : array, optional
+            Of each example, of each position, or of each target.
+        learn : bool
+            Whether names of classes are learned, if none are known.
+        standardize : bool
+            Whether mean and scale of the targets are learned, if they are not known.
+
+        Raises
+        ------
+        DataError
+            For targets or weights that don't fit.
+        ConfigError
+            For targets that can't be standardized.
+        """
+        targets, a = plain(as_array(t, "targets")), sample_weight
+        if targets.shape[:1] != (N,):
+            raise DataError(f"{N} examples with targets of shape {targets.shape}")
+        if a is not None:
+            a = self.loss.check_weights(a, N, self.shape)
+        if self.exclusive:
+            if targets.shape[1:] == (*self.shape[:-1], 1):
+                targets = targets[..., 0]
+            targets = self._numbers(targets, learn)
+        elif targets.shape == (N, *self.shape) and isinstance(self.loss, ElementwiseLoss):
+            targets, a = _without_gaps(targets, a)
+        targets = self.loss.targets(targets, self.shape)
+        if standardize and self.seen.scale is None:
+            self._measure(targets, a)
+        if targets.dtype.kind == "f" and self.seen.scale is None:
+            with np.errstate(over="ignore"):
+                targets = targets.astype(self.dtype)
+            if not np.isfinite(targets).all():
+                row = int(np.argwhere(~np.isfinite(targets))[0, 0])
+                raise DataError(f"the target of example {row} is too big for {self.dtype}")
+        return targets, a
+
+    def convert(self, t: Array) -> Array:
+        """Return checked targets as the loss takes them: standardized, if they are."""
+        if self.seen.scale is None:
+            return t
+        return ((t - np.array(self.seen.mean)) / np.array(self.seen.scale)).astype(self.dtype)
+
+    def restore(self, z: Array) -> Array:
+        """Return outputs in the units of the targets, z itself unless they are standardized."""
+        return z if self.seen.scale is None else z * self.factor + self.offset
+
+    @property
+    def factor(self) -> Array:
+        """What the outputs are multiplied with, (D,), to have the units of the targets."""
+        return self._units()[0]
+
+    @property
+    def offset(self) -> Array:
+        """What is added to them, (D,)."""
+        return self._units()[1]
+
+    def _units(self) -> tuple[Array, Array]:
+        D = self.shape[-1]
+        if self.seen.scale is None:
+            return np.ones(D), np.zeros(D)
+        found = self.loss.rescale(np.array(self.seen.mean), np.array(self.seen.scale))
+        if found is None:
+            raise ConfigError(
+                f"standardize_targets: {type(self.loss).__name__} takes its targets as they are"
+            )
+        return found
+
+    def see(self, facts: dict[str, Any]) -> None:
+        """Take over the facts of another network, as plain data.
+
+        Raises
+        ------
+        ConfigError
+            For facts that are not those of such a network.
+        """
+        seen = SeenData(**facts)
+        self.name(seen.classes)
+        vars(self.seen).update(vars(seen))
+        D, (factor, offset) = self.shape[-1], self._units()
+        both = (seen.mean is None) == (seen.scale is None) and factor.shape == offset.shape == (D,)
+        if not both or not (np.isfinite(factor * offset) & (factor > 0)).all():
+            raise ConfigError(f"mean = {seen.mean}, scale = {seen.scale}: don't fit {D} outputs")
+
+    def predicted(self, z: Array) -> Array:
+        """Return the predictions of the loss, classes by name, one output as (N,)."""
+        y = self.loss.predict(z)
+        if y.ndim == z.ndim and y.shape[-1] == 1:
+            y = y[..., 0]
+        return self.named(y)
+
+    def name(self, names: Sequence[Any] | None) -> None:
+        """Set the names of the classes.
+
+        Raises
+        ------
+        ConfigError
+            Unless there is one for each class, and none twice.
+        """
+        K, classes = max(self.shape[-1], 2), None
+        if names is not None:
+            classes = np.asarray(names).tolist()
+            distinct_names = isinstance(classes, list) and len(set(classes)) == len(classes)
+            if not (self.exclusive and distinct_names and len(classes) == K):
+                raise ConfigError(f"classes = {names!r}: should be the names of {K} classes")
+        self.seen.classes = classes
+
+    def named(self, numbers: Array) -> Array:
+        """Return class numbers by the names of the classes, if there are names."""
+        classes = self.seen.classes
+        return numbers if classes is None else np.array(classes)[numbers]
+
+    def _numbers(self, labels: Array, learn: bool) -> Array:
+        """Return the class numbers of labels; numbers stay as they are where no names are known."""
+        if labels.shape[1:] != self.shape[:-1]:
+            return labels
+        if self.seen.classes is None:
+            if learn:
+                self.seen.classes = self._names(labels)
+            elif labels.dtype.kind == "U":
+                raise DataError(
+                    f"labels are names, such as {labels.flat[0]!s}, and the network knows none: "
+                    "fit learns them, or set network.classes = [...]"
+                )
+        classes = self.seen.classes
+        if classes is None or (
+            labels.dtype.kind in "iuf" and not any(map(is_number, map(str, classes)))
+        ):
+            return labels
+        return numbered(labels, classes)
+
+    def _names(self, labels: Array) -> list[Any] | None:
+        """Return the names of the classes; None where labels are class numbers, or no classes."""
+        K, kind = max(self.shape[-1], 2), labels.dtype.kind
+        if kind == "U":
+            names = distinct(labels)
+            if len(names) != K:
+                raise DataError(
+                    f"the labels are {listed(map(repr, names))}, {len(names)} classes, and the "
+                    f"network has outputs for {K}; should be as many: set the units of its last "
+                    "layer, or network.classes = [...] if some don't occur here"
+                )
+            return names
+        return [False, True] if kind == "b" and K == 2 else None
+
+    def _measure(self, t: Array, a: Array | None) -> None:
+        """Learn mean and standard deviation of each target, 1 where all are equal."""
+        axes, weights = tuple(range(t.ndim - 1)), None if a is None else spread(a, t.shape)
+        mean = np.average(t, axes, weights)
+        scale = np.sqrt(np.average((t - mean) ** 2, axes, weights))
+        self.seen.mean = mean.tolist()
+        self.seen.scale = np.where(scale > 0, scale, 1).tolist()
+        self._units()
+
+
+def _without_gaps(t: Array, a: Array | None) -> tuple[Array, Array | None]:
+    """Return targets and weights, where missing targets are 0 and have the weight 0."""
+    gaps = np.isnan(t) if t.dtype.kind == "f" and t.shape[-1] > 1 else np.zeros(1, bool)
+    if not gaps.any():
+        return t, a
+    return np.where(gaps, 0, t), ~gaps * spread(np.ones(len(t)) if a is None else a, t.shape)

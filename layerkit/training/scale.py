@@ -1,0 +1,58 @@
+"""Warnings about inputs and targets far from unit size, where a training is slow or fails."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.files.mapped import CHUNK
+from layerkit.layers.base import Layer
+from layerkit.layers.watch import inputs_of
+from layerkit.network import Network
+from layerkit.training.batches import Arrays
+
+LARGE, SMALL = 30.0, 0.01
+
+
+class ScaleWarning(UserWarning):
+    """The inputs or targets of a training are far from unit size."""
+
+
+def warn_about_scale(network: Network, source: Arrays) -> None:
+    """Give a ScaleWarning for targets far from unit size, and for inputs of the first weights.
+
+    Far is a root mean square above 30, or no number above 0.01.
+    """
+    remedies = []
+    if network.seen.scale is None and network.targets.standardizable and _is_far(source.t):
+        remedies.append(
+            f"the targets have a root mean square of {_size(source.t):.3g}, far from 1: with "
+            "standardize_targets the network learns (t - mean) / std, and predicts in their units"
+        )
+    x = network.inputs.convert(source.x[:CHUNK])
+    for address, layer in network.layers():
+        if "W" in layer.params() and type(layer).check is Layer.check:
+            with np.errstate(over="ignore", invalid="ignore"):
+                given = inputs_of(layer, network.body, x)[0]
+            if _is_far(given):
+                remedy = "put Standardize() before it"
+                if given.min() >= 0 and LARGE < given.max() <= 255:
+                    remedy += "; or, if they are pixels, give them as bytes, x.astype(np.uint8)"
+                remedies.append(
+                    f"the inputs of {address} have a root mean square of {_size(given):.3g}, far "
+                    f"from 1: {remedy}"
+                )
+            break
+    for remedy in remedies:
+        warnings.warn(remedy, ScaleWarning, stacklevel=4)
+
+
+def _is_far(numbers: Array) -> bool:
+    return _size(numbers) > LARGE or 0 < abs(numbers).max() < SMALL
+
+
+def _size(numbers: Array) -> float:
+    """The root mean square."""
+    return float(np.sqrt(np.mean(np.square(numbers, dtype=float))))

@@ -1,8 +1,9 @@
 """Errors: one small family, so that `except LayerkitError` catches all of it, and did-you-mean."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "ConfigError",
@@ -70,80 +71,39 @@ def at(place: str) -> Iterator[None]:
         raise
 
 
-SYNONYMS = {
-    # layers
-    "Dense": "Linear LazyLinear FullyConnected",
-    "BatchNorm": "BatchNormalization BatchNorm1d",
-    "LayerNorm": "LayerNormalization",
-    "GroupNorm": "GroupNormalization",
-    "RMSNorm": "RMSNormalization",
-    "Standardize": "Normalization StandardScaler",
-    "Concat": "Concatenate",
-    "Reshape": "Unflatten",
-    "SiLU": "Swish",
-    "HardSwish": "HardSiLU",
-    "Sigmoid": "Logistic",
-    # losses
-    "SoftmaxCrossEntropy": "CrossEntropy CrossEntropyLoss NLLLoss LogLoss CategoricalCrossEntropy "
-    "SparseCategoricalCrossEntropy",
-    "BinaryCrossEntropy": "BCELoss BCEWithLogitsLoss",
-    "Focal": "CategoricalFocalCrossEntropy",
-    "MeanSquaredError": "MSE MSELoss SquaredError",
-    "MeanAbsoluteError": "MAE L1Loss AbsoluteError",
-    "Huber": "HuberLoss SmoothL1Loss",
-    "Quantile": "PinballLoss",
-    "Poisson": "PoissonNLLLoss",
-    "KLDivergence": "KLDivLoss",
-    "CosineSimilarity": "CosineEmbeddingLoss",
-    # initializers
-    "GlorotUniform": "XavierUniform",
-    "GlorotNormal": "XavierNormal",
-    "HeUniform": "KaimingUniform",
-    "HeNormal": "KaimingNormal",
-    "TruncatedNormal": "TruncNormal",
-    "Normal": "RandomNormal",
-    "Uniform": "RandomUniform",
-    "Eye": "Identity",
-    # schedules
-    "StepSchedule": "StepLR",
-    "MultiStepSchedule": "MultiStepLR PiecewiseConstantDecay",
-    "ExponentialSchedule": "ExponentialLR ExponentialDecay",
-    "InverseTimeSchedule": "InverseTimeDecay",
-    "InverseSqrtSchedule": "Noam NoamSchedule",
-    "PolynomialSchedule": "PolynomialLR PolynomialDecay",
-    "CosineSchedule": "CosineAnnealingLR CosineDecay",
-    "CosineRestartsSchedule": "CosineAnnealingWarmRestarts CosineDecayRestarts",
-    "OneCycleSchedule": "OneCycleLR",
-    "CyclicSchedule": "CyclicLR",
-    "ChainedSchedule": "SequentialLR",
-    # callbacks
-    "CSVLog": "CSVLogger",
-    "ProgressBar": "ProgbarLogger",
-    "StopOnNonFinite": "TerminateOnNaN",
-    # options
-    "lr": "learning_rate learning_rate_init",
-    "units": "out_features",
-    "init": "kernel_initializer",
-    "epochs": "n_epochs num_epochs max_epochs max_iter",
-    "seed": "random_state",
-    "warmup": "start_from_epoch",
-    "validation_size": "validation_split validation_fraction",
-    "clip_global_norm": "global_clipnorm max_norm",
-    # metrics
-    "validation_loss": "val_loss",
-    "validation_accuracy": "val_accuracy val_acc",
-    "train_loss": "loss",
-    "train_accuracy": "accuracy acc",
-    "roc_auc": "auc",
-}
-"""Our names, and what PyTorch, Keras or scikit-learn call the same thing."""
+class Guided:
+    """Base class of objects that say what an attribute of other libraries is called here."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property that failed: its own error says more
+                return object.__getattribute__(self, name)
+            hint = "" if name.startswith("_") else self._hint(name)
+            message = f"{type(self).__name__} has no attribute {name!r}{hint}"
+            raise AttributeError(message, name=name, obj=self)
+
+    def _hint(self, name: str) -> str:
+        """Return what to add to the error about an attribute that is missing."""
+        return advice(name, type(self), getattr(type(self), "__dataclass_fields__", ()))
 
 
-def _key(name: str) -> str:
-    return name.lower().replace("_", "")
+def not_called(part: Any, *args: Any, **options: Any) -> Any:
+    """Take the place of `__call__`, and say which method is meant.
+
+    Raises
+    ------
+    TypeError
+    """
+    raise TypeError(f"{type(part).__name__} is not called{advice('__call__', type(part))}")
 
 
-OURS = {_key(theirs): ours for ours, names in SYNONYMS.items() for theirs in names.split()}
+def advice(name: str, kind: type | str, known: Collection[str] = ()) -> str:
+    """Return what to add to an error about a name of another library; see `translated`."""
+    from layerkit.foreign import translated
+
+    hint = translated(name, kind, known)
+    return hint and f"; {hint}"
 
 
 LISTED = 20
@@ -165,23 +125,32 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(known[:LISTED]) + more
 
 
-def nearest(name: str, names: list[str]) -> str:
+def nearest(name: str, names: list[str], kind: type | str = "") -> str:
     """Return which of the known names may be meant, as a sentence; empty if none is near.
+
+    Parameters
+    ----------
+    name : str
+    names : list of str
+        All that are known.
+    kind : type or str
+        What they are names of: a class whose options they are, or "metrics".
 
     Examples
     --------
     >>> nearest("val_loss", ["train_loss", "validation_loss"])
     "here it is called 'validation_loss'"
     """
-    ours = OURS.get(_key(name))
-    if ours in names:
-        return f"here it is called {ours!r}"
+    from layerkit.foreign import translated
+
+    if hint := translated(name, kind, names):
+        return hint
     by_lower_case = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
     return f"did you mean {by_lower_case[close[0]]!r}?" if close else ""
 
 
-def suggestion(name: str, names: list[str]) -> str:
+def suggestion(name: str, names: list[str], kind: type | str = "") -> str:
     """Return what to add to an error about an unknown name: the nearest known one, or a list.
 
     Examples
@@ -191,7 +160,7 @@ def suggestion(name: str, names: list[str]) -> str:
     >>> suggestion("Linear", ["Dense", "Bilinear"])
     "; here it is called 'Dense'"
     """
-    hint = nearest(name, names)
+    hint = nearest(name, names, kind)
     if hint:
         return f"; {hint}"
     return f"; known are {listed(names)}" if names else "; it has none"

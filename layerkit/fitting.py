@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import DataError, ShapeError, at
+from layerkit.errors import ConfigError, DataError, ShapeError, at
 from layerkit.files.mapped import Subset, pieces
 from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
@@ -62,6 +62,25 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
                         first = next(_inputs_of(layer, body, inputs, rows))
                         param.init.adapt(param.value, partial(layer.forward, *first, train=False))
             layer.fitted.value = np.ones(())
+
+
+def check_frozen(body: Layer) -> None:
+    """Refuse ``layer.trainable = False``, which freezes in other libraries and does nothing here.
+
+    Raises
+    ------
+    ConfigError
+        With the option of the optimizer that freezes.
+    """
+    for address, layer in body.walk("body"):
+        params = {f"{address}.{name}": param for name, param in layer.params().items()}
+        for pattern, part in {f"{address}.*": layer, **params}.items():
+            for name in ("trainable", "requires_grad"):
+                if vars(part).get(name) is False and not hasattr(type(part), name):
+                    raise ConfigError(
+                        f"{pattern.removesuffix('.*')}.{name} = False: has no effect; freeze by an "
+                        f'option of the optimizer, rates={{"{pattern}": 0}}'
+                    )
 
 
 def check_layers(body: Layer, inputs: Inputs, rows: Array | Subset) -> None:

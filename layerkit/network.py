@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Sizes
-from layerkit.errors import ConfigError, DivergenceError, FileError, at, suggestion
+from layerkit.errors import ConfigError, DivergenceError, FileError, at, not_called, suggestion
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.graph.container import Container
 from layerkit.inputs import Inputs, SeenData
@@ -66,6 +66,9 @@ class Network(Configurable):
     loss: Loss
     shape: Sizes
     dtype: Literal["float32", "float64"] = "float32"
+
+    if not TYPE_CHECKING:
+        __call__ = not_called
 
     def __post_init__(self) -> None:
         super().__post_init__()

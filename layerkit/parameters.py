@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape, check_memory
-from layerkit.errors import ConfigError, ShapeError
+from layerkit.errors import ConfigError, Guided, ShapeError
 
 __all__ = ["Arena", "Param", "State"]
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from layerkit.initializers.base import Initializer
 
 
-class State:
+class State(Guided):
     """An array that a layer keeps besides its parameters: saved, but not optimized.
 
     A running mean, for example. A layer declares it in `build`, and the network's Arena places it.

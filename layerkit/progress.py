@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from layerkit.errors import Guided
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -16,7 +17,7 @@ PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, repr=False)
-class Record:
+class Record(Guided):
     """The metrics of an epoch, measured after it; nan is what was not measured.
 
     `seconds` counts from the start of the training, not of the epoch, and includes these
@@ -83,7 +84,7 @@ def _short(x: float) -> str:
     return f"{x:.2f}" if 0.01 <= abs(x) < 1e6 or not x else f"{x:.2g}"
 
 
-class Progress:
+class Progress(Guided):
     """The progress of a training run, which callbacks are given at every batch and epoch.
 
     Attributes

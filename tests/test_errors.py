@@ -13,8 +13,9 @@ from layerkit import Adam, Dense, EarlyStopping, Network, Schedule, SoftmaxCross
 from layerkit.config.options import Configurable
 from layerkit.data.datasets import Data
 from layerkit.data.labels import numbered
-from layerkit.errors import OURS, SYNONYMS, ConfigError, LayerkitError, nearest
+from layerkit.errors import ConfigError, LayerkitError, nearest
 from layerkit.files.networks import _check_tensors
+from layerkit.foreign import OURS, SYNONYMS
 from layerkit.training.class_weights import by_number, example_weights
 
 

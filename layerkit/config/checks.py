@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import numpy as np
 
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, nearest
 
 Check = Callable[[Any], Any]
 PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
@@ -159,11 +159,19 @@ def _union(checks: Sequence[Check], optional: bool, value: Any) -> Any:
 
 def _sequence(kind: Any, checks: Sequence[Check], fixed: bool, value: Any) -> Any:
     if not isinstance(value, (list, kind)):
-        raise Wrong(((), value, "should be a list"))
+        raise Wrong(((), value, f"should be a list{_such_as(kind, checks[0], value)}"))
     if fixed and len(value) != len(checks):
         raise Wrong(((), value, f"should have {len(checks)} items"))
     of_items = checks if fixed else repeat(checks[0], len(value))
     return kind(_all(zip(range(len(value)), of_items, value, strict=True)))
+
+
+def _such_as(kind: Any, check: Check, value: Any) -> str:
+    """The list that may be meant, where an item is given alone."""
+    try:
+        return f" such as {kind([check(value)])!r}"
+    except Wrong:
+        return ""
 
 
 def _dict(key: Check, item: Check, value: Any) -> dict[Any, Any]:
@@ -180,8 +188,12 @@ def _instance(cls: type, value: Any) -> Any:
         return value
     if isinstance(value, type):
         raise Wrong(((), value, f"is a class; should be an object, such as {value.__name__}()"))
-    name = value if isinstance(value, str) else "…"
-    raise Wrong(((), value, f'should be of type {cls.__name__}; in a file: {{type = "{name}"}}'))
+    name, known = "…", dict[str, type]()
+    if isinstance(value, str):
+        name, known = value, getattr(cls, "registry", known)
+    meant = nearest(name, [one for one, part in known.items() if issubclass(part, cls)])
+    kind = f"{cls.__name__} ({meant})" if meant else cls.__name__
+    raise Wrong(((), value, f'should be of type {kind}; in a file: {{type = "{name}"}}'))
 
 
 def _all(items: Iterable[tuple[Any, Check, Any]]) -> list[Any]:

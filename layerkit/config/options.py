@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, dataclass_transform
 
 from layerkit.config.checks import Wrong, checked
-from layerkit.errors import ConfigError, suggestion
+from layerkit.errors import ConfigError, Guided, advice, suggestion
 
 BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "gt": (operator.gt, "should be greater than {}"),
@@ -87,7 +87,7 @@ class _Signature:
 
 @dataclass(init=False, repr=False, eq=False, match_args=False)
 @dataclass_transform(field_specifiers=(field,))
-class Configurable:
+class Configurable(Guided):
     """Base of everything that is built from options.
 
     A subclass is a dataclass without a decorator: its annotated fields are its options, checked
@@ -176,8 +176,11 @@ class Configurable:
         try:
             vars(self).update(checked(type(self), Configurable.__getstate__(self)))
         except Wrong as wrong:
-            lines = [f"{type(self).__name__}.{line}" for line in wrong.lines()]
-            raise ConfigError("\n".join(lines)) from None
+            cls = type(self)
+            lines = "\n".join(f"{cls.__name__}.{line}" for line in wrong.lines())
+            mistakes = [f"{place[0]}={type(value).__name__}" for place, value, _ in wrong.problems]
+            hints = dict.fromkeys(advice(mistake, cls) for mistake in mistakes)
+            raise ConfigError("".join([lines, *hints])) from None
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy or a pickle has the options, and nothing that came later."""
@@ -210,13 +213,17 @@ def _by_name(cls: type[Configurable], values: tuple[Any, ...], options: dict[str
     names, positional = [o.name for o in known], [o.name for o in known if not o.kw_only]
     for name in options:
         if name not in names:
-            raise ConfigError(f"{cls.__name__} has no option {name!r}{suggestion(name, names)}")
+            raise ConfigError(
+                f"{cls.__name__} has no option {name!r}{suggestion(name, names, cls)}"
+            )
         if name in positional[: len(values)]:
-            raise ConfigError(f"{cls.__name__}.{name}: given twice, by position and by name")
+            twice = f"{cls.__name__}.{name}: given twice, by position and by name"
+            raise ConfigError(f"{twice}{advice('*', cls)}")
     if len(values) > len(positional):
         raise ConfigError(
             f"{cls.__name__}: {len(values)} values are given by position, and there are "
             f"{len(positional)} options that can be: {', '.join(positional) or 'none'}"
+            f"{advice('*', cls)}"
         )
     return dict(zip(positional, values, strict=False)) | options
 

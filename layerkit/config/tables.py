@@ -120,7 +120,7 @@ def _object(
     before_all = len(problems)
     for name in [key for key in table if key != "type"]:
         if name not in options:
-            hint = suggestion(name, [option.name for option in ordered_fields(cls)])
+            hint = suggestion(name, [option.name for option in ordered_fields(cls)], cls)
             problems.append(f"{_join(path, name)}: {cls.__name__} has no such option{hint}")
             continue
         before, mapping = len(problems), get_origin(annotations[name]) is dict

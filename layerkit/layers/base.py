@@ -20,7 +20,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
-from layerkit.errors import ShapeError, at
+from layerkit.errors import ShapeError, at, not_called
 from layerkit.initializers.base import Initializer
 from layerkit.initializers.plain import Zeros
 from layerkit.initializers.scaled import LeCunNormal
@@ -72,12 +72,11 @@ class Layer(Configurable, ABC):
     carried = dict[str, Array]()
 
     if not TYPE_CHECKING:
+        __call__ = not_called
 
-        def __getattr__(self, name: str) -> Any:
-            """Raise an AttributeError; where `build` has not been called yet, it says so."""
-            built = self.address or name.startswith("__")
-            hint = "" if built else "; it is not built: put it into a Network first"
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
+    def _hint(self, name: str) -> str:
+        unbuilt = "" if self.address else "; it is not built: put it into a Network first"
+        return super()._hint(name) or unbuilt
 
     @property
     def rng(self) -> np.random.Generator:

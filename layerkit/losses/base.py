@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
-from layerkit.errors import DataError, ShapeError
+from layerkit.errors import DataError, ShapeError, not_called
 
 
 class Loss(Configurable, ABC):
@@ -53,6 +53,9 @@ class Loss(Configurable, ABC):
     includes: ClassVar[tuple[str, ...]] = ()
     """The activations that the loss applies to z itself: none of them may end the body."""
     reserved = ("includes", "sample_weight", "weight")
+
+    if not TYPE_CHECKING:
+        __call__ = not_called
 
     def build(self, shape: Shape) -> None:
         """Check that the loss can judge outputs of `shape`.

@@ -219,7 +219,8 @@ def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
     top = re.fullmatch(r"top_(\d+)_accuracy", name)
     known = [*OF_CLASSES, *OF_NUMBERS, *get_scorer_names()]
     if not top and name not in known:
-        raise ConfigError(f"metrics: {name!r}: unknown{suggestion(name, known)}")
+        hint = suggestion(name, known, "metrics")
+        raise ConfigError(f"metrics: {name!r}: unknown{hint}")
     numbers = r"mae|rmse|r2|explained_variance|d2_absolute_error_score|neg_.*_(error|deviance)"
     if bool(re.fullmatch(numbers, name)) == loss.judges_classes:
         kind = "classes" if loss.judges_classes else "numbers"

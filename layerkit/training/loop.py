@@ -12,7 +12,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
-from layerkit.fitting import adapt, all_or_nothing, check_layers, check_outputs
+from layerkit.fitting import adapt, all_or_nothing, check_frozen, check_layers, check_outputs
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress, Record
@@ -94,8 +94,11 @@ def train(
     for name in options:
         if name not in Options.__annotations__:
             known = sorted(Options.__annotations__)
-            raise ConfigError(f"a training has no option {name!r}{suggestion(name, known)}")
+            raise ConfigError(
+                f"a training has no option {name!r}{suggestion(name, known, Training)}"
+            )
     _check_kinds(network, optimizer)
+    check_frozen(network.body)
     training = _as_training(options)
     parts = training.gradient_accumulation_steps
     with all_or_nothing(None, network.seen):

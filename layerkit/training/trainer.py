@@ -17,7 +17,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import HOOKS, Callback
-from layerkit.errors import DivergenceError, at
+from layerkit.errors import DivergenceError, Guided, at
 from layerkit.losses.base import mean_loss
 from layerkit.progress import Progress, Record
 from layerkit.training.batches import Batch, Source
@@ -59,7 +59,7 @@ class Attendant:
         """Restore the state that `state_dict` returned."""
 
 
-class Trainer:
+class Trainer(Guided):
     """A training run: iterate over it for a record of each epoch, or `run` it to its end.
 
     Made by `train`. The two halves of a step are for loops of your own: `gradient` leaves the

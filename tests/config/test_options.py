@@ -422,7 +422,7 @@ def test_activations_have_no_options() -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (3, "class_weight = 3: should be 'balanced', a list or a table"),
+        (3, "class_weight = 3: should be 'balanced', a list such as [3.0] or a table"),
         ("balance", "class_weight = 'balance': should be 'balanced', a list or a table"),
         ([1.0, -1.0], "class_weight.1 = -1.0: should be greater than or equal to 0"),
         ({"a": 1.0, "b": "x"}, "class_weight.b = 'x': should be a number"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
@@ -65,20 +66,19 @@ def distinct(labels: Array) -> list[str]:
     names = [str(label) for label in np.unique(labels)]
     if not all(map(is_number, names)):
         return names
-    if len({float(name) for name in names}) < len(names):
+    if len({Decimal(name) for name in names}) < len(names):  # exact, also for twenty digits
         raise DataError(
             f"labels {listed(map(repr, names))}: the same number is written in two ways"
         )
-    return sorted(names, key=float)
+    return sorted(names, key=Decimal)
 
 
 def is_number(name: str) -> bool:
     """Whether a name is a number, which could be taken for that of a class."""
     try:
-        float(name)
-    except ValueError:
+        return Decimal(name).is_finite()
+    except InvalidOperation:
         return False
-    return True
 
 
 def numbered(labels: Array, classes: Sequence[object]) -> Array:

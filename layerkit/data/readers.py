@@ -71,7 +71,7 @@ def read_csv(
             counts, column_of = Counter(header), {name: i for i, name in enumerate(header)}
             for name in [*names, *others]:
                 if counts[name] != 1:
-                    meant = nearest(name, header)
+                    meant = "" if counts[name] else nearest(name, header)
                     raise DataError(
                         f"{counts[name]} columns called {name!r}; should be one"
                         f"{f' ({meant})' if meant else ''}. The first "
@@ -107,21 +107,26 @@ def read_csv(
 
 
 def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
+    cells = [row[column] for column in columns]
     try:
-        numbers = np.array([row[column] for column in columns], float)
-        if np.isfinite(numbers).all():
+        numbers, text = np.array(cells, float), "".join(cells)
+        if np.isfinite(numbers).all() and text.isascii() and "_" not in text:
             return numbers
     except ValueError:
         pass
-    column = next(column for column in columns if not _is_finite(row[column]))
-    raise DataError(
-        f"line {line}, column {header[column]!r}: {row[column]!r}; should be a finite number"
-    )
+    for column in columns:
+        if not _is_finite(row[column]):
+            raise DataError(
+                f"line {line}, column {header[column]!r}: {row[column]!r}; "
+                "should be a finite number"
+            )
+    return numbers
 
 
 def _is_finite(cell: str) -> bool:
+    """Whether a cell is a finite number; Python's 1_000 and digits of other scripts are not."""
     try:
-        return math.isfinite(float(cell))
+        return math.isfinite(float(cell)) and cell.strip().isascii() and "_" not in cell
     except ValueError:
         return False
 
@@ -254,12 +259,16 @@ def _checked(table: Table, numbers: bool) -> Table:
         if y.dtype.kind not in "biuf":
             raise DataError(f"y is {y.dtype}, such as {y[0]}; should be numbers")
         _check_finite("y", y)
-    elif y.dtype.kind == "f" and ((y == np.floor(y)) & (abs(y) < 2**53)).all():
-        return table._replace(y=y.astype(np.int64))
     elif y.dtype.kind not in "iuU":
+        whole = np.zeros(len(y), bool)
+        if y.dtype.kind == "f":
+            whole = (y == np.floor(y)) & (abs(y) < 2**53)
+        if whole.all():
+            return table._replace(y=y.astype(np.int64))
+        row = int(np.argmin(whole))
         raise DataError(
-            f"y is {y.dtype}, such as {y[0]}; classes should be integers or strings. For numbers "
-            'to predict, set target = "number"'
+            f"y is {y.dtype}, and y[{row}] is {y[row]}; classes should be integers or strings. "
+            'For numbers to predict, set target = "number"'
         )
     return table
 

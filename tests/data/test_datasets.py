@@ -215,6 +215,29 @@ def test_labels_that_are_numbers_are_sorted_by_value(tmp_path: Path) -> None:
     assert Data(path=str(path), label="label").load().classes == ["9", "10"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["12345678901234567891", "12345678901234567890", "3"], [2, 1, 0]),
+        (["10", "9", "nan"], [0, 1, 2]),
+        (["1e1", "9", "-0.5"], [2, 1, 0]),
+    ],
+)
+def test_labels_are_sorted_by_their_exact_value_if_all_are_numbers(
+    tmp_path: Path, labels: list[str], classes: list[int]
+) -> None:
+    rows = "".join(f"{i},{labels[i % 3]}\n" for i in range(30))
+    path = write_csv(tmp_path / "t.csv", "a,label\n" + rows)
+    found = Data(path=str(path), label="label").load().classes
+    assert found == [labels[i] for i in classes]
+
+
+def test_large_integers_are_different_classes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.zeros((20, 2)), y=2**53 + np.arange(20) % 2)
+    classes = ["9007199254740992", "9007199254740993"]
+    assert Data(path=str(tmp_path / "t.npz")).load().classes == classes
+
+
 def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
     x, labels, _, names = read_csv(path, None, ["b", "a"])
@@ -232,7 +255,9 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
         ("kind\nx\ny\n", "no features: there are no columns besides kind"),
         ("a,b\n1,2\n", "0 columns called 'kind'; should be one. The first line, split at commas"),
         ("a,kin\n1,x\n", r"0 columns called 'kind'; should be one \(did you mean 'kin'\?\)\. The"),
-        ("a,a,kind\n1,2,x\n", "2 columns called 'a'"),
+        ("a,a,kind\n1,2,x\n", r"2 columns called 'a'; should be one\. The first"),
+        ("a,kind\n1_000,x\n", "line 2, column 'a': '1_000'; should be a finite number"),
+        ("a,kind\n1,x\n٣٤,y\n", "line 3, column 'a': '٣٤'; should be a finite number"),
         (",".join(map(str, range(3000))) + "\n", r"columns '0', .*, '19' … \(2,980 more\)"),
         ("a,kind\n1,x\n2\n", "line 3: 1 cells under 2 columns"),
         ("a,kind\n1,x\n2,y,3\n", "line 3: 3 cells under 2 columns"),
@@ -283,9 +308,10 @@ def test_npz_of_images(tmp_path: Path) -> None:
         ({"x": [[1.0], [np.nan]], "y": [0, 1]}, r"x\[1, 0\] is nan"),
         ({"x": [[1.0], [2.0]], "y": [[0], [1]]}, r"y has shape \(2, 1\)"),
         ({"x": [[1.0], [2.0]], "y": [0]}, r"y has shape \(1,\)"),
-        ({"x": [[1.0], [2.0]], "y": [0.5, 1]}, "classes should be integers or strings"),
-        ({"x": [[1.0], [2.0]], "y": [np.inf, 1]}, "classes should be integers or strings"),
-        ({"x": [[1.0], [2.0]], "y": [1e300, 1]}, "classes should be integers or strings"),
+        ({"x": [[1.0], [2.0]], "y": [0.5, 1]}, r"y\[0\] is 0.5; classes should be integers or"),
+        ({"x": [[1.0], [2.0]], "y": [0.0, np.nan]}, r"y is float64, and y\[1\] is nan; classes"),
+        ({"x": [[1.0], [2.0]], "y": [np.inf, 1]}, r"y\[0\] is inf; classes should be integers"),
+        ({"x": [[1.0], [2.0]], "y": [1, 1e300]}, r"y\[1\] is 1e\+300; classes should be integers"),
     ],
 )
 def test_an_npz_with_a_mistake_is_refused(

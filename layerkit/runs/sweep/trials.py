@@ -215,6 +215,14 @@ def _open(storage: str) -> str | BaseStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    class Journal(JournalFileBackend):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            try:
+                super().append_logs(logs)
+            except OSError as error:  # a full disk
+                error.filename = error.filename or storage
+                raise
+
     if "://" in storage:
         return storage
     path = Path(storage).absolute()
@@ -228,11 +236,11 @@ def _open(storage: str) -> str | BaseStorage:
             )
     # Optuna's own locks outlive a process that is killed while it holds one
     lock: Any = FileLock(f"{path}.lock")
-    with lock, path.open("ab+") as file:
+    with lock, path.open("ab+") as journal:
         # part of a line, left by a crash or a full disk, would corrupt the next one
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-    return JournalStorage(JournalFileBackend(str(path), lock))
+        journal.seek(0)
+        journal.truncate(journal.read().rfind(b"\n") + 1)
+    return JournalStorage(Journal(str(path), lock))
 
 
 def _choose(trial: Trial, name: str, axis: Axis) -> None:

@@ -1,4 +1,5 @@
 import csv
+import errno
 import multiprocessing
 import os
 import signal
@@ -510,6 +511,26 @@ def test_another_sweep_in_the_same_folder_is_refused(capsys: pytest.CaptureFixtu
     write(f'method = "grid"\nseeds = 2{storage}', "optimizer.lr = [0.1]", name="t.toml")
     assert run(file, "--out", "runs/u") == 1
     assert "j.log has a sweep called t that differs in sweep: choose" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("writes", [2, 4, 8])
+@pytest.mark.usefixtures("_trials_in_this_process")
+def test_a_full_disk_is_told_with_the_file(
+    writes: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend, done = optuna.storages.journal.JournalFileBackend, []
+    append = backend.append_logs
+
+    def full(self: Any, logs: Any) -> None:
+        done.append(logs)
+        if len(done) > writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, logs)
+
+    monkeypatch.setattr(backend, "append_logs", full)
+    assert run(write('method = "random"\ntrials = 2')) == 1
+    said = capsys.readouterr().err
+    assert said == "layerkit: [Errno 28] No space left on device: 'runs/s/journal.log'\n"
 
 
 def test_without_optuna_there_is_a_sentence(

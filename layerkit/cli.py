@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import difflib
+import errno
 import json
 import os
 import shlex
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in options.imports:
             import_file(Path(path))
         status: int = options.command(options)
+        print(end="", flush=True)
         return status
     except LayerkitError as error:
         known = str(error).startswith(error.place)
@@ -58,11 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"layerkit: not enough memory: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
-        print(f"layerkit: {error}", file=sys.stderr)
+        place = ""
+        if error.errno in (errno.EPIPE, errno.ENOSPC) and not error.filename:
+            place = "standard output: "
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # the reader, such as `head`, has enough
+            print(f"layerkit: {place}{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("layerkit: interrupted", file=sys.stderr)

@@ -234,6 +234,35 @@ def test_own_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("without_pictures")
+def test_a_row_that_is_too_large_is_told_with_the_order_of_its_part(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("t.npz", x=np.full((50, 2), 1e39), y=np.arange(50) % 2)
+    Path("own.toml").write_text(BODY.replace("units = 3", "units = 2") + '[data]\npath = "t.npz"\n')
+    said = refused(capsys, "train", "own.toml")
+    assert "t.npz, train in the order drawn: x[0, 0] is 1e+39; should be a finite float" in said
+    said = refused(capsys, "train", "own.toml", "--set", 'data.test="t.npz"')
+    assert "t.npz, train: x[0, 0] is 1e+39" in said
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_the_keys_of_a_configuration_keep_their_order() -> None:
+    write_table("t.csv")
+    Path("own.toml").write_text(
+        BODY.replace("units = 3", "units = 2")
+        + '[data]\npath = "t.csv"\nlabel = "kind"\ntest_size = 0.5\n'
+    )
+    assert run("train", "own.toml", "--set", "training.epochs=1", "--out", "run") == 0
+    before = Path("run/config.toml").read_text()
+    assert before.index("features") < before.index("classes") < before.index("test_size")
+    more = ("--force", "--set", "training.epochs=2")
+    with pytest.warns(ResumeWarning):
+        assert run("train", "--resume", "run", *more) == 0
+    after = Path("run/config.toml").read_text()
+    assert after == before.replace("epochs = 1", "epochs = 2")
+
+
+@pytest.mark.usefixtures("without_pictures")
 def test_bytes_and_other_numbers_are_not_confused(capsys: pytest.CaptureFixture[str]) -> None:
     write_table("t.csv")
     Path("own.toml").write_text(
@@ -245,7 +274,8 @@ def test_bytes_and_other_numbers_are_not_confused(capsys: pytest.CaptureFixture[
         capsys, "predict", "run", "bytes.npz"
     )
     Path("run/environment.json").write_text("{")
-    assert "environment.json: can't be read" in refused(capsys, "predict", "run", "bytes.npz")
+    said = refused(capsys, "predict", "run", "bytes.npz")
+    assert said.startswith("layerkit: run/environment.json: can't be read")
     Path("run/environment.json").write_text('{"examples": 3}')
     assert "damaged: examples is 3" in refused(capsys, "predict", "run", "bytes.npz")
     for content, reason in [
@@ -334,6 +364,22 @@ def test_the_reader_of_a_pipe_may_stop_early(trained: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("prediction,probability")
     assert done.stderr == ""
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_is_full_is_named(unbuffered: str) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m layerkit schema > /dev/full",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    assert done.returncode == 1
+    assert done.stderr == "layerkit: standard output: [Errno 28] No space left on device\n"
 
 
 def test_the_schema_accepts_our_files_and_refuses_others(

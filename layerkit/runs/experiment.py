@@ -249,9 +249,16 @@ class Experiment(Configurable):
             For examples or targets that don't fit, with the part of the data.
         """
         size = self.training.batch_size * self.training.gradient_accumulation_steps
+        data = self.data
+        from_files = {
+            "train": data.test and not data.validation_size,
+            "validation": data.validation,
+            "test": data.test,
+        }
         for name, part in dataset.parts().items():
             learned = learn and name == "train"
-            with at(f"{dataset.name}, {name}"):
+            order = "" if from_files[name] else " in the order drawn"
+            with at(f"{dataset.name}, {name}{order}"):
                 self.sources[name] = Arrays(
                     self.network,
                     part.inputs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None
             config["data"]["classes"] = dataset.classes
         if dataset.features:
             config["data"]["features"] = dataset.features
+        order = [option.name for option in fields(experiment.data)]  # as it is when resumed
+        config["data"] = {name: config["data"][name] for name in order if name in config["data"]}
     write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
     _write_json(folder / DATA, _digests(experiment))
 

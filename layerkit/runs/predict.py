@@ -32,8 +32,9 @@ def predict_file(run: Path, file: Path) -> dict[str, Sequence[Any]]:
         For a file that can't be read, or whose examples are not like those of the run.
     """
     experiment = read_run(run)
+    learned = read_environment(run)["examples"]
     with at(str(file)):
-        x = _read(file, experiment.data, read_environment(run)["examples"])
+        x = _read(file, experiment.data, learned)
         return _columns(experiment.network, x, experiment.data.class_names())
 
 

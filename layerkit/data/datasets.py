@@ -8,10 +8,8 @@ w    weights of the examples (N,)
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +17,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
+from layerkit.data.download import fetch
 from layerkit.data.labels import distinct, numbered
 from layerkit.data.readers import Table, read_csv, read_idx_folder, read_npy_folder, read_npz
 from layerkit.errors import ConfigError, DataError, FileError, at
@@ -38,7 +37,6 @@ CLOTHES = [
     "Ankle boot",
 ]
 DIGITS = [str(digit) for digit in range(10)]
-OPENML = {"mnist": "mnist_784", "fashion_mnist": "Fashion-MNIST"}
 
 
 @dataclass(frozen=True)
@@ -243,7 +241,7 @@ class Data(Configurable):
             return Dataset("digits", train, test, DIGITS, image=(8, 8))
         folder = data_dir or os.environ.get("LAYERKIT_DATA")
         name = self.name
-        sets = read_idx_folder(Path(folder), name) if folder else _fetch_openml(name)
+        sets = read_idx_folder(Path(folder), name) if folder else fetch(name)
         train, test = (Examples(x.reshape(len(x), -1), t) for x, t in sets)
         return Dataset(name, train, test, self.class_names(), image=sets[0][0].shape[1:])
 
@@ -332,23 +330,3 @@ class Data(Configurable):
 def _kind(path: str) -> str:
     """Return the extension of a file, an empty string for a folder."""
     return "" if path.endswith(("/", os.sep)) else Path(path).suffix
-
-
-def _fetch_openml(name: str) -> list[tuple[Array, Array]]:
-    from sklearn.datasets import fetch_openml
-
-    fetch = partial(fetch_openml, OPENML[name], version=1, as_frame=False)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # one for every retry
-            try:
-                bunch = fetch(parser="pandas")  # the faster parser
-            except (ImportError, TypeError):  # pandas is missing, or too new for scikit-learn
-                bunch = fetch(parser="liac-arff")
-    except (OSError, ValueError) as error:
-        raise FileError(
-            f"{name} can't be downloaded ({error}). Connect to the internet once,\n"
-            "or give a folder with its four IDX files by --data-dir or LAYERKIT_DATA,\n"
-            'or use the data that need no download: [data] name = "digits", [network] shape = [64]'
-        ) from error
-    x, t = bunch.data.astype(np.uint8).reshape(-1, 28, 28), bunch.target.astype(np.uint8)
-    return [(x[:60000], t[:60000]), (x[60000:], t[60000:])]

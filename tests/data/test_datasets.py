@@ -1,19 +1,24 @@
 import gzip
 import struct
+import threading
 import tracemalloc
+import urllib.request
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 import sklearn.datasets
 
 from layerkit import ConfigError, DataError, FileError
-from layerkit.data import Data
+from layerkit.data import Data, download
 from layerkit.data.readers import read_csv, read_npz
 
 NAMES = {
@@ -168,6 +173,51 @@ def test_openml_is_read_without_pandas_too(
     monkeypatch.delenv("LAYERKIT_DATA", raising=False)
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", fetch)
     assert len(Data(name="mnist").load().test) == 10
+
+
+@pytest.mark.parametrize(
+    ("sends", "reason"),
+    [
+        (None, r"mnist can't be downloaded \(no answer for 0.2 s\)"),
+        (b"x" * 1000, r"mnist can't be downloaded \(the server sends more than 9,000 bytes\)"),
+    ],
+)
+@pytest.mark.parametrize("size", [-1, 512])
+def test_a_download_ends_in_time_and_size(
+    monkeypatch: pytest.MonkeyPatch, sends: bytes | None, reason: str, size: int
+) -> None:
+    left = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while not left.wait(0 if sends else 5):
+                    self.wfile.write(sends or b"")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    def fetch(*_: Any, **__: Any) -> None:
+        with urlopen(Request(f"http://127.0.0.1:{server.server_port}")) as response:
+            while response.read(size):
+                pass
+
+    monkeypatch.delenv("LAYERKIT_DATA", raising=False)
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", fetch)
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "LARGEST", 9000)
+    before = getattr(urllib.request, "_opener", None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        try:
+            with pytest.raises(FileError, match=reason):
+                Data(name="mnist").load()
+        finally:
+            left.set()
+            server.shutdown()
+    assert getattr(urllib.request, "_opener", None) is before
 
 
 def test_with_neither_the_three_remedies_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,6 +227,7 @@ ADVICE = {
         "path dirpath": "folder",
     },
     "Initializer": {"seed generator": "it is drawn from network.initialize(seed), or seed in fit"},
+    "Normal": {"*": "the mean is given by name: Normal(0.01, mean=0.0)"},
     "Uniform": {"a": "low", "b": "high", "scale": "write low=-0.05, high=0.05"},
     "Training": {
         "validation_data eval_set": "validation",

@@ -43,6 +43,7 @@ RECORD, BODY = Record(1, 0.5, 1.0, 0.1), Sequential([Dense(2)])
             "an activation is a layer of its own: Sequential([Dense(64)",
         ),
         ("Dense(784, 64)", 'type Initializer; in a file: {type = "…"}; the number of inputs is'),
+        ("layerkit.Normal(0.0, 0.01)", "the mean is given by name: Normal(0.01, mean=0.0)"),
         ("LayerNorm(64)", "the number of features is found by itself: LayerNorm()"),
         ("Softmax(dim=1)", "Softmax has no option 'dim'; here it is called 'axis'"),
         ("Sequential(Dense(2), ReLU)", "give them as a list: Sequential([Dense(64), ReLU()])"),

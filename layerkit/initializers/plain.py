@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+
 import numpy as np
 
 from layerkit.arrays import Array
@@ -50,18 +52,19 @@ class Normal(Initializer):
 
     Parameters
     ----------
-    mean, std : float
+    std, mean : float
+        The mean by name only: ``Normal(0.01)`` and ``Normal(0.01, mean=1.0)``.
 
     Examples
     --------
     >>> w = np.empty((200, 200))
-    >>> Normal(std=0.01).fill(w, np.random.default_rng(0))
+    >>> Normal(0.01).fill(w, np.random.default_rng(0))
     >>> print(f"{w.std():.4f}")
     0.0100
     """
 
-    mean: float = 0.0
     std: Rate = 0.05
+    mean: float = field(default=0.0, kw_only=True)
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         fill_normal(w, rng, self.std)

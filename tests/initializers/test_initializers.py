@@ -85,7 +85,7 @@ def moments(init: Initializer, dtype: str) -> tuple[float, float]:
     ("init", "mean", "variance"),
     [
         (Normal(), 0, 0.05**2),
-        (Normal(mean=-2.0, std=3.0), -2, 9),
+        (Normal(3.0, mean=-2.0), -2, 9),
         (Uniform(), 0, 0.1**2 / 12),
         (Uniform(low=1.0, high=4.0), 2.5, 9 / 12),
         # a standard normal variable between -2 and 2 has the variance 1 - 4 φ(2) / (2 Φ(2) - 1)

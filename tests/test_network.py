@@ -546,8 +546,10 @@ def test_tensors_that_do_not_fit_are_refused(
 def test_a_configuration_that_makes_no_network_is_refused(path: Path, config: str) -> None:
     tensors = {address: param.value for address, param in network().params().items()}
     write_tensors(path, tensors, {"layerkit.Network": config})
-    with pytest.raises(FileError, match="the network that it describes can't be built"):
+    with pytest.raises(FileError, match="the network that it describes can't be built") as caught:
         Network.load(path)
+    named = ('"Dens"', '"Los"', "os.system")
+    assert str(caught.value).count("imported first") == any(name in config for name in named)
 
 
 def test_a_file_without_its_tensors_is_refused_before_they_take_memory(path: Path) -> None:

@@ -45,10 +45,7 @@ def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Any], di
     except FileError:
         raise
     except (ValueError, RecursionError, MemoryError) as error:
-        raise FileError(
-            f"{path}: the network that it describes can't be built: {error} "
-            "(a class of your own has to be imported first)"
-        ) from error
+        raise FileError(f"{path}: the network that it describes can't be built: {error}") from error
 
 
 def _check_tensors(path: Path, config: Any, tensors: Mapping[str, Array]) -> None:

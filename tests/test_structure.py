@@ -244,6 +244,18 @@ def test_methods_without_a_docstring_override_one_that_has() -> None:
     assert silent(Mute) == ["unsaid"]
 
 
+def test_paths_are_taken_as_text_too() -> None:
+    """A parameter of a public function is a `str | Path`, never a Path alone."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                for of in (*node.args.args, *node.args.kwonlyargs):
+                    if of.annotation and ast.unparse(of.annotation) in ("Path", "Path | None"):
+                        found.add(f"{path.name}: {node.name}({of.arg})")
+    assert found == set()
+
+
 def test_docstrings_name_the_thing_first() -> None:
     """Not "What listens to a training", but "Callbacks: objects that observe a training"."""
     found = set()

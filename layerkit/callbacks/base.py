@@ -42,11 +42,6 @@ class Callback(Configurable):
                 )
         super().__init_subclass__(**kwargs)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        paths = {name: path for name, path in vars(self).items() if isinstance(path, Path)}
-        vars(self).update({name: str(path) for name, path in paths.items()})
-
     def paths(self) -> dict[str, Path]:
         """Return the paths among the options, those of type ``str | Path``, by name."""
         hints = get_type_hints(type(self))
@@ -56,8 +51,9 @@ class Callback(Configurable):
             if Path in get_args(hints[name]) and value
         }
 
-    def inside(self, folder: Path) -> Callback:
+    def inside(self, folder: str | Path) -> Callback:
         """Return this callback, or if it has relative paths, a copy that has them in `folder`."""
+        folder = Path(folder)
         relative = {name: path for name, path in self.paths().items() if not path.is_absolute()}
         if not relative:
             return self

@@ -104,7 +104,8 @@ def check_for(annotation: Any) -> Check:
         return partial(_limited, check_for(args[0]), args[1:])
     if kind in (Union, UnionType):
         checks = [check_for(member) for member in args if member is not NoneType]
-        return partial(_union, checks, NoneType in args)
+        check = partial(_union, checks, NoneType in args)
+        return partial(_text, check) if {str, Path} <= {*args} else check
     if kind in (list, tuple):
         args = args or (Any, ...)
         checks = [check_for(item) for item in args if item is not ...]
@@ -155,6 +156,12 @@ def _union(checks: Sequence[Check], optional: bool, value: Any) -> Any:
         except Wrong as wrong:
             problems += wrong.problems
     raise Wrong(*([problem for problem in problems if problem[0]] or problems))
+
+
+def _text(check: Check, value: Any) -> Any:
+    """A path as a string, which a file can hold."""
+    allowed = check(value)
+    return str(allowed) if isinstance(allowed, Path) else allowed
 
 
 def _sequence(kind: Any, checks: Sequence[Check], fixed: bool, value: Any) -> Any:

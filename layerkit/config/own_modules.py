@@ -11,7 +11,7 @@ from pathlib import Path
 from layerkit.errors import FileError
 
 
-def import_file(path: Path) -> None:
+def import_file(path: str | Path) -> None:
     """Run a Python file, so that the classes in it are known.
 
     Raises
@@ -19,6 +19,7 @@ def import_file(path: Path) -> None:
     FileError
         When the file does not exist, or fails.
     """
+    path = Path(path)
     if path.suffix != ".py":
         raise FileError(f"--import {path}: should end in .py")
     if not path.is_file():

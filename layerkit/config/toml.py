@@ -9,7 +9,7 @@ from typing import Any
 from layerkit.errors import ConfigError, FileError
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> dict[str, Any]:
     """Return the tables of a file.
 
     Raises
@@ -17,6 +17,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     FileError
         For a file that can't be read or is not TOML, with the line.
     """
+    path = Path(path)
     try:
         return _parsed(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -105,7 +105,7 @@ class Data(Configurable):
     ----------
     name : {"digits", "mnist", "fashion_mnist"}, optional
         A well-known data set. The default is the digits of scikit-learn, if there is no `path`.
-    path : str, optional
+    path : str or Path, optional
         Your own data: a ``.npz`` file with arrays x and y, a ``.csv`` file with a header, or a
         folder with ``x.npy`` and ``y.npy``, where x may be larger than memory.
     label : str, optional
@@ -117,11 +117,11 @@ class Data(Configurable):
     test_size : float, optional
         The share of `path` or of the digits that is held out as test set, 0.2 by default: drawn
         from the run's seed and stratified, with the same share of every class.
-    test : str, optional
+    test : str or Path, optional
         A file or folder of the same kind as `path` to test on; then `path` is not split.
     validation_size : float, optional
         The share of the training examples that is held out as validation set, drawn likewise.
-    validation : str, optional
+    validation : str or Path, optional
         A file or folder of the same kind as `path` with the validation set.
     weight : str, optional
         The column of a ``.csv`` file with the weights of the examples. Other files have them in
@@ -142,14 +142,14 @@ class Data(Configurable):
     """
 
     name: Literal["digits", "mnist", "fashion_mnist"] | None = None
-    path: str | None = None
+    path: str | Path | None = None
     label: str | None = None
     features: list[str] | None = None
     classes: list[str] | None = None
     test_size: Fraction | None = None
-    test: str | None = None
+    test: str | Path | None = None
     validation_size: Fraction | None = None
-    validation: str | None = None
+    validation: str | Path | None = None
     weight: str | None = None
     target: Literal["class", "number"] = "class"
 
@@ -202,14 +202,16 @@ class Data(Configurable):
                 value = getattr(self, option)
                 raise ConfigError(f"{option} = {value!r}: not allowed with {because}")
 
-    def load(self, seed: int | np.random.Generator = 0, data_dir: str | None = None) -> Dataset:
+    def load(
+        self, seed: int | np.random.Generator = 0, data_dir: str | Path | None = None
+    ) -> Dataset:
         """Load, check and split the data.
 
         Parameters
         ----------
         seed : int or Generator
             Random seed of the split.
-        data_dir : str, optional
+        data_dir : str or Path, optional
             Folder with the four IDX files of MNIST or Fashion-MNIST, in it or in its subfolder
             ``mnist`` or ``fashion_mnist``; by default the environment variable ``LAYERKIT_DATA``.
 
@@ -231,7 +233,7 @@ class Data(Configurable):
             dataset = replace(dataset, train=train, validation=held_out)
         return dataset
 
-    def _load_known(self, rng: np.random.Generator, data_dir: str | None) -> Dataset:
+    def _load_known(self, rng: np.random.Generator, data_dir: str | Path | None) -> Dataset:
         if self.name is None or self.name == "digits":
             from sklearn.datasets import load_digits
 
@@ -267,7 +269,7 @@ class Data(Configurable):
         held_out = self._like(table, classes, self.validation) if self.validation else None
         return Dataset(path, train, test, classes, table.features, image, held_out)
 
-    def _read(self, path: str, features: list[str] | None) -> tuple[Table, Array]:
+    def _read(self, path: str | Path, features: list[str] | None) -> tuple[Table, Array]:
         """Return the contents of a file, and its labels once more: they are there."""
         kind, numbers = _kind(path), self.target == "number"
         if kind == ".csv":
@@ -278,9 +280,9 @@ class Data(Configurable):
             raise DataError("no labels: an array y is missing")
         return table, table.y
 
-    def _like(self, known: Table, classes: list[str], path: str) -> Examples:
+    def _like(self, known: Table, classes: list[str], path: str | Path) -> Examples:
         """Read another file with the same features and classes."""
-        with at(path):
+        with at(str(path)):
             table, y = self._read(path, known.features)
             if table.x.shape[1:] != known.x.shape[1:]:
                 raise DataError(
@@ -327,6 +329,6 @@ class Data(Configurable):
         return examples.take(kept), examples.take(held_out)
 
 
-def _kind(path: str) -> str:
+def _kind(path: str | Path) -> str:
     """Return the extension of a file, an empty string for a folder."""
-    return "" if path.endswith(("/", os.sep)) else Path(path).suffix
+    return "" if str(path).endswith(("/", os.sep)) else Path(path).suffix

@@ -32,7 +32,7 @@ class Table(NamedTuple):
 
 
 def read_csv(
-    path: Path,
+    path: str | Path,
     label: str | None,
     features: list[str] | None = None,
     weight: str | None = None,
@@ -42,7 +42,7 @@ def read_csv(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A table with a header, separated by commas.
     label : str, optional
         The column with the labels; None if they are not wanted.
@@ -60,6 +60,7 @@ def read_csv(
     DataError
         For a missing column, a short or long row, a cell that is not a finite number.
     """
+    path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file)
@@ -131,12 +132,12 @@ def _is_finite(cell: str) -> bool:
         return False
 
 
-def read_npz(path: Path, numbers: bool = False) -> Table:
+def read_npz(path: str | Path, numbers: bool = False) -> Table:
     """Read a ``.npz`` file: the arrays x (N, ...) and, if they are there, y and w.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
     numbers : bool
         Whether y are numbers to predict, not classes.
 
@@ -147,6 +148,7 @@ def read_npz(path: Path, numbers: bool = False) -> Table:
     DataError
         For arrays that are missing, don't fit together, or have values that are not finite.
     """
+    path = Path(path)
     try:
         if path.is_file() and not zipfile.is_zipfile(path):
             raise FileError(f"{path}: damaged, or not a .npz file")
@@ -189,14 +191,14 @@ def _outline(archive: zipfile.ZipFile, name: str) -> Array:
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
-def read_npy_folder(folder: Path, numbers: bool = False) -> Table:
+def read_npy_folder(folder: str | Path, numbers: bool = False) -> Table:
     """Read a folder of arrays: ``x.npy``, ``y.npy`` and, if it is there, ``w.npy``.
 
     x is mapped, never read as a whole, so it may be larger than memory.
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
     numbers : bool
         Whether y are numbers to predict, not classes.
 
@@ -207,6 +209,7 @@ def read_npy_folder(folder: Path, numbers: bool = False) -> Table:
     DataError
         For arrays that don't fit together, or have values that are not finite.
     """
+    folder = Path(folder)
     arrays: dict[str, Array] = {}
     for name in "xyw":
         path = folder / f"{name}.npy"
@@ -281,12 +284,12 @@ def _check_finite(name: str, values: Array, start: int = 0) -> None:
         raise DataError(f"{name}{[start + row, *rest]} is {value}; should be finite")
 
 
-def read_idx_folder(folder: Path, name: str) -> list[tuple[Array, Array]]:
+def read_idx_folder(folder: str | Path, name: str) -> list[tuple[Array, Array]]:
     """Read MNIST's four files: images (N, height, width) and labels, to train and to test.
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
         Holds the files, plain or ``.gz``, or has a subfolder `name` that does.
     name : str
 
@@ -297,6 +300,7 @@ def read_idx_folder(folder: Path, name: str) -> list[tuple[Array, Array]]:
     DataError
         For labels out of range, or different numbers of images and labels.
     """
+    folder = Path(folder)
     if (folder / name).is_dir():
         folder = folder / name
     sets = []

@@ -46,7 +46,7 @@ WRITE_SIZE = 2**24
 """Number of bytes written in one call: an interrupt doesn't wait for more."""
 
 
-def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
+def write_atomically(path: str | Path, *pieces: bytes | memoryview) -> None:
     """Replace the content of `path` by `pieces`, one after the other, in one atomic step.
 
     It survives a crash: a temporary file in the same folder, fsync, rename, fsync of the folder.
@@ -57,6 +57,7 @@ def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
     FileError
         If that fails: `path` then has its old content or the new, and nothing else is left.
     """
+    path = Path(path)
     with file_errors(f"{path}: can't be written"):
         path = path.resolve()
         temporary = path.with_name(f".{os.urandom(8).hex()}{TEMPORARY}")
@@ -97,7 +98,7 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[bool]:
+def lock_folder(folder: str | Path) -> Iterator[bool]:
     """Hold the exclusive lock of a folder; wait for it if another process or thread has it.
 
     The lock ends with the process that holds it, however it ends. Yields whether there is a lock:
@@ -130,7 +131,7 @@ def _remove_leftovers(folder: Path) -> None:
                 os.unlink(folder / name)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: str | Path) -> None:
     """Wait until the directory entries of `folder` are on the disk; Windows can't do that."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
@@ -140,7 +141,9 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]
+) -> None:
     """Write named arrays to a safetensors file, atomically, with a checksum of the whole file.
 
     Only arrays that are not contiguous, such as `W.T`, are copied. The arrays must not change
@@ -185,7 +188,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[st
     write_atomically(path, head.replace(NO_CHECKSUM.encode(), checksum.encode(), 1), *pieces)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
     """Return the arrays and the metadata of a file that `write_tensors` wrote.
 
     Raises
@@ -193,6 +196,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     FileError
         For a file that is missing, damaged anywhere, not layerkit's, or has a name twice.
     """
+    path = Path(path)
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -158,11 +158,6 @@ class Checkpoints(Configurable):
     every: Size | None = None
     keep: Size = 2
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.folder is not None:
-            self.folder = str(self.folder)  # a configuration file can hold it
-
     def paths(self) -> list[Path]:
         """Return the existing files, newest first."""
         files = self._files()

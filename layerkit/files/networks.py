@@ -23,14 +23,16 @@ CONFIG_KEY, SEEN_KEY = "layerkit.Network", "layerkit.SeenData"
 
 
 def write_network(
-    path: Path, config: dict[str, Any], seen: dict[str, Any], tensors: Mapping[str, Array]
+    path: str | Path, config: dict[str, Any], seen: dict[str, Any], tensors: Mapping[str, Array]
 ) -> None:
     """Write a configuration and tensors to a file; see `Network.save`."""
     tables = {CONFIG_KEY: json.dumps(config), SEEN_KEY: json.dumps(seen)}
     write_tensors(path, tensors, tables)
 
 
-def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Any], dict[str, Array]]:
+def read_network(
+    path: str | Path, kind: type[Kind]
+) -> tuple[Kind, dict[str, Any], dict[str, Array]]:
     """Return the network that a file describes, what it has seen, and the tensors in the file.
 
     See `Network.load`.
@@ -48,7 +50,7 @@ def read_network(path: Path, kind: type[Kind]) -> tuple[Kind, dict[str, Any], di
         raise FileError(f"{path}: the network that it describes can't be built: {error}") from error
 
 
-def _check_tensors(path: Path, config: Any, tensors: Mapping[str, Array]) -> None:
+def _check_tensors(path: str | Path, config: Any, tensors: Mapping[str, Array]) -> None:
     """Raise a FileError unless a file has the tensors of its network.
 
     Layers that are placed take no memory yet, and the network might need all there is.

@@ -74,7 +74,7 @@ class Experiment(Configurable):
         split, weights, order = np.random.default_rng(self.training.seed).spawn(3)
         return split, weights, order
 
-    def load_data(self, data_dir: str | None = None) -> Dataset:
+    def load_data(self, data_dir: str | Path | None = None) -> Dataset:
         """Load the data, and check that the network fits them.
 
         Raises
@@ -166,7 +166,7 @@ class Experiment(Configurable):
         self,
         dataset: Dataset,
         callbacks: Sequence[Callback] = (),
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         resume: Resume = False,
     ) -> Trainer:
         """Check everything, and return the trainer of a run, before its first step.
@@ -178,7 +178,7 @@ class Experiment(Configurable):
             examples.
         callbacks : sequence of Callback
             Called before those of the configuration.
-        folder : Path, optional
+        folder : str or Path, optional
             Where the checkpoints go, to its ``checkpoints``, and the files of the configuration's
             callbacks whose paths are relative.
         resume : bool or "force"
@@ -189,7 +189,8 @@ class Experiment(Configurable):
         training, network = self.training, self.network.initialize(weights)
         checkpoints, own = training.checkpoints, training.callbacks
         if folder is not None:
-            checkpoints = replace(checkpoints or Checkpoints(), folder=str(folder / CHECKPOINTS))
+            kept = Path(folder) / CHECKPOINTS
+            checkpoints = replace(checkpoints or Checkpoints(), folder=kept)
             own = [callback.inside(folder) for callback in own]
             self._check_paths(own, callbacks)
         self._check_augmentation(dataset)
@@ -284,12 +285,12 @@ class Experiment(Configurable):
             yield
 
 
-def read_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
+def read_experiment(path: str | Path, settings: Sequence[str] = ()) -> Experiment:
     """Return the experiment of a TOML file.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
     settings : sequence of str
         Values that override those of the file, such as ``"optimizer.lr=0.1"``.
 

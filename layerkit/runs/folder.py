@@ -32,7 +32,7 @@ CONFIG, DATA, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
 """The names of files in a run's folder, besides the network, checkpoints and pictures."""
 
 
-def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
+def write_run(folder: str | Path, experiment: Experiment, dataset: Dataset) -> None:
     """Begin a run's folder: the resolved configuration, digests of the data, and the environment.
 
     Raises
@@ -40,6 +40,7 @@ def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
     FileError
         When the folder is not empty, or can't be written.
     """
+    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"{folder}: there is something already; choose another folder")
     try:
@@ -59,11 +60,12 @@ def write_run(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
     write_config(folder, experiment, dataset)
 
 
-def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
+def write_config(folder: str | Path, experiment: Experiment, dataset: Dataset) -> None:
     """Write the configuration of a run, with what was found in its data, and digests of the data.
 
     The experiment has opened the dataset.
     """
+    folder = Path(folder)
     config = to_config(experiment)
     del config["type"]
     if experiment.training.warm_start:
@@ -82,7 +84,7 @@ def write_config(folder: Path, experiment: Experiment, dataset: Dataset) -> None
     _write_json(folder / DATA, _digests(experiment))
 
 
-def check_data(folder: Path, experiment: Experiment) -> None:
+def check_data(folder: str | Path, experiment: Experiment) -> None:
     """Check that an experiment has opened the data that its run was trained and tested with.
 
     Raises
@@ -92,6 +94,7 @@ def check_data(folder: Path, experiment: Experiment) -> None:
     FileError
         When the file with the digests is missing or damaged.
     """
+    folder = Path(folder)
     differing = compare(_read_json(folder / DATA), _digests(experiment), origin="the run")
     if differing:
         raise ConfigError(
@@ -106,18 +109,20 @@ def _digests(experiment: Experiment) -> dict[str, Any]:
 
 
 def write_result(
-    folder: Path, epochs: int, stopped: str | None, measured: Mapping[str, float]
+    folder: str | Path, epochs: int, stopped: str | None, measured: Mapping[str, float]
 ) -> None:
     """Write how a run has ended, and its metrics on the test examples."""
+    folder = Path(folder)
     result = {"epochs": epochs, "stopped": stopped, "checkpoint": _newest(folder)}
     _write_json(folder / RESULT, result | {f"test_{name}": x for name, x in measured.items()})
 
 
-def read_end(folder: Path, epochs: int, force: bool = False) -> str | None:
+def read_end(folder: str | Path, epochs: int, force: bool = False) -> str | None:
     """Return a sentence on how a run has ended; None if there is something left to train.
 
     With `force`, a run that was stopped before its last epoch is not at its end.
     """
+    folder = Path(folder)
     if not (folder / RESULT).is_file():
         return None
     text = (str, type(None))
@@ -136,14 +141,15 @@ def _newest(folder: Path) -> str | None:
     return paths[0].name if paths else None
 
 
-def find_config(folder: Path) -> Path:
+def find_config(folder: str | Path) -> Path:
     """Return the configuration file of a run; FileError if the folder is not a run's."""
+    folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise FileError(f"{folder}: not a run's folder: there is no {CONFIG} in it")
     return folder / CONFIG
 
 
-def read_run(folder: Path) -> Experiment:
+def read_run(folder: str | Path) -> Experiment:
     """Return the experiment of a run's folder, with the network as it was trained.
 
     Raises
@@ -151,6 +157,7 @@ def read_run(folder: Path) -> Experiment:
     FileError
         When the folder is not a run's, or the run has left no model.
     """
+    folder = Path(folder)
     config = find_config(folder)
     if not (folder / MODEL).is_file():
         raise FileError(f"{folder}: this run has left no {MODEL}: it was cut off or diverged")
@@ -162,7 +169,7 @@ def read_run(folder: Path) -> Experiment:
     return experiment
 
 
-def read_environment(folder: Path) -> dict[str, Any]:
+def read_environment(folder: str | Path) -> dict[str, Any]:
     """Return a run's environment, as `write_run` wrote it.
 
     Raises
@@ -170,6 +177,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     FileError
         When the file is missing or damaged.
     """
+    folder = Path(folder)
     return _read_json(folder / ENVIRONMENT, examples=str)
 
 

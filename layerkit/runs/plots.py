@@ -33,8 +33,11 @@ COLOURS = (
 LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
 
 
-def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence[Record]) -> None:
+def draw_run(
+    folder: str | Path, network: Network, dataset: Dataset, records: Sequence[Record]
+) -> None:
     """Draw all plots that suit the data, and save them to a run's folder."""
+    folder = Path(folder)
     figures = {}
     if records:
         figures["curves"] = curves(records, dataset.classes)
@@ -53,7 +56,7 @@ def draw_run(folder: Path, network: Network, dataset: Dataset, records: Sequence
         save(figure, folder / f"{name}.png")
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: str | Path) -> None:
     """Save a picture; FileError if that fails."""
     try:
         figure.savefig(path, dpi=120)

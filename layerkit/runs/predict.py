@@ -16,14 +16,14 @@ from layerkit.network import Network
 from layerkit.runs.folder import read_environment, read_run
 
 
-def predict_file(run: Path, file: Path) -> dict[str, Sequence[Any]]:
+def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
     """Return the columns of a table of predictions, and of their probabilities.
 
     Parameters
     ----------
-    run : Path
+    run : str or Path
         The folder of a run.
-    file : Path
+    file : str or Path
         A .npz file with an array x, or a .csv file with the columns that the run learned from.
 
     Raises
@@ -31,6 +31,7 @@ def predict_file(run: Path, file: Path) -> dict[str, Sequence[Any]]:
     FileError, DataError, ShapeError
         For a file that can't be read, or whose examples are not like those of the run.
     """
+    file = Path(file)
     experiment = read_run(run)
     learned = read_environment(run)["examples"]
     with at(str(file)):

@@ -38,21 +38,17 @@ class Run:
     ----------
     experiment : Experiment
     dataset : Dataset
-    folder : Path
+    folder : str or Path
         The folder for all files of the run.
     resume : bool or "force"
         Whether to resume from the newest checkpoint of the folder.
     """
 
     def __init__(
-        self, experiment: Experiment, dataset: Dataset, folder: Path, resume: Resume = False
+        self, experiment: Experiment, dataset: Dataset, folder: str | Path, resume: Resume = False
     ) -> None:
-        self.experiment, self.dataset, self.folder, self.resume = (
-            experiment,
-            dataset,
-            folder,
-            resume,
-        )
+        self.experiment, self.dataset = experiment, dataset
+        self.folder, self.resume = Path(folder), resume
         with experiment.limited():
             self.trainer = experiment.prepare(dataset, self._callbacks(), folder, resume)
         self.progress, self.broken = self.trainer.progress, False

@@ -56,7 +56,7 @@ class Trial:
     imports: Sequence[str]
     data_dir: str | None
 
-    def train(self, folder: Path, last: int, every: int | None = None) -> None:
+    def train(self, folder: str | Path, last: int, every: int | None = None) -> None:
         """Train up to step `last`, from the newest checkpoint in `folder`, if any."""
 
         class PauseOfTrial(Callback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
@@ -56,7 +57,7 @@ class Training(Configurable):
     measure_train : bool
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
-    warm_start : str, optional
+    warm_start : str or Path, optional
         A saved network, or the folder of a run that has one, whose weights are the first ones.
     checkpoints : Checkpoints, optional
         When and where to save the state, from which a training can be resumed.
@@ -75,7 +76,7 @@ class Training(Configurable):
     standardize_targets: bool | None = None
     metrics: list[str] = field(default_factory=list)
     measure_train: bool = True
-    warm_start: str | None = None
+    warm_start: str | Path | None = None
     checkpoints: Checkpoints | None = None
     callbacks: list[Callback] = field(default_factory=list)
 

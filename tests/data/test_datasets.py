@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from layerkit import ConfigError, DataError, FileError
+from layerkit import ConfigError, DataError, FileError, to_config
 from layerkit.data import Data, download
 from layerkit.data.readers import read_csv, read_npz
 
@@ -252,6 +252,15 @@ def test_csv_with_words_as_labels(tmp_path: Path) -> None:
     assert sorted(data.test.t) == [0, 0, 1, 1, 2, 2]
     np.testing.assert_array_equal(data.train.x[:, 0] % 3, data.train.t)
     np.testing.assert_array_equal(data.train.x[:, 1], data.train.x[:, 0] / 8)
+
+
+def test_a_path_may_be_text_or_a_path(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", IRIS)
+    data = Data(path=path, label="kind", test=path)
+    assert data == Data(path=str(path), label="kind", test=str(path))
+    assert to_config(data)["path"] == str(path)
+    assert len(data.load().test) == 30
+    assert read_csv(str(path), "kind").features == ["a", "b"]
 
 
 def test_blank_lines_and_spaces_do_not_matter(tmp_path: Path) -> None:

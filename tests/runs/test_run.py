@@ -37,7 +37,7 @@ from layerkit.inputs import Inputs
 from layerkit.layers.standardize import Standardize
 from layerkit.progress import Progress
 from layerkit.runs.experiment import Experiment, read_experiment
-from layerkit.runs.folder import write_run
+from layerkit.runs.folder import read_run, write_run
 from layerkit.runs.run import Run
 from layerkit.runs.signals import Interruption
 from layerkit.training.batches import Arrays
@@ -319,9 +319,10 @@ def test_of_two_runs_that_begin_in_a_folder_at_a_time_one_is_refused(
 def test_a_run_to_its_end(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_config = experiment(config)
     dataset = of_config.load_data()
-    run = Run(of_config, dataset, tmp_path / "run")
+    run = Run(of_config, dataset, str(tmp_path / "run"))
     run.begin()
     interruption = trained(run)
+    assert read_run(str(tmp_path / "run")) == read_run(tmp_path / "run")
     assert (run.finished, run.left(interruption), interruption.status) == (True, "", 0)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     saved = Network.load(tmp_path / "run" / "model.safetensors")

@@ -262,7 +262,7 @@ class Plan:
         return replace(self, search=search)
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: str | Path) -> Plan:
     """Read a sweep's file.
 
     Raises
@@ -272,6 +272,7 @@ def read_plan(path: Path) -> Plan:
     ConfigError
         For invalid options: all at once.
     """
+    path = Path(path)
     table = read_toml(path)
     names = [option.name for option in fields(SweepFile)]
     own = {name: table.pop(name) for name in names if name in table}

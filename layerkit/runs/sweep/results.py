@@ -45,13 +45,15 @@ def print_table(plan: Plan, results: Sequence[Result]) -> None:
         print(f"… and {len(results) - MAX_ROWS} more")
 
 
-def write_table(plan: Plan, results: Sequence[Result], folder: Path) -> None:
+def write_table(plan: Plan, results: Sequence[Result], folder: str | Path) -> None:
     """Write the table to a folder."""
+    folder = Path(folder)
     write_atomically(folder / TABLE, _csv(plan, results).encode())
 
 
-def write_results(plan: Plan, results: Sequence[Result], folder: Path) -> None:
+def write_results(plan: Plan, results: Sequence[Result], folder: str | Path) -> None:
     """Write the table, the experiment with the best values, and the picture to a folder."""
+    folder = Path(folder)
     written = [TABLE]
     write_table(plan, results, folder)
     if results and results[0].state == "done":

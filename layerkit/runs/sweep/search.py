@@ -42,8 +42,8 @@ POLL = 0.1
 
 
 def sweep(
-    path: Path,
-    folder: Path,
+    path: str | Path,
+    folder: str | Path,
     imports: Sequence[str] = (),
     data_dir: str | None = None,
     jobs: int | None = None,
@@ -56,9 +56,9 @@ def sweep(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The sweep's file.
-    folder : Path
+    folder : str or Path
         For the table, the picture and the best experiment, and for the trials unless the file
         sets `storage`.
     imports : sequence of str
@@ -81,7 +81,7 @@ def sweep(
     ConfigError, DataError, FileError, ShapeError
         For an invalid file, before anything is run.
     """
-    plan = read_plan(path)
+    plan, folder = read_plan(path), Path(folder)
     if jobs is not None:
         plan = replace(plan, sweep=replace(plan.sweep, jobs=jobs))
     _check_data(plan, data_dir)

@@ -43,6 +43,15 @@ from layerkit.training.resume import ResumeWarning
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, by default the process's, and return its status."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("layerkit: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command; an error becomes a message."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if not hasattr(options, "command"):
@@ -68,9 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error, BrokenPipeError):  # the reader, such as `head`, has enough
             print(f"layerkit: {place}{error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("layerkit: interrupted", file=sys.stderr)
-        return 130
     except Exception as error:
         if not options.imports:
             raise

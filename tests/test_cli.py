@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 import warnings
 from pathlib import Path
@@ -549,6 +550,40 @@ def test_warnings_of_others_look_as_ever() -> None:
         assert warnings.formatwarning(*own) == "layerkit: resumed\n"
         assert warnings.formatwarning(*other) == before(*other)
     assert warnings.formatwarning is before
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
+def test_ctrl_c_while_python_imports_leaves_no_traceback(seconds: float) -> None:
+    code = "import layerkit_command as c, sys; print('begun', flush=True); sys.exit(c.main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "train", DIGITS, "--set", "training.epochs=100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.02 + seconds)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert errors in ("", "layerkit: interrupted\n")
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_a_script_s_job_in_the_background_is_not_interrupted() -> None:
+    command = f"{sys.executable} -m layerkit train {DIGITS} --set training.epochs=60 --out run"
+    done = subprocess.run(
+        ["sh", "-c", f"{command} & sleep 1; kill -INT $!; wait $!"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Epoch 60: " in done.stdout
 
 
 @pytest.mark.processes

@@ -228,7 +228,7 @@ def run_train(options: argparse.Namespace) -> int:
             if experiment != read_experiment(options.file):
                 raise ConfigError(
                     f"{folder} is finished: {end}. Other settings are for what is left to train: "
-                    "--force continues after an early end, or with more training.epochs"
+                    "more training.epochs continue it, --force continues after an early end"
                 )
             print(f"{folder} is finished: {end}")
             return 0

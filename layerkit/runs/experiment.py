@@ -18,6 +18,7 @@ from layerkit.data.datasets import Data, Dataset
 from layerkit.errors import ConfigError, DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.fitting import check_layers
+from layerkit.metrics.metrics import OF_NUMBERS
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Record
@@ -272,9 +273,14 @@ class Experiment(Configurable):
         return self.sources
 
     def measure(self, part: str) -> dict[str, float]:
-        """Return accuracy, loss and metrics of a part of the data, such as "test", once `open`."""
+        """Return loss and metrics of a part of the data, such as "test", once `open`.
+
+        With the accuracy of classes; for numbers, whose loss may have no unit, mae, rmse and r2.
+        """
+        numbers = () if self.network.loss.judges_classes else OF_NUMBERS
+        metrics = dict.fromkeys([*self.training.metrics, *numbers])
         with self.limited():
-            return measure_source(self.network, self.sources[part], self.training.metrics)
+            return measure_source(self.network, self.sources[part], list(metrics))
 
     @contextmanager
     def limited(self) -> Iterator[None]:

@@ -36,7 +36,8 @@ def train(
     Leave the loop to stop early. Every example is used once per epoch, in an order drawn anew from
     `seed`. All arrays are checked before the first step. The training begins with the present
     weights of the network: those of an earlier training are a warm start, and
-    ``network.initialize(seed)`` draws new ones.
+    ``network.initialize(seed)`` draws new ones. A second training with the same seed has the same
+    order of batches: give it another, or one Generator to both.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def train(
     resume : bool or "force"
         Whether to resume from the newest of `checkpoints`, if there is one: the result is then the
         same bit for bit as if the training had never stopped. Network, optimizer, data and options
-        have to be the same as before, unless it is "force". Other things that change the last bits,
+        have to be the same as before, unless it is "force"; but for more epochs, where no schedule
+        or average depends on their number. Other things that change the last bits,
         such as another BLAS, give a `ResumeWarning`.
 
     Raises

@@ -126,6 +126,8 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
     differing = compare(state["origin"], checkpointing.origin)
     announced = [f"resumes with another {line}" for line in differing if _is_environment(line)]
     refused = [line for line in differing if not _is_environment(line)]
+    if _only_goes_on(trainer, state["origin"]):
+        refused = [line for line in refused if not line.startswith("training.epochs = ")]
     if refused and not force:
         raise ConfigError(
             "\n  ".join([f"{path} comes from another training:", *refused])
@@ -155,6 +157,17 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
 
 ORDER = ("data.train", "training.batch_size", "training.gradient_accumulation_steps")
 """The options that decide which examples are in a batch."""
+
+
+def _only_goes_on(trainer: Trainer, before: dict[str, Any]) -> bool:
+    """Whether there are more epochs, and the steps that were planned stay as they were."""
+    progress, epochs = trainer.progress, before["training"]["epochs"]
+    average = progress.options.average
+    courses = [*trainer.optimizer.schedules.values(), *([average.share] if average else [])]
+    if progress.epochs <= epochs or progress.batches is None:
+        return progress.epochs > epochs
+    planned, now = epochs * progress.batches, progress.epochs * progress.batches
+    return all(course(i, planned) == course(i, now) for course in courses for i in range(planned))
 
 
 def _is_environment(line: str) -> bool:

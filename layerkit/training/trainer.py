@@ -7,6 +7,7 @@ w, g       all parameters, and the gradient of the loss with respect to them
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -120,7 +121,7 @@ class Trainer(Guided):
             for hook in HOOKS
         }
         self.order = rng.bit_generator.state  # as it was when the epoch began
-        self.augmenting = rng.spawn(1)[0] if augmentation else None
+        self.augmenting = _stream(rng, "augmentation") if augmentation else None
         self.images = np.empty((0, *self.network.shape), self.network.dtype)
         self.summed = np.empty_like(self.network.arena.grads) if parts > 1 else None
         self.again: Callable[[], tuple[float, float]] | None = None
@@ -338,6 +339,13 @@ class Trainer(Guided):
         for attendant in self.attendants:
             if type(attendant).__name__ in state["attendants"]:
                 attendant.load_state_dict(state["attendants"][type(attendant).__name__])
+
+
+def _stream(rng: np.random.Generator, name: str) -> np.random.Generator:
+    """Spawn a generator whose numbers no other one draws that was spawned from the same seed."""
+    child: Any = rng.spawn(1)[0].bit_generator.seed_seq
+    key = (*child.spawn_key, zlib.crc32(name.encode()))
+    return np.random.default_rng(np.random.SeedSequence(child.entropy, spawn_key=key))
 
 
 def is_finite(vector: Array) -> bool:

@@ -5,11 +5,17 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from layerkit import (
+    SGD,
     Augmentation,
     ConfigError,
     DataError,
+    Dense,
     ImageAugmentation,
+    Network,
     ShapeError,
+    SoftmaxCrossEntropy,
+    Uniform,
+    fit,
     from_config,
     to_config,
 )
@@ -238,3 +244,24 @@ def test_it_stands_in_files() -> None:
     plain = to_config(augmentation)
     assert plain["image"] == [6, 9]
     assert from_config(plain, ImageAugmentation) == augmentation
+
+
+def test_an_augmentation_draws_other_numbers_than_the_first_weights() -> None:
+    drawn: list[Array] = []
+
+    class Noting(Augmentation):
+        def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+            drawn.append(rng.random(5))
+            return x
+
+    body, loss = Dense(2, init=Uniform(0.0, 1.0)), SoftmaxCrossEntropy()
+    net = Network(body, loss, shape=(5,), dtype="float64")
+    root = np.random.default_rng(0)
+    first = net.initialize(0).params()["body.W"].value.ravel()[:5].copy()
+    np.testing.assert_allclose(root.spawn(1)[0].random(5), first)
+    for seed in (0, root):
+        fit(net, SGD(), np.ones((4, 5)), [0, 1, 0, 1], epochs=1, seed=seed, augmentation=Noting())
+    fit(net, SGD(), np.ones((4, 5)), [0, 1, 0, 1], epochs=1, seed=root, augmentation=Noting())
+    trained = drawn[1::2]  # it is tried once before each training
+    for i, one in enumerate([first, *trained]):
+        assert all(abs(one - other).max() > 0.01 for other in trained[i:])

@@ -339,8 +339,7 @@ def test_a_finished_training_leaves_the_network_that_it_had(tmp_path: Path) -> N
     first, again = case.run(tmp_path / "run"), case.run(tmp_path / "run")
     assert state(tmp_path / "run")["stopped"]
     np.testing.assert_array_equal(first.arena.values, again.arena.values)
-    with pytest.warns(ResumeWarning, match="by force"):
-        case.run(tmp_path / "run", resume="force", epochs=12)
+    case.run(tmp_path / "run", resume="force", epochs=12)
     assert len(state(tmp_path / "run")["records"]) > 2
 
 
@@ -362,7 +361,7 @@ def test_the_best_network_is_the_same_after_a_resumption(tmp_path: Path) -> None
     ("changes", "sentence"),
     [
         ({"batch_size": 7}, "training.batch_size = 7; the checkpoint has 4"),
-        ({"epochs": 5}, "training.epochs = 5; the checkpoint has 2"),
+        ({"epochs": 1}, "training.epochs = 1; the checkpoint has 2"),
         ({"seed": 4}, "training.seed = 4; the checkpoint has 1"),
         ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps = 2; the checkpoint has"),
         ({"average": EMA(0.5)}, "training.average.decay = 0.5; the checkpoint has 0.7"),
@@ -418,14 +417,41 @@ def test_what_is_refused_changes_nothing(tmp_path: Path) -> None:
     assert optimizer.t == t
 
 
-def test_by_force_more_epochs_go_on_where_the_others_ended(tmp_path: Path) -> None:
-    case = Case(lambda: [Dense(5), Dropout(0.3)])
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (Adam, {}),
+        (Adam, {"average": EMA(0.7)}),
+        (lambda: SGD(schedules={"lr": StepSchedule(every=3)}), {}),
+        (lambda: SGD(schedules={"lr": CosineSchedule(steps=6)}), {}),
+    ],
+)
+def test_more_epochs_go_on_where_the_others_ended(
+    tmp_path: Path, optimizer: Callable[[], Optimizer], options: dict[str, Any]
+) -> None:
+    case = Case(lambda: [Dense(5), Dropout(0.3)], optimizer, options=options)
     case.run(tmp_path / "long", epochs=5)
     case.run(tmp_path / "short", epochs=2)
-    with pytest.warns(ResumeWarning, match=r"by force with training.epochs = 5; .* has 2"):
-        case.run(tmp_path / "short", epochs=5, resume="force")
-    assert_same(state(tmp_path / "long"), state(tmp_path / "short"))
     case.run(tmp_path / "short", epochs=5)
+    assert_same(state(tmp_path / "long"), state(tmp_path / "short"))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (lambda: SGD(schedules={"lr": CosineSchedule()}), {}),
+        (SGD, {"average": SWA(start=0.5)}),
+    ],
+)
+def test_more_epochs_that_change_the_steps_before_need_force(
+    tmp_path: Path, optimizer: Callable[[], Optimizer], options: dict[str, Any]
+) -> None:
+    case = Case(optimizer=optimizer, options=options)
+    case.run(tmp_path, epochs=2)
+    with pytest.raises(ConfigError, match="training.epochs = 5; the checkpoint has 2"):
+        case.run(tmp_path, epochs=5)
+    with pytest.warns(ResumeWarning, match=r"by force with training.epochs = 5; .* has 2"):
+        case.run(tmp_path, epochs=5, resume="force")
 
 
 def test_by_force_an_option_of_the_optimizer_changes(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_what_is_measured_does_not_depend_on_the_weights_of_classes() -> None:
     ("class_weight", "sentence"),
     [
         ("auto", r"class_weight = 'auto': should be 'balanced', a list or a table"),
-        (3, "class_weight = 3: should be 'balanced', a list or a table"),
+        (3, "class_weight = 3: should be 'balanced', a list such as"),
         ([1, 2], r"\[1, 2\]: should have a weight for each of 3 classes: 0, 1, 2"),
         ({3: 1.0}, r"\{3: 1.0\}: should have a weight for each of 3 classes"),
         ({"1": 1.0}, "should have a weight for each of 3 classes"),

@@ -448,7 +448,7 @@ def test_more_epochs_that_change_the_steps_before_need_force(
 ) -> None:
     case = Case(optimizer=optimizer, options=options)
     case.run(tmp_path, epochs=2)
-    with pytest.raises(ConfigError, match="training.epochs = 5; the checkpoint has 2"):
+    with pytest.raises(ConfigError, match="epochs = 5; the checkpoint has 2"):
         case.run(tmp_path, epochs=5)
     with pytest.warns(ResumeWarning, match=r"by force with training.epochs = 5; .* has 2"):
         case.run(tmp_path, epochs=5, resume="force")

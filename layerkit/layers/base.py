@@ -81,7 +81,8 @@ class Layer(Configurable, ABC):
     @property
     def rng(self) -> np.random.Generator:
         """The layer's own generator of random numbers, where `random`."""
-        return self.__getattribute__("generator")
+        found: np.random.Generator = getattr(self, "generator")  # noqa: B009, declared nowhere
+        return found
 
     @rng.setter
     def rng(self, generator: np.random.Generator) -> None:

@@ -256,9 +256,7 @@ def test_the_keys_of_a_configuration_keep_their_order() -> None:
     assert run("train", "own.toml", "--set", "training.epochs=1", "--out", "run") == 0
     before = Path("run/config.toml").read_text()
     assert before.index("features") < before.index("classes") < before.index("test_size")
-    more = ("--force", "--set", "training.epochs=2")
-    with pytest.warns(ResumeWarning):
-        assert run("train", "--resume", "run", *more) == 0
+    assert run("train", "--resume", "run", "--set", "training.epochs=2") == 0
     after = Path("run/config.toml").read_text()
     assert after == before.replace("epochs = 1", "epochs = 2")
 

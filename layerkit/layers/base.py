@@ -81,7 +81,9 @@ class Layer(Configurable, ABC):
     @property
     def rng(self) -> np.random.Generator:
         """The layer's own generator of random numbers, where `random`."""
-        found: np.random.Generator = getattr(self, "generator")  # noqa: B009, declared nowhere
+        found: np.random.Generator | None = vars(self).get("generator")
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute 'rng'{self._hint('rng')}")
         return found
 
     @rng.setter

@@ -259,7 +259,7 @@ class Experiment(Configurable):
         }
         for name, part in dataset.parts().items():
             learned = learn and name == "train"
-            order = "" if from_files[name] else " in the order drawn"
+            order = " in the order drawn" if data.path and not from_files[name] else ""
             with at(f"{dataset.name}, {name}{order}"):
                 self.sources[name] = Arrays(
                     self.network,

@@ -1,20 +1,19 @@
-"""Fitting layers such as Standardize to the data, and checking all layers, before training."""
+"""Fitting layers such as Standardize to the data, and letting layers check it, before training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import ConfigError, DataError, ShapeError, at
+from layerkit.errors import ConfigError, DataError, at
 from layerkit.files.mapped import Subset, pieces
 from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
-from layerkit.layers.watch import Method, inputs_of, watched
+from layerkit.layers.watch import inputs_of
 from layerkit.parameters import Arena
 
 
@@ -102,34 +101,6 @@ def _check(address: str, layer: Layer, body: Layer, inputs: Inputs, rows: Array 
             with at(f"{address}, examples {seen} to {seen + len(xs[0]) - 1}"):
                 layer.check(*xs)
             seen += len(xs[0])
-
-
-def check_outputs(body: Layer, x: Array) -> None:
-    """Send a batch through the network and check what each layer returns.
-
-    Raises
-    ------
-    ShapeError
-        If a result is not an array, or has an unexpected shape or dtype.
-    """
-    layers = dict(body.walk("body"))
-
-    def checking(address: str, name: str, method: Method) -> Method:
-        def checked(*args: Any, **options: Any) -> Array:
-            y = method(*args, **options)
-            shape = (len(x), *layers[address].output_shape)
-            if not isinstance(y, np.ndarray) or y.shape != shape or y.dtype != x.dtype:
-                found = f"{y.dtype} {y.shape}" if isinstance(y, np.ndarray) else repr(y)
-                raise ShapeError(
-                    f"{address}: {type(layers[address]).__name__}.forward returned {found}; "
-                    f"should be {x.dtype} {shape}; layerkit.testing.check_layer tells more"
-                )
-            return y
-
-        return checked
-
-    with watched(layers.items(), checking), np.errstate(all="ignore"):
-        body.forward(x, train=False)
 
 
 def _inputs_of(

@@ -15,6 +15,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
+from layerkit.inspection.mistakes import mistake
 
 H = 1e-5
 """The step of the difference quotients."""
@@ -34,36 +35,14 @@ def calling(what: str, law: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if law and "read-only" in str(error):
-            raise AssertionError(f"{what} {law}") from error
+        if sentence := mistake(error, law):
+            raise AssertionError(f"{what} {sentence}") from error
         raise AssertionError(f"{what} raised {type(error).__name__}: {error}") from error
-
-
-def shown(value: Any) -> str:
-    """Return a value in few words: arrays by their dtype and shape.
-
-    Examples
-    --------
-    >>> shown([np.ones((2, 3)), None])
-    'a list of float64 (2, 3), None'
-    """
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape}"
-    if isinstance(value, list | tuple):
-        return f"a {type(value).__name__} of {', '.join(map(shown, value))}"
-    return repr(value)
 
 
 def normal(shape: Shape, seed: int, dtype: str = "float64") -> Array:
     """Draw from the normal distribution, always the same numbers for the same seed."""
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def read_only(array: Array) -> Array:
-    """Return a read-only view."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def close(a: Array, b: Array) -> bool:
@@ -136,10 +115,3 @@ def _cause(ours: Array, true: Array) -> str:
     if np.allclose(ours, factor * true, rtol=1e-4, atol=1e-4 * abs(true).max()):
         return f"; it is {factor:.4g} times the right value everywhere: a factor or a sign is wrong"
     return "; the formula is wrong, or a sum goes over the wrong axis"
-
-
-def widening(x: Array) -> str:
-    """Return the likely reason for a result with another dtype than x."""
-    if x.dtype == np.float64:
-        return "keep the type of the input"
-    return "NumPy scalars widen (np.sqrt(2.0) * x): use math.sqrt, or dtype=x.dtype"

@@ -10,6 +10,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.errors import LayerkitError
+from layerkit.inspection.mistakes import widening
 from layerkit.layers.base import Layer
 from layerkit.layers.shapes import Lambda
 from layerkit.optimizers.classic import SGD
@@ -21,7 +22,6 @@ from layerkit.testing.common import (
     copies,
     require,
     require_object,
-    widening,
 )
 from layerkit.testing.probe import Examples, Probe, layers_of
 
@@ -163,7 +163,9 @@ def _check_forward(probe: Probe) -> None:
             y.shape == dy.shape,
             f"{what} returns {y.shape} for 5 rows, but build promised {probe.output_shape}",
         )
-        require(y.dtype == dy.dtype, f"{what} returns {y.dtype} for {dy.dtype}; {widening(dy)}")
+        require(
+            y.dtype == dy.dtype, f"{what} returns {y.dtype} for {dy.dtype}; {widening(dy.dtype)}"
+        )
         require(bool(np.isfinite(y).all()), f"{what} returns nan or inf for ordinary x")
 
 
@@ -176,7 +178,9 @@ def _check_backward(probe: Probe) -> None:
             dx.shape == x.shape,
             f"{what} returns {name} of shape {dx.shape}; should be that of {name[1:]}, {x.shape}",
         )
-        require(dx.dtype == x.dtype, f"{what} returns {dx.dtype} for {x.dtype}; {widening(x)}")
+        require(
+            dx.dtype == x.dtype, f"{what} returns {dx.dtype} for {x.dtype}; {widening(x.dtype)}"
+        )
 
 
 def _check_gradients_are_set(probe: Probe) -> None:

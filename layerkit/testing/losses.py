@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
+from layerkit.inspection.mistakes import WRITES_TO_Z, read_only, shown, widening
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.testing.common import (
     TRIED,
@@ -17,10 +18,7 @@ from layerkit.testing.common import (
     check_options,
     close,
     normal,
-    read_only,
     require,
-    shown,
-    widening,
 )
 
 
@@ -72,8 +70,7 @@ one; each row has its own derivative: don't divide by N, backward does
 
 def _losses(loss: Loss, z: Array, t: Array) -> Array:
     name, positions = type(loss).__name__, z.shape[:-1]
-    law = "writes to z or to the targets, which are not its own: make a new array"
-    with calling(f"{name}.losses", law):
+    with calling(f"{name}.losses", WRITES_TO_Z):
         losses = loss.losses(read_only(z), read_only(t))
     require(
         isinstance(losses, np.ndarray) and losses.shape == positions,
@@ -125,7 +122,7 @@ def _check_one_batch(loss: Loss, z: Array, t: Array) -> None:
     dz = _gradients(loss)
     what = f"{name}.gradients"
     require(dz.shape == z.shape, f"{what} returns {dz.shape}; should be the shape of z, {z.shape}")
-    require(dz.dtype == z.dtype, f"{what} returns {dz.dtype} for {z.dtype}; {widening(z)}")
+    require(dz.dtype == z.dtype, f"{what} returns {dz.dtype} for {z.dtype}; {widening(z.dtype)}")
     require(
         close(_gradients(loss), dz),
         f"{what} returns something else when it is called again: it changes what losses has kept",

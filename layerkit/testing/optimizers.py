@@ -8,8 +8,10 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.tables import from_config, to_config
+from layerkit.inspection.mistakes import WRITES_TO_G, read_only
 from layerkit.optimizers.base import Optimizer
-from layerkit.testing.common import calling, check_options, copies, normal, read_only, require
+from layerkit.testing.common import calling, check_options, copies, normal, require
+from layerkit.training.own_rules import UNCHANGED, unchanged_slot
 
 
 def check_optimizer(optimizer: Optimizer) -> None:
@@ -48,8 +50,7 @@ def check_optimizer(optimizer: Optimizer) -> None:
 
 
 def _step(optimizer: Optimizer, w: Array, g: Array) -> None:
-    law = "writes to g, which is the network's: make a new array, or use self.s"
-    with calling(f"{type(optimizer).__name__}.update", law):
+    with calling(f"{type(optimizer).__name__}.update", WRITES_TO_G):
         optimizer.step(w, read_only(g))
 
 
@@ -68,7 +69,7 @@ def _check_step(optimizer: Optimizer) -> None:
         _step(optimizer, w, normal((5,), 40 + i, "float32"))
     require(
         not np.array_equal(w, before),
-        f"{name}.update leaves w as it was: write w -= …, since w = w - … only renames",
+        f"{name}.update {UNCHANGED}",
     )
     for what, value in {**vars(optimizer), **optimizer.memory}.items():
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f":
@@ -80,8 +81,7 @@ def _check_step(optimizer: Optimizer) -> None:
     for slot, value in optimizer.memory.items():
         require(
             slot not in optimizer.slots or bool(value.any()),
-            f"{name}: slot {slot} is still as it was at the start: write {slot} *= … and "
-            f"{slot} += …, since {slot} = … only renames",
+            f"{name}: {unchanged_slot(slot)}",
         )
 
 

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from layerkit.arrays import Array, Shape
+from layerkit.inspection.mistakes import WRITES_TO_DY, WRITES_TO_X, read_only, shown
 from layerkit.layers.base import Layer
 from layerkit.parameters import Arena
-from layerkit.testing.common import calling, normal, read_only, require, shown
+from layerkit.testing.common import calling, normal, require
 
 Examples: TypeAlias = Array | Sequence[Array | None] | None
 """Examples for the only input, or one entry for each; None where any numbers are accepted."""
@@ -84,11 +85,10 @@ class Probe:
 
     def forward(self, *xs: Array, train: bool = True) -> Array:
         """Call the layer with inputs that can't be written to."""
-        law = "writes to x, which others may still read: make a new array, y = x + 1, not x += 1"
         what = f"{self.name}.forward"
         if train:
             self.restart()
-        with calling(f"{what} (train={train}, {len(xs[0])} rows)", law):
+        with calling(f"{what} (train={train}, {len(xs[0])} rows)", WRITES_TO_X):
             y = self.layer.forward(*map(read_only, xs), train=train)
         require(isinstance(y, np.ndarray), f"{what} returns {shown(y)}; should be an array")
         return y
@@ -101,12 +101,8 @@ class Probe:
 
     def backward(self, dy: Array) -> Any:
         """Call the layer with a dy that can't be written to; dx, or a tuple of several."""
-        law = (
-            "writes to dy, or to the x that forward has kept, which others may still read: make a "
-            "new array, dx = dy * 2, not dy *= 2"
-        )
         what = f"{self.name}.backward"
-        with calling(f"{what} ({len(dy)} rows)", law):
+        with calling(f"{what} ({len(dy)} rows)", WRITES_TO_DY):
             dx = self.layer.backward(read_only(dy))
         if self.layer.wants_dx or dx is not None:
             count = len(self.names)

@@ -15,6 +15,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Amount, Configurable, Decay, Rate, Size
 from layerkit.errors import DataError, ShapeError
+from layerkit.inspection.mistakes import WRITES_TO_X, calling, check_array, read_only
 
 PIXELS = 12_000
 """Number of pixels computed at once: small temporary arrays stay in the cache, twice as fast."""
@@ -49,10 +50,10 @@ class Augmentation(Configurable, ABC):
         """
 
     def check(self, x: Array) -> None:
-        """Try it on a batch; raise what it raises, or a ShapeError if the shape changes."""
-        y = replace(self)(x.copy(), np.random.default_rng(0))
-        if y.shape != x.shape:
-            raise ShapeError(f"{self} returns a batch of shape {y.shape}; should be {x.shape}")
+        """Try it on a batch; raise what it raises, or a ShapeError if it returns another kind."""
+        with calling(f"{type(self).__name__}.__call__", WRITES_TO_X):
+            y = replace(self)(read_only(x), np.random.default_rng(0))
+        check_array(str(self), y, x.shape, x.dtype)
 
 
 class ImageAugmentation(Augmentation):

@@ -11,8 +11,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
-from layerkit.fitting import adapt, all_or_nothing, check_frozen, check_layers, check_outputs
+from layerkit.errors import ConfigError, DataError, DivergenceError, suggestion
+from layerkit.fitting import adapt, all_or_nothing, check_frozen, check_layers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress, Record
@@ -23,6 +23,8 @@ from layerkit.training.divergence import Divergence
 from layerkit.training.evaluation import measure_sets, metric_names
 from layerkit.training.iterables import Iterated, open_set, open_source
 from layerkit.training.options import Options, Training
+from layerkit.training.own_parts import Tried, check_parts
+from layerkit.training.own_rules import check_rule
 from layerkit.training.resume import Checkpointing, describe, remembering, resume_training
 from layerkit.training.scale import warn_about_scale
 from layerkit.training.trainer import Attendant, Trainer, is_finite
@@ -236,15 +238,17 @@ def prepare(
             del unchecked["train"]
         _check_sources(network, unchecked, options)
         if isinstance(source, Arrays):
-            _check_augmentation(network, source, options)
-            check_outputs(network.body, network.inputs.convert(source.x[:1]))
+            check_parts(network, source.x, source.t, options.augmentation)
             warn_about_scale(network, source)
-        elif not network.adapted:
+        elif network.adapted:
+            source = Tried(source, network, options.augmentation)
+        else:
             raise ConfigError(
                 "this network has layers that are fitted to the data: call network.adapt(x) "
                 "before it is trained with an iterable"
             )
         optimizer.bind(network.arena, steps)
+        check_rule(optimizer, network.arena)
         attendants: list[Attendant] = [Divergence()]
         if options.average and steps:
             attendants.insert(0, AveragedWeights(network.arena, options.average, steps))
@@ -297,18 +301,12 @@ def _check_options(
 
 
 def _check_sources(network: Network, sources: Mapping[str, Source], options: Training) -> None:
-    """Let layers and the augmentation check the data beforehand."""
+    """Let layers check the data beforehand, and see whether iterables can be iterated anew."""
     for source in sources.values():
         if isinstance(source, Arrays):
             check_layers(network.body, network.inputs, source.x)
         elif isinstance(source, Iterated):
             source.check_epochs(options.epochs)
-
-
-def _check_augmentation(network: Network, source: Arrays, options: Training) -> None:
-    if options.augmentation:
-        with at("augmentation"):
-            options.augmentation.check(network.inputs.convert(source.x[:1]))
 
 
 def count_steps(network: Network, examples: int, training: Training) -> int:

@@ -75,7 +75,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(sys.modules["layerkit.runs.experiment"], "check_layers", "layers", size=2)
     # on its way through the layers, `adapt` lets each of them check its inputs
     count(sys.modules["layerkit.training.loop"], "adapt", "layers", size=3)
-    count(sys.modules["layerkit.training.loop"], "check_outputs", "outputs")
+    count(sys.modules["layerkit.training.loop"], "check_parts", "outputs")
     count(sys.modules["layerkit.training.loop"], "adapt", "adapt", size=3)
     count(sys.modules["layerkit.training.loop"], "count_steps", "steps")
     count(sys.modules["layerkit.training.evaluation"], "check_metrics", "metrics")

@@ -114,10 +114,11 @@ class NanLoss(Loss):
     """Is nan for the example with the largest output."""
 
     def losses(self, z: Array, t: Array) -> Array:
+        self.z = z
         return np.where(z == z.max(), np.float32(np.nan), z)[:, 0]
 
     def gradients(self) -> Array:
-        return np.ones((240, 1), np.float32)[:6]
+        return np.ones_like(self.z)
 
 
 class NanAugmentation(Augmentation):

@@ -80,6 +80,7 @@ def test_every_example_is_used_once_per_epoch_in_a_new_order(batch_size: int) ->
     x = np.arange(103.0)[:, None]
     list(train(net, SGD(lr=1e-6), x, T, epochs=3, batch_size=batch_size))
     per_epoch = math.ceil(103 / batch_size)
+    assert notes.seen.pop(0) == [0, 1]  # the trial before the first step
     assert len(notes.seen) == 3 * per_epoch
     orders = []
     for epoch in range(3):
@@ -437,7 +438,7 @@ class Doubles(Augmentation):
     [
         ({"resume": "forced"}, "resume = 'forced': should be False, True or 'force'"),
         ({"augmentation": ImageAugmentation(image=(7, 7))}, r"images of shape \(4,\); should be"),
-        ({"augmentation": Doubles()}, r"returns a batch of shape \(2, 4\); should be \(1, 4\)"),
+        ({"augmentation": Doubles()}, r"returns float32 \(4, 4\); should be float32 \(2, 4\)"),
     ],
 )
 def test_what_would_fail_in_the_first_step_is_refused_before_it(

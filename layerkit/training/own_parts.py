@@ -1,0 +1,252 @@
+"""The layers, the loss and the augmentation of a training, tried on a few examples beforehand.
+
+They may be a user's own. They are called as the training will call them, with arrays that can't be
+written to, and what they return is looked at. Nothing remains of it.
+
+x, t      some examples and their targets, in the network's dtype
+z, dz     the outputs of its body, and the derivative of the loss with respect to them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array, Shape
+from layerkit.errors import ConfigError, DivergenceError, ShapeError, at
+from layerkit.files.mapped import Subset
+from layerkit.graph.container import Container
+from layerkit.inspection.mistakes import (
+    WRITES_TO_DY,
+    WRITES_TO_X,
+    WRITES_TO_Z,
+    calling,
+    check_array,
+    read_only,
+    shown,
+)
+from layerkit.layers.base import Layer
+from layerkit.layers.watch import Method, watched
+from layerkit.losses.base import Loss
+from layerkit.network import Network
+from layerkit.training.augmentation import Augmentation
+from layerkit.training.batches import Batch, Source
+
+
+class Tried(Source):
+    """A source of unknown batches, the first of which tries the parts of the training.
+
+    Parameters
+    ----------
+    source : Source
+    network : Network
+    augmentation : Augmentation, optional
+    """
+
+    def __init__(self, source: Source, network: Network, augmentation: Augmentation | None) -> None:
+        self.source, self.network, self.augmentation = source, network, augmentation
+        self.examples, self.batches, self.tried = source.examples, source.batches, False
+
+    def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """Yield the batches of the source."""
+        for batch in self.source.epoch(rng, skip):
+            if not self.tried:
+                check_parts(self.network, batch.x, batch.t, self.augmentation)
+                self.tried = True
+            yield batch
+
+    def chunks(self) -> Iterator[Batch]:
+        """Yield the chunks of the source."""
+        return self.source.chunks()
+
+
+def check_parts(
+    network: Network, x: Array | Subset, t: Array, augmentation: Augmentation | None = None
+) -> None:
+    """Send the first examples through the augmentation, the layers and the loss, and back.
+
+    At least two of them; if there is only one, it is used twice.
+
+    Raises
+    ------
+    ShapeError
+        For what is not an array, or has another shape or dtype than it should; for a part that
+        writes to what it is given, and a gradient that is not set.
+    ConfigError
+        For a parameter that is not a Param.
+    """
+    layers = dict(network.layers())
+    count = max(2, *(layer.smallest_batch for layer in layers.values()))
+    rows = np.arange(count) % min(count, len(t))
+    examples = network.inputs.convert(x[:count])[rows]
+    targets = network.targets.convert(t[:count])[rows]
+    if augmentation:
+        with at("augmentation"):
+            augmentation.check(examples)
+    # where a value is not finite, the training itself says more
+    with (
+        suppress(DivergenceError),
+        np.errstate(all="ignore"),
+        _untouched(network),
+        _checked(layers),
+    ):
+        _try(network, examples, targets)
+
+
+def _try(network: Network, x: Array, t: Array) -> None:
+    """Predict, and go forward and backward; where a gradient is nan, once more."""
+    network.body.forward(x, train=False)
+    network.arena.grads[...] = np.nan
+    _pass(network, x, t)
+    unset = [name for name, p in network.arena.params.items() if np.isnan(p.grad).any()]
+    if unset:
+        network.arena.grads[...] = 0
+        _pass(network, x, t)
+    for address in unset:
+        _check_gradient(network, address)
+
+
+@contextmanager
+def _untouched(network: Network) -> Iterator[None]:
+    """Restore all that layers and the loss keep."""
+    arena, parts = network.arena, [network.loss, *(layer for _, layer in network.layers())]
+    vectors = arena.grads.copy(), arena.states.copy()
+    kept = [dict(vars(part)) for part in parts]
+    generators = [layer.rng for _, layer in network.layers() if layer.random]
+    drawn = [generator.bit_generator.state for generator in generators]
+    try:
+        yield
+    finally:
+        arena.grads, arena.states = vectors
+        for part, before in zip(parts, kept, strict=True):
+            vars(part).clear()
+            vars(part).update(before)
+        for generator, state in zip(generators, drawn, strict=True):
+            generator.bit_generator.state = state
+
+
+def _pass(network: Network, x: Array, t: Array) -> None:
+    """Go forward and backward once, with a look at what the loss returns."""
+    z = network.body.forward(x)
+    with at("loss"):
+        dz = loss_gradient(network.loss, z, t)
+    network.body.backward(dz)
+
+
+def loss_gradient(loss: Loss, z: Array, t: Array) -> Array:
+    """Return dz, after a look at what `losses` and `gradients` return.
+
+    Raises
+    ------
+    ShapeError
+    """
+    name, rows = type(loss).__name__, z.shape[:-1]
+    with calling(f"{name}.losses", WRITES_TO_Z):
+        losses = loss.losses(read_only(z), read_only(t))
+    if not isinstance(losses, np.ndarray) or losses.shape != rows:
+        raise ShapeError(
+            f"{name}.losses returns {shown(losses)}; should be an array {rows}, one loss for each "
+            "row: write return (…).mean(axis=-1)"
+        )
+    with calling(f"{name}.gradients", WRITES_TO_Z):
+        dz = loss.gradients()
+    what = f"{name}.gradients"
+    if isinstance(dz, np.ndarray) and dz.shape != z.shape:
+        raise ShapeError(
+            f"{what} returns {shown(dz)}; should be {z.dtype} {z.shape}, the derivative with "
+            "respect to each number of z: write it without mean or sum, divided by z.shape[-1]"
+        )
+    check_array(what, dz, z.shape, z.dtype)
+    loss.forward(read_only(z), read_only(t))
+    return loss.backward()
+
+
+@contextmanager
+def _checked(layers: dict[str, Layer]) -> Iterator[None]:
+    """Let all layers but containers look at what their forward and backward return."""
+    inputs: dict[str, tuple[Array, ...]] = {}
+
+    def checking(address: str, name: str, method: Method) -> Method:
+        layer, what = layers[address], f"{type(layers[address]).__name__}.{name}"
+
+        def forward(*xs: Array, **options: Any) -> Array:
+            with at(address):
+                if address not in inputs:
+                    _check_plain_arrays(layer, [x.shape[1:] for x in xs])
+                inputs[address] = xs
+                with calling(f"{what} at {address}", WRITES_TO_X):
+                    y: Array = method(*map(read_only, xs), **options)
+                check_array(what, y, (len(xs[0]), *layer.output_shape), xs[0].dtype)
+            return y
+
+        def backward(dy: Array) -> Any:
+            with at(address):
+                with calling(f"{what} at {address}", WRITES_TO_DY):
+                    dx = method(read_only(dy))
+                xs = inputs[address]
+                dxs = dx if len(xs) > 1 else (dx,)
+                if layer.wants_dx and isinstance(dxs, tuple) and len(dxs) == len(xs):
+                    for one, x in zip(dxs, xs, strict=True):
+                        check_array(what, one, x.shape, x.dtype)
+            return dx
+
+        return forward if name == "forward" else backward
+
+    leaves = [item for item in layers.items() if not isinstance(item[1], Container)]
+    with watched(leaves, checking, containers=True):
+        yield
+
+
+def _check_plain_arrays(layer: Layer, shapes: Sequence[Shape]) -> None:
+    """Refuse parameters that are plain arrays: they are drawn in `build`, and never trained."""
+    if not any(map(_is_float_array, vars(layer).values())) or any(layer.parts()):
+        return
+    drawn = plain_random_arrays(layer, shapes)
+    if drawn:
+        raise ConfigError(untrained(layer, drawn))
+
+
+def plain_random_arrays(layer: Layer, shapes: Sequence[Shape]) -> list[str]:
+    """Return the names of the arrays that `build` draws anew for each layer."""
+    one, other = replace(layer), replace(layer)
+    for twin in (one, other):
+        twin.place(*shapes, address=layer.address)
+    drawn = {name: value for name, value in vars(one).items() if _is_float_array(value)}
+    return [
+        name for name in drawn if not np.array_equal(drawn[name], vars(other)[name], equal_nan=True)
+    ]
+
+
+def untrained(layer: Layer, names: Sequence[str]) -> str:
+    """Return the sentence about parameters that are plain arrays."""
+    first = names[0]
+    return (
+        f"{type(layer).__name__}.build draws the array {first}, which is neither trained nor "
+        f"saved: write self.{first} = Param(shape, GlorotUniform()), self.{first}.value where it "
+        f"is read, and self.{first}.grad = … in backward"
+    )
+
+
+def _is_float_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _check_gradient(network: Network, address: str) -> None:
+    """Refuse a gradient that was nan only since it was nan before."""
+    grad = network.arena.params[address].grad
+    if np.isnan(grad).any():
+        return
+    where, _, name = address.rpartition(".")
+    what = f"{type(network[where]).__name__}.backward"
+    line = f"self.{name}.grad = …"
+    with at(where):
+        if not grad.any():
+            raise ShapeError(f"{what} doesn't set the gradient of {name}: write {line}")
+        raise ShapeError(
+            f"{what} leaves what was there before in the gradient of {name}, or adds to it: write "
+            f"{line}, with = and not with +="
+        )

@@ -1,0 +1,113 @@
+"""The optimizer of a training, tried with a few numbers before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from layerkit.errors import ConfigError
+from layerkit.initializers.plain import Zeros
+from layerkit.inspection.mistakes import WRITES_TO_G, calling, read_only
+from layerkit.optimizers.around import find_segments
+from layerkit.optimizers.base import Optimizer
+from layerkit.parameters import Arena, Param
+
+UNCHANGED = (
+    "leaves w as it was: write w -= …, since w = w - … only renames, and nobody reads what it "
+    "returns"
+)
+
+
+def check_rule(optimizer: Optimizer, arena: Arena) -> None:
+    """Let a new optimizer of the same options take some steps, with few numbers for each parameter.
+
+    Raises
+    ------
+    ConfigError
+        For one that doesn't change w or its slots, or remembers something elsewhere.
+    """
+    name, few = type(optimizer).__name__, few_numbers(arena)
+    fresh = replace(
+        optimizer, rates={}, penalize=None, schedules={}, weight_decay=0.0, l1=0.0, l2=0.0
+    )
+    before = few.values.copy()
+    descend(fresh, few, 10)
+    if np.array_equal(few.values, before):
+        raise ConfigError(f"{name}.update {UNCHANGED}")
+    for slot, value in fresh.memory.items():
+        if slot in fresh.slots and not value.any():
+            raise ConfigError(f"{name}: {unchanged_slot(slot)}")
+    if names := forgotten(fresh, few):
+        raise ConfigError(f"{name} {hidden(names)}")
+
+
+def unchanged_slot(slot: str) -> str:
+    """Return the sentence about a slot that is 0 after some steps."""
+    return (
+        f"slot {slot} is still as it was at the start: write {slot} *= … and {slot} += …, since "
+        f"{slot} = … only renames"
+    )
+
+
+def few_numbers(arena: Arena) -> Arena:
+    """Return an arena of the same addresses, with at most three numbers along each axis."""
+    few = Arena(
+        {
+            address: Param(tuple(min(n, 3) for n in param.shape), Zeros(), param.decay)
+            for address, param in arena.params.items()
+        },
+        "float64",
+    )
+    few.values = np.linspace(0, 1.5, few.values.size)  # at 0, the smallest step shows
+    return few
+
+
+def descend(optimizer: Optimizer, arena: Arena, steps: int) -> None:
+    """Take steps in a bowl around 3; parameters and gradient are those of the arena."""
+    w, g, curvature = arena.values, arena.grads, np.linspace(0.1, 0.3, arena.values.size)
+    optimizer.layout = optimizer.layout or find_segments(optimizer, arena)
+
+    def again() -> float:
+        g[...] = curvature * (w - 3)
+        return float(g @ (w - 3) / 2)
+
+    with calling(f"{type(optimizer).__name__}.update", WRITES_TO_G), np.errstate(all="ignore"):
+        for _ in range(steps):
+            again()
+            optimizer.step(w, read_only(g), again)
+
+
+def forgotten(optimizer: Optimizer, arena: Arena) -> list[str]:
+    """Return what an optimizer knows that its `state_dict` doesn't, by attribute.
+
+    Two heirs of its state take its next steps: if they go the same way, and it goes another, it
+    knows more.
+    """
+    heirs = [replace(optimizer), replace(optimizer)]
+    known, ends, start = vars(heirs[0]).keys() | {*optimizer.scratch}, [], arena.values.copy()
+    state = optimizer.state_dict()
+    for one in [*heirs, optimizer]:
+        arena.values = start
+        try:
+            if one is not optimizer:
+                one.load_state_dict(state)
+            descend(one, arena, 2)
+        except AttributeError:
+            arena.values[...] = np.nan
+        ends.append(arena.values.copy())
+    same, other = (np.array_equal(ends[0], end, equal_nan=True) for end in ends[1:])
+    if not same or other:
+        return []
+    return [name for name in vars(optimizer) if name not in known] or ["something"]
+
+
+def hidden(names: Sequence[str]) -> str:
+    """Return the sentence about memory of an optimizer that is not in its slots."""
+    slots = "".join(f'"{name}", ' for name in names).strip()
+    return (
+        f"remembers {', '.join(names)} on self, which no checkpoint has: write slots = "
+        f"({slots}) and update(self, w, g, {', '.join(names)}); for a number, an option: "
+        f"{names[0]}: float = 0.0"
+    )

@@ -1,0 +1,436 @@
+"""Mistakes in parts of one's own: `fit` finds them beforehand, and says what to write."""
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import (
+    SGD,
+    Array,
+    Augmentation,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Layer,
+    LayerkitError,
+    Loss,
+    MeanSquaredError,
+    Network,
+    Optimizer,
+    Param,
+    Rate,
+    Sequential,
+    Shape,
+    Zeros,
+    fit,
+    train,
+)
+
+X = np.random.default_rng(0).normal(size=(12, 3))
+Y = X[:, :2]
+
+
+def network(layer: Layer | None = None, loss: Loss | None = None) -> Network:
+    layers = [Dense(4), *([layer] if layer else []), Dense(2)]
+    return Network(Sequential(layers), loss or MeanSquaredError(), shape=(3,))
+
+
+# Layers
+
+
+class OwnPlain(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        self.x = x
+        return x + 1
+
+    def backward(self, dy: Array) -> Any:
+        return dy + 0
+
+
+class OwnWidens(OwnPlain):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return np.multiply(x, np.sqrt(np.float64(2)))
+
+
+class OwnWidensWhenTrained(OwnPlain):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return x.astype(float) if train else x
+
+
+class OwnNoReturn(OwnPlain):
+    def forward(self, x: Array, train: bool = True) -> Any:
+        self.y = x + 1
+
+
+class OwnClears(OwnPlain):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        x[x < 0] = 0
+        return x
+
+
+class OwnOneNumber(OwnPlain):
+    def forward(self, x: Array, train: bool = True) -> Any:
+        return math.tanh(x)
+
+
+class OwnWidensBack(OwnPlain):
+    def backward(self, dy: Array) -> Array:
+        return np.multiply(dy, np.float64(2))
+
+
+class OwnSumsBack(OwnPlain):
+    def backward(self, dy: Array) -> Any:
+        return dy.sum(axis=0)
+
+
+class OwnNothingBack(OwnPlain):
+    def backward(self, dy: Array) -> Any:
+        self.dx = dy * 2
+
+
+class OwnWritesBack(OwnPlain):
+    def backward(self, dy: Array) -> Array:
+        dy *= 2
+        return dy
+
+
+class OwnShift(OwnPlain):
+    def build(self, shape: Shape) -> Shape:
+        self.b = Param(shape, Zeros())
+        return shape
+
+
+class OwnAddsUp(OwnShift):
+    def backward(self, dy: Array) -> Array:
+        self.b.grad += dy.sum(axis=0)
+        return dy + 0
+
+
+class OwnPlainArray(OwnPlain):
+    def build(self, shape: Shape) -> Shape:
+        self.W = np.random.default_rng().normal(size=shape).astype("float32")
+        return shape
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return np.multiply(x, self.W)
+
+
+class OwnZerosOfItsOwn(OwnPlain):
+    def build(self, shape: Shape) -> Shape:
+        self.W: Any = np.zeros(shape, "float32")
+        return shape
+
+    def backward(self, dy: Array) -> Array:
+        self.W.grad = (dy * self.x).sum(axis=0)
+        return dy + 0
+
+
+class OwnWaves(OwnPlain):
+    """Has an array that is no parameter, the same in each layer: nothing is wrong with it."""
+
+    def build(self, shape: Shape) -> Shape:
+        self.positions = np.linspace(0, 1, shape[0], dtype="float32")
+        return shape
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return np.add(x, self.positions)
+
+
+@pytest.mark.parametrize(
+    ("layer", "sentence"),
+    [
+        (
+            OwnWidens(),
+            "OwnWidens.forward returns float64 (2, 4); should be float32 (2, 4): NumPy scal",
+        ),
+        (OwnWidensWhenTrained(), "forward returns float64 (2, 4); should be float32 (2, 4)"),
+        (OwnNoReturn(), "OwnNoReturn.forward returns None; should be float32 (2, 4): write return"),
+        (
+            OwnClears(),
+            "OwnClears.forward writes to x, which others may still read: make a new array",
+        ),
+        (
+            OwnOneNumber(),
+            "OwnOneNumber.forward calls a function of one number with an array: write np.",
+        ),
+        (
+            OwnWidensBack(),
+            "OwnWidensBack.backward returns float64 (2, 4); should be float32 (2, 4): Nu",
+        ),
+        (OwnSumsBack(), "OwnSumsBack.backward returns float32 (4,); should be float32 (2, 4)"),
+        (
+            OwnNothingBack(),
+            "OwnNothingBack.backward returns None; should be float32 (2, 4): write ret",
+        ),
+        (OwnWritesBack(), "OwnWritesBack.backward writes to dy, or to the x that forward has kept"),
+        (OwnShift(), "OwnShift.backward doesn't set the gradient of b: write self.b.grad = …"),
+        (
+            OwnAddsUp(),
+            "OwnAddsUp.backward leaves what was there before in the gradient of b, or adds",
+        ),
+        (
+            OwnPlainArray(),
+            "OwnPlainArray.build draws the array W, which is neither trained nor saved: ",
+        ),
+        (
+            OwnZerosOfItsOwn(),
+            "OwnZerosOfItsOwn.backward takes grad of a plain array: a parameter is",
+        ),
+    ],
+)
+def test_a_mistake_in_a_layer_is_found(layer: Layer, sentence: str) -> None:
+    net = network(layer)
+    with pytest.raises(LayerkitError) as caught:
+        train(net, SGD(), X, Y)
+    assert str(caught.value).startswith(sentence) or sentence in str(caught.value)
+    assert caught.value.place == "body.layers.1"
+
+
+def test_an_error_of_a_layer_says_where_it_was() -> None:
+    class Asks(OwnPlain):
+        def forward(self, x: Array, train: bool = True) -> Any:
+            return x @ np.ones((99, 2))
+
+    with pytest.raises(ValueError, match="matmul") as caught:
+        fit(network(Asks()), SGD(), X, Y)
+    assert caught.value.__notes__ == ["in Asks.forward at body.layers.1"]
+
+
+# Losses
+
+
+class OwnErrors(Loss):
+    def losses(self, z: Array, t: Array) -> Any:
+        self.error = z - t
+        return (self.error**2).mean(axis=-1)
+
+    def gradients(self) -> Any:
+        return 2 * self.error / self.error.shape[-1]
+
+
+class OwnEverything(OwnErrors):
+    def losses(self, z: Array, t: Array) -> Any:
+        return super().losses(z, t).mean()
+
+
+class OwnPythonNumber(OwnErrors):
+    def losses(self, z: Array, t: Array) -> Any:
+        return float(super().losses(z, t).mean())
+
+
+class OwnColumn(OwnErrors):
+    def losses(self, z: Array, t: Array) -> Any:
+        return super().losses(z, t)[:, None]
+
+
+class OwnEachOutput(OwnErrors):
+    def losses(self, z: Array, t: Array) -> Any:
+        super().losses(z, t)
+        return self.error**2
+
+
+class OwnMeanGradient(OwnErrors):
+    def gradients(self) -> Any:
+        return super().gradients().mean(axis=-1)
+
+
+class OwnWideGradient(OwnErrors):
+    def gradients(self) -> Any:
+        return super().gradients() * np.float64(2)
+
+
+class OwnChangesOutputs(OwnErrors):
+    def losses(self, z: Array, t: Array) -> Any:
+        z -= t
+        return super().losses(z, 0 * t)
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (
+            OwnEverything(),
+            "OwnEverything.losses returns float32 (); should be an array (2,), one loss for",
+        ),
+        (
+            OwnPythonNumber(),
+            "should be an array (2,), one loss for each row: write return (…).mean(",
+        ),
+        (
+            OwnColumn(),
+            "OwnColumn.losses returns float32 (2, 1); should be an array (2,), one loss for",
+        ),
+        (
+            OwnEachOutput(),
+            "OwnEachOutput.losses returns float32 (2, 2); should be an array (2,), one",
+        ),
+        (
+            OwnMeanGradient(),
+            "OwnMeanGradient.gradients returns float32 (2,); should be float32 (2, 2), ",
+        ),
+        (
+            OwnWideGradient(),
+            "OwnWideGradient.gradients returns float64 (2, 2); should be float32 (2, 2)",
+        ),
+        (
+            OwnChangesOutputs(),
+            "OwnChangesOutputs.losses writes to z or to the targets, which are not its own",
+        ),
+    ],
+)
+def test_a_mistake_in_a_loss_is_found(loss: Loss, sentence: str) -> None:
+    with pytest.raises(LayerkitError) as caught:
+        train(network(loss=loss), SGD(), X, Y)
+    assert sentence in str(caught.value)
+    assert caught.value.place == "loss"
+
+
+# Augmentations
+
+
+class OwnWide(Augmentation):
+    def __call__(self, x: Array, rng: np.random.Generator) -> Any:
+        return x + rng.normal(size=x.shape)
+
+
+class OwnInPlace(Augmentation):
+    def __call__(self, x: Array, rng: np.random.Generator) -> Any:
+        x *= 2
+        return x
+
+
+class OwnForgets(Augmentation):
+    def __call__(self, x: Array, rng: np.random.Generator) -> Any:
+        self.x = x * 2
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "sentence"),
+    [
+        (OwnWide(), "returns float64 (2, 3); should be float32 (2, 3): NumPy scalars widen"),
+        (
+            OwnInPlace(),
+            "OwnInPlace.__call__ writes to x, which others may still read: make a new array",
+        ),
+        (OwnForgets(), "returns None; should be float32 (2, 3): write return"),
+    ],
+)
+def test_a_mistake_in_an_augmentation_is_found(augmentation: Any, sentence: str) -> None:
+    with pytest.raises(LayerkitError) as caught:
+        train(network(), SGD(), X, Y, augmentation=augmentation)
+    assert sentence in str(caught.value)
+
+
+# Optimizers
+
+
+class OwnDescent(Optimizer):
+    lr: Rate = 0.1
+
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        w -= self.lr * g
+
+
+class OwnRenamesW(OwnDescent):
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        w = w - self.lr * g
+
+
+class OwnReturns(OwnDescent):
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        return w - self.lr * g
+
+
+class OwnChangesGradient(OwnDescent):
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        g *= self.lr
+        w -= g
+
+
+class OwnRenamesSlot(OwnDescent):
+    slots = ("m",)
+
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        (m,) = slots
+        m = 0.9 * m + g
+        w -= self.lr * m
+
+
+class OwnOnSelf(OwnDescent):
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        if self.t == 1:
+            self.m = np.zeros_like(w)
+        self.m += g
+        w -= self.lr * self.m
+
+
+class OwnNumberOnSelf(OwnDescent):
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        self.factor = getattr(self, "factor", 1.0) * 0.9
+        w -= self.lr * self.factor * g
+
+
+class OwnDrawsNoise(OwnDescent):
+    """Draws from a generator of its own: nobody knows where it goes."""
+
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        w -= self.lr * g * np.random.default_rng().random()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "sentence"),
+    [
+        (
+            OwnRenamesW(),
+            "OwnRenamesW.update leaves w as it was: write w -= …, since w = w - … only renames",
+        ),
+        (OwnReturns(), "OwnReturns.update leaves w as it was: write w -= …"),
+        (OwnRenamesW(weight_decay=0.1), "OwnRenamesW.update leaves w as it was: write w -= …"),
+        (OwnChangesGradient(), "OwnChangesGradient.update writes to g, which is the network"),
+        (
+            OwnRenamesSlot(),
+            "OwnRenamesSlot: slot m is still as it was at the start: write m *= … and m",
+        ),
+        (
+            OwnOnSelf(),
+            'OwnOnSelf remembers m on self, which no checkpoint has: write slots = ("m",) and',
+        ),
+        (OwnNumberOnSelf(), "OwnNumberOnSelf remembers factor on self, which no checkpoint has"),
+    ],
+)
+def test_a_mistake_in_an_optimizer_is_found(optimizer: Optimizer, sentence: str) -> None:
+    with pytest.raises(LayerkitError) as caught:
+        train(network(), optimizer, X, Y)
+    assert str(caught.value).startswith(sentence)
+    assert optimizer.t == 0
+
+
+# All of them
+
+
+@pytest.mark.parametrize("examples", [1, 12])
+@pytest.mark.parametrize("layer", [None, OwnPlain(), OwnWaves(), BatchNorm(), Dropout(0.5)])
+def test_a_trial_leaves_nothing(layer: Layer | None, examples: int) -> None:
+    if isinstance(layer, BatchNorm) and examples == 1:
+        return
+    net = network(copy.deepcopy(layer))
+    before = [net.arena.values.copy(), net.arena.grads.copy(), net.arena.states.copy()]
+    kept = [vars(layer).keys() for _, layer in net.layers()]
+    train(net, OwnDrawsNoise(), X[:examples], Y[:examples])
+    after = [net.arena.values, net.arena.grads, net.arena.states]
+    assert all(map(np.array_equal, before, after))
+    assert kept == [vars(layer).keys() for _, layer in net.layers()]
+
+
+def test_the_first_batch_of_an_iterable_tries_the_parts() -> None:
+    def batches() -> Iterator[tuple[Array, Array]]:
+        yield X, Y
+
+    for loss, layer in [(OwnColumn(), None), (None, OwnWidens())]:
+        with pytest.raises(LayerkitError, match=r"should be (an array|float32)"):
+            fit(network(layer, loss), SGD(), batches)
+    assert len(fit(network(OwnPlain()), SGD(), batches, epochs=2)) == 2

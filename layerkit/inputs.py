@@ -10,7 +10,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
-from layerkit.errors import DataError, ShapeError
+from layerkit.errors import DataError, ShapeError, listed
 from layerkit.files.mapped import CHUNK, Subset, pieces
 
 Pixels = Literal["bytes", "unit", "other"]
@@ -26,6 +26,8 @@ class SeenData(Configurable):
     pixels : {"bytes", "unit", "other"}, optional
         "bytes" for inputs of uint8, which are divided by 255; "unit" for numbers from 0 to 1, which
         may be the same pixels; "other" for all others.
+    features : list of str, optional
+        The names of the columns, where the inputs were a table, such as a DataFrame.
     classes : list, optional
         The names of the classes, by class number.
     mean, scale : list of float, optional
@@ -33,6 +35,7 @@ class SeenData(Configurable):
     """
 
     pixels: Pixels | None = None
+    features: list[str] | None = None
     classes: list[str] | list[bool] | None = None
     mean: list[float] | None = None
     scale: list[float] | None = None
@@ -42,8 +45,10 @@ class Inputs:
     """Examples of one shape, in the dtype of a network.
 
     Arrays of uint8 are images, 0 to 255: they are divided by 255, batch by batch, so that a data
-    set of images stays bytes in memory. All others are taken as they are, in the network's dtype.
-    After a training with the one kind, the same images in the other are refused.
+    set of images stays bytes in memory. All others are taken as they are, in the network's dtype,
+    and so is uint8 without a byte above 1: those are flags. After a training with the one kind, the
+    same images in the other are refused, and so are other columns of a table, or another order.
+    Rows of a sparse matrix of SciPy are made dense batch by batch.
 
     Examples
     --------
@@ -69,6 +74,9 @@ class Inputs:
         ShapeError, DataError
             For examples that don't fit or are not finite, or are other pixels than in training.
         """
+        self._check_columns(getattr(x, "columns", None), learn)
+        if hasattr(x, "tocsr"):
+            x = Subset(x.tocsr(), np.arange(x.shape[0]))
         rows = x if isinstance(x, Subset) else as_array(x, "examples")
         if rows.shape == self.shape:
             raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
@@ -79,6 +87,8 @@ class Inputs:
             raise DataError(f"no examples: an array of shape {rows.shape}")
         if rows.dtype.kind not in "biuf":
             raise DataError(f"examples of type {rows.dtype}; should be numbers")
+        if rows.dtype == np.uint8 and self.seen.pixels != "bytes" and _are_flags(rows):
+            rows = rows.view(bool)
         low, high = 0.0, 1.0  # the range of all numbers, together with these two
         if rows.dtype.kind == "f" or (rows.dtype != np.uint8 and (learn or self.seen.pixels)):
             for i, chunk in enumerate(self.chunks(rows)):
@@ -106,6 +116,20 @@ class Inputs:
             )
         return rows
 
+    def _check_columns(self, columns: Any, learn: bool) -> None:
+        """Raise a DataError for a table with other columns than in training."""
+        if columns is None or not all(isinstance(name, str) for name in columns):
+            return
+        names, known = list(columns), self.seen.features
+        if learn and known is None:
+            self.seen.features = known = names
+        if known is not None and names != known:
+            order = "in another order" if sorted(names) == sorted(known) else "not those"
+            raise DataError(
+                f"the columns of x, {listed(names)}, are {order} of the training, {listed(known)}: "
+                "give x[network.seen.features]"
+            )
+
     def convert(self, x: Array, out: Array | None = None) -> Array:
         """Return a batch in the network's dtype; bytes go to `out` if it is given."""
         if x.dtype == self.dtype:
@@ -120,10 +144,21 @@ class Inputs:
         return map(self.convert, pieces(rows) if len(rows) > CHUNK else (rows[:],))
 
 
+def _are_flags(rows: Array | Subset) -> bool:
+    """Whether bytes are 0 and 1 alone, and some are 1: truth values, one-hot columns."""
+    highest = 0
+    for part in pieces(rows):
+        if (highest := max(highest, int(part.max()))) > 1:
+            break
+    return highest == 1
+
+
 def as_array(values: Any, what: str) -> Array:
     """Return `values` as an array; DataError for a ragged list or a masked array."""
     if np.ma.isMaskedArray(values):
         raise DataError(f"{what} are a masked array; fill what is masked, or leave it out")
+    if hasattr(values, "toarray"):
+        values = values.toarray()
     try:
         return np.asarray(values)
     except ValueError as error:

@@ -31,7 +31,8 @@ class Network(Configurable):
     """A body of layers, the loss that judges it, and the arena that holds its parameters.
 
     Inputs are arrays (N, *shape) of finite numbers. Arrays of uint8 are images, 0 to 255: they
-    are divided by 255. All others are taken as they are, in the network's dtype.
+    are divided by 255, unless they are flags, 0 and 1 alone. All others are taken as they are, in
+    the network's dtype.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ class Network(Configurable):
         Layers with random numbers, such as Dropout, get streams of their own too. What was learned
         from training data is forgotten, but for the names of the classes.
         """
-        self.seen.pixels = self.seen.mean = self.seen.scale = None
+        vars(self.seen).update(vars(SeenData(classes=self.seen.classes)))
         params, root = self.params(), np.random.default_rng(seed)
         for (address, param), stream in zip(params.items(), root.spawn(len(params)), strict=True):
             with at(address):

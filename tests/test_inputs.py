@@ -1,5 +1,6 @@
 """Examples from outside: looked at once, all of them, and converted batch by batch."""
 
+import copy
 import math
 import re
 from pathlib import Path
@@ -7,12 +8,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from layerkit import Array, DataError, LayerkitError, ShapeError
+from layerkit import (
+    SGD,
+    Array,
+    BinaryCrossEntropy,
+    DataError,
+    Dense,
+    LayerkitError,
+    Network,
+    Sequential,
+    ShapeError,
+    SoftmaxCrossEntropy,
+    Standardize,
+    evaluate,
+    fit,
+    train_step,
+)
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.inputs import Inputs, as_array
 
 BIG = np.zeros((2 * CHUNK + 3, 2))
+RNG = np.random.default_rng(0)
 
 
 def wrong_at(row: int, value: float = math.nan) -> Array:
@@ -118,3 +136,82 @@ def test_what_is_no_array_is_named() -> None:
     with pytest.raises(DataError, match="targets are not an array"):
         as_array([[1], [1, 2]], "targets")
     assert as_array([[1], [2]], "targets").shape == (2, 1)
+
+
+# Flags, tables, sparse matrices
+
+FLAGS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.uint8)
+
+
+def small(features: int = 2) -> Network:
+    return Network(Dense(2), SoftmaxCrossEntropy(), shape=(features,))
+
+
+def test_flags_as_bytes_are_what_they_are_as_floats() -> None:
+    t = np.array([0, 1, 1, 0])
+    one, two = small(), small()
+    for net, x in ((one, FLAGS), (two, FLAGS.astype(float))):
+        fit(net, SGD(lr=1.0), x, t, epochs=3, batch_size=4)
+        train_step(net, SGD(), x, t)
+    np.testing.assert_array_equal(one.arena.values, two.arena.values)
+    np.testing.assert_array_equal(one.predict_proba(FLAGS), one.predict_proba(FLAGS / 1.0))
+    np.testing.assert_array_equal(small().outputs(FLAGS), small().outputs(FLAGS / 1.0))
+
+
+def test_a_dark_picture_of_a_network_of_pictures_is_no_flag() -> None:
+    net = small()
+    fit(net, SGD(), FLAGS * 255, [0, 1, 1, 0])
+    np.testing.assert_array_equal(net.outputs(FLAGS), net.outputs(FLAGS / 255))
+
+
+class Table:
+    """A DataFrame, as far as it matters."""
+
+    def __init__(self, values: Any, columns: list[Any]) -> None:
+        self.values, self.columns = values, columns
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.values
+
+
+def test_columns_of_a_table_are_those_of_the_training(tmp_path: Path) -> None:
+    x, t, net = np.eye(4)[:, :2], [0, 1, 0, 0], small()
+    fit(net, SGD(), Table(x, ["a", "b"]), t)
+    net.save(tmp_path / "m.safetensors")
+    assert net.seen.features == ["a", "b"]
+    for known in (net, Network.load(tmp_path / "m.safetensors")):
+        known.predict(x)
+        known.predict(Table(x, ["a", "b"]))
+        with pytest.raises(DataError, match=r"columns of x, b, a, are in another order of the"):
+            known.predict(Table(x[:, ::-1], ["b", "a"]))
+        with pytest.raises(DataError, match=r"x, a, c, are not those of the training, a, b: give"):
+            evaluate(known, Table(x, ["a", "c"]), t)
+    fit(small(), SGD(), Table(x, [0, 1]), t, validation=(Table(x, [1, 0]), t))
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
+def test_sparse_matrices_are_what_they_are_when_dense(kind: Any, dtype: Any) -> None:
+    dense = (RNG.random((50, 6)) < 0.2).astype(dtype)
+    t, options = (dense[:, 0] > 0).astype(int), dict[str, Any](epochs=3, batch_size=7)
+    one = Network(Sequential([Standardize(), Dense(2)]), SoftmaxCrossEntropy(), (6,))
+    two = copy.deepcopy(one)
+    a = fit(one, SGD(), kind(dense), t, validation=(kind(dense), t), **options)
+    b = fit(two, SGD(), dense, t, validation=(dense, t), **options)
+    np.testing.assert_array_equal(one.arena.values, two.arena.values)
+    assert [record.metrics for record in a] == [record.metrics for record in b]
+    np.testing.assert_array_equal(one.predict_proba(kind(dense)), two.predict_proba(dense))
+    with pytest.raises(ShapeError, match=r"shape \(50, 6\); should be \(N, 2\)"):
+        small().predict(kind(dense))
+
+
+def test_sparse_labels_are_taken() -> None:
+    labels = (RNG.random((50, 3)) < 0.5).astype(float)
+    net = Network(Dense(3), BinaryCrossEntropy(), shape=(2,))
+    x = RNG.normal(size=(50, 2))
+    assert net.gradient(x, sparse.csr_array(labels)) == net.gradient(x, labels)
+
+
+def test_a_sparse_matrix_has_no_gaps() -> None:
+    with pytest.raises(DataError, match=r"x\[1, 0\] is nan"):
+        small().predict(sparse.csr_array([[0.0, 1.0], [np.nan, 0.0]]))

@@ -26,7 +26,7 @@ class Subset:
     Parameters
     ----------
     x : array
-        Usually mapped from a file: ``np.load("x.npy", mmap_mode="r")``.
+        Usually mapped from a file: ``np.load("x.npy", mmap_mode="r")``; or a sparse matrix by rows.
     rows : array of int
         The indices of the rows (N,).
 
@@ -47,9 +47,9 @@ class Subset:
         if self.rows.dtype.kind not in "iu" or self.rows.ndim != 1:
             found = f"{self.rows.dtype} {self.rows.shape}"
             raise DataError(f"rows are {found}; should be integers (N,)")
-        wrong = (self.rows < 0) | (self.rows >= len(x))
+        wrong = (self.rows < 0) | (self.rows >= x.shape[0])
         if wrong.any():
-            raise DataError(f"row {self.rows[wrong][0]}; should be from 0 to {len(x) - 1}")
+            raise DataError(f"row {self.rows[wrong][0]}; should be from 0 to {x.shape[0] - 1}")
         self.shape: Shape = (len(rows), *x.shape[1:])
         self.dtype, self.ndim = x.dtype, x.ndim
 
@@ -61,8 +61,14 @@ class Subset:
             rows = self.rows[index]
             return take(self.x, rows, np.empty((len(rows), *self.shape[1:]), self.dtype))
         row, *rest = index if isinstance(index, tuple) else (index,)
-        part: Array = self.x[(self.rows[row], *rest)]
-        return part
+        part: Any = self.x[(self.rows[row], *rest)]
+        dense: Array = part.toarray()[0] if hasattr(part, "toarray") else part
+        return dense
+
+    def view(self, dtype: Any) -> Subset:
+        """Return the same rows with another dtype of the same size."""
+        change = self.x.astype if hasattr(self.x, "toarray") else self.x.view
+        return Subset(change(dtype), self.rows)
 
 
 def take(x: Array | Subset, rows: Array, out: Array) -> Array:
@@ -79,6 +85,10 @@ def take(x: Array | Subset, rows: Array, out: Array) -> Array:
     """
     if isinstance(x, Subset):
         return take(x.x, x.rows[rows], out)
+    if hasattr(x, "toarray"):  # a sparse matrix of SciPy, by rows
+        matrix: Any = x[rows]
+        matrix.toarray(out=out)
+        return out
     file = mapped_file(x)
     if file is not None and has_whole_rows(x):
         _read(file, x, rows, out)

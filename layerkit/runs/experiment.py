@@ -216,6 +216,7 @@ class Experiment(Configurable):
             class_weight = by_number(training.class_weight, dataset.classes)
             if network.classes and isinstance(class_weight, Mapping):
                 class_weight = {network.classes[k]: a for k, a in class_weight.items()}
+        network.seen.features = dataset.features
         sources = self.open(dataset, learn=True)
         measured = "validation" if dataset.validation else "test"
         if dataset.validation:  # `prepare` does not know the test examples then

@@ -9,13 +9,14 @@ f    the loss of each output alone; a position has the mean of those of its D ou
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Limits, Rate
-from layerkit.errors import DataError, ShapeError
+from layerkit.errors import ConfigError, DataError, ShapeError
 from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes, first_false, position
 
 Levels = Annotated[tuple[Annotated[float, Limits(gt=0, lt=1)], ...], Limits(min_length=1)]
@@ -127,11 +128,13 @@ class Quantile(ElementwiseLoss):
     Parameters
     ----------
     quantiles : tuple of float
-        q, between 0 and 1. If there are several, the network has one output for each, and one
-        number is the target of them all: (N, 1) or (N,), for sequences (N, T, 1) or (N, T).
+        q, between 0 and 1, rising. If there are several, the network has one output for each, and
+        one number is the target of them all: (N, 1) or (N,), for sequences (N, T, 1) or (N, T).
 
     Raises
     ------
+    ConfigError
+        For quantiles that don't rise.
     DataError
         For targets that don't fit the outputs or are not finite.
     ShapeError
@@ -148,6 +151,14 @@ class Quantile(ElementwiseLoss):
     """
 
     quantiles: Levels = (0.5,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(low >= high for low, high in pairwise(self.quantiles)):
+            raise ConfigError(
+                f"Quantile.quantiles = {self.quantiles}: should rise, each greater than the one "
+                "before"
+            )
 
     def build(self, shape: Shape) -> None:
         super().build(shape)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.errors import ConfigError, DataError, suggestion
-from layerkit.losses.base import Loss, as_rows, spread
-from layerkit.metrics.scoring import Regressor, estimator_of
+from layerkit.errors import ConfigError, DataError, LayerkitError, suggestion
+from layerkit.losses.base import Loss, as_rows, batch_of, spread
+from layerkit.metrics.scoring import MedianRegressor, Regressor, estimator_of
 from layerkit.network import Network
 
 Metric = str | Callable[..., Any]
@@ -54,7 +54,8 @@ def measure(
         One metric for each class, such as ``f1_class_0``.
     ``mae``, ``rmse``, ``r2``
         For losses of numbers, the mean over the outputs. Mean absolute error and root mean squared
-        error, in units of the target; coefficient of determination.
+        error, in units of the target; coefficient of determination. Of several quantiles, the
+        median, 0.5, is measured.
 
     All other names are scikit-learn's, such as ``f1_weighted``, ``balanced_accuracy`` or
     ``neg_log_loss``. Its scorers are greater for better networks, so its errors are negative;
@@ -67,7 +68,7 @@ def measure(
     metrics : sequence of str or callable
         Names that `check_metrics` accepts, and scorers, such as those of
         ``sklearn.metrics.make_scorer``. A scorer has the name of its function; it is called with
-        the outputs in place of the examples.
+        the outputs in place of the examples, so that it sees all quantiles, for example.
     loss : Loss
         Defines the predictions, and which positions are ignored.
     z, t : arrays
@@ -82,7 +83,8 @@ def measure(
     ShapeError
         For outputs of more axes whose targets or weights have other positions.
     DataError
-        For a metric that is no mean over the outputs, where each target has its weight.
+        For a metric that is no mean over the outputs, where each target has its weight; and by
+        name, for a loss whose predictions have another shape than its targets.
 
     Examples
     --------
@@ -91,6 +93,7 @@ def measure(
     >>> measure(["accuracy", "precision_per_class"], SoftmaxCrossEntropy(), z, t)
     {'accuracy': 0.75, 'precision_class_0': 0.5, 'precision_class_1': 1.0, 'precision_class_2': 0.0}
     """
+    check_targets(metrics, loss, z, t)
     if sample_weight is not None:
         if sample_weight.shape == z.shape:
             return _measure_each(metrics, loss, z, t, sample_weight)
@@ -114,13 +117,15 @@ def measure(
 def _measure_each(
     metrics: Sequence[Metric], loss: Loss, z: Array, t: Array, weights: Array
 ) -> dict[str, float]:
+    D = z.shape[-1]
+    if isinstance(estimator_of(loss, D), MedianRegressor):
+        raise DataError("metrics: each quantile has weights of its own; give a weight per example")
     for metric in metrics:
         if re.search("micro|weighted|samples|per_class", name := _name(metric)):
             raise DataError(
                 f"metrics: {name!r} of targets with weights or gaps of their own: should be one "
                 "that is a mean over the outputs, such as 'f1_macro', 'roc_auc' or 'mae'"
             )
-    D = z.shape[-1]
     (z, t, a) = (values.reshape(-1, D) for values in (z, t, weights))
     columns = [measure(metrics, loss, z[:, [d]], t[:, [d]], a[:, d]) for d in range(D)]
     return {name: float(np.mean([column[name] for column in columns])) for name in columns[0]}
@@ -213,6 +218,24 @@ has no probabilities
     return names
 
 
+def check_targets(metrics: Sequence[Metric], loss: Loss, z: Array, t: Array) -> None:
+    """Raise a DataError if metrics by name can't compare predictions with targets of this shape.
+
+    Scorers of your own are given both, and may.
+    """
+    names = [metric for metric in metrics if isinstance(metric, str)]
+    if not names:
+        return
+    estimator, (rows, targets) = estimator_of(loss, z.shape[-1]), as_rows(z, t)
+    predicted, true = (y.shape[1:] for y in (estimator.predict(rows), estimator.true(targets)))
+    if predicted != true:
+        raise DataError(
+            f"metrics: {names[0]!r} can't compare predictions of {type(loss).__name__}, "
+            f"{batch_of(predicted)}, with its targets, {batch_of(true)}: override `predict`, so "
+            "that they have the targets' shape, or give a scorer of your own"
+        )
+
+
 def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
     from sklearn.metrics import get_scorer_names
 
@@ -269,8 +292,8 @@ def _score(
         try:
             if len(y):
                 value = scorer(estimator, z, y, **taken)
-        except (ValueError, ZeroDivisionError):
-            if strict or scorer is metric:
+        except (ValueError, ZeroDivisionError) as error:
+            if strict or scorer is metric or isinstance(error, LayerkitError):
                 raise
     if not name.endswith("_per_class"):
         return {name: float(value)}

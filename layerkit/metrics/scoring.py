@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.errors import DataError
 from layerkit.losses.base import Loss
+from layerkit.losses.regression import Quantile
 
 
 class Regressor:
@@ -42,6 +44,31 @@ class Regressor:
         """Made-up outputs and right answers, to try a scorer on."""
         z = np.random.default_rng(0).uniform(1, 2, (6, outputs))
         return z, self.predict(z[::-1])
+
+
+class MedianRegressor(Regressor):
+    """A fitted regressor of several quantiles: it predicts the median, the quantile 0.5."""
+
+    def __init__(self, loss: Quantile, outputs: int) -> None:
+        super().__init__(loss, outputs)
+        self.quantiles = loss.quantiles
+
+    def predict(self, z: Array) -> Array:
+        """The median (N,)."""
+        if 0.5 not in self.quantiles:
+            raise DataError(
+                f"quantiles = {self.quantiles}: none of them is the median, 0.5, which alone is a "
+                "prediction to compare with the target; for others, write a scorer of your own"
+            )
+        return np.asarray(z[:, self.quantiles.index(0.5)])
+
+    def true(self, t: Array) -> Array:
+        """The target (N,), which each of the quantiles has."""
+        return t[:, 0]
+
+    def sample(self, outputs: int) -> tuple[Array, Array]:
+        z = np.random.default_rng(0).uniform(1, 2, (6, outputs))
+        return z, self.true(z[::-1])
 
 
 class Classifier(Regressor):
@@ -90,6 +117,8 @@ class ProbabilisticClassifier(Classifier):
 
 def estimator_of(loss: Loss, outputs: int) -> Regressor:
     """Return the estimator of a network with this loss and number of outputs."""
+    if isinstance(loss, Quantile) and len(loss.quantiles) > 1:
+        return MedianRegressor(loss, outputs)
     if not loss.judges_classes:
         return Regressor(loss, outputs)
     cls = ProbabilisticClassifier if loss.has_probabilities else Classifier

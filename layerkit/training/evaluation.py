@@ -12,9 +12,9 @@ import numpy as np
 from layerkit.errors import DivergenceError
 from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.losses.base import mean_loss, spread
-from layerkit.metrics.metrics import Metric, check_metrics, measure
+from layerkit.metrics.metrics import Metric, check_metrics, check_targets, measure
 from layerkit.network import Network
-from layerkit.training.batches import Batch, Source
+from layerkit.training.batches import Arrays, Batch, Source
 from layerkit.training.iterables import open_source, together
 
 
@@ -67,13 +67,17 @@ def measure_sets(
     }
 
 
-def metric_names(network: Network, sets: Iterable[str], metrics: Sequence[Metric]) -> list[str]:
-    """Return the names that `measure_sets` returns, and "train_loss"."""
-    loss, sets = network.loss, list(sets)
+def metric_names(
+    network: Network, sets: Mapping[str, Source], metrics: Sequence[Metric]
+) -> list[str]:
+    """Return the names that `measure_sets` returns, and "train_loss", if all can be measured."""
+    loss, shape, chosen = network.loss, network.body.output_shape, _measured_with(sets)
     each = ("loss", "accuracy") if loss.judges_classes else ("loss",)
     names = ["train_loss", *(f"{name}_{key}" for name in sets for key in each)]
-    further = check_metrics(metrics, loss, network.body.output_shape)
-    return list(dict.fromkeys([*names, *(f"{_measured_with(sets)}_{key}" for key in further)]))
+    further = check_metrics(metrics, loss, shape)
+    if isinstance(source := sets.get(chosen), Arrays):
+        check_targets(metrics, loss, np.ones((1, *shape)), source.t[:1])
+    return list(dict.fromkeys([*names, *(f"{chosen}_{key}" for key in further)]))
 
 
 def _measured_with(sets: Iterable[str]) -> str:

@@ -572,6 +572,8 @@ def test_focal_loss_without_focus_is_the_cross_entropy() -> None:
         (MultiMargin, {"margin": 0.0}, "margin = 0.0: should be greater than 0"),
         (MultiMargin, {"power": 3}, "power = 3: should be 1 or 2"),
         (Huber, {"delta": 0.0}, "delta = 0.0: should be greater than 0"),
+        (Quantile, {"quantiles": [0.9, 0.5]}, r"quantiles = \(0.9, 0.5\): should rise"),
+        (Quantile, {"quantiles": [0.5, 0.5]}, r"quantiles = \(0.5, 0.5\): should rise"),
         (Quantile, {"quantiles": [0.5, 1.0]}, "quantiles.1 = 1.0: should be less than 1"),
         (Quantile, {"quantiles": [0.0]}, "quantiles.0 = 0.0: should be greater than 0"),
         (Quantile, {"quantiles": []}, "quantiles = .*: should not be empty"),

@@ -9,6 +9,7 @@ import sklearn.metrics
 from sklearn.metrics import fbeta_score, make_scorer, recall_score
 
 from layerkit import (
+    SGD,
     BinaryCrossEntropy,
     ConfigError,
     DataError,
@@ -22,11 +23,13 @@ from layerkit import (
     MultiMargin,
     Network,
     Poisson,
+    Quantile,
     Reshape,
     Sequential,
     ShapeError,
     SoftmaxCrossEntropy,
     evaluate,
+    fit,
 )
 from layerkit.arrays import Array
 from layerkit.metrics import check_metrics, evaluate_metrics, measure, report
@@ -139,6 +142,61 @@ def test_predictions_of_numbers_are_those_of_the_loss() -> None:
 
 
 @pytest.mark.parametrize("a", WEIGHTS)
+@pytest.mark.parametrize("positions", [(N,), (20, 10)])
+def test_several_quantiles_are_measured_by_their_median(
+    positions: tuple[int, ...], a: Array | None
+) -> None:
+    def coverage(estimator: Any, z: Array, y: Array, sample_weight: Array | None = None) -> float:
+        return float(np.average((z[:, 0] <= y) & (y <= z[:, -1]), weights=sample_weight))
+
+    loss, z = Quantile((0.1, 0.5, 0.9)), np.sort(Z[:, :3]).reshape(*positions, 3)
+    t = loss.targets(y := rng.normal(size=positions), z.shape[1:])
+    weights = None if a is None else a.reshape(positions)
+    check_metrics(["mae", "rmse", "r2", coverage], loss, z.shape[1:])
+    found = measure(["mae", "rmse", "r2", coverage], loss, z, t, weights)
+    low, median, high = z.reshape(-1, 3).T
+    expected = measure(["mae", "rmse", "r2"], Quantile(), median[:, None], y.reshape(-1, 1), a)
+    expected["coverage"] = np.average((low <= y.ravel()) & (y.ravel() <= high), weights=a)
+    assert found == pytest.approx(expected, rel=1e-12)
+    check_metrics([coverage], outer := Quantile((0.1, 0.9)), (*z.shape[1:-1], 2))
+    assert measure([coverage], outer, z[..., ::2], t[..., ::2], weights) == pytest.approx(
+        {"coverage": expected["coverage"]}
+    )
+    with pytest.raises(DataError, match=r"^quantiles = \(0.1, 0.9\): none of them is the median"):
+        measure(["mae"], outer, z[..., ::2], t[..., ::2], weights)
+    with pytest.raises(DataError, match="give a weight per example"):
+        measure(["mae"], loss, z, t, np.ones(z.shape))
+
+
+class _FirstOnly(Loss):
+    """Targets of another shape than the outputs, and no `predict`."""
+
+    def targets(self, t: Any, shape: tuple[int, ...]) -> Array:
+        return np.asarray(t, "float32")
+
+    def losses(self, z: Array, t: Array) -> Array:
+        self.error = z - t[..., :1]
+        return (self.error**2).mean(axis=-1)
+
+    def gradients(self) -> Array:
+        return 2 * self.error / self.error.shape[-1]
+
+
+def test_predictions_and_targets_of_other_shapes_are_refused_before_the_training() -> None:
+    def first(estimator: Any, z: Array, y: Array) -> float:
+        return float(abs(z[:, 0] - y[:, 0]).mean())
+
+    net, x, t = Network(Dense(3), _FirstOnly(), shape=(2,)), Z[:, :2], Z[:, 2:]
+    before, sentence = net.arena.values.copy(), r"'mae' can't compare .*\(N, 3\), .* \(N, 2\): ov"
+    with pytest.raises(DataError, match=sentence):
+        fit(net, SGD(), x, t, validation=(x, t), metrics=["mae"])
+    with pytest.raises(DataError, match=sentence):
+        evaluate_metrics(net, x, t, ["mae"])
+    np.testing.assert_array_equal(net.arena.values, before)
+    assert evaluate_metrics(net, x, t, [first])["first"] > 0
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
 def test_scorers_of_scikit_learn(a: Array | None) -> None:
     loss = SoftmaxCrossEntropy()
     f2 = make_scorer(fbeta_score, beta=2, average="macro")
@@ -237,6 +295,7 @@ def test_outputs_in_single_precision_do_not_cost_digits() -> None:
         ("roc_auc_ovr", MultiMargin(), (3,), "it has no probabilities"),
         ("jaccard", Focal(), (3,), "choose another average"),
         ("neg_max_error", MeanSquaredError(), (2,), "Multioutput not supported"),
+        ("mae", Quantile((0.1, 0.9)), (2,), r"'mae' can't judge Quantile .*\(0.1, 0.9\): none of"),
         (recall_score, Focal(), (3,), r"scorers are called with \(estimator, x, y\)"),
         (make_scorer(recall_score), Focal(), (3,), "average='binary'"),
         (make_scorer(recall_score, average=None), Focal(), (3,), "'recall_score' can't judge"),

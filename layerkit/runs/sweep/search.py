@@ -113,10 +113,11 @@ def _check_data(plan: Plan, data_dir: str | None) -> None:
     """Load the data of one trial, and check that the monitored metric is measured."""
     experiment = plan.make(plan.first())
     dataset = experiment.load_data(data_dir)
-    experiment.open(dataset)
-    training, parts = experiment.training, ["train"] if experiment.training.measure_train else []
+    sources, training = experiment.open(dataset), experiment.training
+    parts = ["train"] if training.measure_train else []
     parts.append("validation" if dataset.validation else "test")
-    measured = metric_names(experiment.network, parts, training.metrics)
+    sets = {part: sources[part] for part in parts}
+    measured = metric_names(experiment.network, sets, training.metrics)
     with at(str(plan.path)):
         check_monitor(plan.sweep.monitor, measured)
 

@@ -2,7 +2,8 @@
 
 Each annotation becomes a function, once per class: it returns a value as the annotation wants it,
 or raises `Wrong`. The checks are strict: a bool is not an int, and no string becomes a number. But
-an int becomes a float where one is wanted, a list a tuple, and a NumPy scalar a Python number.
+an int becomes a float where one is wanted, a list a tuple and a tuple a list, a NumPy scalar a
+Python number, and an array or a range a list.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ def _text(check: Check, value: Any) -> Any:
 
 
 def _sequence(kind: Any, checks: Sequence[Check], fixed: bool, value: Any) -> Any:
-    if not isinstance(value, (list, kind)):
+    if not isinstance(value, (list, tuple)):
         raise Wrong(((), value, f"should be a list{_such_as(kind, checks[0], value)}"))
     if fixed and len(value) != len(checks):
         raise Wrong(((), value, f"should have {len(checks)} items"))
@@ -217,12 +218,14 @@ def _all(items: Iterable[tuple[Any, Check, Any]]) -> list[Any]:
 
 
 def _without_numpy(value: Any) -> Any:
-    """Replace NumPy scalars by Python's, inside lists and tables too."""
+    """Replace NumPy's scalars and arrays by Python's, inside lists and tables too; ranges too."""
     if isinstance(value, (list, tuple)):
         return (list if isinstance(value, list) else tuple)(map(_without_numpy, value))
     if isinstance(value, dict):
         return {key: _without_numpy(item) for key, item in value.items()}
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, range):
+        return list(value)
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 def _either(words: list[str]) -> str:

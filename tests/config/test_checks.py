@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal, Optional
 import numpy as np
 import pytest
 
-from layerkit import ConfigError, Configurable, Layer, ReLU, Sigmoid, Size
+from layerkit import (
+    ConfigError,
+    Configurable,
+    Layer,
+    ReLU,
+    Sigmoid,
+    Size,
+    from_config,
+    to_config,
+)
 from layerkit.config.checks import Wrong, check_for
 from layerkit.config.options import Limits
 
@@ -25,6 +34,7 @@ from layerkit.config.options import Limits
         (Optional[int], None, None),  # noqa: UP045
         (list[float], [1, 2.5], [1.0, 2.5]),
         (list, [1, "a"], [1, "a"]),
+        (list[float], (1, 2.5), [1.0, 2.5]),
         (tuple[int, ...], [1, 2], (1, 2)),
         (tuple[int, str], (1, "a"), (1, "a")),
         (tuple[()], [], ()),
@@ -56,7 +66,7 @@ def test_values_come_as_their_annotation_wants_them(annotation: Any, value: Any,
         (Path, "a", "x = 'a': should be a path"),
         (Literal[1, 2, "a"], True, "x = True: should be 1, 2 or 'a'"),
         (int | str | None, 1.5, "x = 1.5: should be a whole number or a string"),
-        (list[int], (1,), "x = (1,): should be a list"),
+        (list[int], {1}, "x = {1}: should be a list"),
         (list[int | str], [1, 2.5], "x.1 = 2.5: should be a whole number or a string"),
         (tuple[int, int], [1], "x = [1]: should have 2 items"),
         (tuple[int, int], "ab", "x = 'ab': should be a list"),
@@ -109,6 +119,25 @@ class Anything(Configurable):
     """What is not looked into is still free of NumPy's scalars."""
 
     value: Any
+
+
+class Lists(Configurable):
+    """Options that are lists."""
+
+    numbers: list[float]
+    shape: tuple[Size, ...] = ()
+    rows: list[list[int]] | None = None
+
+
+@pytest.mark.parametrize(
+    "numbers", [[1.0, 2.0], (1, 2), range(1, 3), np.array([1.0, 2.0], "float32"), np.arange(1, 3)]
+)
+def test_arrays_ranges_and_tuples_are_taken_for_lists(numbers: Any) -> None:
+    made = Lists(numbers, np.array([3, 4]), np.eye(2, dtype=int))
+    assert repr(made) == "Lists(numbers=[1.0, 2.0], shape=(3, 4), rows=[[1, 0], [0, 1]])"
+    assert from_config(to_config(made), Lists) == made
+    with pytest.raises(ConfigError, match=r"^Lists.shape.1 = 0: should be greater than 0$"):
+        Lists(numbers, np.array([3, 0]))
 
 
 def test_numpy_scalars_become_pythons_inside_of_anything() -> None:

@@ -144,8 +144,10 @@ class Network(Configurable):
         """Draw all parameters anew, each from its own stream of `seed`, and return the network.
 
         Layers with random numbers, such as Dropout, get streams of their own too. What was learned
-        from training data is forgotten, but for the names of the classes.
+        from training data is forgotten, but for the names of the classes. An optimizer that has
+        trained the network remembers its steps: take a new one too.
         """
+        self.arena.renew()
         vars(self.seen).update(vars(SeenData(classes=self.seen.classes)))
         params, root = self.params(), np.random.default_rng(seed)
         for (address, param), stream in zip(params.items(), root.spawn(len(params)), strict=True):

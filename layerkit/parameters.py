@@ -169,6 +169,13 @@ class Arena:
         for name, state in states.items():
             state._value = self.states[state_slices[name]].reshape(state.shape)
 
+    def renew(self) -> None:
+        """Make `values` a new view of the same memory, for weights that no optimizer has changed.
+
+        An optimizer knows the weights whose steps it remembers by this view.
+        """
+        super().__setattr__("values", self.values[:])
+
     def __setattr__(self, name: str, new: Any) -> None:
         if name in ("values", "grads", "states"):
             getattr(self, name)[...] = new

@@ -110,7 +110,8 @@ class Optimizer(OptimizerOptions, ABC):
         Raises
         ------
         ShapeError
-            For other sizes than before, or another network's parameters.
+            For other sizes than before, another network's parameters, or parameters that were
+            initialized anew.
         ConfigError
             For addresses in `penalize` or `rates` that no parameter has, and for schedules that
             don't fit the training, or leave the limits of an option in its course.
@@ -119,8 +120,8 @@ class Optimizer(OptimizerOptions, ABC):
         self._check_vectors(arena.values, arena.grads)
         if self.w is not None and self.w is not arena.values:
             raise ShapeError(
-                f"this {type(self).__name__} has changed another network's parameters and "
-                "remembers its steps; make a new one"
+                f"this {type(self).__name__} remembers its steps on other parameters, those of "
+                "another network or from before initialize; make a new one"
             )
         layout = find_segments(self, arena)
         check_schedules(self, steps)

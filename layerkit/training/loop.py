@@ -38,8 +38,8 @@ def train(
     Leave the loop to stop early. Every example is used once per epoch, in an order drawn anew from
     `seed`. All arrays are checked before the first step. The training begins with the present
     weights of the network: those of an earlier training are a warm start, and
-    ``network.initialize(seed)`` draws new ones. A second training with the same seed has the same
-    order of batches: give it another, or one Generator to both.
+    ``network.initialize(seed)`` draws new ones, and needs a new optimizer. A second training with
+    the same seed has the same order of batches: give it another, or one Generator to both.
 
     Parameters
     ----------

@@ -133,11 +133,12 @@ class Lists(Configurable):
     "numbers", [[1.0, 2.0], (1, 2), range(1, 3), np.array([1.0, 2.0], "float32"), np.arange(1, 3)]
 )
 def test_arrays_ranges_and_tuples_are_taken_for_lists(numbers: Any) -> None:
-    made = Lists(numbers, np.array([3, 4]), np.eye(2, dtype=int))
+    shape, rows = np.array([3, 4]), np.eye(2, dtype=int)
+    made = Lists(numbers, shape, rows)  # type: ignore[arg-type]
     assert repr(made) == "Lists(numbers=[1.0, 2.0], shape=(3, 4), rows=[[1, 0], [0, 1]])"
     assert from_config(to_config(made), Lists) == made
     with pytest.raises(ConfigError, match=r"^Lists.shape.1 = 0: should be greater than 0$"):
-        Lists(numbers, np.array([3, 0]))
+        Lists(numbers, shape * [1, 0])  # type: ignore[arg-type]
 
 
 def test_numpy_scalars_become_pythons_inside_of_anything() -> None:

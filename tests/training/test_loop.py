@@ -1,5 +1,6 @@
 import copy
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -419,11 +420,19 @@ def test_an_optimizer_that_remembers_another_network_is_refused() -> None:
     for _ in range(2):  # going on with the same network is fine
         fit(nets[0], optimizer, x, t, epochs=1)
     before = nets[1].arena.values.copy()
-    with pytest.raises(ShapeError, match="another network's parameters"):
+    with pytest.raises(ShapeError, match="steps on other parameters, those of another network or"):
         fit(nets[1], optimizer, x, t, epochs=1)
     np.testing.assert_array_equal(nets[1].arena.values, before)
     net, optimizer = copy.deepcopy((nets[0], optimizer))
     fit(net, optimizer, x, t, epochs=1)
+    net.initialize(0)
+    before = net.arena.values.copy()
+    for step in (partial(fit, epochs=1), train_step):
+        with pytest.raises(ShapeError, match="or from before initialize; make a new one"):
+            step(net, optimizer, x, t)
+    np.testing.assert_array_equal(net.arena.values, before)
+    train_step(net, Momentum(lr=0.1), x, t)
+    assert (net.params()["body.W"].value.ravel() != before[:6]).any()
 
 
 class Doubles(Augmentation):

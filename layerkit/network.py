@@ -204,7 +204,11 @@ class Network(Configurable):
         }
 
     def params(self) -> dict[str, Param]:
-        """All parameters by their addresses, such as ``body.layers.0.W``."""
+        """All parameters by their addresses, such as ``body.layers.0.W``.
+
+        Predictions need more than these: `declared` also has the means of Standardize and
+        BatchNorm, for example.
+        """
         return {name: item for name, item in self.declared().items() if isinstance(item, Param)}
 
     def __getitem__(self, address: str) -> Layer | State:

@@ -24,6 +24,7 @@ class Standardize(Layer):
     saved with the network, so that it predicts from raw numbers. The variances are divided by N,
     as in scikit-learn's StandardScaler; where all examples are equal, the scale is 1. Every number
     has its own mean and scale: each pixel of an image, each feature at each position of a sequence.
+    The mean is kept in two parts, since float32 rounds it: y = (x - mean - rest) / scale.
 
     Raises
     ------

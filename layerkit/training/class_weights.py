@@ -46,6 +46,11 @@ def example_weights(
     *rest, outputs = network.body.output_shape
     positions, classes = (len(t), *rest), max(outputs, 2)
     numbers = t.astype(np.intp)
+    if network.loss.judges_classes and not network.targets.exclusive:
+        raise ConfigError(
+            f"class_weight = {SHORT.repr(class_weight)}: the targets are not classes that exclude "
+            "each other; for labels, BinaryCrossEntropy(pos_weight=[...]) weights the 1s of each"
+        )
     if not network.loss.judges_classes or t.size != math.prod(positions) or (numbers != t).any():
         raise ConfigError(f"class_weight = {SHORT.repr(class_weight)}: the targets are not classes")
     numbers = numbers.reshape(positions)

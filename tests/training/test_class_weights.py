@@ -149,13 +149,19 @@ def test_weights_that_are_none_are_refused(class_weight: Any, sentence: str) -> 
     [
         (MeanSquaredError(), 1, T),
         (SoftmaxCrossEntropy(), 3, np.eye(3)[T]),
-        (BinaryCrossEntropy(), 3, np.eye(3)[T]),
         (BinaryCrossEntropy(), 1, 0.3 * T),
     ],
 )
 def test_only_classes_have_weights(loss: Loss, outputs: int, t: Array) -> None:
     with pytest.raises(ConfigError, match="class_weight = 'balanced': the targets are not classes"):
         fit(network(loss, outputs), SGD(), X, t, class_weight="balanced")
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Hinge()])
+def test_labels_that_do_not_exclude_each_other_have_another_option(loss: Loss) -> None:
+    sentence = r"classes that exclude each other; .* BinaryCrossEntropy\(pos_weight=\[...\]\)"
+    with pytest.raises(ConfigError, match=sentence):
+        fit(network(loss, 3), SGD(), X, np.eye(3)[T], class_weight="balanced")
 
 
 # Weights of examples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -82,11 +83,13 @@ class Inputs:
             raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
         if rows.shape[1:] != self.shape:
             wanted = ", ".join(map(str, ("N", *self.shape)))
-            raise ShapeError(f"examples have shape {rows.shape}; should be ({wanted})")
+            same = rows.ndim and math.prod(rows.shape[1:]) == math.prod(self.shape)
+            hint = f"; try x.reshape({', '.join(map(str, (-1, *self.shape)))})" if same else ""
+            raise ShapeError(f"examples have shape {rows.shape}; should be ({wanted}){hint}")
         if not len(rows):
             raise DataError(f"no examples: an array of shape {rows.shape}")
         if rows.dtype.kind not in "biuf":
-            raise DataError(f"examples of type {rows.dtype}; should be numbers")
+            rows = _floats(rows, getattr(x, "columns", None))
         if rows.dtype == np.uint8 and self.seen.pixels != "bytes" and _are_flags(rows):
             rows = rows.view(bool)
         low, high = 0.0, 1.0  # the range of all numbers, together with these two
@@ -151,6 +154,24 @@ def _are_flags(rows: Array | Subset) -> bool:
         if (highest := max(highest, int(part.max()))) > 1:
             break
     return highest == 1
+
+
+def _floats(rows: Array, columns: Any) -> Array:
+    """Return Python objects as floats: a DataFrame with columns of several types has those.
+
+    Raises
+    ------
+    DataError
+        For an object that is not a number, with its place.
+    """
+    for index, value in np.ndenumerate(rows):
+        if not isinstance(value, (Real, np.bool)):
+            column = "" if columns is None else f" (column {list(columns)[index[-1]]!r})"
+            raise DataError(
+                f"examples of type {rows.dtype}; should be numbers, but x{list(index)} is "
+                f"{value}{column}"
+            )
+    return rows.astype(float)
 
 
 def as_array(values: Any, what: str) -> Array:

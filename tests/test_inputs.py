@@ -39,6 +39,18 @@ def wrong_at(row: int, value: float = math.nan) -> Array:
     return x
 
 
+class Frame:
+    """A table with named columns of several types, as pandas has them."""
+
+    columns = ("age", "region")
+
+    def __init__(self, rows: list[list[Any]]) -> None:
+        self.rows = rows
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return np.array(self.rows, object)
+
+
 @pytest.mark.parametrize(
     ("x", "error", "sentence"),
     [
@@ -51,13 +63,15 @@ def wrong_at(row: int, value: float = math.nan) -> Array:
         ([1.0, 2.0], ShapeError, "one example of shape (2,) without a batch axis; try x[None]"),
         (np.zeros((2, 2, 1)), ShapeError, "examples have shape (2, 2, 1); should be (N, 2)"),
         (np.zeros((5, 3)), ShapeError, "examples have shape (5, 3); should be (N, 2)"),
+        (np.zeros((5, 1, 2)), ShapeError, "should be (N, 2); try x.reshape(-1, 2)"),
         (1.0, ShapeError, "examples have shape (); should be (N, 2)"),
         (None, ShapeError, "examples have shape (); should be (N, 2)"),
         (np.zeros((0, 2)), DataError, "no examples: an array of shape (0, 2)"),
         (Subset(BIG, np.array([], int)), DataError, "no examples: an array of shape (0, 2)"),
         ([["a", "b"]], DataError, "examples of type <U1; should be numbers"),
         ([[1j, 0]], DataError, "examples of type complex128; should be numbers"),
-        ([[None, 1]], DataError, "examples of type object; should be numbers"),
+        ([[None, 1]], DataError, "examples of type object; should be numbers, but x[0, 0] is None"),
+        (Frame([[1, 2.5], [1, "north"]]), DataError, "x[1, 1] is north (column 'region')"),
         (np.zeros((1, 2), "M8[s]"), DataError, "examples of type datetime64[s]; should be"),
         ([[1, 2], [3]], DataError, "examples are not an array: "),
         (np.ma.array([[1.0, 2.0]], mask=[[True, False]]), DataError, "are a masked array; fill"),
@@ -66,6 +80,17 @@ def wrong_at(row: int, value: float = math.nan) -> Array:
 def test_what_is_no_example(x: Any, error: type[LayerkitError], sentence: str) -> None:
     with pytest.raises(error, match=re.escape(sentence)):
         Inputs((2,), "float32").check(x)
+
+
+def test_one_feature_needs_an_axis() -> None:
+    with pytest.raises(ShapeError, match=re.escape("should be (N, 1); try x.reshape(-1, 1)")):
+        Inputs((1,), "float32").check(np.zeros(200))
+
+
+def test_a_table_with_columns_of_several_types_is_numbers() -> None:
+    rows = Inputs((2,), "float32").check(Frame([[1.5, True], [2, False]]))
+    assert rows[:].tolist() == [[1.5, 1.0], [2.0, 0.0]]
+    assert rows.dtype == float
 
 
 def test_what_is_too_big_depends_on_the_dtype() -> None:

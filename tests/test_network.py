@@ -250,7 +250,7 @@ BAD_EXAMPLES = [
     (X[None], ShapeError, "examples have shape"),
     (X.astype(complex), DataError, "examples of type complex128"),
     (X.astype(str), DataError, "examples of type <U"),
-    (X.astype(object), DataError, "examples of type object"),
+    (np.full((2, 4), None), DataError, "examples of type object"),
     (None, ShapeError, "examples have shape"),
 ]
 BAD_TARGETS = [

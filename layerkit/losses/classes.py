@@ -56,6 +56,11 @@ class Classifier(Loss):
 
     def losses(self, z: Array, t: Array) -> Array:
         self.shape = z.shape
+        if t.shape != z.shape and (t.shape != z.shape[:-1] or t.dtype.kind not in "iu"):
+            raise ShapeError(
+                f"targets of type {t.dtype} and shape {t.shape} for outputs of shape {z.shape}; "
+                f"should be whole numbers of shape {z.shape[:-1]}, or distributions"
+            )
         if z.ndim == 2:
             return self.row_losses(z, t)
         return self.row_losses(*as_rows(z, t)).reshape(z.shape[:-1])

@@ -689,6 +689,20 @@ def test_a_row_and_a_column_are_never_broadcast(loss: Loss, outputs: int) -> Non
         loss.mean(np.zeros((3, outputs)), np.ones((1, 1)))
 
 
+CLASS_LOSSES = [SoftmaxCrossEntropy(), Focal(), MultiMargin(), KLDivergence()]
+
+
+@pytest.mark.parametrize("loss", CLASS_LOSSES, ids=repr)
+@pytest.mark.parametrize("shape", [(4,), (4, 3)])
+def test_labels_that_would_be_taken_amiss_are_refused_in_loops_of_ones_own(
+    loss: Loss, shape: tuple[int, ...]
+) -> None:
+    z, t = np.zeros((*shape, 5)), np.zeros(shape, int)
+    for wrong in (t[..., None], t[:2], t.astype(float), t.astype(bool)):
+        with pytest.raises(ShapeError, match=rf"targets of type {wrong.dtype} and shape"):
+            loss.mean(z, wrong)
+
+
 # Predictions
 
 

@@ -379,8 +379,11 @@ class Network(Configurable):
         if of != "body":
             forward = self._forward_of(of)
         with np.errstate(over="ignore", invalid="ignore"):
-            chunks = self.inputs.chunks(rows)
-            z = np.concatenate([forward(chunk, train=False) for chunk in chunks])
+            found = list[Array]()
+            for i, chunk in enumerate(self.inputs.chunks(rows)):
+                with at(f"examples {i * CHUNK} to {i * CHUNK + len(chunk) - 1}"):
+                    found.append(forward(chunk, train=False))
+            z = np.concatenate(found)
             return _finite(self.targets.restore(z) if of == "body" else z, "output")
 
     def _forward_of(self, address: str) -> Any:

@@ -179,7 +179,7 @@ def test_embedding_looks_up_and_adds_up(n: int, dim: int, shape: Shape, dtype: s
 def test_embedding_refuses_what_is_no_number_of_a_row(wrong: float) -> None:
     layer, x = table(5, 2, (3,)), np.zeros((4, 3))
     x[2, 1] = wrong
-    sentence = f"Embedding takes whole numbers from 0 to 4, not {float(wrong)}"
+    sentence = f"Embedding takes whole numbers from 0 to 4, not {float(wrong)} in x[2, 1]"
     for refuse in (layer.check, layer.forward, partial(layer.forward, train=False)):
         with pytest.raises(DataError) as caught:
             refuse(x)
@@ -213,6 +213,9 @@ def test_embedding_refuses_data_before_anything_has_changed() -> None:
     with pytest.raises(DataError, match=r"from 0 to 4, not -1\.0"):
         fit(net, SGD(), x, np.zeros(500, int), batch_size=10)
     np.testing.assert_array_equal(net.arena.values, before)
+    with pytest.raises(DataError, match=r"not -1\.0 in x\[300, 2\]") as caught:
+        net.predict(x)
+    assert caught.value.place == "examples 0 to 499"
 
 
 def test_embedding_takes_the_last_number_that_float32_can_tell_apart() -> None:

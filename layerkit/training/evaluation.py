@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.errors import DivergenceError
+from layerkit.errors import DataError, DivergenceError
 from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.losses.base import mean_loss, spread
 from layerkit.metrics.metrics import Metric, check_metrics, check_targets, measure
@@ -112,6 +112,8 @@ def measure_source(
                     f"the loss is not finite; {first_not_finite(network, batch)}. "
                     "Try a smaller learning rate, or scale the examples"
                 )
+    if not weight:
+        raise DataError("no example counts: all sample weights are 0, or all labels are ignored")
     measured = {}
     if loss.judges_classes:
         measured["accuracy"] = right / judged if judged else math.nan

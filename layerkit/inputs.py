@@ -89,7 +89,7 @@ class Inputs:
         if not len(rows):
             raise DataError(f"no examples: an array of shape {rows.shape}")
         if rows.dtype.kind not in "biuf":
-            rows = _floats(rows, getattr(x, "columns", None))
+            rows = _floats(rows[:], getattr(x, "columns", None))
         if rows.dtype == np.uint8 and self.seen.pixels != "bytes" and _are_flags(rows):
             rows = rows.view(bool)
         low, high = 0.0, 1.0  # the range of all numbers, together with these two

@@ -129,7 +129,16 @@ def _given(class_weight: Mapping[Any, float] | Sequence[float], classes: Sequenc
     if not isinstance(by_class, Mapping):
         complete = len(by_class) == len(classes)
         by_class = dict(zip(classes, by_class, strict=False))
-    if not complete or any(k not in classes for k in by_class):
+    for name in by_class:
+        if name not in classes:
+            hint = ""
+            if isinstance(name, str) and isinstance(classes, range):
+                hint = ", and have no names: give labels as strings, or set network.classes = [...]"
+            raise ConfigError(
+                f"class_weight[{name!r}]: there is no such class; the classes are "
+                f"{listed(map(repr, classes))}{hint}"
+            )
+    if not complete:
         raise ConfigError(
             f"class_weight = {SHORT.repr(class_weight)}: should have a weight for each of "
             f"{len(classes)} classes: {listed(map(repr, classes))}"

@@ -153,5 +153,9 @@ def open_set(network: Network, given: Any, name: str) -> Source:
         if (isinstance(given, tuple) or of_arrays) and len(given) in (2, 3):
             return Arrays(network, *given)
         if isinstance(given, np.ndarray) or not (callable(given) or hasattr(given, "__iter__")):
-            raise ConfigError("should be (x, t), (x, t, sample_weight), or an iterable of batches")
+            shown = _described(given) if hasattr(given, "__len__") else repr(given)
+            raise ConfigError(
+                f"{shown}: should be (x, t), (x, t, sample_weight), or an iterable of batches; "
+                "split the examples before, as by train_test_split of sklearn.model_selection"
+            )
         return Iterated(network, given, name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from layerkit.errors import ConfigError, DataError, DivergenceError, suggestion
+from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
 from layerkit.fitting import adapt, all_or_nothing, check_frozen, check_layers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -101,7 +102,7 @@ def train(
             raise ConfigError(
                 f"a training has no option {name!r}{suggestion(name, known, Training)}"
             )
-    _check_kinds(network, optimizer)
+    check_kinds(network, optimizer)
     check_frozen(network.body)
     training = _as_training(options)
     parts = training.gradient_accumulation_steps
@@ -213,13 +214,14 @@ def prepare(
         source.freeze()
         if options.measure_train:
             sets = {"train": source} | sets
-        if source.a is not None and not source.a.any():
-            raise DataError("sample_weight: no example counts")
         if class_weight is not None:
             source = copy.copy(source)  # what is measured does not depend on weights of classes
             source.a = example_weights(class_weight, network, source.t, source.a)
     elif class_weight is not None:
         raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
+    for name, measured in {"train": source, **sets}.items():
+        with at(name):
+            _check_counting(network, measured)
     progress = Progress(
         network,
         optimizer,
@@ -272,12 +274,15 @@ def prepare(
     return trainer
 
 
-def _check_kinds(network: Any, optimizer: Any) -> None:
+def check_kinds(network: Any, optimizer: Any) -> None:
     """Raise a ConfigError for objects of other types, such as classes."""
     for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer)):
         if not isinstance(value, kind):
-            hint = f", such as {value.__name__}()" if isinstance(value, type) else ""
-            raise ConfigError(f"{name} = {value!r}: should be of type {kind.__name__}{hint}")
+            hint = "; the arguments are network, optimizer, x, t"
+            if isinstance(value, type):
+                hint = f", such as {value.__name__}()"
+            shown = reprlib.repr(value) if hasattr(value, "__len__") else repr(value)
+            raise ConfigError(f"{name} = {shown}: should be of type {kind.__name__}{hint}")
 
 
 def _check_options(
@@ -307,6 +312,17 @@ def _check_sources(network: Network, sources: Mapping[str, Source], options: Tra
             check_layers(network.body, network.inputs, source.x)
         elif isinstance(source, Iterated):
             source.check_epochs(options.epochs)
+
+
+def _check_counting(network: Network, source: Source) -> None:
+    """Raise a DataError for examples none of which counts, whose loss would be 0."""
+    if isinstance(source, Arrays):
+        z = np.broadcast_to(np.zeros(()), (len(source.t), *network.body.output_shape))
+        counts = network.loss.counts(z, source.t)
+        if source.a is not None and not source.a.any():
+            raise DataError("no example counts: all sample weights are 0")
+        if counts is not None and not counts.any():
+            raise DataError("no example counts: the loss ignores all labels")
 
 
 def count_steps(network: Network, examples: int, training: Training) -> int:
@@ -348,7 +364,7 @@ def train_step(
     >>> [round(loss, 2) for loss in losses]
     [0.24, 0.16, 0.12, 0.1, 0.08]
     """
-    _check_kinds(network, optimizer)
+    check_kinds(network, optimizer)
     if optimizer.w is not network.arena.values:
         optimizer.bind(network.arena)
     gradient = partial(network.gradient, x, t, sample_weight)

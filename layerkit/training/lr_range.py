@@ -7,6 +7,7 @@ import itertools
 import math
 from dataclasses import fields, replace
 from functools import partial
+from numbers import Integral, Real
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.optimizers.lbfgs import LBFGS
 from layerkit.optimizers.schedules.plain import ConstantSchedule
-from layerkit.training.loop import count_steps
+from layerkit.training.loop import check_kinds, count_steps
 from layerkit.training.options import Training
 
 NEAR = 5
@@ -122,10 +123,12 @@ def lr_range(
     >>> 0.001 < found.steepest < 10
     True
     """
-    if not (0 < low < high < math.inf and steps >= 2):
+    check_kinds(network, optimizer)
+    numbers = isinstance(low, Real) and isinstance(high, Real) and isinstance(steps, Integral)
+    if not (numbers and 0 < low < high < math.inf and steps >= 2):
         raise ConfigError(
-            f"low = {low}, high = {high}, steps = {steps}: should be positive rates, the lower one "
-            "first, and at least 2 steps"
+            f"low = {low!r}, high = {high!r}, steps = {steps!r}: should be positive rates, the "
+            "lower one first, and a whole number of at least 2 steps"
         )
     count_steps(network, len(x), Training(batch_size=batch_size))
     if "lr" not in [option.name for option in fields(optimizer)]:

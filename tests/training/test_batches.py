@@ -244,7 +244,7 @@ def test_any_kind_of_numbers_trains_as_float32_does(dtype: str) -> None:
     np.testing.assert_array_equal(nets[0].arena.values, nets[1].arena.values)
 
 
-@pytest.mark.parametrize("dtype", ["c8", "O", "U5", "M8[s]"])
+@pytest.mark.parametrize("dtype", ["c8", "U5", "M8[s]"])
 def test_what_is_no_number_is_refused(dtype: str) -> None:
     with pytest.raises(DataError, match="should be numbers"):
         fit(network(), Adam(), np.zeros((40, 4), dtype), T)
@@ -391,5 +391,26 @@ def test_a_bad_batch_says_of_which_set_it_is() -> None:
 
 def test_weights_that_leave_nothing_are_refused() -> None:
     net = Network(Dense(2), SoftmaxCrossEntropy(), (3,))
-    with pytest.raises(DataError, match="sample_weight: no example counts"):
-        fit(net, SGD(), np.eye(3), np.array([0, 1, 0]), sample_weight=np.zeros(3))
+    x, t, none = np.eye(3), np.array([0, 1, 0]), np.zeros(3)
+    with pytest.raises(DataError, match="no example counts: all sample weights are 0") as caught:
+        fit(net, SGD(), x, t, sample_weight=none)
+    assert caught.value.place == "train"
+    with pytest.raises(DataError, match="no example counts: all sample weights are 0") as caught:
+        fit(net, SGD(), x, t, validation=(x, t, none))
+    assert caught.value.place == "validation"
+
+
+def test_labels_that_are_all_ignored_are_refused() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(ignore_label=-1), (3,))
+    x, t, none = np.eye(3), np.array([0, 1, -1]), np.full(3, -1)
+    fit(net, SGD(), x, t, epochs=1, batch_size=1)
+    for known, validation in ((none, (x, t)), (t, (x, none))):
+        with pytest.raises(DataError, match="no example counts: the loss ignores all labels"):
+            fit(net, SGD(), x, known, validation=validation)
+
+
+@pytest.mark.parametrize("share", [0.2, np.eye(3)])
+def test_a_share_is_no_validation_set(share: Any) -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), (3,))
+    with pytest.raises(ConfigError, match=r"should be \(x, t\), .*; split the examples before"):
+        fit(net, SGD(), np.eye(3), np.array([0, 1, 0]), validation=share)

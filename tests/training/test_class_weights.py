@@ -127,10 +127,13 @@ def test_what_is_measured_does_not_depend_on_the_weights_of_classes() -> None:
     ("class_weight", "sentence"),
     [
         ("auto", r"class_weight = 'auto': should be 'balanced', a list or a table"),
-        (3, "class_weight = 3: should be 'balanced', a list such as"),
+        (3, r"class_weight = 3: should be 'balanced', a list such as \[3\.0\] or a table"),
         ([1, 2], r"\[1, 2\]: should have a weight for each of 3 classes: 0, 1, 2"),
-        ({3: 1.0}, r"\{3: 1.0\}: should have a weight for each of 3 classes"),
-        ({"1": 1.0}, "should have a weight for each of 3 classes"),
+        ({3: 1.0}, r"class_weight\[3\]: there is no such class; the classes are 0, 1, 2$"),
+        (
+            {"bad": 5},
+            r"\['bad'\]: there is no such class; .* have no names: give labels as strings",
+        ),
         ([1, 2, -1], r"class_weight\.2 = -1.*: should be greater than or equal to 0"),
         ([1, 2, math.nan], r"class_weight\.2 = nan: should be a finite number"),
         ([1, 2, None], r"class_weight\.2 = None: should be a number"),

@@ -142,6 +142,8 @@ def test_chance_is_not_learning() -> None:
         ({"high": math.inf}, "high = inf"),
         ({"low": math.nan}, "low = nan"),
         ({"steps": 1}, "at least 2 steps"),
+        ({"steps": 2.5}, "steps = 2.5: should be .* a whole number of at least 2 steps"),
+        ({"low": "a"}, "low = 'a', .*: should be positive rates"),
         ({"batch_size": 0}, "batch_size = 0"),
     ],
 )
@@ -158,6 +160,8 @@ class NoRate(Optimizer):
 def test_what_can_not_be_tested_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"NoRate\(\): has no learning rate"):
         lr_range(network(), NoRate(), X, T)
+    with pytest.raises(ConfigError, match=r"should be of type Optimizer, such as SGD\(\)"):
+        lr_range(network(), SGD, X, T)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="examples have shape"):
         lr_range(network(), SGD(), X[:, :3], T)
     with pytest.raises(DataError, match="300 examples with targets"):

@@ -341,10 +341,10 @@ class Faulty(Layer):
     [
         ("return np.dott(x)", "return dy", "mine.py, line 6: AttributeError"),
         ("return x", "return dy.nothing", "mine.py, line 8: AttributeError"),
-        ("return None", "return dy", "body.layers.1: Faulty.forward returned None"),
-        ("return x[:, 1:]", "return dy", "Faulty.forward returned float32 (1, 63); should be"),
-        ("return np.sqrt(2.0) * x", "return dy", "returned float64 (1, 64); should be float32"),
-        ("return x", "return dy[:, 1:]", "ValueError"),
+        ("return None", "return dy", "body.layers.1: Faulty.forward returns None"),
+        ("return x[:, 1:]", "return dy", "Faulty.forward returns float32 (2, 63); should be"),
+        ("return np.sqrt(2.0) * x", "return dy", "returns float64 (2, 64); should be float32"),
+        ("return x", "return dy[:, 1:]", "Faulty.backward returns float32 (2, 63); should"),
     ],
 )
 def test_a_mistake_in_an_own_layer_is_told_without_a_traceback(

@@ -352,8 +352,8 @@ def _roc_auc(
     return roc_auc_score(truth, scores, average=average, sample_weight=sample_weight)
 
 
-def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = None) -> str:
-    """Return a classification report, and for losses of numbers their errors.
+def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None = None) -> str:
+    """Return a classification report of a network, and for losses of numbers their errors.
 
     Precision, recall and F1 of each class, the number of its examples (support), and the averages;
     below, for at most 20 classes that exclude each other, the confusion matrix. With more axes,
@@ -361,23 +361,25 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
 
     Parameters
     ----------
-    loss, z, t
-        As for `measure`.
+    network : Network
+    x, t : arrays
+        Examples and targets, as `evaluate` takes them.
     class_names : sequence of str, optional
-        By class number; the numbers by default.
+        By class number; by default those that the network knows, else the numbers.
 
     Raises
     ------
     ConfigError
         For more or fewer names than classes.
     DataError
-        If the loss ignores all examples.
+        For data that don't fit, labels with gaps, and if the loss ignores all examples.
 
     Examples
     --------
-    >>> from layerkit import SoftmaxCrossEntropy
-    >>> z, t = np.eye(2)[[0, 0, 1, 1]], np.array([0, 1, 1, 1])
-    >>> print(report(SoftmaxCrossEntropy(), z, t, ["cat", "dog"]))
+    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> net.arena.values[:] = [-1, 1, 0, 0]
+    >>> print(report(net, [[-5.0], [-1.0], [5.0], [1.0]], [0, 1, 1, 1], ["cat", "dog"]))
                   precision    recall  f1-score   support
     <BLANKLINE>
              cat     0.5000    1.0000    0.6667         1
@@ -392,10 +394,25 @@ def report(loss: Loss, z: Array, t: Array, class_names: Sequence[str] | None = N
     cat    1    0
     dog    1    2
     """
+    rows, targets, weights = network.check(x, t)
+    names = network.classes if class_names is None else class_names
+    return report_outputs(network.loss, network.outputs(rows), targets, names, weights)
+
+
+def report_outputs(
+    loss: Loss,
+    z: Array,
+    t: Array,
+    class_names: Sequence[Any] | None = None,
+    sample_weight: Array | None = None,
+) -> str:
+    """Return the `report` of outputs, whose targets were checked."""
     from sklearn.metrics import classification_report, confusion_matrix
 
+    if loss.judges_classes and sample_weight is not None:
+        raise DataError("a report counts examples: not with weights, and not with missing labels")
     if not loss.judges_classes:
-        errors = measure(OF_NUMBERS, loss, z, t)
+        errors = measure(OF_NUMBERS, loss, z, t, sample_weight)
         return "\n".join(f"{name:<4}  {value:.6g}" for name, value in errors.items())
     estimator = estimator_of(loss, z.shape[-1])
     z, t = as_rows(z, t)

@@ -32,7 +32,8 @@ from layerkit import (
     fit,
 )
 from layerkit.arrays import Array
-from layerkit.metrics import check_metrics, evaluate_metrics, measure, report
+from layerkit.metrics import check_metrics, evaluate_metrics, report
+from layerkit.metrics.metrics import measure, report_outputs
 
 N, K = 200, 4
 rng = np.random.default_rng(0)
@@ -227,7 +228,7 @@ def test_ignored_examples_and_examples_of_no_weight_are_left_out() -> None:
     known = t >= 0
     assert measure(names, loss, Z, t) == measure(names, loss, Z[known], t[known])
     assert measure(names, loss, Z, T, known.astype(float)) == measure(names, loss, Z, t)
-    assert f" {known.sum()}\n" in report(loss, Z, t)
+    assert f" {known.sum()}\n" in report_outputs(loss, Z, t)
 
 
 def test_targets_that_are_distributions_count_as_the_most_probable_class() -> None:
@@ -349,7 +350,7 @@ def test_metrics_of_a_network() -> None:
 
 def test_the_report_has_a_line_for_each_class_even_where_there_are_no_examples() -> None:
     z, t = np.eye(3)[[0, 1, 1, 1]], np.array([0, 1, 1, 0])
-    lines = report(SoftmaxCrossEntropy(), z, t, ["cat", "dog", "hippopotamus"]).splitlines()
+    lines = report_outputs(SoftmaxCrossEntropy(), z, t, ["cat", "dog", "hippopotamus"]).splitlines()
     cells = {line.split()[0]: line.split()[1:] for line in lines[2:5]}
     assert cells["cat"] == ["1.0000", "0.5000", "0.6667", "2"]
     assert cells["dog"] == ["0.6667", "1.0000", "0.8000", "2"]
@@ -365,16 +366,18 @@ def test_the_report_has_a_line_for_each_class_even_where_there_are_no_examples()
 def test_a_report_without_examples_or_with_other_names_is_refused() -> None:
     loss, z = SoftmaxCrossEntropy(ignore_label=-1), np.eye(2)
     with pytest.raises(ConfigError, match="class_names: 1 of them; should be 2"):
-        report(loss, z, np.array([0, 1]), ["cat"])
+        report_outputs(loss, z, np.array([0, 1]), ["cat"])
     with pytest.raises(DataError, match="no example counts"):
-        report(loss, z, np.array([-1, -1]))
+        report_outputs(loss, z, np.array([-1, -1]))
 
 
 def test_the_report_of_labels_and_of_numbers() -> None:
-    text = report(BinaryCrossEntropy(), Z[:, :2], (Z[:, 1:3] > 0).astype(float), ["big", "red"])
+    text = report_outputs(
+        BinaryCrossEntropy(), Z[:, :2], (Z[:, 1:3] > 0).astype(float), ["big", "red"]
+    )
     assert [line.split()[0] for line in text.splitlines()[2:4]] == ["big", "red"]
     assert "micro avg" in text
-    text = report(MeanSquaredError(), np.array([[1.0], [3.0]]), np.array([[0.0], [4.0]]))
+    text = report_outputs(MeanSquaredError(), np.array([[1.0], [3.0]]), np.array([[0.0], [4.0]]))
     assert text.splitlines() == ["mae   1", "rmse  1", "r2    0.75"]
 
 
@@ -394,7 +397,7 @@ def test_metrics_of_positions_are_those_of_rows() -> None:
     assert measure(names[:4], loss, z, soft, by_example) == measure(
         names[:4], loss, Z, soft.reshape(N, K), np.repeat(by_example, 10)
     )
-    assert report(loss, z, t) == report(loss, Z, T)
+    assert report_outputs(loss, z, t) == report_outputs(loss, Z, T)
 
 
 def test_metrics_leave_ignored_positions_out() -> None:
@@ -402,7 +405,7 @@ def test_metrics_leave_ignored_positions_out() -> None:
     loss, known = SoftmaxCrossEntropy(ignore_label=-1), t >= 0
     names = ["accuracy", "f1", "roc_auc"]
     assert measure(names, loss, z, t) == measure(names, loss, z[known], t[known])
-    assert report(loss, z, t) == report(loss, z[known], t[known])
+    assert report_outputs(loss, z, t) == report_outputs(loss, z[known], t[known])
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -416,7 +419,9 @@ def test_metrics_of_labels_and_numbers_at_positions(outputs: int) -> None:
     ]:
         found = measure(names, loss, z.reshape(positions), t.reshape(positions), a.reshape(20, 10))
         assert found == measure(names, loss, z, t, a)
-        assert report(loss, z.reshape(positions), t.reshape(positions)) == report(loss, z, t)
+        assert report_outputs(loss, z.reshape(positions), t.reshape(positions)) == report_outputs(
+            loss, z, t
+        )
     m, v = Z[:, :outputs], Z[:, :outputs] ** 2
     z = np.hstack([m, v])
     found = measure(["mae"], GaussianNLL(), z.reshape(20, 10, -1), numbers.reshape(positions))
@@ -445,3 +450,17 @@ def test_outputs_and_targets_of_other_positions_are_refused() -> None:
         measure(["accuracy"], Hinge(), z, np.zeros((4, 2)))
     with pytest.raises(ShapeError, match=r"sample weights of shape \(3,\) for losses of shape"):
         measure(["mae"], MeanSquaredError(), z, z, np.ones(3))
+
+
+def test_a_report_takes_what_an_evaluation_takes() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
+    x, t = Z[:, :2], np.where(Z[:, 0] > 0, "yes", "no")
+    fit(net, SGD(lr=1.0), x, t, epochs=5)
+    numbers = np.where(t == "yes", 1, 0)
+    text = report(net, x.tolist(), t.tolist())
+    assert text == report_outputs(net.loss, net.outputs(x), numbers, ["no", "yes"])
+    with pytest.raises(DataError, match="label 'maybe' of example 0; should be one of 'no', 'yes'"):
+        report(net, x[:1], ["maybe"])
+    several = Network(Dense(2), BinaryCrossEntropy(), shape=(2,))
+    with pytest.raises(DataError, match="a report counts examples"):
+        report(several, x, np.where(x > 1, np.nan, x > 0))

@@ -6,6 +6,7 @@ import argparse
 import csv
 import difflib
 import errno
+import io
 import json
 import os
 import shlex
@@ -36,6 +37,7 @@ from layerkit.runs.folder import (
 from layerkit.runs.predict import predict_file
 from layerkit.runs.run import Run
 from layerkit.runs.signals import Interruption
+from layerkit.runs.terminal import escaped, escaping
 from layerkit.training.lr_range import lr_range
 from layerkit.training.options import Resume, Training
 from layerkit.training.resume import ResumeWarning
@@ -57,17 +59,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     if not hasattr(options, "command"):
         parser.exit(2, parser.format_help())
     try:
-        for path in options.imports:
-            import_file(Path(path))
-        status: int = options.command(options)
-        print(end="", flush=True)
-        return status
+        with escaping():
+            for path in options.imports:
+                import_file(Path(path))
+            status: int = options.command(options)
+            print(end="", flush=True)
+            return status
     except LayerkitError as error:
         known = str(error).startswith(error.place)
-        print(f"layerkit: {'' if known else error.place + ': '}{error}", file=sys.stderr)
+        _complain(f"{'' if known else error.place + ': '}{error}")
         return 1
     except MemoryError as error:
-        print(f"layerkit: not enough memory: {error}", file=sys.stderr)
+        _complain(f"not enough memory: {error}")
         return 1
     except OSError as error:
         place = ""
@@ -75,12 +78,12 @@ def _run(arguments: Sequence[str] | None) -> int:
             place = "standard output: "
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # the reader, such as `head`, has enough
-            print(f"layerkit: {place}{error}", file=sys.stderr)
+            _complain(f"{place}{error}")
         return 1
     except Exception as error:
         if not options.imports:
             raise
-        print(f"layerkit: {where_it_failed(error, options.imports)}", file=sys.stderr)
+        _complain(where_it_failed(error, options.imports))
         return 1
 
 
@@ -122,6 +125,10 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices and value not in action.choices:
             self.error(f"unknown command {value!r}{suggestion(value, [*action.choices])}")
+
+
+def _complain(error: object) -> None:
+    print(f"layerkit: {escaped(str(error))}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -338,6 +345,8 @@ def run_lr_range(options: argparse.Namespace) -> int:
 def run_predict(options: argparse.Namespace) -> int:
     """Print the class of each example in a .npz or .csv file, and its probability, as CSV."""
     columns = predict_file(options.run, options.file)
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # any system can read it
     table = csv.writer(sys.stdout)
     table.writerow(columns)
     table.writerows(zip(*columns.values(), strict=True))
@@ -412,7 +421,7 @@ def telling_warnings() -> Iterator[None]:
         line: str | None = None,
     ) -> str:
         if issubclass(category, ResumeWarning):
-            return f"layerkit: {message}\n"
+            return f"layerkit: {escaped(str(message))}\n"
         return before(message, category, filename, lineno, line)
 
     with warnings.catch_warnings():

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import os
 import shlex
@@ -259,6 +260,42 @@ def test_the_keys_of_a_configuration_keep_their_order() -> None:
     assert run("train", "--resume", "run", "--set", "training.epochs=2") == 0
     after = Path("run/config.toml").read_text()
     assert after == before.replace("epochs = 1", "epochs = 2")
+
+
+class Stdout(io.TextIOWrapper):
+    """A terminal or a file of a system whose encoding is not UTF-8."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding="cp1252", newline="\r\n")
+        self.isatty = lambda: terminal  # type: ignore[method-assign]
+
+    def written(self) -> bytes:
+        self.flush()
+        return self.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_classes_of_any_name_are_printed_and_control_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table("two.csv")
+    text = Path("two.csv").read_text().replace("near", "猫").replace("far", "\x1b[31mred")
+    Path("two.csv").write_text(text, encoding="utf-8")
+    Path("two.toml").write_text(
+        BODY.replace("units = 3", "units = 2") + '[data]\npath = "two.csv"\nlabel = "kind"\n'
+    )
+    assert run("train", "two.toml", "--out", "run") == 0
+    for command, terminal in (("evaluate run", True), ("predict run two.csv", False)):
+        stdout = Stdout(terminal)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stdout)
+            assert run(*command.split()) == 0
+        written = stdout.written()
+        assert (b"\\x1b[31mred" in written) == (b"\\u732b" in written) == terminal
+        assert (b"\x1b[31mred" in written) == ("\r\n猫,".encode() in written) == (not terminal)
+        assert b"\r\r\n" not in written
+    capsys.readouterr()
+    assert "layerkit: \\x1b[31m.toml: " in refused(capsys, "show", "\x1b[31m.toml")
 
 
 @pytest.mark.usefixtures("without_pictures")

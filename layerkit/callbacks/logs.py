@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -158,6 +159,8 @@ class LogFile(Callback, ABC):
         line = self.text(progress.record, progress.records[0])
         with file_errors(f"{self.path}: can't be written"), open(self.path, "ab") as file:
             file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class CSVLog(LogFile):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +44,8 @@ DTYPES = {
 """NumPy's dtypes, and what safetensors calls them."""
 LONGEST_HEADER = 100_000_000
 """Largest header, in bytes, that safetensors reads."""
+SILENCE = 5.0
+"""Seconds after which waiting for a lock is told."""
 WRITE_SIZE = 2**24
 """Number of bytes written in one call: an interrupt doesn't wait for more."""
 
@@ -59,7 +63,9 @@ def write_atomically(path: str | Path, *pieces: bytes | memoryview) -> None:
     """
     path = Path(path)
     with file_errors(f"{path}: can't be written"):
-        path = path.resolve()
+        path = Path(os.path.realpath(path))
+        if path.is_symlink():
+            raise OSError("it is a symbolic link to itself")
         temporary = path.with_name(f".{os.urandom(8).hex()}{TEMPORARY}")
         if path.exists() and not path.is_file():
             raise OSError("it exists and is not a regular file")
@@ -97,9 +103,51 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         os.close(file)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, and see that they survive a crash."""
+    with file_errors(f"{folder}: can't be made"):
+        for missing in [f for f in (*reversed(folder.parents), folder) if not f.exists()]:
+            missing.mkdir(exist_ok=True)
+            sync_folder(missing.parent)
+        if not folder.is_dir():
+            raise OSError("it exists and is not a folder")
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[bool]:
+    """Make a file and hold its lock, then remove it; yield False if another process has the lock.
+
+    The lock ends with the process that holds it, however it ends. Windows, browsers and some
+    network drives have none: then nobody is kept out.
+    """
+    if fcntl is None:
+        yield True
+        return
+    with file_errors(f"{path}: can't be made"):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # another process may have removed the file before this one had the lock
+            owned = os.path.samestat(os.stat(path), os.fstat(handle))
+        except (BlockingIOError, FileNotFoundError):
+            owned = False
+        except OSError:
+            owned = True
+        try:
+            yield owned
+        finally:
+            if owned:
+                path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def lock_folder(folder: str | Path) -> Iterator[bool]:
     """Hold the exclusive lock of a folder; wait for it if another process or thread has it.
+
+    After a while it is said, in a warning, for what it waits.
 
     The lock ends with the process that holds it, however it ends. Yields whether there is a lock:
     Windows, browsers and some network drives have none, and nobody waits there.
@@ -111,7 +159,7 @@ def lock_folder(folder: str | Path) -> Iterator[bool]:
     locked = False
     try:
         with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _wait_for_lock(handle, folder)
             locked = True
         try:
             yield locked
@@ -121,6 +169,16 @@ def lock_folder(folder: str | Path) -> Iterator[bool]:
                 fcntl.flock(handle, fcntl.LOCK_UN)
     finally:
         os.close(handle)
+
+
+def _wait_for_lock(handle: int, folder: Path) -> None:
+    for _ in range(int(SILENCE / 0.01)):
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.01)
+    warnings.warn(f"waiting for another process to unlock {folder}", RuntimeWarning, stacklevel=6)
+    fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _remove_leftovers(folder: Path) -> None:

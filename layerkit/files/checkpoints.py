@@ -19,9 +19,9 @@ from layerkit.errors import ConfigError, FileError
 from layerkit.files.atomic import (
     file_errors,
     lock_folder,
+    make_folder,
     read_json,
     read_tensors,
-    sync_folder,
     write_tensors,
 )
 
@@ -178,10 +178,7 @@ class Checkpoints(Configurable):
             As `write_tree`: the files of before are still there. Or if one can't be removed.
         """
         folder = self._folder()
-        with file_errors(f"{folder}: can't be made"):
-            for missing in [f for f in (*reversed(folder.parents), folder) if not f.exists()]:
-                missing.mkdir(exist_ok=True)
-                sync_folder(missing.parent)
+        make_folder(folder)
         path = folder / f"step-{step:08d}.safetensors"
         write_tree(path, tree)
         with file_errors(f"{folder}: old files can't be removed"), lock_folder(folder):

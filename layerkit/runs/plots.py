@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from layerkit.arrays import Array
 from layerkit.data.datasets import Dataset, Examples
-from layerkit.errors import FileError
+from layerkit.files.atomic import write_atomically
 from layerkit.network import Network
 from layerkit.progress import Record
 from layerkit.training.lr_range import RateRange
@@ -57,11 +58,10 @@ def draw_run(
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Save a picture; FileError if that fails."""
-    try:
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise FileError(f"{path}: can't be written: {error.strerror}") from error
+    """Save a picture; FileError if that fails, and what was there before is still there."""
+    path, picture = Path(path), io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:], dpi=120)
+    write_atomically(path, picture.getvalue())
 
 
 def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:

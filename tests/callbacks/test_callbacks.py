@@ -2,6 +2,7 @@ import copy
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -169,12 +170,18 @@ class TestLogFile:
         assert len(three) - len(one) == 2
 
     def test_has_an_epoch_as_soon_as_it_is_over(
-        self, kind: type[CSVLog | JSONLinesLog], tmp_path: Path
+        self,
+        kind: type[CSVLog | JSONLinesLog],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         log, sizes = kind(tmp_path / "log"), []
+        synced: list[int] = []
+        monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
         for _ in train(network(), SGD(), X, T, epochs=3, callbacks=[log]):
             sizes.append(len((tmp_path / "log").read_text().splitlines()))
         assert np.diff(sizes).tolist() == [1, 1]
+        assert synced[-1] == (tmp_path / "log").stat().st_size
 
     def test_has_no_gap_and_no_epoch_twice_after_a_resumption(
         self, kind: type[CSVLog | JSONLinesLog], tmp_path: Path

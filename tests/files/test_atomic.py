@@ -374,3 +374,65 @@ def test_a_process_that_was_forked_meanwhile_keeps_no_lock(
         assert path.read_bytes() == content
     for copy in copies:
         os.close(copy)
+
+
+def test_a_symbolic_link_is_followed_unless_it_leads_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "loop").symlink_to("loop")
+    write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    with pytest.raises(FileError, match=r"loop: can't be written: it is a symbolic link to itself"):
+        write_atomically(tmp_path / "loop", b"new")
+
+
+def test_whoever_waits_for_the_lock_of_a_folder_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(atomic, "SILENCE", 0.02)
+    handle = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    release = threading.Timer(0.2, os.close, [handle])
+    release.start()
+    with pytest.warns(RuntimeWarning, match=f"waiting for another process to unlock {path.parent}"):
+        write_atomically(path, b"new")
+    release.join()
+    assert path.read_bytes() == b"new"
+
+
+def test_the_lock_of_a_file_has_one_owner_and_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    path = tmp_path / "lock"
+    with atomic.lock_file(path) as first, atomic.lock_file(path) as second:
+        assert (first, second) == (True, False)
+    assert not path.exists()
+    path.touch()  # a process was killed
+    with atomic.lock_file(path) as owned:
+        assert owned
+
+
+def test_a_lock_on_a_file_that_was_removed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    real = fcntl.flock
+
+    def late(*args: Any) -> None:
+        (tmp_path / "lock").unlink()
+        real(*args)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with atomic.lock_file(tmp_path / "lock") as owned:
+        assert not owned
+
+
+@posix
+def test_new_folders_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(atomic, "sync_folder", synced.append)
+    atomic.make_folder(tmp_path / "runs" / "a")
+    atomic.make_folder(tmp_path / "runs" / "a")
+    assert synced == [tmp_path, tmp_path / "runs"]
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match="file: can't be made: it exists and is not a folder"):
+        atomic.make_folder(tmp_path / "file")

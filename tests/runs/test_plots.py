@@ -1,12 +1,14 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from layerkit import Dense, Network, Record, SoftmaxCrossEntropy
 from layerkit.data import Data, Dataset, Examples
-from layerkit.runs.plots import confusion, curves, draw_run, mistakes, show_images, weights
+from layerkit.runs.plots import confusion, curves, draw_run, mistakes, save, show_images, weights
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +116,17 @@ def test_what_does_not_fit_the_data_is_left_out(tmp_path: Path) -> None:
     network = Network(Dense(2), SoftmaxCrossEntropy(), shape=(4,))
     draw_run(tmp_path, network, dataset, [])
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
+
+
+def test_a_picture_that_can_not_be_drawn_leaves_the_old_one(tmp_path: Path) -> None:
+    class Broken(Figure):
+        def savefig(self, fname: Any, **options: Any) -> None:
+            fname.write(b"half a pic")
+            raise OSError("no space")
+
+    (tmp_path / "curves.png").write_bytes(b"the old one")
+    with pytest.raises(OSError, match="no space"):
+        save(Broken(), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes() == b"the old one"
+    save(Figure(), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -171,7 +171,7 @@ def lock_folder(folder: str | Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _wait_for_lock(handle: int, folder: Path) -> None:
+def _wait_for_lock(handle: int, folder: str | Path) -> None:
     for _ in range(int(SILENCE / 0.01)):
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import tomli_w
 from layerkit.config.tables import to_config
 from layerkit.data.datasets import Dataset
 from layerkit.errors import ConfigError, FileError
-from layerkit.files.atomic import write_atomically
+from layerkit.files.atomic import TEMPORARY, lock_file, make_folder, write_atomically
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.network import Network
 from layerkit.runs.experiment import CHECKPOINTS, MODEL, Experiment, read_experiment
@@ -30,6 +32,45 @@ CONFIG, DATA, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
     "divergence.safetensors",
 )
 """The names of files in a run's folder, besides the network, checkpoints and pictures."""
+LOCK = ".lock"
+"""A file in a run's folder whose lock is held while it is trained."""
+PICTURES = ("confusion.png", "curves.png", "examples.png", "mistakes.png", "weights.png")
+OWN = {CONFIG, DATA, ENVIRONMENT, RESULT, LOCK, MODEL, CHECKPOINTS, *PICTURES}
+"""What the run itself writes, and no callback."""
+
+
+def check_links(folder: Path) -> None:
+    """Raise a FileError if a run has a symbolic link to something outside its folder.
+
+    The folder may be a stranger's, and a training that is resumed writes all files anew.
+    """
+    top = os.path.realpath(folder)
+    for path in folder.rglob("*"):
+        target = os.path.realpath(path)
+        if path.is_symlink() and (os.path.islink(target) or not target.startswith(top + os.sep)):
+            raise FileError(
+                f"{path}: a symbolic link to {os.readlink(path)}, and would be written to; "
+                "resumed is what is in its own folder"
+            )
+
+
+def discard(folder: Path) -> None:
+    """Remove a run's folder before its first step, but no files of others."""
+    for name in (CONFIG, DATA, ENVIRONMENT, HISTORY, LOCK):
+        (folder / name).unlink(missing_ok=True)
+    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
+        if path.is_dir():
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
+
+
+@contextmanager
+def lock_run(folder: Path) -> Iterator[None]:
+    """Let no other process train the run of a folder meanwhile; FileError if one does."""
+    with lock_file(folder / LOCK) as owned:
+        if not owned:
+            raise FileError(f"{folder}: is being trained by another process")
+        yield
 
 
 def write_run(folder: str | Path, experiment: Experiment, dataset: Dataset) -> None:
@@ -41,15 +82,24 @@ def write_run(folder: str | Path, experiment: Experiment, dataset: Dataset) -> N
         When the folder is not empty, or can't be written.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    _check_free(folder)
+    make_folder(folder)
+    with lock_run(folder):
+        _check_free(folder)
+        _write_beginning(folder, experiment, dataset)
+
+
+def _check_free(folder: Path) -> None:
+    """Raise a FileError if there is more in a folder than what a run left that was killed."""
+    left = (ENVIRONMENT, LOCK)
+    if folder.exists() and not (
+        folder.is_dir()
+        and all(p.name in left or p.name.endswith(TEMPORARY) for p in folder.iterdir())
+    ):
         raise FileError(f"{folder}: there is something already; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ENVIRONMENT).touch(exist_ok=False)
-    except FileExistsError as error:
-        raise FileError(f"{folder}: another run has just begun there") from error
-    except OSError as error:
-        raise FileError(f"{folder}: can't be made: {error.strerror}") from error
+
+
+def _write_beginning(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
     environment = describe_environment() | {
         "platform": platform.platform(),
         "threads": experiment.training.threads,

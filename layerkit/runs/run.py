@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from layerkit.callbacks.limits import StopOnNonFinite
 from layerkit.callbacks.logs import CSVLog, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.data.datasets import Dataset
-from layerkit.errors import DivergenceError
-from layerkit.files.atomic import file_errors
+from layerkit.errors import ConfigError, DivergenceError, FileError
+from layerkit.files.atomic import make_folder
 from layerkit.runs.experiment import MODEL, Experiment
 from layerkit.runs.folder import (
     BEST,
     DIVERGENCE,
     HISTORY,
+    LOCK,
+    OWN,
+    check_links,
+    discard,
     read_end,
     write_config,
     write_result,
@@ -51,6 +56,7 @@ class Run:
         self.folder, self.resume = Path(folder), resume
         with experiment.limited():
             self.trainer = experiment.prepare(dataset, self._callbacks(), folder, resume)
+        self._check_paths()
         self.progress, self.broken = self.trainer.progress, False
 
     def _callbacks(self) -> list[Callback]:
@@ -69,20 +75,39 @@ class Run:
             callbacks.append(ModelCheckpoint(str(folder / BEST), monitor="validation_loss"))
         return callbacks
 
+    def _check_paths(self) -> None:
+        """Raise a ConfigError for a callback that would write to a file of the run itself."""
+        for i, callback in enumerate(self.experiment.training.callbacks):
+            for name, path in callback.paths().items():
+                if os.path.normpath(path).split(os.sep)[0] in OWN:
+                    raise ConfigError(
+                        f"training.callbacks.{i}.{name} = {str(path)!r}: the run itself writes "
+                        "this file; choose another name"
+                    )
+
     def begin(self) -> None:
         """Begin the folder, or update its configuration, and print what is trained.
 
         Raises
         ------
         FileError
-            When a new run's folder is not empty, or can't be written.
+            When a new run's folder is not empty, or can't be written; when one that is resumed has
+            links to files elsewhere.
         """
         experiment, progress = self.experiment, self.progress
-        (write_config if self.resume else write_run)(self.folder, experiment, self.dataset)
-        for callback in self.progress.options.callbacks:
-            for path in callback.paths().values():
-                with file_errors(f"{path}: can't be written"):
-                    path.parent.mkdir(parents=True, exist_ok=True)
+        if self.resume:
+            check_links(self.folder)
+            write_config(self.folder, experiment, self.dataset)
+        else:
+            write_run(self.folder, experiment, self.dataset)
+        try:
+            for callback in self.progress.options.callbacks:
+                for path in callback.paths().values():
+                    make_folder(path.parent)
+        except FileError:
+            if not self.resume:
+                discard(self.folder)
+            raise
         print(self.dataset)
         print(experiment.network.summary())
         if self.resume:
@@ -108,6 +133,9 @@ class Run:
                 print(f"The step that failed: layerkit replay {folder / DIVERGENCE}")
             raise
         except Exception:
+            if not self.resume and not self.progress.step:
+                discard(folder)
+                raise
             self.broken = True
             print(f"No model is kept; the history until here is in {folder}.")
             raise
@@ -141,7 +169,8 @@ class Run:
             draw_run(folder, network, self.dataset, progress.records)
         if progress.finished:
             write_result(folder, len(progress.records), progress.stopped, measured)
-        print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+        names = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+        print(f"In {folder}: {', '.join(names)}")
 
     @property
     def finished(self) -> bool:

@@ -33,11 +33,12 @@ from layerkit import (
 from layerkit.callbacks import Callback, ProgressBar
 from layerkit.cli import main
 from layerkit.data import Data
+from layerkit.files.atomic import TEMPORARY
 from layerkit.inputs import Inputs
 from layerkit.layers.standardize import Standardize
 from layerkit.progress import Progress
 from layerkit.runs.experiment import Experiment, read_experiment
-from layerkit.runs.folder import read_run, write_run
+from layerkit.runs.folder import lock_run, read_run, write_run
 from layerkit.runs.run import Run
 from layerkit.runs.signals import Interruption
 from layerkit.training.batches import Arrays
@@ -313,6 +314,82 @@ def test_of_two_runs_that_begin_in_a_folder_at_a_time_one_is_refused(
         for i in range(50):
             begun = list(pool.map(begin, [tmp_path / f"run-{i}"] * 2))
             assert sorted(begun) == [False, True]
+
+
+def test_what_a_run_left_that_was_killed_at_its_beginning_is_used(
+    config: Path, tmp_path: Path
+) -> None:
+    of_config = experiment(config)
+    dataset = of_config.load_data()
+    of_config.open(dataset)
+    (tmp_path / "run").mkdir()
+    for name in ("environment.json", ".lock", f".x{TEMPORARY}"):
+        (tmp_path / "run" / name).touch()
+    write_run(tmp_path / "run", of_config, dataset)
+    with pytest.raises(FileError, match="there is something already"):
+        write_run(tmp_path / "run", of_config, dataset)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("fcntl")
+    folder = tmp_path / "run"
+    of_config = experiment(config)
+    Run(of_config, of_config.load_data(), folder).begin()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with lock_run(folder):
+        assert main(["train", "--resume", str(folder)]) == 1
+        assert f"{folder}: is being trained by another process" in capsys.readouterr().err
+        (folder / ".lock").unlink()
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "sentence"),
+    [
+        ('{type = "CSVLog", path = "../a.csv"}', "leads out of the run's folder"),
+        ('{type = "CSVLog", path = "a/../../a.csv"}', "leads out of the run's folder"),
+        ('{type = "CSVLog", path = "a/../config.toml"}', "the run itself writes this file"),
+        ('{type = "CSVLog", path = "checkpoints/a.csv"}', "the run itself writes this file"),
+        ('{type = "TensorBoard", folder = "curves.png"}', "the run itself writes this file"),
+        ('{type = "CSVLog", path = "history.csv"}', "is written already"),
+        ('{type = "CSVLog", path = "/dev/null/a.csv"}', "/dev/null: can't be made"),
+        ('{type = "CSVLog", path = "."}', "not a regular file"),
+        (
+            '{type = "CSVLog", path = "a"}, {type = "CSVLog", path = "a/b.csv"}',
+            "a: can't be written: it exists and is not a regular file",
+        ),
+    ],
+)
+def test_a_path_that_can_not_be_written_leaves_no_folder(
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    callbacks: str,
+    sentence: str,
+) -> None:
+    settings = ["--set", f"training.callbacks=[{callbacks}]", "--out", str(tmp_path / "run")]
+    before = sorted(tmp_path.iterdir())
+    assert main(["train", str(config), *settings]) == 1
+    assert sentence in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_that_is_resumed_writes_to_no_link(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, mine = tmp_path / "run", tmp_path / "mine"
+    mine.write_text("mine")
+    of_config = experiment(config)
+    Run(of_config, of_config.load_data(), folder).begin()
+    (folder / "latest").symlink_to("model.safetensors")
+    for name, target in (("history.csv", mine), ("logs", tmp_path), ("loop", "loop")):
+        (folder / name).symlink_to(target)
+        assert main(["train", "--resume", str(folder)]) == 1
+        assert f"{folder / name}: a symbolic link to {target}" in capsys.readouterr().err
+        (folder / name).unlink()
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -236,7 +236,7 @@ def _open(storage: str) -> str | BaseStorage:
             )
     # Optuna's own locks outlive a process that is killed while it holds one
     lock: Any = FileLock(f"{path}.lock")
-    with lock, path.open("ab+") as journal:
+    with lock.acquire(timeout=GRACE_PERIOD), path.open("ab+") as journal:
         # part of a line, left by a crash or a full disk, would corrupt the next one
         journal.seek(0)
         journal.truncate(journal.read().rfind(b"\n") + 1)

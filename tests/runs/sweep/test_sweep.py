@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from filelock import FileLock
 
 from layerkit.cli import main
 from layerkit.runs.sweep import Axis, read_plan, search, trials
@@ -237,6 +238,16 @@ def test_a_bayesian_search_with_a_storage_by_url() -> None:
     assert run(file, "--out", "other") == 0
     assert len(table("other")) == 3
     assert [row for row in found("other") if row[0] != "3"] == found()
+
+
+def test_a_storage_that_another_process_keeps_locked_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerkit.runs.sweep.trials.GRACE_PERIOD", 0.1)
+    with FileLock("journal.lock"):
+        file = write('method = "grid"\nstorage = "journal"', "optimizer.lr = [0.1, 0.2]\n")
+        assert run(file) == 1
+    assert "journal.lock' could not be acquired" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

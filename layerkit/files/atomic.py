@@ -103,8 +103,9 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         os.close(file)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: str | Path) -> None:
     """Make a folder and those above it that are missing, and see that they survive a crash."""
+    folder = Path(folder)
     with file_errors(f"{folder}: can't be made"):
         for missing in [f for f in (*reversed(folder.parents), folder) if not f.exists()]:
             missing.mkdir(exist_ok=True)
@@ -114,7 +115,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def lock_file(path: Path) -> Iterator[bool]:
+def lock_file(path: str | Path) -> Iterator[bool]:
     """Make a file and hold its lock, then remove it; yield False if another process has the lock.
 
     The lock ends with the process that holds it, however it ends. Windows, browsers and some
@@ -138,7 +139,7 @@ def lock_file(path: Path) -> Iterator[bool]:
             yield owned
         finally:
             if owned:
-                path.unlink(missing_ok=True)
+                Path(path).unlink(missing_ok=True)
     finally:
         os.close(handle)
 

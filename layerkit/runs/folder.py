@@ -39,13 +39,13 @@ OWN = {CONFIG, DATA, ENVIRONMENT, RESULT, LOCK, MODEL, CHECKPOINTS, *PICTURES}
 """What the run itself writes, and no callback."""
 
 
-def check_links(folder: Path) -> None:
+def check_links(folder: str | Path) -> None:
     """Raise a FileError if a run has a symbolic link to something outside its folder.
 
     The folder may be a stranger's, and a training that is resumed writes all files anew.
     """
     top = os.path.realpath(folder)
-    for path in folder.rglob("*"):
+    for path in Path(folder).rglob("*"):
         target = os.path.realpath(path)
         if path.is_symlink() and (os.path.islink(target) or not target.startswith(top + os.sep)):
             raise FileError(
@@ -54,8 +54,9 @@ def check_links(folder: Path) -> None:
             )
 
 
-def discard(folder: Path) -> None:
+def discard(folder: str | Path) -> None:
     """Remove a run's folder before its first step, but no files of others."""
+    folder = Path(folder)
     for name in (CONFIG, DATA, ENVIRONMENT, HISTORY, LOCK):
         (folder / name).unlink(missing_ok=True)
     for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
@@ -65,9 +66,9 @@ def discard(folder: Path) -> None:
 
 
 @contextmanager
-def lock_run(folder: Path) -> Iterator[None]:
+def lock_run(folder: str | Path) -> Iterator[None]:
     """Let no other process train the run of a folder meanwhile; FileError if one does."""
-    with lock_file(folder / LOCK) as owned:
+    with lock_file(Path(folder) / LOCK) as owned:
         if not owned:
             raise FileError(f"{folder}: is being trained by another process")
         yield

@@ -1,4 +1,4 @@
-"""What is printed: texts of files can't control a terminal, and none is too much for it."""
+"""The output of the command: texts of files can't control a terminal or be too much for it."""
 
 from __future__ import annotations
 

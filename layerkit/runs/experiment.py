@@ -22,7 +22,7 @@ from layerkit.metrics.metrics import OF_NUMBERS
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Record
-from layerkit.training.augmentation import ImageAugmentation
+from layerkit.training.augmentation import Augmentation, ImageAugmentation
 from layerkit.training.batches import Arrays
 from layerkit.training.class_weights import ClassWeight, by_number
 from layerkit.training.evaluation import measure_source
@@ -98,18 +98,18 @@ class Experiment(Configurable):
                 )
             taken.append(path)
 
-    def _check_augmentation(self, dataset: Dataset) -> None:
-        """Raise a ShapeError for an image augmentation of data that are not square images."""
-        augmentation, x = self.training.augmentation, dataset.train.x
-        if isinstance(augmentation, ImageAugmentation) and augmentation.image is None:
+    def _augmentation(self, dataset: Dataset) -> Augmentation | None:
+        """Return the augmentation, with the size of the images; ShapeError if there are none."""
+        augmentation = self.training.augmentation
+        if not isinstance(augmentation, ImageAugmentation) or augmentation.image:
+            return augmentation
+        if dataset.image is None:
             with at("training.augmentation"):
-                if dataset.image is None:
-                    raise ShapeError(
-                        f"{dataset.name} has no images, but {x.shape[1]} features; if they are the "
-                        "pixels of images, say image = [height, width]"
-                    )
-                if augmentation.size(x.shape[1:]) != dataset.image:
-                    raise ShapeError(f"the images are not square: image = {list(dataset.image)}")
+                raise ShapeError(
+                    f"{dataset.name} has no images, but {dataset.train.x.shape[1]} features; if "
+                    "they are the pixels of images, say image = [height, width]"
+                )
+        return replace(augmentation, image=dataset.image)
 
     def _load_like(self, path: Path) -> Network:
         """Load a network, or that of a run; ShapeError if its parameters or states differ."""
@@ -194,7 +194,7 @@ class Experiment(Configurable):
             checkpoints = replace(checkpoints or Checkpoints(), folder=kept)
             own = [callback.inside(folder) for callback in own]
             self._check_paths(own, callbacks)
-        self._check_augmentation(dataset)
+        augmentation = self._augmentation(dataset)
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
             first = self._load_like(Path(training.warm_start))
             network.targets.see(asdict(first.seen))
@@ -226,7 +226,12 @@ class Experiment(Configurable):
             self.new_optimizer(),  # callbacks may change its rate
             sources["train"],
             {measured: sources[measured]},
-            replace(training, checkpoints=checkpoints, callbacks=[*callbacks, *own]),
+            replace(
+                training,
+                augmentation=augmentation,
+                checkpoints=checkpoints,
+                callbacks=[*callbacks, *own],
+            ),
             order,
             class_weight=class_weight,
             metrics=training.metrics,

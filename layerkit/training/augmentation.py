@@ -73,7 +73,8 @@ class ImageAugmentation(Augmentation):
     Parameters
     ----------
     image : (height, width), optional
-        The size of images whose pixels are a row of features; by default they are square.
+        The size of images whose pixels are a row of features. An experiment knows it from its data
+        set, if that has images.
     shift : float
         The largest |d|, in pixels along each axis.
     rotate : float
@@ -88,14 +89,15 @@ class ImageAugmentation(Augmentation):
     Raises
     ------
     ShapeError
-        For examples that are not images of this size.
+        For examples that are not images of this size, such as images with channels, and for rows
+        without a size.
     DataError
         For integers, which can't represent values between two pixels.
 
     Examples
     --------
     >>> x = np.eye(3, dtype=np.float32).reshape(1, 9)
-    >>> augmentation = ImageAugmentation(shift=1.0)
+    >>> augmentation = ImageAugmentation(image=(3, 3), shift=1.0)
     >>> augmentation(x, np.random.default_rng(0)).reshape(3, 3).round(2)
     array([[0.39, 0.  , 0.  ],
            [0.48, 0.39, 0.  ],
@@ -124,12 +126,15 @@ class ImageAugmentation(Augmentation):
 
     def size(self, shape: Shape) -> Shape:
         """Return the height and width of images of this shape."""
-        side = math.isqrt(math.prod(shape))
-        image = self.image or (shape if len(shape) == 2 else (side, side))
-        if shape not in (image, (math.prod(image),)):
-            square = "" if self.image else ": set image = [height, width] if they are not square"
-            wanted = f"{self.image or '(height, width)'}, or a row of as many pixels{square}"
-            raise ShapeError(f"images of shape {shape}; should be {wanted}")
+        image = self.image or (shape if len(shape) == 2 else ())
+        if not image or shape not in (image, (math.prod(image),)):
+            wanted = "(height, width); for rows of pixels, set image = (height, width)"
+            if image:
+                wanted = f"{image}, or rows of {math.prod(image)} pixels"
+            raise ShapeError(
+                f"images of shape {shape}; should be {wanted}; images with channels can't be "
+                "augmented"
+            )
         return image
 
     def sampling_grid(self, x: Array, rng: np.random.Generator) -> Array:

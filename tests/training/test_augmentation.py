@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,13 @@ def transformed(x: Array, **options: Any) -> Array:
     return ImageAugmentation(**options)(x, Highest())
 
 
-@pytest.mark.parametrize("shape", [(3, 49), (3, 7, 7), (3, 6, 9)])
+@pytest.mark.parametrize(
+    ("image", "shape"), [((7, 7), (3, 49)), (None, (3, 7, 7)), (None, (3, 6, 9))]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_by_default_nothing_happens(shape: Shape, dtype: str) -> None:
+def test_by_default_nothing_happens(image: Any, shape: Shape, dtype: str) -> None:
     x = some(*shape, dtype=dtype)
-    y = ImageAugmentation()(x, np.random.default_rng(0))
+    y = ImageAugmentation(image)(x, np.random.default_rng(0))
     np.testing.assert_array_equal(y, x)
     assert not np.may_share_memory(x, y)
 
@@ -162,12 +165,13 @@ def test_inside_the_image_it_is_scipys_constant_mode_too() -> None:
 def test_any_memory_layout_gives_the_same_and_is_not_written_to(dtype: str) -> None:
     x = some(40, 144, dtype=dtype)
     x.flags.writeable = False
-    y = EVERYTHING(x, np.random.default_rng(0))
+    augmentation = replace(EVERYTHING, image=(12, 12))
+    y = augmentation(x, np.random.default_rng(0))
     assert y.dtype == x.dtype
     assert y.shape == x.shape
     assert not np.array_equal(x, y)
     for same in (np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], x.reshape(40, 12, 12)):
-        changed = EVERYTHING(same, np.random.default_rng(0))
+        changed = augmentation(same, np.random.default_rng(0))
         np.testing.assert_array_equal(changed.reshape(x.shape), y)
 
 
@@ -188,7 +192,7 @@ def test_every_image_of_a_large_batch_is_changed_in_its_own_way() -> None:
 
 
 def test_an_empty_batch_stays_empty() -> None:
-    assert EVERYTHING(np.zeros((0, 16)), np.random.default_rng(0)).shape == (0, 16)
+    assert EVERYTHING(np.zeros((0, 4, 4)), np.random.default_rng(0)).shape == (0, 4, 4)
 
 
 def test_an_image_need_not_be_square() -> None:
@@ -201,11 +205,17 @@ def test_an_image_need_not_be_square() -> None:
 @pytest.mark.parametrize(
     ("options", "shape", "sentence"),
     [
-        ({}, (2, 54), r"shape \(54,\); .* set image = \[height, width\] if they are not sq"),
-        ({}, (2, 3, 4, 5), r"shape \(3, 4, 5\); should be \(height, width\), or a row"),
-        ({}, (2,), r"shape \(\); should be \(height, width\), or a row"),
-        ({"image": (6, 9)}, (2, 53), r"shape \(53,\); should be \(6, 9\), or a row"),
-        ({"image": (6, 9)}, (2, 9, 6), r"shape \(9, 6\); should be \(6, 9\), or a row"),
+        ({}, (2, 54), r"shape \(54,\); .* for rows of pixels, set image = \(height, width\)"),
+        ({}, (2, 24 * 32 * 3), r"shape \(2304,\); .* set image = .*; images with channels can't"),
+        (
+            {},
+            (2, 3, 4, 5),
+            r"shape \(3, 4, 5\); should be \(height, width\); .* with channels can't",
+        ),
+        ({}, (2,), r"shape \(\); should be \(height, width\); for rows"),
+        ({"image": (6, 9)}, (2, 53), r"shape \(53,\); should be \(6, 9\), or rows of 54 pixels"),
+        ({"image": (6, 9)}, (2, 9, 6), r"shape \(9, 6\); should be \(6, 9\), or rows"),
+        ({"image": (6, 9)}, (2, 6, 9, 3), r"shape \(6, 9, 3\); .* with channels can't be augm"),
     ],
 )
 def test_what_is_no_image_is_refused(options: dict[str, Any], shape: Shape, sentence: str) -> None:

@@ -205,9 +205,12 @@ CASES = {
     "every option": Case(
         lambda: [Dense(5), BatchNorm(), RReLU(), Dropout(0.3)],
         lambda: Adam(lr=0.05, weight_decay=0.1, l1=0.01, clip_norm=1.0, rates={"*.b": 0.5}),
-        options={"average": EMA(0.7), "augmentation": ImageAugmentation(rotate=20.0, elastic=0.3)},
+        options={
+            "average": EMA(0.7),
+            "augmentation": ImageAugmentation((3, 3), rotate=20.0, elastic=0.3),
+        },
     ),
-    "augmentation": Case(options={"augmentation": ImageAugmentation(shift=1.0)}),
+    "augmentation": Case(options={"augmentation": ImageAugmentation((3, 3), shift=1.0)}),
     "accumulation": Case(options={"gradient_accumulation_steps": 2, "batch_size": 2}),
     "weights": Case(options={"class_weight": "balanced", "sample_weight": np.arange(1.0, 15.0)}),
     "without measuring": Case(options={"measure_train": False}),
@@ -496,7 +499,7 @@ def test_by_force_other_batches_begin_the_epoch_anew(tmp_path: Path) -> None:
         (Case(dtype="float64"), "float64"),
         (Case(lambda: [Dense(5), Dropout(0.3)]), "generators.body.layers.1"),
         (Case(options={"average": EMA()}), "attendants.AveragedWeights.values"),
-        (Case(options={"augmentation": ImageAugmentation()}), "generators.augmentation"),
+        (Case(options={"augmentation": ImageAugmentation((3, 3))}), "generators.augmentation"),
     ],
 )
 def test_no_force_makes_an_array_fit(case: Case, sentence: str, tmp_path: Path) -> None:

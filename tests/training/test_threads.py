@@ -245,7 +245,7 @@ def test_the_global_generators_are_neither_used_nor_touched() -> None:
             validation=(data.validation.x, data.validation.t),
             metrics=["f1_macro", "roc_auc", "top_3_accuracy"],
             class_weight="balanced",
-            augmentation=ImageAugmentation(shift=1, rotate=5, elastic=0.5, elastic_sigma=2),
+            augmentation=ImageAugmentation((8, 8), shift=1, rotate=5, elastic=0.5, elastic_sigma=2),
             average=EMA(0.9),
             gradient_accumulation_steps=2,
             epochs=2,

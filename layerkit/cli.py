@@ -42,6 +42,7 @@ from layerkit.runs.terminal import escaped, escaping
 from layerkit.training.lr_range import lr_range
 from layerkit.training.options import Resume, Training
 from layerkit.training.resume import ResumeWarning
+from layerkit.training.scale import ScaleWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -415,7 +416,7 @@ def _free_folder(file: Path) -> Path:
 
 @contextmanager
 def telling_warnings() -> Iterator[None]:
-    """Print each `ResumeWarning` in the form of the command's other messages."""
+    """Print layerkit's own warnings in the form of the command's other messages."""
     before = warnings.formatwarning
 
     def told(
@@ -425,7 +426,7 @@ def telling_warnings() -> Iterator[None]:
         lineno: int,
         line: str | None = None,
     ) -> str:
-        if issubclass(category, ResumeWarning):
+        if issubclass(category, ResumeWarning | ScaleWarning):
             return f"layerkit: {escaped(str(message))}\n"
         return before(message, category, filename, lineno, line)
 

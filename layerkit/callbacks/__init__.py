@@ -3,7 +3,13 @@
 from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import StopOnNonFinite, TimeLimit
 from layerkit.callbacks.logs import CSVLog, History, JSONLinesLog, LogFile, ProgressBar
-from layerkit.callbacks.monitors import EarlyStopping, ModelCheckpoint, Monitor, ReduceLROnPlateau
+from layerkit.callbacks.monitors import (
+    EarlyStopping,
+    ModelCheckpoint,
+    Monitor,
+    MonitorWarning,
+    ReduceLROnPlateau,
+)
 from layerkit.callbacks.tracking import MLflow, TensorBoard, Tracker
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "MLflow",
     "ModelCheckpoint",
     "Monitor",
+    "MonitorWarning",
     "ProgressBar",
     "ReduceLROnPlateau",
     "StopOnNonFinite",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import field, replace
 from pathlib import Path
@@ -17,13 +18,24 @@ from layerkit.progress import Progress
 
 SMALLER_IS_BETTER = ("loss", "mae", "rmse")
 """Metrics that should fall; scikit-learn's scorers are all made so that greater is better."""
+UNDEFINED = {
+    "roc_auc": "the set may lack a class",
+    "r2": "the set may have one example alone",
+    "accuracy": "the loss may ignore all examples of the set",
+}
+"""Why metrics whose names contain these are nan."""
+
+
+class MonitorWarning(UserWarning):
+    """A metric that is monitored is nan from the first epoch on."""
 
 
 class Monitor(Callback, ABC):
     """Base class of callbacks that monitor a metric; a subclass overrides `judge`.
 
-    A metric improves if it is better than the best so far by more than `min_delta`. One that is nan
-    or infinite doesn't.
+    A metric improves if it is better than the best so far by more than `min_delta`. One that is
+    infinite doesn't, nor one that has become nan. Epochs before its first number don't count: then
+    there is a `MonitorWarning`.
 
     Parameters
     ----------
@@ -61,6 +73,7 @@ class Monitor(Callback, ABC):
     def forget(self) -> None:
         """Reset the count and the best metric."""
         self.best, self.best_epoch, self.waited = self.sign * math.inf, 0, 0
+        self.warned = False
 
     @abstractmethod
     def judge(self, progress: Progress) -> None:
@@ -87,12 +100,28 @@ class Monitor(Callback, ABC):
     def epoch_end(self, progress: Progress) -> None:
         """Check whether the metric has improved."""
         value = progress.record.measured().get(self.monitor, math.nan)
+        if math.isnan(value) and not self.best_epoch:
+            self._warn(progress)
+            return
         better = self.sign * value < self.sign * self.best - self.min_delta
         if better and math.isfinite(value):
             self.best, self.best_epoch, self.waited = value, progress.record.epoch, 0
         else:
             self.waited += 1
         self.judge(progress)
+
+    def _warn(self, progress: Progress) -> None:
+        """Say once that the metric is nan, and the likely reason."""
+        if not self.warned:
+            reasons = [UNDEFINED[name] for name in UNDEFINED if name in self.monitor]
+            reason = reasons[0] if reasons else "it can't be computed from these predictions"
+            warnings.warn(
+                f"{type(self).__name__}.monitor = {self.monitor!r}: is nan in epoch "
+                f"{progress.record.epoch}: {reason}; epochs don't count until it is a number",
+                MonitorWarning,
+                stacklevel=2,
+            )
+        self.warned = True
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best metric so far, its epoch, and the epochs since."""

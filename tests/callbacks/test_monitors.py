@@ -37,6 +37,7 @@ from layerkit.callbacks import (
     History,
     JSONLinesLog,
     Monitor,
+    MonitorWarning,
     ProgressBar,
     StopOnNonFinite,
     TimeLimit,
@@ -101,7 +102,6 @@ class Scripted(SimpleNamespace):
         ({"patience": 1}, [5, 4, 3, 3, 3, 1], 4, 3),
         ({"patience": 2}, [5, 6, 4, 6, 3, 6], 6, 5),
         ({"patience": 2}, [5, NAN, 4, NAN, NAN, 1], 5, 3),
-        ({"patience": 2}, [NAN, NAN, 1], 2, 0),
         ({"patience": 2}, [INF, 7, INF, -INF, 1], 4, 2),
         ({"patience": 2, "min_delta": 1.0}, [5, 4.5, 4.0, 1], 3, 1),
         ({"patience": 2, "min_delta": 0.75}, [5, 4.5, 4.0, 3.5, 1], 5, 5),
@@ -118,6 +118,42 @@ def test_early_stopping_waits_for_an_improvement(
     trainer.run("validation_loss", *figures)
     assert (len(trainer.records), stopping.best_epoch) == (last, best)
     assert trainer.network.arena.values[0] == (best or last)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "reason"),
+    [
+        ("validation_roc_auc", "the set may lack a class"),
+        ("validation_roc_auc_class_2", "the set may lack a class"),
+        ("validation_r2", "the set may have one example alone"),
+        ("validation_neg_max_error", "it can't be computed from these predictions"),
+    ],
+)
+def test_epochs_before_the_first_number_do_not_count_and_are_told_once(
+    monitor: str, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "best.safetensors"
+    stopping = EarlyStopping(patience=2, monitor=monitor, warmup=1)
+    saving = ModelCheckpoint(path, monitor=monitor)
+    lowering = ReduceLROnPlateau(patience=1, factor=0.5, monitor=monitor)
+    trainer = Scripted(stopping, saving, lowering)
+    with pytest.warns(MonitorWarning) as told:
+        rates = trainer.run(monitor, NAN, NAN, NAN, 0.5, NAN, NAN, 0.9)
+    assert [str(warning.message) for warning in told] == [
+        f"{name}.monitor = '{monitor}': is nan in epoch {epoch}: {reason}; epochs don't count "
+        "until it is a number"
+        for name, epoch in [("ModelCheckpoint", 1), ("ReduceLROnPlateau", 1), ("EarlyStopping", 2)]
+    ]
+    assert (len(trainer.records), stopping.best_epoch) == (6, 4)
+    assert rates == [1, 1, 1, 1, 0.5, 0.25]
+    assert Network.load(path).arena.values[0] == 4
+
+
+def test_a_validation_set_of_one_class_does_not_stop_a_training() -> None:
+    stopping = EarlyStopping(patience=2, monitor="validation_roc_auc")
+    options: Any = {"validation": (X[::2], T[::2]), "metrics": ["roc_auc"], "callbacks": [stopping]}
+    with pytest.warns(MonitorWarning, match="'validation_roc_auc': is nan in epoch 1: the set may"):
+        assert len(fit(network(), SGD(), X, T, epochs=9, **options)) == 9
 
 
 def test_early_stopping_says_what_it_waited_for() -> None:
@@ -247,7 +283,8 @@ def test_a_checkpoint_holds_the_best_network(tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
     checkpoint = ModelCheckpoint(path)
     trainer = Scripted(checkpoint)
-    trainer.run("validation_loss", NAN)
+    with pytest.warns(MonitorWarning):
+        trainer.run("validation_loss", NAN)
     assert not path.exists()
     trainer.run("validation_loss", 3, 2, 4, NAN, 2)
     assert Network.load(path).arena.values[0] == checkpoint.best_epoch == 3

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from layerkit.errors import Guided
+from layerkit.errors import ConfigError, Guided
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -139,7 +139,12 @@ class Progress(Guided):
 
     @property
     def record(self) -> Record:
-        """The last epoch's metrics."""
+        """The last epoch's metrics; ConfigError before the first one has ended."""
+        if not self.records:
+            raise ConfigError(
+                "record: no epoch has ended yet; from epoch_end on there is one, and after a batch "
+                "progress.loss"
+            )
         return self.records[-1]
 
     @property

@@ -12,6 +12,7 @@ from layerkit import (
     SGD,
     Adam,
     Checkpoints,
+    ConfigError,
     Dense,
     DivergenceError,
     MeanSquaredError,
@@ -77,6 +78,11 @@ def documented() -> list[str]:
     attributes = (inspect.getdoc(Progress) or "").split("----------\n")[1]
     lines = [line for line in attributes.splitlines() if line and not line.startswith(" ")]
     return [name for line in lines for name in line.partition(" :")[0].split(", ")]
+
+
+def test_before_the_first_epoch_has_ended_there_is_no_record() -> None:
+    with pytest.raises(ConfigError, match="no epoch has ended yet; from epoch_end on there is one"):
+        Progress(network(), SGD(), epochs=1).record  # noqa: B018
 
 
 def test_each_attribute_is_documented_and_each_of_the_documented_is_there() -> None:

@@ -69,8 +69,10 @@ class Dense(Layer):
         if x.ndim != 2:
             y = Dense.forward(self, x.reshape(-1, x.shape[-1]), train=train)
             return y.reshape(*x.shape[:-1], self.units)
-        self.x = x
-        y = x.dot(self.W.value)  # the method is faster than np.dot, and the same
+        self.x, W = x, self.W.value
+        if x.dtype != W.dtype:
+            raise ShapeError(f"x is {x.dtype}, W {W.dtype}; network.inputs.convert(x) has its type")
+        y = x.dot(W)  # the method is faster than np.dot, and the same
         if self.bias:
             y += self.b.value
         return y

@@ -59,6 +59,16 @@ def test_dense_starts_with_its_initializer_and_no_bias() -> None:
     assert not dense.b.value.any()
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int64", "uint8"])
+def test_dense_refuses_examples_of_another_type_in_loops_of_ones_own(dtype: str) -> None:
+    """It would compute in float64, or not divide bytes by 255 as the network does."""
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    x = np.ones((4, 3), dtype)
+    with pytest.raises(ShapeError, match=rf"x is {dtype}, W float32; network\.inputs\.convert"):
+        net.body.forward(x)
+    assert net.body.forward(net.inputs.convert(x)).dtype == np.float32
+
+
 def test_dense_refuses_a_single_number() -> None:
     sentence = r"Dense\(3\) takes rows of features \(…, n\), not single numbers, \(\)"
     with pytest.raises(ShapeError, match=sentence) as caught:

@@ -165,7 +165,7 @@ def test_weights_of_classes_by_name() -> None:
     fit(one, SGD(lr=1.0), X, NAMES, class_weight={"bad": 5})
     fit(two, SGD(lr=1.0), X, T, class_weight={0: 5})
     np.testing.assert_array_equal(one.arena.values, two.arena.values)
-    with pytest.raises(ConfigError, match="a weight for each of 2 classes: 'bad', 'good'"):
+    with pytest.raises(ConfigError, match="no such class; the classes are 'bad', 'good'"):
         fit(one, SGD(), X, NAMES, class_weight={"ugly": 5})
 
 

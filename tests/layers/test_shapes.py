@@ -231,7 +231,7 @@ def test_embedding_says_that_bytes_become_fractions() -> None:
     body = Sequential([Embedding(9, 2), Flatten(), Dense(2)])
     net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
     with pytest.raises(DataError, match="uint8, are divided by 255: use a wider type"):
-        net.predict(np.ones((2, 3), np.uint8))
+        net.predict(np.full((2, 3), 2, np.uint8))
     assert net.predict(np.ones((2, 3), np.uint16)).shape == (2,)
 
 

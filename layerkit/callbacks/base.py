@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -36,8 +37,9 @@ class Callback(Configurable):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for name in vars(cls):
-            hook = name.removeprefix("on_").replace("train_batch", "batch")
-            if name != hook and hook in vars(Callback):
+            hook = re.sub("^(on_)?(train_)?(?=epoch|batch)|^on_", "", name)
+            hook = re.sub("_start$", "_begin", hook.replace("step_", "batch_"))
+            if name not in HOOKS and hook in HOOKS:
                 raise ConfigError(
                     f"{cls.__name__}.{name}: here it is called {hook}(self, progress)"
                 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class AlphaDropout(Noise):
 
     rate: Decay = 0.1
 
-    saturation = -1.7580993408473766
+    saturation: ClassVar[float] = -1.7580993408473766
 
     def disturb(self, x: Array) -> tuple[Array, Array]:
         """Draw the mask m = a k; where it is 0, y = a s + b."""

@@ -71,13 +71,6 @@ class UnseededNoise(RightCount):
         self.factor = np.random.default_rng().random(x.shape, x.dtype)
         return x * self.factor
 
-class HiddenMomentum(Optimizer):
-    """Momentum whose v is in no slot."""
-    lr: Rate = 0.1
-    def update(self, w, g):
-        self.v = 0.9 * getattr(self, "v", 0) + g
-        w -= self.lr * self.v
-
 class FadingOut(Augmentation):
     """Counts its calls, and nothing saves the count."""
     def __call__(self, x, rng):
@@ -154,7 +147,6 @@ def test_three_processes_find_what_is_forgotten(capsys: pytest.CaptureFixture[st
     ("setting", "sentence"),
     [
         ("network.body.layers.2.type=ForgetfulCount", "ForgetfulCount (body.layers.2)"),
-        ("optimizer={type = 'HiddenMomentum'}", "HiddenMomentum (optimizer)"),
         ("training.augmentation={type = 'FadingOut'}", "FadingOut (augmentation)"),
         ("training.callbacks=[{type = 'CoolingDown'}]", "CoolingDown (callbacks.0)"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -60,8 +61,8 @@ class SELU(Layer):
     arXiv:1706.02515.
     """
 
-    scale = 1.0507009873554804934193349852946
-    alpha = 1.6732632423543772848170429916717
+    scale: ClassVar[float] = 1.0507009873554804934193349852946
+    alpha: ClassVar[float] = 1.6732632423543772848170429916717
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:

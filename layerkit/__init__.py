@@ -1,5 +1,6 @@
 """layerkit: neural networks as layers, in NumPy."""
 
+import typing
 from types import ModuleType
 
 from layerkit.arrays import Array as Array
@@ -29,3 +30,11 @@ __all__ = [
     for name, value in sorted(globals().items())
     if not name.startswith("_") and not isinstance(value, ModuleType)
 ]
+
+if not typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> typing.Any:
+        from layerkit.errors import nearest
+
+        hint = "" if name.startswith("_") else nearest(name, __all__, "layerkit")
+        raise AttributeError(f"module 'layerkit' has no attribute {name!r}{hint and f'; {hint}'}")

@@ -114,6 +114,22 @@ OVERWRITTEN = "leave it out: gradients are overwritten, not added up"
 OUTPUTS = "write network.predict(x), or network.outputs(x) for the outputs of its last layer"
 EPOCHS = "the list that fit returns has a record for each epoch"
 ADVICE = {
+    "layerkit": {
+        "Model NeuralNetwork MLPClassifier MLPRegressor": "Network",
+        "nn models": "layers are here: layerkit.Dense, layerkit.Sequential",
+        "optim": "optimizers are here: layerkit.Adam",
+        "load load_model": LOAD,
+        "save save_model": SAVE,
+        "Conv1D Conv2D Conv2d LSTM GRU Transformer": "there are no such layers; you can write one",
+        "DataLoader Dataset TensorDataset": "fit takes arrays, or any iterable of batches (x, t)",
+        "no_grad GradientTape": "leave it out: predict and evaluate keep no gradients",
+        "tensor Tensor from_numpy": "arrays are those of NumPy",
+        "Data": "write from layerkit.data import Data",
+        "ProgressBar CSVLog TensorBoard TimeLimit": "it is in layerkit.callbacks",
+        "lr_range": "write from layerkit.training.lr_range import lr_range",
+        "train_test_split": "that of sklearn.model_selection",
+        "manual_seed set_seed": "write fit(…, seed=0) and network.initialize(0)",
+    },
     "Network": {
         "fit partial_fit": FIT,
         "train_on_batch": STEP,

@@ -86,6 +86,15 @@ RECORD, BODY = Record(1, 0.5, 1.0, 0.1), Sequential([Dense(2)])
         ("NET.body[0].W.data", "Param has no attribute 'data'; here it is called 'value'"),
         ("BODY.append(ReLU())", "give all layers at once"),
         ("Dense(2).W", "Dense has no attribute 'W'; it is not built: put it into a Network first"),
+        (
+            "layerkit.Linear(3)",
+            "module 'layerkit' has no attribute 'Linear'; here it is called 'Dense'",
+        ),
+        (
+            "layerkit.Sequentail",
+            "module 'layerkit' has no attribute 'Sequentail'; did you mean 'Seq",
+        ),
+        ("layerkit.load('a')", 'write Network.load("model.safetensors")'),
         ("train(NET, Adam(), X, T).records", "write trainer.progress.records"),
         ("train(NET, Adam(), X, T).progress.model", "here it is called 'network'"),
     ],
@@ -101,8 +110,8 @@ def test_advice_is_about_classes_and_names_that_exist() -> None:
     written = [layerkit.Network, layerkit.Record, layerkit.Progress, layerkit.State, Trainer]
     families = [layerkit.Layer, layerkit.Loss, layerkit.Optimizer, layerkit.Schedule, Initializer]
     kinds: dict[str, Any] = {cls.__name__: cls for cls in [*written, *families, Callback]}
-    kinds = Configurable.registry | kinds | {"metrics": Any}
-    told = vars(layerkit).keys() | kinds.keys() | {"CPU", "PyTorch", "Keras", "True"}
+    kinds = Configurable.registry | kinds | {"metrics": Any, "layerkit": layerkit}
+    told = vars(layerkit).keys() | kinds.keys() | {"CPU", "PyTorch", "Keras", "True", "NumPy"}
     for kind, table in ADVICE.items():
         known = {*dir(kinds[kind]), *getattr(kinds[kind], "__dataclass_fields__", ())}
         known |= (

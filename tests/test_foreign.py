@@ -58,6 +58,8 @@ RECORD, BODY = Record(1, 0.5, 1.0, 0.1), Sequential([Dense(2)])
         ("Network(BODY, 'mse', (2,))", "type Loss (here it is called 'MeanSquaredError'); in a"),
         ("Network([Dense(2)], 'mse', (2,))", "; write Sequential([…])"),
         ("fit(NET, Adam(), X, T, callbacks=EarlyStopping(2))", "such as [EarlyStopping(patience=2"),
+        ("fit(NET, Adam(), X, T, callbacks=EarlyStopping)", "write callbacks=[EarlyStopping()], "),
+        ("fit(NET, Adam(), X, T, checkpoints='a')", "; write Checkpoints(folder)"),
         (
             "fit(NET, Adam(), X, T, verbose=1)",
             "nothing is printed; write callbacks=[ProgressBar()]",
@@ -114,9 +116,8 @@ def test_advice_is_about_classes_and_names_that_exist() -> None:
     told = vars(layerkit).keys() | kinds.keys() | {"CPU", "PyTorch", "Keras", "True", "NumPy"}
     for kind, table in ADVICE.items():
         known = {*dir(kinds[kind]), *getattr(kinds[kind], "__dataclass_fields__", ())}
-        known |= (
-            {"t"} | Options.__annotations__.keys() | vars(layerkit.Progress(NET, Adam(), 1)).keys()
-        )
+        made = vars(Adam()).keys() | vars(layerkit.Progress(NET, Adam(), 1)).keys()
+        known |= made | Options.__annotations__.keys()
         for names, text in table.items():
             assert set(re.findall(r"\b[A-Z]\w+", text)) <= told, text
             assert not text.isidentifier() or text in known | {*OF_CLASSES, *OF_NUMBERS}, text

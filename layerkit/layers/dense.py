@@ -71,7 +71,7 @@ class Dense(Layer):
             return y.reshape(*x.shape[:-1], self.units)
         self.x, W = x, self.W.value
         if x.dtype != W.dtype:
-            raise ShapeError(f"x is {x.dtype}, W {W.dtype}; network.inputs.convert(x) has its type")
+            raise ShapeError(f"x is {x.dtype}, W {W.dtype}: give network.inputs.convert(x)")
         y = x.dot(W)  # the method is faster than np.dot, and the same
         if self.bias:
             y += self.b.value

@@ -64,7 +64,9 @@ def test_dense_refuses_examples_of_another_type_in_loops_of_ones_own(dtype: str)
     """It would compute in float64, or not divide bytes by 255 as the network does."""
     net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
     x = np.ones((4, 3), dtype)
-    with pytest.raises(ShapeError, match=rf"x is {dtype}, W float32; network\.inputs\.convert"):
+    with pytest.raises(
+        ShapeError, match=rf"x is {dtype}, W float32: give network\.inputs\.convert"
+    ):
         net.body.forward(x)
     assert net.body.forward(net.inputs.convert(x)).dtype == np.float32
 

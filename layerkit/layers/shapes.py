@@ -228,10 +228,11 @@ class Embedding(Layer):
             hint = ""
             if ((x >= 0) & (x <= 1)).all() and np.allclose(255 * x, np.round(255 * x)):
                 hint = " (bytes, uint8, are divided by 255: use a wider type)"
-            place = tuple(map(int, np.argwhere(~right)[0]))
+            row, *place = map(int, np.argwhere(~right)[0])
             raise DataError(
-                f"Embedding takes whole numbers from 0 to {self.n - 1}, not {x[place]} in "
-                f"x{list(place)}{hint}"
+                f"Embedding takes whole numbers from 0 to {self.n - 1}, not {x[row, *place]}, its "
+                f"input {place} for example {row} of these{hint}; keep a number for unknown "
+                "categories"
             )
 
     def forward(self, x: Array, train: bool = True) -> Array:

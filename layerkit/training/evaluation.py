@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.errors import DataError, DivergenceError
+from layerkit.errors import DataError, DivergenceError, at
 from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.losses.base import mean_loss, spread
 from layerkit.metrics.metrics import Metric, check_metrics, check_targets, measure
@@ -90,12 +90,15 @@ def measure_source(
     """Return loss, accuracy if there are classes, and `metrics`, over all examples of a source."""
     outputs: list[Batch] = []
     total = weight = right = judged = 0.0
+    seen = 0
     loss = copy.copy(network.loss)  # several threads may measure at once, and a loss keeps values
     loss.build(network.body.output_shape)
     with np.errstate(all="ignore"):
         for x, t, a, _ in source.chunks():
             batch = network.inputs.convert(x)
-            z = network.body.forward(batch, train=False)
+            with at(f"examples {seen} to {seen + len(x) - 1}"):
+                z = network.body.forward(batch, train=False)
+            seen += len(x)
             if loss.judges_classes:
                 each = a is not None and a.shape == z.shape  # weights of each label
                 hits = loss.hits(z[..., None], t[..., None]) if each else loss.hits(z, t)

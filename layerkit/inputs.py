@@ -85,6 +85,8 @@ class Inputs:
             wanted = ", ".join(map(str, ("N", *self.shape)))
             same = rows.ndim and math.prod(rows.shape[1:]) == math.prod(self.shape)
             hint = f"; try x.reshape({', '.join(map(str, (-1, *self.shape)))})" if same else ""
+            if rows.ndim > 1 + len(self.shape):
+                hint = hint or _several(x)
             raise ShapeError(f"examples have shape {rows.shape}; should be ({wanted}){hint}")
         if not len(rows):
             raise DataError(f"no examples: an array of shape {rows.shape}")
@@ -174,13 +176,29 @@ def _floats(rows: Array, columns: Any) -> Array:
     return rows.astype(float)
 
 
+def _several(x: Any) -> str:
+    """What to do with a list of arrays, one for each input; empty for anything else."""
+    parts = x if isinstance(x, list | tuple) else []
+    several = len(parts) > 1 and all(
+        isinstance(part, np.ndarray) and part.ndim > 1 and len(part) == len(parts[0])
+        for part in parts
+    )
+    return (
+        "; several arrays are given as one, np.concatenate([...], axis=-1), and Take hands each "
+        "part of the network its columns"
+    ) * several
+
+
 def as_array(values: Any, what: str) -> Array:
-    """Return `values` as an array; DataError for a ragged list or a masked array."""
+    """Return `values` as an array; DataError for what is none, a ragged list, a masked array."""
     if np.ma.isMaskedArray(values):
         raise DataError(f"{what} are a masked array; fill what is masked, or leave it out")
     if hasattr(values, "toarray"):
         values = values.toarray()
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
     except ValueError as error:
-        raise DataError(f"{what} are not an array: {error}") from error
+        raise DataError(f"{what} are not an array: {error}{_several(values)}") from error
+    if not array.ndim:
+        raise DataError(f"{what} are of type {type(values).__name__}; should be an array or a list")
+    return array

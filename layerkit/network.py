@@ -94,9 +94,10 @@ class Network(Configurable):
             if known:
                 raise ConfigError(
                     f"{address}: this {type(layer).__name__} is in use as {known} already; a layer "
-                    "has one place and its own parameters: make another, or copy.deepcopy it. To "
-                    "use its parameters twice (siamese, tied), give it both inputs as one array "
-                    "with one more axis, (2, features): it works on the last axis"
+                    "has one place and its own parameters: make another, or copy.deepcopy it; a "
+                    "slice of a Sequential, such as net.body[:2], has copies. To use its "
+                    "parameters twice (siamese, tied), give it both inputs as one array with one "
+                    "more axis, (2, features): it works on the last axis"
                 )
             addresses[id(layer)] = address
 

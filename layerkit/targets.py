@@ -88,7 +88,9 @@ class Targets:
         """
         targets, a = plain(as_array(t, "targets")), sample_weight
         if targets.shape[:1] != (N,):
-            raise DataError(f"{N} examples with targets of shape {targets.shape}")
+            turned = isinstance(t, list | tuple) and targets.shape[1:2] == (N,)
+            hint = "; several targets are columns of one array: np.stack(t, axis=1)" * turned
+            raise DataError(f"{N} examples with targets of shape {targets.shape}{hint}")
         if a is not None:
             a = self.loss.check_weights(a, N, self.shape)
         if self.exclusive:

@@ -243,7 +243,11 @@ def _check_fields(cls: type[Configurable]) -> None:
     """Refuse names that the base class uses, and an order in which options could not be given."""
     for option in fields(cls):
         if option.name in cls.reserved:
-            raise ConfigError(f"{cls.__name__}.{option.name}: the base class uses this name")
+            users = [b for b in cls.__mro__ if option.name in vars(b).get("reserved", ())]
+            raise ConfigError(
+                f"{cls.__name__}.{option.name}: {users[-1].__name__} has an attribute of this "
+                "name; choose another"
+            )
     positional = [option for option in fields(cls) if not option.kw_only]
     for before, option in pairwise(positional):
         if is_required(option) and not is_required(before):

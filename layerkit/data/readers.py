@@ -218,7 +218,13 @@ def read_npy_folder(folder: str | Path, numbers: bool = False) -> Table:
         try:
             array = np.lib.format.open_memmap(path, mode="r")
         except OSError as error:
-            raise FileError(f"{path}: can't be read: {error.strerror or error}") from error
+            hint = ""
+            if isinstance(error, FileNotFoundError):
+                hint = (
+                    "; data are a .csv file, an .npz file, or a folder with x.npy and y.npy, "
+                    "where images are one array (N, height, width)"
+                )
+            raise FileError(f"{path}: can't be read: {error.strerror or error}{hint}") from error
         except (ValueError, EOFError) as error:
             raise FileError(f"{path}: {_reason(error, '.npy')}") from error
         arrays[name] = array if name == "x" else np.array(array)

@@ -86,9 +86,11 @@ class Loss(Configurable, ABC):
         if targets.ndim and shape[-1:] == (1,) and targets.shape[1:] == shape[:-1]:
             targets = targets[..., None]
         if not targets.ndim or targets.shape[1:] != shape:
+            own = not type(self).__module__.startswith("layerkit.")
+            hint = "; for targets of another shape, override `targets`" * own
             raise DataError(
                 f"targets have shape {targets.shape}; {type(self).__name__} takes "
-                f"{batch_of(shape)}, a number for each output"
+                f"{batch_of(shape)}, a number for each output{hint}"
             )
         if targets.dtype.kind not in "biuf":
             raise DataError(f"targets of type {targets.dtype}; should be numbers")

@@ -95,8 +95,12 @@ class Iterated(Source):
     def _checked(self, batch: Any, number: int) -> Batch:
         with at(f"batch {number} of {self.name}"):
             if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+                given = self.given if isinstance(self.given, list | tuple) else [None]
+                arrays = all(isinstance(one, np.ndarray) for one in given)
+                hint = "; arrays are given one after the other, x, t, without brackets" * arrays
                 raise DataError(
                     f"a batch is {_described(batch)}; should be (x, t) or (x, t, sample_weight)"
+                    f"{hint}"
                 )
             x, t, a = self.network.check(*batch, learn=self.learn)
             return Batch(self.network.inputs.convert(x[:]), t, a)

@@ -182,6 +182,7 @@ def again(given: Any) -> Any:
         (Loader(), {"t": T}, "", "t: not with .* an iterable whose batches bring their targets"),
         ([*batches(), X], {}, "batch 5 of the iterable", r"of type ndarray; should be \(x, t\)"),
         (lambda: [*batches(), (X,)], {}, "batch 5 of the iterable", "a batch is a tuple of 1"),
+        ((X, T), {}, "batch 1 of the iterable", "arrays are given one after the other, x"),
         ([(X, T), (X * np.nan, T)], {}, "batch 2 of the iterable", r"x\[0, 0\] is nan"),
         ([(X[:, :3], T)], {}, "batch 1 of the iterable", r"examples have shape \(40, 3\)"),
         ([(X, T + 5)], {}, "batch 1 of the iterable", "label 5 of example"),

@@ -244,7 +244,7 @@ def test_mistakes_in_schedules_are_named(schedule: Schedule, sentence: str) -> N
 
 
 def test_a_method_cannot_be_an_option() -> None:
-    with pytest.raises(ConfigError, match="the base class uses this name"):
+    with pytest.raises(ConfigError, match="Schedule has an attribute of this name"):
 
         class FactorSchedule(Schedule):
             factor: float = 1.0  # type: ignore[assignment]

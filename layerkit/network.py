@@ -153,7 +153,7 @@ class Network(Configurable):
         params, root = self.params(), np.random.default_rng(seed)
         for (address, param), stream in zip(params.items(), root.spawn(len(params)), strict=True):
             with at(address):
-                param.init.fill(param.value, stream)
+                param.init.fill_all(param.value, stream)
         layers = [layer for _, layer in self.layers()]
         for layer, stream in zip(layers, root.spawn(len(layers)), strict=True):
             for state in layer.declared().values():

@@ -16,6 +16,9 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable
+from layerkit.errors import ConfigError
+
+UNFILLED = "leaves numbers of w as they were: write w[...] = …, since w = … only renames"
 
 
 class Initializer(Configurable, ABC):
@@ -44,6 +47,13 @@ class Initializer(Configurable, ABC):
     @abstractmethod
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         """Overwrite `w`; all random numbers come from `rng`."""
+
+    def fill_all(self, w: Array, rng: np.random.Generator) -> None:
+        """Fill `w`, and raise a ConfigError if a number of it was left out."""
+        w[...] = np.nan
+        self.fill(w, rng)
+        if np.isnan(w).any():
+            raise ConfigError(f"{type(self).__name__}.fill {UNFILLED}")
 
     def adapt(self, w: Array, outputs: Callable[[], Array]) -> None:
         """Adapt `w` in place to the outputs of its layer, once before training.

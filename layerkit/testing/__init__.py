@@ -2,7 +2,8 @@
 
 Each check takes an object, leaves it alone and works on copies. It returns nothing if all is
 right, and raises an AssertionError with one sentence about the first law that is broken.
-The laws are checked in such an order that the sentence names the cause and not a consequence.
+The laws are checked in such an order that the sentence names the cause and not a consequence. With
+``report=True`` it returns a table of all laws instead.
 """
 
 from layerkit.testing.initializers import check_initializer

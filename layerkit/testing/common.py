@@ -6,9 +6,10 @@ import copy
 import json
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,48 @@ H = 1e-5
 """The step of the difference quotients."""
 TRIED = 60
 """Number of elements of an array whose derivatives are checked; they are drawn at random."""
+
+
+Law: TypeAlias = Callable[[], object]
+"""Raises an AssertionError if it is broken."""
+Laws: TypeAlias = Iterable[tuple[str, Law]]
+"""The laws of a family by name, in such an order that the cause of a mistake is named first."""
+
+
+def run(laws: Laws, report: bool) -> str | None:
+    """Check all laws: raise what is said of the first that is broken, or return a table of all.
+
+    An error shows the lines of the user's own code, and none of the checks.
+    """
+    __tracebackhide__ = True
+    lines, said = [], set[str]()
+    for name, law in laws:
+        error = _broken(law)
+        if error and not report:
+            raise error
+        sentence = f": {error}" if error and str(error) not in said else ""
+        said.add(str(error))
+        lines.append(f"{'✗' if error else '✓'} {name}{sentence}")
+    return "\n".join(lines) if report else None
+
+
+def _broken(law: Law) -> Exception | None:
+    """Return what is said of a law; None if it holds."""
+    try:
+        law()
+    except AssertionError as error:
+        cause = error.__cause__
+        while cause and (trace := cause.__traceback__) and _is_ours(trace):
+            cause.__traceback__ = trace.tb_next
+        return error.with_traceback(None)
+    except Exception as error:  # of a check that an earlier mistake has misled
+        return error
+    return None
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    module = str(trace.tb_frame.f_globals.get("__name__"))
+    return module.startswith("layerkit.testing")
 
 
 def require(right: bool, sentence: str) -> None:
@@ -52,6 +95,7 @@ def close(a: Array, b: Array) -> bool:
 
 def require_object(part: Any) -> None:
     """Raise an AssertionError for a class instead of an object."""
+    __tracebackhide__ = True
     if isinstance(part, type):
         name = part.__name__
         raise AssertionError(f"{name} is a class: give an object, {name}()")
@@ -59,7 +103,6 @@ def require_object(part: Any) -> None:
 
 def check_options(part: Configurable) -> None:
     """Check that the options are fields, so that configuration files and copies have them."""
-    require_object(part)
     name = type(part).__name__
     with calling(f"{name}: from_config(to_config({part}))"):
         table = json.loads(json.dumps(to_config(part), allow_nan=False))

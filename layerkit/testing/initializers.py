@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.initializers.base import Initializer
-from layerkit.testing.common import calling, check_options, normal, require
+from layerkit.initializers.base import UNFILLED, Initializer
+from layerkit.testing.common import (
+    Laws,
+    calling,
+    check_options,
+    normal,
+    require,
+    require_object,
+    run,
+)
 
 
-def check_initializer(init: Initializer, shape: Shape = (40, 30)) -> None:
-    """Check an initializer for a parameter of `shape`.
+def check_initializer(
+    init: Initializer, shape: Shape = (40, 30), report: bool = False
+) -> str | None:
+    """Check an initializer for a parameter of `shape`; `report` as for `check_layer`.
 
     Raises
     ------
@@ -28,32 +39,42 @@ def check_initializer(init: Initializer, shape: Shape = (40, 30)) -> None:
     >>> check_initializer(AllOnes())
     Traceback (most recent call last):
     ...
-    AssertionError: AllOnes.fill leaves numbers of w as they were; write into w (w[...] = 1), \
-since w = 1 only renames
+    AssertionError: AllOnes.fill leaves numbers of w as they were: write w[...] = …, since w = … \
+only renames
     """
-    check_options(init)
-    name, results = type(init).__name__, []
-    for old in (np.nan, 7.0):
-        w = np.full(shape, old, "float32")
-        with calling(f"{name}.fill"):
-            copy.deepcopy(init).fill(w, np.random.default_rng(1))
-        require(
-            bool(np.isfinite(w).all()),
-            f"{name}.fill leaves numbers of w as they were; write into w (w[...] = 1), since "
-            "w = 1 only renames",
-        )
-        results.append(w)
-    require(
-        np.array_equal(results[0], results[1]),
-        f"{name}.fill: the same generator gives other values the second time; draw from rng alone, "
-        "and overwrite w instead of changing it",
-    )
+    __tracebackhide__ = True
+    require_object(init)
+    return run(_laws(init, shape), report)
+
+
+def _laws(init: Initializer, shape: Shape) -> Laws:
+    yield "options", partial(check_options, init)
+    yield "fill", partial(_filled, init, shape, np.nan)
+    yield "random numbers", partial(_check_chance, init, shape)
     if init.from_data:
-        _check_adapt(init, results[0])
+        yield "adapt", partial(_check_adapt, init, shape)
 
 
-def _check_adapt(init: Initializer, filled: Array) -> None:
+def _filled(init: Initializer, shape: Shape, old: float) -> Array:
+    """Return what is filled where all numbers were `old`."""
+    w, name = np.full(shape, old, "float32"), type(init).__name__
+    with calling(f"{name}.fill"):
+        copy.deepcopy(init).fill(w, np.random.default_rng(1))
+    require(bool(np.isfinite(w).all()), f"{name}.fill {UNFILLED}")
+    return w
+
+
+def _check_chance(init: Initializer, shape: Shape) -> None:
+    require(
+        np.array_equal(_filled(init, shape, np.nan), _filled(init, shape, 7.0)),
+        f"{type(init).__name__}.fill: the same generator gives other values the second time; draw "
+        "from rng alone, and overwrite w instead of changing it",
+    )
+
+
+def _check_adapt(init: Initializer, shape: Shape) -> None:
     """Check `adapt` on outputs that vary widely, and on outputs that are all 0."""
+    filled = _filled(init, shape, np.nan)
     name, inputs = type(init).__name__, normal((20, math.prod(filled.shape[:-1])), 3, "float32")
     for scale in (7, 0):
         w, x = filled.copy(), scale * inputs

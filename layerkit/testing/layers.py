@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -15,6 +17,8 @@ from layerkit.layers.base import Layer
 from layerkit.layers.shapes import Lambda
 from layerkit.optimizers.classic import SGD
 from layerkit.testing.common import (
+    Law,
+    Laws,
     calling,
     check_derivative,
     check_options,
@@ -22,11 +26,15 @@ from layerkit.testing.common import (
     copies,
     require,
     require_object,
+    run,
 )
 from layerkit.testing.probe import Examples, Probe, layers_of
+from layerkit.training.own_parts import plain_random_arrays, untrained
 
 
-def check_layer(layer: Layer, *shapes: Shape, examples: Examples = None) -> None:
+def check_layer(
+    layer: Layer, *shapes: Shape, examples: Examples = None, report: bool = False
+) -> str | None:
     """Check that a layer keeps its contract for inputs of these shapes, one for each input.
 
     Derivatives are compared with central differences in float64; points where the function
@@ -40,6 +48,8 @@ def check_layer(layer: Layer, *shapes: Shape, examples: Examples = None) -> None
     examples : array, or sequence of arrays, optional
         Examples to use (N, *shape), for a layer that doesn't take all numbers. Derivatives
         with respect to them are not compared. For several inputs, an entry for each, or None.
+    report : bool
+        Whether to return a table of all laws, with what is wrong, instead of raising an error.
 
     Raises
     ------
@@ -60,27 +70,46 @@ def check_layer(layer: Layer, *shapes: Shape, examples: Examples = None) -> None
     AssertionError: Cube.backward: dx[0, 2] is -3.446, but difference quotients of forward \
 give -5.169; it is 0.6667 times the right value everywhere: a factor or a sign is wrong
     """
+    __tracebackhide__ = True
     require_object(layer)
+    wrong = [shape for shape in shapes if not isinstance(shape, tuple)]
+    if wrong:
+        name = type(layer).__name__
+        raise AssertionError(
+            f"check_layer({name}, {wrong[0]}): a shape is a tuple: write ({wrong[0]},)"
+        )
+    return run(_laws(layer, shapes, examples), report)
+
+
+def _laws(layer: Layer, shapes: Sequence[Shape], examples: Examples) -> Laws:
+    def on(check: Callable[[Probe], object], dtype: str = "float64") -> Law:
+        return lambda: check(Probe(layer, *shapes, examples=examples, dtype=dtype))
+
     if not any(isinstance(part, Lambda) for _, part in layers_of(layer)):
-        check_options(layer)
+        yield "options", partial(check_options, layer)
+    yield "parameters", on(_check_plain_arrays)
     for dtype in ("float64", "float32"):
-        probe = Probe(layer, *shapes, examples=examples, dtype=dtype)
-        _check_promised_shape(probe)
-        _check_chance([Probe(layer, *shapes, examples=examples, dtype=dtype) for _ in range(2)])
-        _check_forward(probe)
-        _check_backward(probe)
-        _check_gradients_are_set(probe)
-    probe = Probe(layer, *shapes, examples=examples)
-    _check_adapt(probe)
-    _check_smallest_batch(probe)
-    _check_results_last(probe)
-    _check_batches_are_independent(probe, layer)
-    _check_prediction(probe)
-    _check_derivatives(probe)
-    silent = [Probe(layer, *shapes, examples=examples, wants_dx=False) for _ in range(2)]
-    _check_gradients_are_set(silent[0])
-    _check_without_dx(Probe(layer, *shapes, examples=examples), silent[1])
-    _check_copies_train_on(probe)
+        yield f"shape of the output, {dtype}", on(_check_promised_shape, dtype)
+        yield f"random numbers, {dtype}", on(_check_chance, dtype)
+        yield f"forward, {dtype}", on(_check_forward, dtype)
+        yield f"backward, {dtype}", on(_check_backward, dtype)
+        yield f"gradients are set, {dtype}", on(_check_gradients_are_set, dtype)
+    yield "adapt", on(_check_adapt)
+    yield "small batches", on(_check_smallest_batch)
+    yield "results last", on(_check_results_last)
+    yield "batches are independent", on(_check_batches_are_independent)
+    yield "prediction", on(_check_prediction)
+    yield "derivatives", on(_check_derivatives)
+    yield "gradients without dx", on(_check_without_dx)
+    yield "copies", on(_check_copies_train_on)
+
+
+def _check_plain_arrays(probe: Probe) -> None:
+    """Check that what `build` draws is a Param."""
+    if any(probe.layer.parts()):
+        return
+    if names := plain_random_arrays(probe.original, probe.shapes):
+        raise AssertionError(untrained(probe.layer, names))
 
 
 def _check_promised_shape(probe: Probe) -> None:
@@ -91,10 +120,10 @@ def _check_promised_shape(probe: Probe) -> None:
     )
 
 
-def _check_chance(twins: list[Probe]) -> None:
+def _check_chance(first: Probe) -> None:
     """Compare two fresh layers with equal generators."""
     results = []
-    for probe in twins:
+    for probe in (first, first.twin(dtype=first.dtype)):
         xs, name = probe.batch(5)[:-1], probe.name
         for layer in probe.layers.values():
             layer.rng = np.random.default_rng(5)
@@ -220,11 +249,11 @@ def _check_results_last(probe: Probe) -> None:
     )
 
 
-def _check_batches_are_independent(probe: Probe, layer: Layer) -> None:
+def _check_batches_are_independent(probe: Probe) -> None:
     """Compare batches of several sizes, one after the other, with each on a fresh layer."""
     for i, rows in enumerate((5, 2, 1, 5)):
         batch = probe.batch(rows, seed=10 + i)
-        expected = Probe(layer, *probe.shapes, examples=probe.examples).results(*batch)
+        expected = probe.twin().results(*batch)
         for what, found in probe.results(*batch).items():
             require(
                 close(found, expected[what]),
@@ -299,6 +328,14 @@ def _check_derivatives(probe: Probe) -> None:
     noise = 1e-9 * float(abs(probe.forward(*xs) * dy).sum())
     dxs = {name: dx.copy() for name, dx in probe.dxs(dy).items()}
     gradients = probe.gradients(*xs, dy, old=0.0)
+    found = {**dxs, **{f"self.{name}.grad": gradient for name, gradient in gradients.items()}}
+    twice = probe.dxs(2 * dy)
+    twice |= {f"self.{name}.grad": param.grad for name, param in probe.params.items()}
+    for name, one in found.items():
+        require(
+            close(one, 0 * one) or not close(twice[name], one),
+            f"{probe.name}.backward: {name} doesn't depend on dy: multiply by it, {name} = dy * …",
+        )
     for x, examples, (name, dx) in zip(xs, probe.examples, dxs.items(), strict=True):
         if examples is None:
             check_derivative(f"{probe.name}.backward: {name}", f, x, dx, noise)
@@ -307,9 +344,10 @@ def _check_derivatives(probe: Probe) -> None:
         check_derivative(what, f, param.value, gradients[name], noise)
 
 
-def _check_without_dx(probe: Probe, silent: Probe) -> None:
+def _check_without_dx(probe: Probe) -> None:
     """Check that backward without dx sets the same gradients, and returns dx or None."""
-    batch = probe.batch(5)
+    _check_gradients_are_set(probe.twin(wants_dx=False))
+    batch, silent = probe.batch(5), probe.twin(wants_dx=False)
     right = probe.results(*batch)
     for name, found in silent.results(*batch).items():
         require(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,19 +14,24 @@ from layerkit.inspection.mistakes import WRITES_TO_Z, read_only, shown, widening
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.testing.common import (
     TRIED,
+    Law,
+    Laws,
     calling,
     check_derivative,
     check_options,
     close,
     normal,
     require,
+    require_object,
+    run,
 )
 
 
-def check_loss(loss: Loss, shape: Shape, targets: Any) -> None:
+def check_loss(loss: Loss, shape: Shape, targets: Any, report: bool = False) -> str | None:
     """Check a loss for outputs of `shape` and these targets, at least two examples of them.
 
-    A shape of several axes, such as (T, K), checks the laws of positions too.
+    A shape of several axes, such as (T, K), checks the laws of positions too. `report` as for
+    `check_layer`.
 
     Raises
     ------
@@ -46,7 +52,31 @@ def check_loss(loss: Loss, shape: Shape, targets: Any) -> None:
     AssertionError: HalfSquares.gradients: those of 4 rows are 1/4 of those of the rows one by \
 one; each row has its own derivative: don't divide by N, backward does
     """
-    check_options(loss)
+    __tracebackhide__ = True
+    require_object(loss)
+    return run(_laws(loss, shape, targets), report)
+
+
+def _laws(loss: Loss, shape: Shape, targets: Any) -> Laws:
+    yield "options", partial(check_options, loss)
+
+    def on(check: Callable[[Loss, Array, Array], object], dtype: str = "float64") -> Law:
+        return lambda: check(*_prepared(loss, shape, targets, dtype))
+
+    yield "one batch, float64", on(_check_one_batch)
+    yield "one batch, float32", on(_check_one_batch, "float32")
+    yield "rows", on(_check_rows)
+    yield "positions", on(_check_positions)
+    yield "sums", on(_check_sums)
+    yield "derivative", on(_check_loss_derivative)
+    yield "sample weights", on(_check_sample_weights)
+    yield "weights of positions", on(_check_weighted_positions)
+    yield "large outputs", on(_check_extremes)
+    yield "predictions", on(_check_predictions)
+
+
+def _prepared(loss: Loss, shape: Shape, targets: Any, dtype: str) -> tuple[Loss, Array, Array]:
+    """Return a built copy of a loss, outputs, and targets as it takes them."""
     loss, name = copy.deepcopy(loss), type(loss).__name__
     with calling(f"{name}.build"):
         loss.build(shape)
@@ -54,18 +84,8 @@ one; each row has its own derivative: don't divide by N, backward does
         t = loss.targets(targets, shape)
     require(len(t) > 1, f"check_loss needs at least two targets, not {len(t)}")
     z = normal((len(t), *shape), seed=1)
-    for dtype in ("float64", "float32"):
-        # a network converts targets to its dtype, but for whole numbers
-        t = t.astype(dtype) if t.dtype.kind == "f" else t
-        _check_one_batch(loss, z.astype(dtype), t)
-    _check_rows(loss, z, t)
-    _check_positions(loss, z, t)
-    _check_sums(loss, z, t)
-    _check_loss_derivative(loss, z, t)
-    _check_sample_weights(loss, z, t)
-    _check_weighted_positions(loss, z, t)
-    _check_extremes(loss, z, t)
-    _check_predictions(loss, z, t)
+    # a network converts targets to its dtype, but for whole numbers
+    return loss, z.astype(dtype), t.astype(dtype) if t.dtype.kind == "f" else t
 
 
 def _losses(loss: Loss, z: Array, t: Array) -> Array:
@@ -276,6 +296,7 @@ def _check_weighted_positions(loss: Loss, z: Array, t: Array) -> None:
 
 def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
     """Check outputs of very different size, in float32: 1e4 for logits, else 1e-3 to 30."""
+    t = t.astype("float32") if t.dtype.kind == "f" else t
     column, axes = (len(z), *[1] * (z.ndim - 1)), tuple(range(1, z.ndim))
     if loss.has_probabilities:
         offsets = np.resize([1e4, -1e4], column)

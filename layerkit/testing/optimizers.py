@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.tables import from_config, to_config
+from layerkit.initializers.plain import Zeros
 from layerkit.inspection.mistakes import WRITES_TO_G, read_only
 from layerkit.optimizers.base import Optimizer
-from layerkit.testing.common import calling, check_options, copies, normal, require
-from layerkit.training.own_rules import UNCHANGED, unchanged_slot
+from layerkit.parameters import Arena, Param
+from layerkit.testing.common import (
+    Law,
+    Laws,
+    calling,
+    check_options,
+    copies,
+    normal,
+    require,
+    require_object,
+    run,
+)
+from layerkit.training.own_rules import (
+    UNCHANGED,
+    descend,
+    few_numbers,
+    forgotten,
+    hidden,
+    unchanged_slot,
+)
 
 
-def check_optimizer(optimizer: Optimizer) -> None:
+def check_optimizer(
+    optimizer: Optimizer, like: Optimizer | None = None, report: bool = False
+) -> str | None:
     """Check an optimizer with its present options.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    like : Optimizer, optional
+        Another one that should take the same steps, such as ``Adam()`` for an Adam of your own.
+    report : bool
+        Whether to return a table of all laws, with what is wrong, instead of raising an error.
 
     Raises
     ------
@@ -32,21 +63,37 @@ def check_optimizer(optimizer: Optimizer) -> None:
     ...
     AssertionError: Uphill: 300 steps on a bowl of 5 parameters lead from the height 1.28e+03 to \
 8.9e+07; is the sign right, w -= lr * g?
+    >>> from layerkit import SGD
+    >>> class Downhill(Optimizer):
+    ...     def update(self, w, g):
+    ...         w -= 0.05 * g
+    >>> check_optimizer(Downhill(), like=SGD(lr=0.1))
+    Traceback (most recent call last):
+    ...
+    AssertionError: Downhill: step 1 is 0.5 times that of SGD(lr=0.1)
     """
-    check_options(optimizer)
+    __tracebackhide__ = True
+    require_object(optimizer)
+    return run(_laws(optimizer, like), report)
+
+
+def _laws(optimizer: Optimizer, like: Optimizer | None) -> Laws:
     table = to_config(optimizer)
 
-    def fresh() -> Optimizer:
-        return from_config(table, type(optimizer))
+    def on(check: Callable[[Optimizer], object]) -> Law:
+        return lambda: check(from_config(table, type(optimizer)))
 
-    _check_step(fresh())
-    path = _walk(fresh(), 6)
-    _check_nothing_is_shared(fresh(), fresh(), path)
-    _check_copies_walk_on(fresh(), path)
-    _check_refusal(fresh())
-    _check_zero_gradient(fresh())
+    yield "options", partial(check_options, optimizer)
+    yield "a step", on(_check_step)
+    yield "nothing is shared", on(_check_nothing_is_shared)
+    yield "copies", on(_check_copies_walk_on)
+    yield "checkpoints", on(_check_checkpoints)
+    yield "refusals", on(_check_refusal)
+    yield "no gradient", on(_check_zero_gradient)
     for seed in range(3):
-        _check_downhill(fresh(), seed)
+        yield f"downhill {seed + 1}", on(partial(_check_downhill, seed=seed))
+    if like is not None:
+        yield f"like {type(like).__name__}", on(partial(_check_like, like=copy.deepcopy(like)))
 
 
 def _step(optimizer: Optimizer, w: Array, g: Array) -> None:
@@ -85,7 +132,8 @@ def _check_step(optimizer: Optimizer) -> None:
         )
 
 
-def _check_nothing_is_shared(one: Optimizer, two: Optimizer, path: Array) -> None:
+def _check_nothing_is_shared(one: Optimizer) -> None:
+    two, path = _fresh(one), _walk(_fresh(one), 6)
     a = b = None
     for i in range(6):
         a, b = _walk(one, 1, a, i), _walk(two, 1, b, i)
@@ -96,8 +144,38 @@ def _check_nothing_is_shared(one: Optimizer, two: Optimizer, path: Array) -> Non
     )
 
 
-def _check_copies_walk_on(optimizer: Optimizer, path: Array) -> None:
-    w = _walk(optimizer, 3)
+def _check_checkpoints(optimizer: Optimizer) -> None:
+    """Check that all that is remembered is in the state that checkpoints keep."""
+    few = few_numbers(Arena({"W": Param((2, 3), Zeros())}, "float64"))
+    descend(optimizer, few, 6)
+    if names := forgotten(optimizer, few):
+        raise AssertionError(f"{type(optimizer).__name__} {hidden(names)}")
+
+
+def _check_like(optimizer: Optimizer, like: Optimizer) -> None:
+    """Compare each of some steps with that of the other optimizer."""
+    name, w, other = type(optimizer).__name__, np.linspace(-1, 1, 5), np.linspace(-1, 1, 5)
+    for i in range(20):
+        before, g = w.copy(), normal(w.shape, seed=40 + i)
+        _step(optimizer, w, g)
+        other[...] = before
+        _step(like, other, g)
+        if not np.allclose(w, other, rtol=1e-9, atol=1e-12):
+            ours, right = w - before, other - before
+            worst = int(abs(ours - right).argmax())
+            factor = float(ours @ right / (right @ right))
+            times = f"{factor:.4g} times that of {like}"
+            if not np.allclose(ours, factor * right, rtol=1e-4):
+                times = f"{ours[worst]:.4g} for w[{worst}], and {right[worst]:.4g} with {like}"
+            raise AssertionError(f"{name}: step {i + 1} is {times}")
+
+
+def _fresh(optimizer: Optimizer) -> Optimizer:
+    return from_config(to_config(optimizer), type(optimizer))
+
+
+def _check_copies_walk_on(optimizer: Optimizer) -> None:
+    path, w = _walk(_fresh(optimizer), 6), _walk(optimizer, 3)
     with calling(f"{type(optimizer).__name__}: copying it"):
         walkers = copies(optimizer)
     for how, walker in {**walkers, "making copies": optimizer}.items():

@@ -35,7 +35,8 @@ class Probe:
         dtype: str = "float64",
         wants_dx: bool = True,
     ) -> None:
-        self.layer, self.shapes, self.dtype = copy.deepcopy(layer), shapes, dtype
+        self.original, self.shapes, self.dtype = layer, shapes, dtype
+        self.layer = copy.deepcopy(layer)
         self.name, count = type(layer).__name__, len(shapes)
         self.names = ["x"] if count == 1 else [f"x_{i}" for i in range(1, count + 1)]
         if examples is None or isinstance(examples, np.ndarray):
@@ -62,6 +63,10 @@ class Probe:
         self.arena.values += 0.1 * rng.standard_normal(self.arena.values.shape)
         if self.layer.adapts:
             self.adapt()
+
+    def twin(self, **options: Any) -> Probe:
+        """Return a fresh probe of the same layer."""
+        return Probe(self.original, *self.shapes, examples=self.examples, **options)
 
     def adapt(self) -> None:
         """Show the layer two batches, which are read-only, and can be iterated once."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 from layerkit.errors import ConfigError
 from layerkit.optimizers.schedules.base import Schedule
-from layerkit.testing.common import calling, check_options, require
+from layerkit.testing.common import Laws, calling, check_options, require, require_object, run
 
 
-def check_schedule(schedule: Schedule, steps: int = 100) -> None:
+def check_schedule(schedule: Schedule, steps: int = 100, report: bool = False) -> str | None:
     """Check a schedule in a training of `steps` steps, and beyond its end.
+
+    `report` as for `check_layer`.
 
     Raises
     ------
@@ -29,7 +32,20 @@ def check_schedule(schedule: Schedule, steps: int = 100) -> None:
     AssertionError: DownSchedule: the factor at step 101 is -0.01; should be finite and not \
 negative, also after the end of the training
     """
-    check_options(schedule)
+    __tracebackhide__ = True
+    require_object(schedule)
+    return run(_laws(schedule, steps), report)
+
+
+def _laws(schedule: Schedule, steps: int) -> Laws:
+    yield "options", partial(check_options, schedule)
+    yield "factors", partial(_factors, schedule, steps)
+    yield "asked again", partial(_check_again, schedule, steps)
+    yield "unknown length", partial(_check_without_length, schedule, steps)
+
+
+def _factors(schedule: Schedule, steps: int) -> dict[int, float]:
+    """Return the factors of all steps, and of those after the end."""
     name, schedule = type(schedule).__name__, copy.deepcopy(schedule)
     factors: dict[int, float] = {}
     for step in range(3 * steps):
@@ -40,17 +56,26 @@ negative, also after the end of the training
             f"{name}: the factor at step {step} is {factors[step]:.4g}; should be finite and not "
             "negative, also after the end of the training",
         )
+    return factors
+
+
+def _check_again(schedule: Schedule, steps: int) -> None:
+    schedule = copy.deepcopy(schedule)
+    factors = {step: schedule(step, steps) for step in range(3 * steps)}
     for step in reversed(factors):
         require(
             schedule(step, steps) == factors[step],
-            f"{name}: the factor at step {step} differs when asked again; a schedule is a "
-            "function of the step alone, and remembers nothing",
+            f"{type(schedule).__name__}: the factor at step {step} differs when asked again; a "
+            "schedule is a function of the step alone, and remembers nothing",
         )
-    for step, factor in factors.items():
+
+
+def _check_without_length(schedule: Schedule, steps: int) -> None:
+    for step, factor in _factors(schedule, steps).items():
         require(
             _without_length(schedule, step) in (None, factor),
-            f"{name}: the factor at step {step} differs if the length of the training "
-            "is unknown; only an EndingSchedule should read `steps`",
+            f"{type(schedule).__name__}: the factor at step {step} differs if the length of the "
+            "training is unknown; only an EndingSchedule should read `steps`",
         )
 
 

@@ -345,7 +345,7 @@ class DeclaresEarly(Layer):
         (PromisesNothing(), "build returned None; should be the shape of an output"),
         (ReadsBack(), "reads back from self what another thread may have changed meanwhile"),
         (FirstBatchBuffer(), r"forward \(train=True, 2 rows\) raised ValueError"),
-        (RemembersTheBatchBefore(), "y of a batch of 5 depends on the batches before it"),
+        (RemembersTheBatchBefore(), "y of a batch of 2 depends on the batches before it"),
         (SharedScratch(), "overwrites the result of the call before"),
         (Centers(), "row 0 of the result depends on the other rows of the batch"),
         (GuessesInPrediction(), "gives another result the second time"),

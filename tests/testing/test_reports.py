@@ -1,0 +1,172 @@
+"""What the checks say, and how: one line of the user's, a table, a comparison."""
+
+import traceback
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import (
+    SGD,
+    Adam,
+    Array,
+    ConfigError,
+    CosineSchedule,
+    Dense,
+    HeNormal,
+    Initializer,
+    Layer,
+    MeanSquaredError,
+    Momentum,
+    Network,
+    Optimizer,
+    Rate,
+    ReLU,
+    Sequential,
+    Shape,
+)
+from layerkit.testing import (
+    check_initializer,
+    check_layer,
+    check_loss,
+    check_optimizer,
+    check_schedule,
+)
+
+
+class ForgetsTheChainRule(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        y = np.tanh(x)
+        self.slopes = 1 - y**2
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        return self.slopes.copy()
+
+
+class MultipliesShapes(Layer):
+    def forward(self, x: Array, train: bool = True) -> Any:
+        return x @ np.ones((99, 2))
+
+    def backward(self, dy: Array) -> Any:
+        return dy
+
+
+class PlainWeights(Layer):
+    def build(self, shape: Shape) -> Shape:
+        self.W = np.random.default_rng().normal(size=shape)
+        return shape
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return np.multiply(x, self.W.astype(x.dtype))
+
+    def backward(self, dy: Array) -> Array:
+        return np.multiply(dy, self.W.astype(dy.dtype))
+
+
+class NakedAdam(Optimizer):
+    """Adam, with or without bias correction."""
+
+    lr: Rate = 0.001
+    correct: bool = True
+    slots = ("m", "v")
+
+    def update(self, w: Array, g: Array, *slots: Array) -> None:
+        m, v = slots
+        m += 0.1 * (g - m)
+        v += 0.001 * (g * g - v)
+        first, second = (1 - 0.9**self.t, 1 - 0.999**self.t) if self.correct else (1.0, 1.0)
+        w -= self.lr * m / first / (np.sqrt(v / second) + 1e-8)
+
+
+class MomentumOnSelf(Optimizer):
+    lr: Rate = 0.01
+
+    def update(self, w: Array, g: Array) -> None:
+        if self.t == 1:
+            self.m = np.zeros_like(w)
+        self.m *= 0.9
+        self.m += g
+        w -= self.lr * self.m
+
+
+class FillsHalf(Initializer):
+    def fill(self, w: Array, rng: np.random.Generator) -> None:
+        w[: len(w) // 2] = 1
+
+
+def test_a_layer_whose_dx_does_not_depend_on_dy_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"dx doesn't depend on dy: multiply by it, dx = dy"):
+        check_layer(ForgetsTheChainRule(), (3,))
+
+
+def test_a_parameter_that_is_a_plain_array_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"the array W, .* write self.W = Param\(shape, Glor"):
+        check_layer(PlainWeights(), (3,))
+
+
+def test_a_shape_that_is_a_number_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"a shape is a tuple: write \(3,\)"):
+        check_layer(ReLU(), 3)  # type: ignore[arg-type]
+
+
+def test_memory_on_self_is_named() -> None:
+    with pytest.raises(AssertionError, match=r'remembers m on self, .* slots = \("m",\)'):
+        check_optimizer(MomentumOnSelf())
+
+
+def test_an_optimizer_is_compared_with_another() -> None:
+    check_optimizer(NakedAdam(), like=Adam())
+    check_optimizer(Adam(lr=0.01), like=Adam(lr=0.01))
+    with pytest.raises(AssertionError, match=r"NakedAdam: step 1 is 3\.16\d? times that of Adam\("):
+        check_optimizer(NakedAdam(correct=False), like=Adam())
+    with pytest.raises(AssertionError, match=r"step 2 is .* for w\[\d\], and .* with SGD\(lr=0\.1"):
+        check_optimizer(Momentum(lr=1.0, beta=0.9), like=SGD(lr=0.1))
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        (check_layer(Dense(2), (3,), report=True), "✓ copies"),
+        (check_layer(ForgetsTheChainRule(), (3,), report=True), "✓ forward, float32"),
+        (check_layer(ForgetsTheChainRule(), (3,), report=True), "✗ derivatives: ForgetsTheChain"),
+        (check_loss(MeanSquaredError(), (2,), np.ones((3, 2)), report=True), "✓ sample weights"),
+        (
+            check_optimizer(NakedAdam(correct=False), Adam(), report=True),
+            "✗ like Adam: NakedAdam: st",
+        ),
+        (check_optimizer(NakedAdam(correct=False), Adam(), report=True), "✓ downhill 3"),
+        (check_initializer(HeNormal(), report=True), "✓ fill"),
+        (check_initializer(FillsHalf(), report=True), "✗ fill: FillsHalf.fill leaves numbers of w"),
+        (check_schedule(CosineSchedule(), report=True), "✓ unknown length"),
+    ],
+)
+def test_a_report_has_a_line_for_each_law(table: str, line: str) -> None:
+    assert any(found.startswith(line) for found in table.splitlines())
+
+
+def test_a_sentence_appears_once_in_a_report() -> None:
+    table = str(check_layer(MultipliesShapes(), (3,), report=True))
+    assert table.count("forward (train=False, 5 rows) raised ValueError") == 1
+    assert "✗ copies" in table
+
+
+@pytest.mark.parametrize("layer", [ForgetsTheChainRule(), MultipliesShapes(), ReLU])
+def test_an_error_shows_no_frame_of_the_checks(layer: Any) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_layer(layer, (3,))
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+    assert frames
+    assert all(frame.f_locals["__tracebackhide__"] for frame in frames)
+    if cause := caught.value.__cause__:  # of one's own code, only its own lines
+        names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        assert names == ["forward"]
+
+
+def test_a_network_finds_an_initializer_that_leaves_numbers() -> None:
+    body = Sequential([Dense(2), Dense(4, init=FillsHalf())])
+    with pytest.raises(
+        ConfigError, match=r"FillsHalf\.fill leaves numbers of w .* w\[\.\.\.\] ="
+    ) as e:
+        Network(body, MeanSquaredError(), shape=(3,))
+    assert e.value.place == "body.layers.1.W"

@@ -16,8 +16,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from layerkit import (
+    SGD,
     Adam,
     Array,
+    BatchNorm,
     BinaryCrossEntropy,
     ConfigError,
     DataError,
@@ -44,12 +46,15 @@ from layerkit import (
     Sigmoid,
     Softmax,
     SoftmaxCrossEntropy,
+    Standardize,
     Tanh,
     Zeros,
+    fit,
     to_config,
 )
-from layerkit.files.atomic import write_tensors
+from layerkit.files.atomic import read_tensors, write_tensors
 from layerkit.files.mapped import CHUNK
+from tests.files.mutations import mutated
 
 RNG = np.random.default_rng(7)
 X, T = RNG.normal(size=(50, 4)), RNG.integers(0, 3, 50)
@@ -733,3 +738,28 @@ def test_own_fields_do_not_take_the_names_of_the_base() -> None:
 
             def update(self, w: Array, g: Array, *slots: Array) -> None:
                 w -= g
+
+
+def test_a_file_with_any_part_mistyped_is_refused_or_predicts(path: Path) -> None:
+    body = Sequential([Standardize(), Dense(6), BatchNorm(), Dense(3)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(4,))
+    x = np.random.default_rng(0).normal(size=(20, 4))
+    fit(net, SGD(), x, ["a", "b", "c", "a"] * 5, epochs=1)
+    net.save(path)
+    tensors, metadata = read_tensors(path)
+    tree = {key: json.loads(text) for key, text in metadata.items()} | {"tensors": tensors}
+    refused = 0
+    for what, changed in mutated(tree, 150):
+        arrays = changed.pop("tensors", {})
+        try:
+            texts = {key: json.dumps(table) for key, table in changed.items()}
+            write_tensors(path, arrays, texts)
+        except (AttributeError, TypeError):  # no such file can be written
+            continue
+        try:
+            again = Network.load(path)
+        except FileError:
+            refused += 1
+            continue
+        assert (again.predict(x) == net.predict(x)).all() or "left out" in what, what
+    assert refused > 60

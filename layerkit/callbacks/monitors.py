@@ -9,10 +9,12 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback, check_folder
 from layerkit.config.options import Amount, Fraction, Limits, Size
-from layerkit.errors import ConfigError, at, listed, nearest
+from layerkit.errors import ConfigError, FileError, at, listed, nearest
 from layerkit.optimizers.schedules.plain import ConstantSchedule
 from layerkit.progress import Progress
 
@@ -210,6 +212,10 @@ class EarlyStopping(Monitor):
         return super().state_dict() | {"values": self.values, "states": self.states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise a FileError unless the best weights are arrays, or there are none."""
+        for name in ("values", "states"):
+            if not isinstance(state[name], np.ndarray | None):
+                raise FileError(f"EarlyStopping.{name} is not an array")
         super().load_state_dict(state)
         self.latest = None
 

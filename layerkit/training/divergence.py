@@ -15,7 +15,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
-from layerkit.errors import ConfigError, DivergenceError, FileError, at
+from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
 from layerkit.files.atomic import read_tensors
 from layerkit.files.checkpoints import TREE, read_tree, write_tree
 from layerkit.graph.sequential import Sequential
@@ -29,6 +29,7 @@ from layerkit.progress import Progress
 from layerkit.training.batches import Batch
 from layerkit.training.iterables import Iterated
 from layerkit.training.options import Training
+from layerkit.training.resume import expected, misfits
 from layerkit.training.trainer import Attendant, Trainer, is_finite
 
 SNAPSHOT = 100
@@ -220,13 +221,16 @@ has, or scale the examples
         """
         _, metadata = read_tensors(Path(path))
         tree = read_tree(path) if TREE in metadata else {}
-        if tree.get("kind") != KIND:
+        if repr(tree.get("kind")) != repr(KIND):
             raise FileError(f"{path}: no failed step is in this file")
         try:
             with at(str(path)):
                 return cls._restored(tree, network)
-        except (KeyError, TypeError) as error:
-            raise FileError(f"{path}: something is missing in it: {error}") from error
+        except (ConfigError, FileError):
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = error if isinstance(error, LayerkitError) else repr(error)
+            raise FileError(f"{path}: something is missing in it, or wrong: {reason}") from error
 
     @classmethod
     def _restored(cls, tree: dict[str, Any], network: Network | None) -> Self:
@@ -252,9 +256,61 @@ has, or scale the examples
         for address, layer in _random(network).items():
             layer.rng = generator(state["generators"][address])
         optimizer.bind(network.arena, tree["steps"])
+        _check_state(network, optimizer, options, state)
         optimizer.load_state_dict(state["optimizer"])
-        batch = Batch(**tree["batch"])
-        return cls(network, optimizer, options, state, batch, tree["loss"], tree["threads"])
+        failed = cls(
+            network,
+            optimizer,
+            options,
+            state,
+            Batch(*(tree["batch"][name] for name in Batch._fields)),
+            tree["loss"],
+            tree["threads"],
+        )
+        _check_batch(failed)
+        return failed
+
+
+def _check_state(
+    network: Network, optimizer: Optimizer, options: Training, state: dict[str, Any]
+) -> None:
+    """Raise a FileError unless a saved state has all parts that the state of a step has."""
+    trainer = _trainer(network, optimizer, options, generator(state["generators"]["order"]))
+    like = expected(trainer, state["optimizer"]["t"])
+    like["attendants"] = state["attendants"]  # none of them is needed for a step
+    unfit = misfits(state, like, "the file")
+    if unfit:
+        raise FileError("\n  ".join(["its state is not that of a step:", *unfit]))
+
+
+def _check_batch(failed: FailedStep) -> None:
+    """Raise a FileError unless a batch is one of the network, and was trained with threads."""
+    network, (x, t, a, rows) = failed.network, failed.batch
+    if x.shape != (len(t), *network.shape) or x.dtype not in (network.dtype, np.uint8):
+        raise FileError(f"its examples are {x.dtype} {x.shape}; should be {network.shape} each")
+    network.loss.targets(t, network.body.output_shape)
+    if a is not None:
+        network.loss.check_weights(a, len(t), network.body.output_shape)
+    if rows is not None and (rows.shape != (len(t),) or rows.dtype.kind != "i"):
+        raise FileError(
+            f"its rows are {rows.dtype} {rows.shape}; should be the number of each example"
+        )
+    for name, kind in (("loss", float), ("threads", int)):
+        if type(getattr(failed, name)) is not kind:
+            raise FileError(f"{name} is {getattr(failed, name)!r}; should be a number")
+
+
+def _trainer(
+    network: Network, optimizer: Optimizer, options: Training, rng: np.random.Generator
+) -> Trainer:
+    """Return a trainer that takes a single step, with a batch that is at hand."""
+    return Trainer(
+        Progress(network, optimizer, epochs=1),
+        Iterated(network, ()),
+        rng,
+        parts=options.gradient_accumulation_steps,
+        augmentation=options.augmentation,
+    )
 
 
 def _explain(failed: FailedStep | None, repeated: bool) -> str:
@@ -319,12 +375,11 @@ class Replay:
         self.failed = failed
         self.network, self.optimizer = copy.deepcopy((failed.network, failed.optimizer))
         self.optimizer.bind(self.network.arena, failed.optimizer.steps)
-        trainer = Trainer(
-            Progress(self.network, self.optimizer, epochs=1),
-            Iterated(self.network, ()),  # the batch is at hand
+        trainer = _trainer(
+            self.network,
+            self.optimizer,
+            failed.options,
             generator(failed.state["generators"]["order"]),
-            parts=failed.options.gradient_accumulation_steps,
-            augmentation=failed.options.augmentation,
         )
         trainer.load_state_dict(failed.state)
         self.watch, w = Watch(self.network), self.network.arena.values.copy()

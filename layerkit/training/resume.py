@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from layerkit.callbacks.logs import History, LogFile, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.callbacks.tracking import Tracker
 from layerkit.config.options import Configurable
-from layerkit.errors import ConfigError, FileError
+from layerkit.errors import ConfigError, FileError, LayerkitError
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.files.mapped import Subset, pieces
 from layerkit.progress import Record
@@ -64,24 +65,31 @@ class Checkpointing(Attendant):
 
     def save(self, trainer: Trainer) -> None:
         """Save the state."""
+        self.checkpoints.save(self.state_of(trainer), trainer.progress.step)
+
+    def state_of(self, trainer: Trainer) -> dict[str, Any]:
+        """Return all that a checkpoint holds."""
         progress = trainer.progress
-        self.checkpoints.save(
-            trainer.state_dict()
-            | {
-                "records": {str(record.epoch): asdict(record) for record in progress.records},
-                "seconds": progress.seconds,
-                "stopped": progress.stopped,
-                "callbacks": {name: c.state_dict() for name, c in self.callbacks.items()},
-                "origin": self.origin,
-            },
-            progress.step,
-        )
+        return trainer.state_dict() | {
+            "records": {str(record.epoch): asdict(record) for record in progress.records},
+            "seconds": progress.seconds,
+            "stopped": progress.stopped,
+            "callbacks": {name: c.state_dict() for name, c in self.callbacks.items()},
+            "origin": self.origin,
+        }
 
     def restore(self, trainer: Trainer, tree: dict[str, Any]) -> None:
         """Restore a saved state in a trainer."""
         progress = trainer.progress
         trainer.load_state_dict(tree)
-        progress.records = [Record(**record) for record in tree["records"].values()]
+        progress.records = [_record(saved) for saved in tree["records"].values()]
+        over = progress.epoch - (progress.batch > 0) if progress.step else 0
+        if len(tree["records"]) != over or [*tree["records"]] != [
+            str(epoch + 1) for epoch in range(over)
+        ]:
+            raise FileError(f"records of {over} epochs are missing, or not in order")
+        if not isinstance(tree["stopped"], str | None):
+            raise FileError("stopped is not a string")
         progress.seconds_before, progress.stopped = tree["seconds"], tree["stopped"]
         for name, callback in self.callbacks.items():
             if name in tree["callbacks"]:
@@ -123,6 +131,7 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
             f"{error}\nTrain anew with another folder; training.warm_start begins with the weights "
             "of a saved network, such as a run's model.safetensors or best.safetensors"
         ) from error
+    _check_tables(path, state)
     differing = compare(state["origin"], checkpointing.origin)
     announced = [f"resumes with another {line}" for line in differing if _is_environment(line)]
     refused = [line for line in differing if not _is_environment(line)]
@@ -133,7 +142,13 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
             "\n  ".join([f"{path} comes from another training:", *refused])
             + '\nRestore that, or continue by force: --force, in Python resume="force"'
         )
-    _check_arrays(trainer, state)
+    unfit = _misfits(trainer, checkpointing, state, force)
+    if unfit and refused:
+        raise ConfigError("\n  ".join(["the checkpoint doesn't fit, even by force:", *unfit]))
+    if unfit:
+        raise FileError(
+            "\n  ".join([f"{path} is damaged, or from classes that have changed:", *unfit])
+        )
     given, progress = as_plain_data(trainer.optimizer), trainer.progress
     if force:
         # numbers that callbacks have changed stay, except those that are given anew, or no more
@@ -143,7 +158,13 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
             for name, x in given.items()
             if (x is None or isinstance(x, float)) and x != was.get(name)
         }
-    checkpointing.restore(trainer, state)
+    before = trainer.state_dict()
+    try:
+        checkpointing.restore(trainer, state)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        trainer.load_state_dict(before)
+        reason = error if isinstance(error, LayerkitError) else repr(error)
+        raise FileError(f"{path} is damaged: {reason}") from error
     if force:
         progress.stopped = None
         announced += [f"continues by force with {line}" for line in refused]
@@ -308,20 +329,94 @@ def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield address, value
 
 
-def _check_arrays(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Raise a ConfigError unless the arrays of a checkpoint fit those of the trainer."""
+TABLES = (
+    *("progress", "network", "optimizer", "generators", "attendants", "records", "callbacks"),
+    *("origin", "origin.network", "origin.optimizer", "origin.training", "origin.data"),
+    "origin.environment",
+)
+"""The tables of a checkpoint, which may be empty."""
 
-    def outline(tree: dict[str, Any]) -> dict[str, Any]:
-        parts = {name: tree[name] for name in ("network", "attendants", "generators")}
-        parts["memory"] = tree["optimizer"]["memory"]
-        return {
-            address: f"{leaf.dtype} {leaf.shape}" if isinstance(leaf, np.ndarray) else "a number"
-            for address, leaf in leaves(parts)
-        }
 
-    fresh = trainer.state_dict()
-    if state["optimizer"]["t"]:
-        fresh["optimizer"]["memory"] = trainer.optimizer.allocate(trainer.network.arena.values)
-    unfit = compare(outline(state), outline(fresh))
+def _check_tables(path: Path, state: dict[str, Any]) -> None:
+    """Raise a FileError unless a checkpoint has all its tables."""
+    for address in TABLES:
+        part: Any = state
+        for name in address.split("."):
+            part = part.get(name)
+            if not isinstance(part, dict):
+                raise FileError(f"{path} is damaged: it has no table {address}")
+    if type(state["origin"]["training"].get("epochs")) is not int:
+        raise FileError(f"{path} is damaged: it has no number origin.training.epochs")
+    for address, value in leaves(state["origin"]):
+        if isinstance(value, np.ndarray):
+            raise FileError(f"{path} is damaged: origin.{address} is an array")
+
+
+def _misfits(
+    trainer: Trainer, checkpointing: Checkpointing, state: dict[str, Any], force: bool
+) -> list[str]:
+    """Return a line for each part of a checkpoint that is missing, or of another kind."""
+    like = checkpointing.state_of(trainer) | expected(trainer, state["optimizer"].get("t"))
+    # other observers may watch a training that is resumed; users' callbacks check their own states
+    saved = {*(state["origin"]["training"].get("callbacks") or ()), *state["callbacks"]}
+    like["callbacks"] = {
+        name: part
+        for name, part in like["callbacks"].items()
+        if name in saved and type(checkpointing.callbacks[name]).__module__.startswith("layerkit.")
+    }
+    found = state | {
+        "callbacks": {name: state["callbacks"].get(name) for name in like["callbacks"]}
+    }
+    if force:  # another optimizer has other numbers, other data have other classes
+        like["optimizer"]["numbers"] = found["optimizer"].get("numbers")
+        like["network"]["seen"] = found["network"].get("seen")
+    for name in ("origin", "records"):  # checked by themselves
+        del like[name], found[name]
+    return misfits(found, like)
+
+
+def expected(trainer: Trainer, t: Any) -> dict[str, Any]:
+    """Return a state of a trainer with the parts that one after `t` steps has."""
+    like, w = trainer.state_dict(), trainer.network.arena.values
+    begun = isinstance(t, int) and t > 0
+    like["optimizer"]["memory"] = trainer.optimizer.allocate(w) if begun else {}
+    like["optimizer"]["like"] = [list(w.shape), w.dtype.name] if begun else [[], "float32"]
+    return like
+
+
+def misfits(
+    found: dict[str, Any], like: dict[str, Any], origin: str = "the checkpoint"
+) -> list[str]:
+    """Return a line for each value that a saved state lacks or should not have, by its address.
+
+    The values of `like` are of the right kind; where it has None, any is.
+    """
+    there, wanted = ({name: _kind(name, x) for name, x in leaves(tree)} for tree in (found, like))
+    free = tuple(f"{name}." for name, kind in wanted.items() if kind == "none")
+    there = {name: kind for name, kind in there.items() if not name.startswith(free)}
+    return [
+        f"{name} = {wanted.get(name, 'nothing')}; {origin} has {there.get(name, 'nothing')}"
+        for name in {**wanted, **there}
+        if there.get(name) != wanted.get(name)
+        and not (name in there and wanted.get(name) == "none")
+        and (there.get(name), wanted.get(name)) != ("a whole number", "a number")
+    ]
+
+
+def _kind(address: str, value: Any) -> str:
+    """Return the type of a value, of an array its shape too."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    if address.startswith("optimizer.like."):
+        return repr(value)
+    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+    return names.get(type(value), "none")
+
+
+def _record(saved: dict[str, Any]) -> Record:
+    """Return the record of an epoch; FileError for one that lacks something."""
+    record = Record(**saved)
+    unfit = misfits(saved, asdict(Record(1, 0.0)) | {"metrics": dict.fromkeys(record.metrics, 0.0)})
     if unfit:
-        raise ConfigError("\n  ".join(["the checkpoint doesn't fit, even by force:", *unfit]))
+        raise FileError("; ".join(unfit))
+    return record

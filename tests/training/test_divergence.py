@@ -43,6 +43,7 @@ from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.progress import Progress
 from layerkit.training.augmentation import Augmentation
 from layerkit.training.divergence import FailedStep
+from tests.files.mutations import mutated
 
 pytestmark = pytest.mark.filterwarnings("ignore::layerkit.training.scale.ScaleWarning")
 
@@ -602,8 +603,24 @@ def test_a_file_with_something_missing_is_refused(table: str, key: str, tmp_path
     tree = read_tree(tmp_path / "f")
     del (tree[table] if table else tree)[key]
     write_tree(tmp_path / "f", tree)
-    with pytest.raises(FileError, match=f"something is missing in it: .*'{key}'"):
+    with pytest.raises(FileError, match=f"something is missing in it, or wrong: .*'{key}'"):
         FailedStep.load(tmp_path / "f")
+
+
+def test_a_file_with_any_part_missing_or_mistyped_is_refused_or_the_same(tmp_path: Path) -> None:
+    failed_step().save(tmp_path / "f")
+    tree, whole = read_tree(tmp_path / "f"), str(FailedStep.load(tmp_path / "f").replay())
+    refused = 0
+    for what, changed in mutated(tree, 150):
+        write_tree(tmp_path / "changed", changed)
+        try:
+            again = str(FailedStep.load(tmp_path / "changed").replay())
+        except (ConfigError, FileError):
+            refused += 1
+            continue
+        # an option that is left out in a configuration has its default
+        assert again == whole or what.startswith(("network", "optimizer", "options")), what
+    assert refused > 100
 
 
 # The search in a single pass, and the command

@@ -64,9 +64,10 @@ from layerkit.callbacks import (
     ReduceLROnPlateau,
 )
 from layerkit.config.tables import choices_for
-from layerkit.files.checkpoints import Checkpoints
+from layerkit.files.checkpoints import Checkpoints, read_tree, write_tree
 from layerkit.files.mapped import Subset
 from layerkit.training.resume import ResumeWarning, compare, describe_environment, digest
+from tests.files.mutations import mutated
 
 NUMBERS = np.random.default_rng(0)
 X = NUMBERS.normal(size=(14, 9)).astype(np.float32)
@@ -560,6 +561,41 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(
     with pytest.warns(ResumeWarning, match=r"step-0+5.*damaged.*before it is step-0+4"):
         FULL.run(tmp_path / "parts")
     assert_same(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+def test_a_part_that_is_missing_or_mistyped_is_refused_or_makes_no_difference(
+    tmp_path: Path,
+) -> None:
+    case = Case(
+        lambda: [Dense(5), BatchNorm(), Dropout(0.3)],
+        callbacks=lambda: [
+            EarlyStopping(patience=9, monitor="train_loss"),
+            ReduceLROnPlateau(monitor="train_loss"),
+        ],
+        options={"average": EMA(), "metrics": ["f1_macro"], "validation": (X, T)},
+    )
+    case.run(tmp_path / "whole")
+    case.run(tmp_path / "run", until=6)
+    (path, _), whole = Checkpoints(tmp_path / "run").paths(), state(tmp_path / "whole")
+    refused = 0
+    for i, (what, changed) in enumerate(mutated(read_tree(path), 200)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        write_tree(folder / path.name, changed)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                case.run(folder)
+        except FileError:
+            refused += 1
+        except ConfigError:
+            assert what.startswith("origin."), what
+        else:
+            again = state(folder)
+            for tree in (again, whole):  # which metrics an epoch has is free
+                tree["records"]["1"]["metrics"] = {}
+            again["origin"]["environment"] = whole["origin"]["environment"]
+            assert_same(again, whole, what)
+    assert refused > 60
 
 
 def test_with_none_that_is_whole_nothing_begins(tmp_path: Path) -> None:

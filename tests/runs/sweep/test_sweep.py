@@ -280,7 +280,9 @@ def test_failed_trials_are_recorded_and_the_rest_go_on(capsys: pytest.CaptureFix
     states = {row["trial"]: row["state"] for row in table()}
     assert states == {"5": "done", "1": "failed", "2": "failed", "3": "failed", "4": "failed"}
     errors = {row["trial"]: row["error"] for row in table()}
-    assert errors["1"] == "seed 0: own.py, line 10: KeyError: 'of my own'"
+    assert errors["1"] == (
+        "seed 0: own.py, line 10: KeyError: 'of my own' (in Odd.forward at body.layers.1)"
+    )
     assert errors["2"] == "seed 0: not enough memory: 8 TB"
     assert errors["3"] == "its process was ended by SIGKILL; perhaps there was not enough memory"
     assert "body.layers.1" in errors["4"]

@@ -332,10 +332,8 @@ LAYERS: list[tuple[Layer, Shape]] = [
         ),
         (3,),
     ),
-    (Add(), (3,)),
-    (Multiply(), (2, 3)),
-    (Join(), (3,)),
-    (Join(axis=-2), (2, 3)),
+    (Concat([Sigmoid()]), (3,)),
+    (Sum([Dense(2)]), (3,)),
     (Concat([Sigmoid(), ReLU()], axis=-2), (2, 3)),
 ]
 SEVERAL_INPUTS: list[tuple[Layer, list[Shape]]] = [
@@ -540,7 +538,7 @@ def test_shares_of_averages_are_shares(average: Average) -> None:
 @pytest.mark.parametrize(
     ("kind", "examples"),
     [
-        (Layer, [layer for layer, _ in LAYERS]),
+        (Layer, [layer for layer, _ in LAYERS] + [layer for layer, _ in SEVERAL_INPUTS]),
         (Loss, [loss for loss, _, _ in LOSSES]),
         (Optimizer, OPTIMIZERS),
         (Initializer, [init for init, _ in INITIALIZERS]),

@@ -11,8 +11,13 @@ from layerkit.layers.combining import Add, Join
 
 
 def combined(names: Sequence[str], by: str) -> Wiring:
-    """Return the wiring of branches that read the input, and of a part that reads them all."""
+    """Return the wiring of branches that read the input, and of a part that reads them all.
+
+    A single branch is the output itself.
+    """
     reads = {name: ("input",) for name in names if name != "input"}
+    if len(names) == 1:
+        return reads | {"output": tuple(names)}
     return reads | {by: tuple(names), "output": (by,)}
 
 
@@ -94,7 +99,8 @@ class Sum(Container):
 
     def parts(self) -> Iterator[tuple[str, Layer]]:
         yield from super().parts()
-        yield "add", self.add
+        if len(self.branches) > 1:
+            yield "add", self.add
 
     def wiring(self) -> Wiring:
         return combined([f"branches.{i}" for i in range(len(self.branches))], by="add")
@@ -133,7 +139,8 @@ class Concat(Container):
 
     def parts(self) -> Iterator[tuple[str, Layer]]:
         yield from super().parts()
-        yield "join", self.join
+        if len(self.branches) > 1:
+            yield "join", self.join
 
     def wiring(self) -> Wiring:
         return combined([f"branches.{i}" for i in range(len(self.branches))], by="join")

@@ -15,11 +15,6 @@ from layerkit.layers.base import Layer
 from layerkit.layers.shapes import check_axis
 
 
-def one_or_all(dxs: Sequence[Array]) -> Array | tuple[Array, ...]:
-    """Return the result of `backward`: the only dx, or a tuple of several."""
-    return tuple(dxs) if len(dxs) > 1 else dxs[0]
-
-
 def one_shape(shapes: Sequence[Shape], done: str) -> Shape:
     """The shape of all inputs; ShapeError if they have several."""
     if len(set(shapes)) > 1:
@@ -30,15 +25,26 @@ def one_shape(shapes: Sequence[Shape], done: str) -> Shape:
     return shapes[0]
 
 
+def check_several(layer: Layer, shapes: Sequence[Shape]) -> None:
+    """Raise a ShapeError for a single input, which the layer would return as it is."""
+    if len(shapes) < 2:
+        name = type(layer).__name__
+        raise ShapeError(
+            f"{name} takes several inputs, and is given one, {shapes[0]}: in a Graph, "
+            f"'a, b -> {name.lower()}' gives it two; Residual(body) adds x to body(x), and "
+            "Concat([…]) joins branches"
+        )
+
+
 class Add(Layer):
     """y = x_1 + x_2 + …; each dx = dy.
 
-    Takes any number of inputs.
+    Takes two inputs or more.
 
     Raises
     ------
     ShapeError
-        For inputs of several shapes.
+        For a single input, and for inputs of several shapes.
 
     Examples
     --------
@@ -57,24 +63,25 @@ class Add(Layer):
 
     def build(self, *shapes: Shape) -> Shape:
         self.inputs = len(shapes)
+        check_several(self, shapes)
         return one_shape(shapes, "added")
 
     def forward(self, *xs: Array, train: bool = True) -> Array:
         return total(xs)
 
-    def backward(self, dy: Array) -> Array | tuple[Array, ...]:
-        return one_or_all([dy] * self.inputs)
+    def backward(self, dy: Array) -> tuple[Array, ...]:
+        return (dy,) * self.inputs
 
 
 class Multiply(Layer):
     """y = x_1 x_2 …, number by number; each dx = dy times all the other inputs.
 
-    Takes any number of inputs.
+    Takes two inputs or more.
 
     Raises
     ------
     ShapeError
-        For inputs of several shapes.
+        For a single input, and for inputs of several shapes.
 
     Examples
     --------
@@ -92,23 +99,22 @@ class Multiply(Layer):
         return self.default_init
 
     def build(self, *shapes: Shape) -> Shape:
+        check_several(self, shapes)
         return one_shape(shapes, "multiplied")
 
     def forward(self, *xs: Array, train: bool = True) -> Array:
         self.xs = xs
         return reduce(np.multiply, xs)
 
-    def backward(self, dy: Array) -> Array | tuple[Array, ...]:
+    def backward(self, dy: Array) -> tuple[Array, ...]:
         xs = self.xs
-        return one_or_all(
-            [reduce(np.multiply, [dy, *xs[:i], *xs[i + 1 :]]) for i in range(len(xs))]
-        )
+        return tuple(reduce(np.multiply, [dy, *xs[:i], *xs[i + 1 :]]) for i in range(len(xs)))
 
 
 class Join(Layer):
     """y = [x_1, x_2 …], one after the other along an axis; each dx is its part of dy.
 
-    Takes any number of inputs, whose shapes differ in this axis only.
+    Takes two inputs or more, whose shapes differ in this axis only.
 
     Parameters
     ----------
@@ -118,7 +124,7 @@ class Join(Layer):
     Raises
     ------
     ShapeError
-        For inputs that differ in another axis, or don't have this one.
+        For a single input, and for inputs that differ in another axis, or don't have this one.
 
     Examples
     --------
@@ -138,6 +144,7 @@ class Join(Layer):
         return self.default_init
 
     def build(self, *shapes: Shape) -> Shape:
+        check_several(self, shapes)
         first = shapes[0]
         check_axis(self, self.axis, first)
         axis = self.axis + len(first)
@@ -152,5 +159,5 @@ class Join(Layer):
     def forward(self, *xs: Array, train: bool = True) -> Array:
         return np.concatenate(xs, axis=self.axis)
 
-    def backward(self, dy: Array) -> Array | tuple[Array, ...]:
-        return one_or_all(np.split(dy, self.cuts, axis=self.axis))
+    def backward(self, dy: Array) -> tuple[Array, ...]:
+        return tuple(np.split(dy, self.cuts, axis=self.axis))

@@ -50,15 +50,22 @@ def test_an_axis_of_join_is_one_of_an_example() -> None:
 @pytest.mark.parametrize(
     ("layer", "shapes", "sentence"),
     [
-        (Join(1), [(3,)], r"Join\.axis = 1: should be -1"),
-        (Join(-2), [(3,)], r"Join\.axis = -2: should be -1"),
-        (Join(), [()], r"Join takes examples of at least one axis"),
+        (Join(1), [(3,), (3,)], r"Join\.axis = 1: should be -1"),
+        (Join(-2), [(3,), (3,)], r"Join\.axis = -2: should be -1"),
+        (Join(), [(), ()], r"Join takes examples of at least one axis"),
         (Join(), [(3,), ()], r"\(3,\), \(\): what is joined may differ in axis -1 only"),
         (Join(), [(3,), (2, 3)], r"may differ in axis -1 only"),
         (Join(-2), [(2, 3), (2, 4)], r"may differ in axis -2 only"),
         (Add(), [(3,), (1,)], r"\(3,\), \(1,\): what is added should have one shape"),
         (Multiply(), [(3,), (1,)], r"\(3,\), \(1,\): what is multiplied should have one shape"),
         (Add(), [], r"Add takes 1 input, not 0"),
+        (
+            Add(),
+            [(3,)],
+            r"Add takes several inputs, and is given one, \(3,\): in a Graph, 'a, b -> a",
+        ),
+        (Multiply(), [(3,)], r"Multiply takes several inputs, and is given one, \(3,\)"),
+        (Join(), [(3,)], r"Join takes several inputs, and is given one, \(3,\)"),
         (Dense(2), [(3,), (3,)], r"Dense takes 1 input, not 2 \(\(3,\), \(3,\)\); a Join\(\)"),
     ],
 )

@@ -71,6 +71,10 @@ def at(place: str) -> Iterator[None]:
         raise
 
 
+IGNORED = frozenset({"requires_grad", "should_stop", "stop_training", "trainable"})
+"""Attributes that users of other libraries set; nobody here would read them."""
+
+
 class Guided:
     """Base class of objects that say what an attribute of other libraries is called here."""
 
@@ -82,6 +86,11 @@ class Guided:
             hint = "" if name.startswith("_") else self._hint(name)
             message = f"{type(self).__name__} has no attribute {name!r}{hint}"
             raise AttributeError(message, name=name, obj=self)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in IGNORED and type(self).__module__.startswith("layerkit."):
+                self.__getattr__(name)
+            super().__setattr__(name, value)
 
     def _hint(self, name: str) -> str:
         """Return what to add to the error about an attribute that is missing."""

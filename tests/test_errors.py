@@ -16,6 +16,7 @@ from layerkit.data.labels import numbered
 from layerkit.errors import ConfigError, LayerkitError, nearest
 from layerkit.files.networks import _check_tensors
 from layerkit.foreign import OURS, SYNONYMS
+from layerkit.progress import Progress
 from layerkit.training.class_weights import by_number, example_weights
 
 
@@ -92,3 +93,25 @@ def test_long_lists_are_cut(refused: Callable[[], Any]) -> None:
     with pytest.raises(LayerkitError) as caught:
         refused()
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "sentence"),
+    [
+        (lambda net: net["body"], "W", r"W of this Dense is a Param: write layer.W.value = …"),
+        (lambda net: net["body"], "trainable", r"an option of the optimizer, rates="),
+        (lambda net: net["body.W"], "requires_grad", r"an option of the optimizer, rates="),
+        (lambda net: net, "trainable", r"an option of the optimizer, rates="),
+        (lambda net: Progress(net, Adam(), 1), "stop_training", r"write progress.stop\(reason\)"),
+    ],
+)
+def test_what_nobody_would_read_is_not_assigned(
+    part: Callable[[Network], Any], name: str, sentence: str
+) -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), (3,))
+    owner = part(net)
+    before = dict(vars(owner))
+    with pytest.raises(AttributeError, match=sentence):
+        setattr(owner, name, np.zeros((3, 2)))
+    assert vars(owner) == before
+    net.predict(np.ones((1, 3)))

@@ -74,6 +74,15 @@ class Layer(Configurable, ABC):
     if not TYPE_CHECKING:
         __call__ = not_called
 
+        def __setattr__(self, name: str, value: Any) -> None:
+            kept = vars(self).get(name)
+            if isinstance(kept, State) and kept.placed and not isinstance(value, State):
+                raise AttributeError(
+                    f"{name} of this {type(self).__name__} is a {type(kept).__name__}: write "
+                    f"layer.{name}.value = …, which changes its numbers"
+                )
+            super().__setattr__(name, value)
+
     def _hint(self, name: str) -> str:
         unbuilt = "" if self.address else "; it is not built: put it into a Network first"
         return super()._hint(name) or unbuilt

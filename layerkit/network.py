@@ -16,10 +16,11 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Sizes
+from layerkit.data.seen import SeenData
 from layerkit.errors import ConfigError, DivergenceError, FileError, at, not_called, suggestion
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.graph.container import Container
-from layerkit.inputs import Inputs, SeenData
+from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
 from layerkit.losses.base import Loss, mean_loss

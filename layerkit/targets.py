@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
+from layerkit.data.given import as_array
 from layerkit.data.labels import distinct, is_number, numbered, plain
+from layerkit.data.seen import SeenData
 from layerkit.errors import ConfigError, DataError, listed
-from layerkit.inputs import SeenData, as_array
 from layerkit.losses.base import ElementwiseLoss, Loss, spread
+
+EQUAL = 1e-14
+"""The standard deviation of equal numbers, in parts of their mean: what rounding leaves."""
 
 
 class Targets:
@@ -122,12 +126,12 @@ class Targets:
 
     @property
     def factor(self) -> Array:
-        """What the outputs are multiplied with, (D,), to have the units of the targets."""
+        """The factor (D,) that gives the outputs the units of the targets."""
         return self._units()[0]
 
     @property
     def offset(self) -> Array:
-        """What is added to them, (D,)."""
+        """The offset (D,) that is added then."""
         return self._units()[1]
 
     def _units(self) -> tuple[Array, Array]:
@@ -149,12 +153,12 @@ class Targets:
         ConfigError
             For facts that are not those of such a network.
         """
-        seen = SeenData(**facts)
+        seen, D = SeenData(**facts), self.shape[-1]
         self.name(seen.classes)
+        mean, scale = np.array(seen.mean or [], float), np.array(seen.scale or [], float)
+        fitting = mean.shape == scale.shape and np.isfinite(mean).all() and (scale > 0).all()
         vars(self.seen).update(vars(seen))
-        D, (factor, offset) = self.shape[-1], self._units()
-        both = (seen.mean is None) == (seen.scale is None) and factor.shape == offset.shape == (D,)
-        if not both or not (np.isfinite(factor * offset) & (factor > 0)).all():
+        if not fitting or self.factor.shape != (D,):
             raise ConfigError(f"mean = {seen.mean}, scale = {seen.scale}: don't fit {D} outputs")
 
     def predicted(self, z: Array) -> Array:
@@ -170,14 +174,20 @@ class Targets:
         Raises
         ------
         ConfigError
-            Unless there is one for each class, and none twice.
+            Unless there is one for each class, and none twice: strings, or False and True.
         """
         K, classes = max(self.shape[-1], 2), None
         if names is not None:
             classes = np.asarray(names).tolist()
-            distinct_names = isinstance(classes, list) and len(set(classes)) == len(classes)
-            if not (self.exclusive and distinct_names and len(classes) == K):
-                raise ConfigError(f"classes = {names!r}: should be the names of {K} classes")
+            kinds = {type(name) for name in classes} if isinstance(classes, list) else set()
+            if (
+                kinds not in ({str}, {bool})
+                or not self.exclusive
+                or not len(set(classes)) == len(classes) == K
+            ):
+                raise ConfigError(
+                    f"classes = {names!r}: should be the names of {K} classes, as strings"
+                )
         self.seen.classes = classes
 
     def named(self, numbers: Array) -> Array:
@@ -220,11 +230,18 @@ class Targets:
 
     def _measure(self, t: Array, a: Array | None) -> None:
         """Learn mean and standard deviation of each target, 1 where all are equal."""
-        axes, weights = tuple(range(t.ndim - 1)), None if a is None else spread(a, t.shape)
-        mean = np.average(t, axes, weights)
-        scale = np.sqrt(np.average((t - mean) ** 2, axes, weights))
+        axes, t = tuple(range(t.ndim - 1)), t.astype(float)
+        weights = np.ones(t.shape) if a is None else spread(a, t.shape)
+        total = weights.sum(axes)
+        if not total.all():
+            raise DataError("standardize_targets: no example counts, or a target is missing in all")
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = (weights * t).sum(axes) / total
+            scale = np.sqrt((weights * (t - mean) ** 2).sum(axes) / total)
+        if not np.isfinite(scale).all():
+            raise DataError("standardize_targets: the targets are too big for their squares")
         self.seen.mean = mean.tolist()
-        self.seen.scale = np.where(scale > 0, scale, 1).tolist()
+        self.seen.scale = np.where(scale > EQUAL * abs(mean), scale, 1).tolist()
         self._units()
 
 

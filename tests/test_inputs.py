@@ -26,8 +26,10 @@ from layerkit import (
     fit,
     train_step,
 )
+from layerkit.data.given import as_array
 from layerkit.files.mapped import CHUNK, Subset
-from layerkit.inputs import Inputs, as_array
+from layerkit.inputs import Inputs
+from layerkit.training.lr_range import lr_range
 
 BIG = np.zeros((2 * CHUNK + 3, 2))
 RNG = np.random.default_rng(0)
@@ -212,7 +214,7 @@ def test_columns_of_a_table_are_those_of_the_training(tmp_path: Path) -> None:
     for known in (net, Network.load(tmp_path / "m.safetensors")):
         known.predict(x)
         known.predict(Table(x, ["a", "b"]))
-        with pytest.raises(DataError, match=r"columns of x, b, a, are in another order of the"):
+        with pytest.raises(DataError, match=r"columns of x, b, a, are in another order than those"):
             known.predict(Table(x[:, ::-1], ["b", "a"]))
         with pytest.raises(DataError, match=r"x, a, c, are not those of the training, a, b: give"):
             evaluate(known, Table(x, ["a", "c"]), t)
@@ -235,6 +237,19 @@ def test_sparse_matrices_are_what_they_are_when_dense(kind: Any, dtype: Any) -> 
         small().predict(kind(dense))
 
 
+def test_the_range_test_takes_sparse_matrices() -> None:
+    dense = RNG.random((50, 2)) * (RNG.random((50, 2)) < 0.5)
+    t = (dense[:, 0] > 0).astype(int)
+    found = [lr_range(small(), SGD(), x, t, steps=5) for x in (dense, sparse.csr_array(dense))]
+    assert found[0] == found[1]
+
+
+def test_an_iterable_may_not_mix_flags_and_bytes() -> None:
+    batches = [(FLAGS, [0, 1, 1, 0]), (FLAGS * 2, [0, 1, 1, 0])]
+    with pytest.raises(DataError, match="x is uint8, whose bytes are divided by 255"):
+        fit(small(), SGD(), batches)
+
+
 def test_sparse_labels_are_taken() -> None:
     labels = (RNG.random((50, 3)) < 0.5).astype(float)
     net = Network(Dense(3), BinaryCrossEntropy(), shape=(2,))
@@ -245,3 +260,13 @@ def test_sparse_labels_are_taken() -> None:
 def test_a_sparse_matrix_has_no_gaps() -> None:
     with pytest.raises(DataError, match=r"x\[1, 0\] is nan"):
         small().predict(sparse.csr_array([[0.0, 1.0], [np.nan, 0.0]]))
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
+def test_rows_of_a_sparse_matrix_are_dense(kind: Any) -> None:
+    dense = RNG.random((9, 4)) * (RNG.random((9, 4)) < 0.5)
+    rows = Subset(kind(dense), np.array([3, 1, 8]))
+    np.testing.assert_array_equal(rows[0], dense[3])
+    assert rows[0, 2] == dense[3, 2]
+    np.testing.assert_array_equal(rows[np.array([2, 0])], dense[[8, 3]])
+    np.testing.assert_array_equal(rows[1:], dense[[1, 8]])

@@ -36,8 +36,8 @@ from layerkit import (
     fit,
     train,
 )
+from layerkit.data.seen import SeenData
 from layerkit.files.atomic import read_tensors, write_tensors
-from layerkit.inputs import SeenData
 from layerkit.metrics import evaluate_metrics
 from layerkit.training.scale import ScaleWarning
 
@@ -46,6 +46,7 @@ X = RNG.normal(size=(120, 3))
 T = (X[:, 0] > 0).astype(int)
 NAMES = np.array(["bad", "good"])[T]
 PRICES = 300_000 + 50_000 * X[:, 0] + 5_000 * X[:, 1]
+SEVERAL = np.stack([X[:, 0], X[:, 1] - X[:, 2]], axis=1)
 QUICK: dict[str, Any] = {"epochs": 30, "batch_size": 20}
 
 
@@ -144,7 +145,7 @@ def test_names_can_be_set_for_classes_that_do_not_occur() -> None:
     net.classes = ["bad", "good", "great"]
     fit(net, SGD(), [(X, NAMES)], epochs=2)
     assert set(net.predict(X)) <= {"bad", "good", "great"}
-    for names in (["a"], ["a", "a", "b"], "abc"):
+    for names in (["a"], ["a", "a", "b"], "abc", [1, 2, 3], ["a", "b", None], [["a"], ["b"]]):
         with pytest.raises(ConfigError, match="should be the names of 3 classes"):
             net.classes = names
     net.classes = None
@@ -285,6 +286,8 @@ def test_what_a_network_has_seen_goes_where_it_goes(tmp_path: Path) -> None:
         ('{"mean": [1.0], "scale": [0.0]}', r"mean = \[1.0\], scale = \[0.0\]: don't fit 1"),
         ('{"mean": [1.0, 2.0], "scale": [1.0, 1.0]}', "don't fit 1 outputs"),
         ('{"mean": [1.0]}', "don't fit"),
+        ('{"mean": [1.0], "scale": [-1.0]}', "don't fit"),
+        ('{"scale": [1.0]}', "don't fit"),
         ('{"pixels": "byte"}', "pixels = 'byte'"),
         ('{"classes": ["a"]}', "should be the names of 2 classes"),
         ('{"colour": 1}', "colour"),
@@ -306,6 +309,38 @@ def test_a_network_of_an_older_file_has_seen_nothing(tmp_path: Path) -> None:
     del metadata["layerkit.SeenData"]
     write_tensors(path, tensors, metadata)
     assert Network.load(path).predict(X).shape == (120,)
+
+
+@pytest.mark.parametrize(
+    ("t", "options", "sentence"),
+    [
+        (np.full((120, 2), np.nan), {}, "no example counts, or a target is missing in all"),
+        (np.stack([PRICES, PRICES * np.nan], axis=1), {}, "a target is missing in all"),
+        (SEVERAL, {"sample_weight": np.zeros(120)}, "no example counts"),
+        (SEVERAL * 1e200, {}, "the targets are too big for their squares"),
+    ],
+)
+def test_targets_without_a_scale_are_refused(t: Any, options: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        fit(network(2, MeanSquaredError()), SGD(), X, t, standardize_targets=True, **options)
+
+
+def test_equal_targets_have_the_scale_1() -> None:
+    net = network(1, MeanSquaredError())
+    fit(net, SGD(), X, np.full(120, 0.1), standardize_targets=True)
+    assert net.seen.scale == [1.0]
+
+
+def test_the_units_of_a_trained_network_stay() -> None:
+    net = houses(MeanSquaredError())
+    scale = net.seen.scale
+    fit(net, Adam(), X, PRICES + 1000, standardize_targets=True)
+    fit(net, Adam(), X, PRICES + 1000)
+    assert net.seen.scale == scale
+    with pytest.raises(ConfigError, match=r"standardize_targets = False: this network has learned"):
+        fit(net, Adam(), X, PRICES, standardize_targets=False)
+    with pytest.warns(ScaleWarning, match="by the scale of an earlier training"):
+        fit(net, Adam(), X, PRICES * 1000)
 
 
 # Warnings about the scale
@@ -353,6 +388,7 @@ def test_pixels_that_are_no_bytes_are_told_how_to_be() -> None:
 # Pixels
 
 BYTES = RNG.integers(0, 256, (120, 3)).astype(np.uint8)
+FLAGS = (BYTES > 100).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -372,6 +408,10 @@ BYTES = RNG.integers(0, 256, (120, 3)).astype(np.uint8)
         (BYTES // 16 / 1.0, BYTES // 16, "x is uint8, .* and the network was trained on other"),
         (X, BYTES, "x is uint8, whose bytes are divided by 255"),
         (X, X * 5, ""),
+        (FLAGS, FLAGS + 1, "x is uint8, whose bytes are divided by 255"),
+        (FLAGS, FLAGS / 1, ""),
+        (FLAGS, X, ""),
+        (X, FLAGS, ""),
     ],
 )
 def test_pixels_are_those_of_the_training(first: Any, then: Any, sentence: str) -> None:
@@ -416,7 +456,6 @@ def test_one_logit_has_the_probabilities_of_no_and_yes() -> None:
 
 # Gaps, and weights of each target
 
-SEVERAL = np.stack([X[:, 0], X[:, 1] - X[:, 2]], axis=1)
 GAPS = RNG.random((120, 2)) < 0.3
 
 

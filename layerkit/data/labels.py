@@ -32,22 +32,23 @@ should be all strings, or all numbers
     if labels.dtype.kind != "O":
         return labels.astype(str) if labels.dtype.kind in "ST" else labels
     kinds = {type(label) for label in labels.flat}
-    for kind, dtype in ((str, str), (bool, bool), (int, np.int64)):
-        if all(issubclass(found, kind) for found in kinds) and (
-            kind is not int or bool not in kinds
-        ):
-            return labels.astype(dtype)
     try:
-        if str in kinds:
-            raise ValueError
-        return labels.astype(float)
+        if all(issubclass(kind, str) for kind in kinds):
+            return labels.astype(str)
+        if len(kinds) == 1 and kinds <= {bool, int}:
+            return labels.astype(np.int64 if int in kinds else bool)
+        if str not in kinds:
+            return labels.astype(float)
+    except OverflowError as error:
+        raise DataError("a label has more than 64 bits; give labels as strings") from error
     except (TypeError, ValueError):
-        odd = next(i for i in np.ndindex(labels.shape) if not isinstance(labels[i], str))
-        names = " and ".join(sorted(found.__name__ for found in kinds))
-        raise DataError(
-            f"labels of the types {names}, such as {labels[odd]} of example {odd[0]}; "
-            "should be all strings, or all numbers"
-        ) from None
+        pass
+    odd = next(i for i in np.ndindex(labels.shape) if not isinstance(labels[i], str))
+    names = " and ".join(sorted(kind.__name__ for kind in kinds))
+    raise DataError(
+        f"labels of the types {names}, such as {labels[odd]} of example {odd[0]}; "
+        "should be all strings, or all numbers"
+    )
 
 
 def distinct(labels: Array) -> list[str]:

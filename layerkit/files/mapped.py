@@ -61,9 +61,13 @@ class Subset:
             rows = self.rows[index]
             return take(self.x, rows, np.empty((len(rows), *self.shape[1:]), self.dtype))
         row, *rest = index if isinstance(index, tuple) else (index,)
-        part: Any = self.x[(self.rows[row], *rest)]
-        dense: Array = part.toarray()[0] if hasattr(part, "toarray") else part
-        return dense
+        chosen: Any = self.rows[row]
+        if hasattr(self.x, "toarray"):
+            matrix: Any = self.x[np.atleast_1d(chosen)]
+            dense: Array = matrix.toarray().reshape(*np.shape(chosen), *self.shape[1:])
+            return dense[(..., *rest)] if rest else dense
+        part: Array = self.x[(chosen, *rest)]
+        return part
 
     def view(self, dtype: Any) -> Subset:
         """Return the same rows with another dtype of the same size."""

@@ -209,6 +209,11 @@ def prepare(
     parts = options.gradient_accumulation_steps
     steps = None if source.batches is None else options.epochs * source.batches
     _check_options(options, bool(sets), metrics, resume, steps)
+    if options.standardize_targets is False and network.seen.scale is not None:
+        raise ConfigError(
+            "standardize_targets = False: this network has learned standardized targets; "
+            "network.initialize(seed) forgets them, with its weights"
+        )
     if isinstance(source, Arrays):
         count_steps(network, len(source.t), options)
         source.freeze()

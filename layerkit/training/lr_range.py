@@ -105,7 +105,7 @@ def lr_range(
     seed : int or Generator
         Chooses the batches.
     standardize_targets : bool
-        As in the training, see `Training`.
+        Whether numeric targets are standardized, as a training from a file does by default.
 
     Raises
     ------
@@ -130,7 +130,6 @@ def lr_range(
             f"low = {low!r}, high = {high!r}, steps = {steps!r}: should be positive rates, the "
             "lower one first, and a whole number of at least 2 steps"
         )
-    count_steps(network, len(x), Training(batch_size=batch_size))
     if "lr" not in [option.name for option in fields(optimizer)]:
         raise ConfigError(f"{optimizer}: has no learning rate, no option `lr`")
     if isinstance(optimizer, LBFGS):
@@ -139,6 +138,7 @@ def lr_range(
     replace(optimizer, schedules={"lr": ConstantSchedule()})
     twin, mover = copy.deepcopy(network), replace(optimizer, schedules={})
     examples, targets, weights = twin.check(x, t, learn=True, standardize=standardize_targets)
+    count_steps(twin, len(examples), Training(batch_size=batch_size))
     mover.bind(twin.arena, steps)
     check_layers(twin.body, twin.inputs, examples)
     if not twin.adapted:

@@ -26,10 +26,15 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
     Far is a root mean square above 30, or no number above 0.01.
     """
     remedies = []
-    if network.seen.scale is None and network.targets.standardizable and _is_far(source.t):
+    t = network.targets.convert(source.t)
+    far = f"the targets have a root mean square of {_size(t):.3g}, far from 1"
+    if network.seen.scale is not None:
+        if _size(t) > LARGE:
+            remedies.append(f"{far}, by the scale of an earlier training, which initialize forgets")
+    elif network.targets.standardizable and _is_far(t):
         remedies.append(
-            f"the targets have a root mean square of {_size(source.t):.3g}, far from 1: with "
-            "standardize_targets the network learns (t - mean) / std, and predicts in their units"
+            f"{far}: with standardize_targets the network learns (t - mean) / std, and predicts in "
+            "their units"
         )
     x = network.inputs.convert(source.x[:CHUNK])
     for address, layer in network.layers():
@@ -55,4 +60,5 @@ def _is_far(numbers: Array) -> bool:
 
 def _size(numbers: Array) -> float:
     """The root mean square."""
-    return float(np.sqrt(np.mean(np.square(numbers, dtype=float))))
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(np.mean(np.square(numbers, dtype=float))))

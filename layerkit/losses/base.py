@@ -88,6 +88,9 @@ class Loss(Configurable, ABC):
         if not targets.ndim or targets.shape[1:] != shape:
             own = not type(self).__module__.startswith("layerkit.")
             hint = "; for targets of another shape, override `targets`" * own
+            if targets.dtype.kind in "iu" and targets.shape[1:] == shape[:-1]:
+                what = "override targets, predict and hits" if own else "take SoftmaxCrossEntropy"
+                hint = f"; for class numbers, {what}"
             raise DataError(
                 f"targets have shape {targets.shape}; {type(self).__name__} takes "
                 f"{batch_of(shape)}, a number for each output{hint}"

@@ -16,12 +16,13 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.errors import ConfigError, DataError, LayerkitError, suggestion
+from layerkit.errors import ConfigError, DataError, LayerkitError, nearest, suggestion
 from layerkit.losses.base import Loss, as_rows, batch_of, spread
 from layerkit.metrics.scoring import MedianRegressor, Regressor, estimator_of
 from layerkit.network import Network
@@ -211,6 +212,8 @@ has no probabilities
             reason = "it has no probabilities" if lacking else str(error)
             if not isinstance(metric, str):
                 reason += "; scorers are called with (estimator, x, y): see sklearn's make_scorer"
+                if isinstance(metric, FunctionType):
+                    reason += f", and write make_scorer({name}) for a function of (y, predicted)"
             raise ConfigError(
                 f"metrics: {name!r} can't judge {type(loss).__name__} "
                 f"with outputs {shape}: {reason}"
@@ -243,6 +246,8 @@ def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
     known = [*OF_CLASSES, *OF_NUMBERS, *get_scorer_names()]
     if not top and name not in known:
         hint = suggestion(name, known, "metrics")
+        if not nearest(name, known, "metrics"):
+            hint += "; a metric of your own has no name for files: give its scorer to fit"
         raise ConfigError(f"metrics: {name!r}: unknown{hint}")
     numbers = r"mae|rmse|r2|explained_variance|d2_absolute_error_score|neg_.*_(error|deviance)"
     if bool(re.fullmatch(numbers, name)) == loss.judges_classes:
@@ -258,8 +263,15 @@ def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
 def _name(metric: Metric) -> str:
     if isinstance(metric, str):
         return metric
-    made = re.match(r"make_scorer\((\w+)", repr(metric))
-    return made[1] if made else getattr(metric, "__name__", type(metric).__name__)
+    function = getattr(metric, "_score_func", metric)  # of a scorer that make_scorer made
+    function = getattr(function, "func", function)  # of a partial
+    name = getattr(function, "__name__", type(function).__name__)
+    if name == "<lambda>":
+        raise ConfigError(
+            "metrics: a lambda has no name for the records: write a function, "
+            "def tolerance(y, predicted): …, and make_scorer(tolerance)"
+        )
+    return str(name)
 
 
 def _score(

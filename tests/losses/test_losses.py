@@ -782,6 +782,18 @@ def test_targets_of_any_loss_are_checked(targets: Any, sentence: str) -> None:
         SquaredError().targets(targets, (1,))
 
 
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (SquaredError(), "for class numbers, override targets, predict and hits"),
+        (MeanSquaredError(), "for class numbers, take SoftmaxCrossEntropy"),
+    ],
+)
+def test_class_numbers_for_a_loss_of_numbers_are_refused(loss: Loss, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        loss.targets(np.array([0, 2, 1]), (3,))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64, np.uint8, bool])
 def test_a_loss_of_ones_own_trains_whatever_type_the_targets_have(dtype: Any) -> None:
     net = Network(Dense(1), SquaredError(), shape=(2,))

@@ -1,6 +1,7 @@
 """Metrics beside their definitions, written out in NumPy."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -200,7 +201,7 @@ def test_predictions_and_targets_of_other_shapes_are_refused_before_the_training
 @pytest.mark.parametrize("a", WEIGHTS)
 def test_scorers_of_scikit_learn(a: Array | None) -> None:
     loss = SoftmaxCrossEntropy()
-    f2 = make_scorer(fbeta_score, beta=2, average="macro")
+    f2 = make_scorer(partial(fbeta_score, beta=2, average="macro"))
     found = measure(["neg_log_loss", "balanced_accuracy", f2], loss, Z, T, a)
     predicted = Z.argmax(axis=1)
     p = loss.predict_proba(Z)[np.arange(N), T]
@@ -298,6 +299,15 @@ def test_outputs_in_single_precision_do_not_cost_digits() -> None:
         ("neg_max_error", MeanSquaredError(), (2,), "Multioutput not supported"),
         ("mae", Quantile((0.1, 0.9)), (2,), r"'mae' can't judge Quantile .*\(0.1, 0.9\): none of"),
         (recall_score, Focal(), (3,), r"scorers are called with \(estimator, x, y\)"),
+        (
+            recall_score,
+            Focal(),
+            (3,),
+            r"write make_scorer\(recall_score\) for a function of \(y, p",
+        ),
+        (lambda y, p: 0, Focal(), (3,), "a lambda has no name for the records: write a function"),
+        (make_scorer(lambda y, p: 0), Focal(), (3,), "a lambda has no name for the records"),
+        ("tolerance", Focal(), (3,), "a metric of your own has no name for files: give its scorer"),
         (make_scorer(recall_score), Focal(), (3,), "average='binary'"),
         (make_scorer(recall_score, average=None), Focal(), (3,), "'recall_score' can't judge"),
         (make_scorer, Focal(), (3,), "'make_scorer' can't judge"),

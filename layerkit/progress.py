@@ -157,7 +157,7 @@ class Progress(Guided):
         """Seconds that the training has taken so far, before and after resumptions."""
         return self.seconds_before + time.perf_counter() - self.started
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str = "a callback has stopped it") -> None:
         """End the training after this batch or epoch."""
         self.stopped = reason
 

@@ -274,3 +274,10 @@ def test_why_a_training_ended() -> None:
     hook, seen = fails.lines[-1]
     assert (hook, seen["stopped"], seen["step"]) == ("train_end", None, 0)
     assert math.isnan(seen["failed"].loss)
+
+
+def test_a_training_may_be_stopped_without_a_reason() -> None:
+    progress = Progress(network(), SGD(), 1)
+    progress.stop()
+    assert progress.finished
+    assert progress.stopped == "a callback has stopped it"

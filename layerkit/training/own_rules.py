@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from layerkit.optimizers.around import find_segments
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Arena, Param
 
+KNOWN = {*Optimizer.reserved, "_begun", "_like"}
 UNCHANGED = (
     "leaves w as it was: write w -= …, since w = w - … only renames, and nobody reads what it "
     "returns"
@@ -86,21 +88,22 @@ def forgotten(optimizer: Optimizer, arena: Arena) -> list[str]:
     knows more.
     """
     heirs = [replace(optimizer), replace(optimizer)]
-    known, ends, start = vars(heirs[0]).keys() | {*optimizer.scratch}, [], arena.values.copy()
-    state = optimizer.state_dict()
+    for heir in heirs:
+        heir.load_state_dict(optimizer.state_dict())
+    own = {name: x for name, x in vars(optimizer).items() if name not in KNOWN}
+    other: dict[str, Any] = {name: vars(heirs[0]).get(name) for name in own}
+    ends, start = [], arena.values.copy()
     for one in [*heirs, optimizer]:
         arena.values = start
         try:
-            if one is not optimizer:
-                one.load_state_dict(state)
             descend(one, arena, 2)
         except AttributeError:
             arena.values[...] = np.nan
         ends.append(arena.values.copy())
-    same, other = (np.array_equal(ends[0], end, equal_nan=True) for end in ends[1:])
-    if not same or other:
+    alike, right = (np.array_equal(ends[0], end, equal_nan=True) for end in ends[1:])
+    if not alike or right:
         return []
-    return [name for name in vars(optimizer) if name not in known] or ["something"]
+    return [name for name, x in own.items() if not np.array_equal(x, other[name])] or ["something"]
 
 
 def hidden(names: Sequence[str]) -> str:

@@ -368,6 +368,16 @@ class OwnOnSelf(OwnDescent):
         w -= self.lr * self.m
 
 
+class OwnBeginsOnSelf(OwnDescent):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.m: Any = 0.0
+
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        self.m = 0.9 * self.m + g
+        w -= self.lr * self.m
+
+
 class OwnNumberOnSelf(OwnDescent):
     def update(self, w: Array, g: Array, *slots: Array) -> Any:
         self.factor = getattr(self, "factor", 1.0) * 0.9
@@ -399,6 +409,7 @@ class OwnDrawsNoise(OwnDescent):
             OwnOnSelf(),
             'OwnOnSelf remembers m on self, which no checkpoint has: write slots = ("m",) and',
         ),
+        (OwnBeginsOnSelf(), "OwnBeginsOnSelf remembers m on self, which no checkpoint has: write"),
         (OwnNumberOnSelf(), "OwnNumberOnSelf remembers factor on self, which no checkpoint has"),
     ],
 )

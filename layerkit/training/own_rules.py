@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, LayerkitError, nearest
 from layerkit.initializers.plain import Zeros
 from layerkit.inspection.mistakes import WRITES_TO_G, calling, read_only
 from layerkit.optimizers.around import find_segments
@@ -28,13 +28,24 @@ def check_rule(optimizer: Optimizer, arena: Arena) -> None:
     Raises
     ------
     ConfigError
-        For one that doesn't change w or its slots, or remembers something elsewhere.
+        For one that doesn't change w or its slots, or remembers something elsewhere; and for an
+        attribute that was assigned in place of an option.
     """
-    name, few = type(optimizer).__name__, few_numbers(arena)
-    fresh = replace(
-        optimizer, rates={}, penalize=None, schedules={}, weight_decay=0.0, l1=0.0, l2=0.0
-    )
-    before = few.values.copy()
+    kind, options = type(optimizer), [option.name for option in fields(optimizer)]
+    if kind.__module__.startswith("layerkit.") and optimizer.t == 0:
+        for name in vars(optimizer).keys() - vars(replace(optimizer)).keys() - KNOWN:
+            if hint := nearest(name, options, kind):
+                raise ConfigError(f"{kind.__name__}.{name} is assigned and not read; {hint}")
+    try:
+        _try(optimizer, few_numbers(arena))
+    except LayerkitError:
+        raise
+    except Exception:  # it may need more numbers; if not, the training itself says more
+        return
+
+
+def _try(optimizer: Optimizer, few: Arena) -> None:
+    fresh, name, before = _plain(optimizer, few), type(optimizer).__name__, few.values.copy()
     descend(fresh, few, 10)
     if np.array_equal(few.values, before):
         raise ConfigError(f"{name}.update {UNCHANGED}")
@@ -43,6 +54,21 @@ def check_rule(optimizer: Optimizer, arena: Arena) -> None:
             raise ConfigError(f"{name}: {unchanged_slot(slot)}")
     if names := forgotten(fresh, few):
         raise ConfigError(f"{name} {hidden(names)}")
+
+
+def _unchecked() -> None:
+    """Take the place of `check_options`."""
+
+
+def _plain(optimizer: Optimizer, arena: Arena) -> Optimizer:
+    """Return a new optimizer of the same rule, without what is done around it."""
+    plain = replace(optimizer)
+    # options may depend on each other: the rule is meant here, and they were checked before
+    without: dict[str, Any] = {"rates": {}, "penalize": None, "schedules": {}, "l1": 0.0, "l2": 0.0}
+    vars(plain).update(without, weight_decay=0.0, check_options=_unchecked)
+    if type(plain).bind is not Optimizer.bind:
+        plain.bind(arena)
+    return plain
 
 
 def unchanged_slot(slot: str) -> str:
@@ -87,7 +113,7 @@ def forgotten(optimizer: Optimizer, arena: Arena) -> list[str]:
     Two heirs of its state take its next steps: if they go the same way, and it goes another, it
     knows more.
     """
-    heirs = [replace(optimizer), replace(optimizer)]
+    heirs = [_plain(optimizer, arena), _plain(optimizer, arena)]
     for heir in heirs:
         heir.load_state_dict(optimizer.state_dict())
     own = {name: x for name, x in vars(optimizer).items() if name not in KNOWN}

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Iterator
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from layerkit import (
     Array,
     Augmentation,
     BatchNorm,
+    ConfigError,
     Dense,
     Dropout,
     Layer,
@@ -418,6 +420,42 @@ def test_a_mistake_in_an_optimizer_is_found(optimizer: Optimizer, sentence: str)
         train(network(), optimizer, X, Y)
     assert str(caught.value).startswith(sentence)
     assert optimizer.t == 0
+
+
+class OwnNeedsMore(OwnDescent):
+    """Takes a mask for each number of the network, and binds to it."""
+
+    mask: list[float] = field(default_factory=list)
+
+    def bind(self, arena: Any, steps: int | None = None) -> None:
+        super().bind(arena, steps)
+        self.names = list(arena.params)
+
+    def update(self, w: Array, g: Array, *slots: Array) -> Any:
+        assert self.names
+        w -= self.lr * np.array(self.mask) * g
+
+    def check_options(self) -> None:
+        super().check_options()
+        if not self.weight_decay:
+            raise ConfigError("decays always")
+
+
+def test_an_optimizer_that_needs_all_numbers_is_tried_in_the_training_itself() -> None:
+    net = network()
+    optimizer = OwnNeedsMore(mask=[1.0] * net.arena.values.size, weight_decay=0.1)
+    assert len(fit(net, optimizer, X, Y, epochs=1)) == 1
+    with pytest.raises(ValueError, match="broadcast"):
+        fit(network(), OwnNeedsMore(mask=[1.0] * 5, weight_decay=0.1), X, Y)
+
+
+def test_an_attribute_assigned_in_place_of_an_option_is_found() -> None:
+    optimizer = SGD()
+    optimizer.lrr = 0.5  # type: ignore[attr-defined]
+    with pytest.raises(
+        ConfigError, match=r"SGD\.lrr is assigned and not read; did you mean 'lr'\?"
+    ):
+        fit(network(), optimizer, X, Y)
 
 
 # All of them

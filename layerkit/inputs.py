@@ -48,8 +48,11 @@ class Inputs:
         ShapeError, DataError
             For examples that don't fit or are not finite, or are other pixels than in training.
         """
-        self.seen.check_columns(getattr(x, "columns", None), learn=learn)
+        columns = getattr(x, "columns", None)
+        self.seen.check_columns(columns, learn=learn)
         rows = as_rows(x)
+        if columns is not None and rows.dtype == np.uint8:  # a table is no image
+            rows = rows[:].astype(np.int16)
         if rows.shape == self.shape:
             raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
         if rows.shape[1:] != self.shape:

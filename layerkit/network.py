@@ -442,6 +442,11 @@ class Network(Configurable):
 
         With `learn`, they are training data, and the network keeps what `SeenData` has of them.
         """
+        if standardize and self.seen.pixels is not None and self.seen.scale is None:
+            raise ConfigError(
+                "standardize_targets: this network has learned its targets as they are; "
+                "network.initialize(seed) forgets them, with its weights"
+            )
         rows = self.inputs.check(x, learn=learn)
         return rows, *self.targets.check(
             t, len(rows), sample_weight, learn=learn, standardize=standardize

@@ -15,7 +15,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.data.given import as_array
-from layerkit.data.labels import distinct, is_number, numbered, plain
+from layerkit.data.labels import distinct, numbered, plain
 from layerkit.data.seen import SeenData
 from layerkit.errors import ConfigError, DataError, listed
 from layerkit.losses.base import ElementwiseLoss, Loss, spread
@@ -90,7 +90,10 @@ class Targets:
         ConfigError
             For targets that can't be standardized.
         """
-        targets, a = plain(as_array(t, "targets")), sample_weight
+        targets, a = as_array(t, "targets"), sample_weight
+        if isinstance(t, list | tuple) and targets.dtype.kind == "U":
+            targets = np.array(t, object)  # NumPy has made strings of numbers and None too
+        targets = plain(targets)
         if targets.shape[:1] != (N,):
             turned = isinstance(t, list | tuple) and targets.shape[1:2] == (N,)
             hint = "; several targets are columns of one array: np.stack(t, axis=1)" * turned
@@ -208,10 +211,14 @@ class Targets:
                     "fit learns them, or set network.classes = [...]"
                 )
         classes = self.seen.classes
-        if classes is None or (
-            labels.dtype.kind in "iuf" and not any(map(is_number, map(str, classes)))
-        ):
+        if classes is None:
             return labels
+        if labels.dtype.kind in "iuf" and not isinstance(classes[0], bool):
+            raise DataError(
+                f"labels are numbers, such as {labels.flat[0]}, and the network knows its classes "
+                "by name: give names, np.array(network.classes)[labels], or set network.classes "
+                "= None"
+            )
         return numbered(labels, classes)
 
     def _names(self, labels: Array) -> list[Any] | None:

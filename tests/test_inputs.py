@@ -221,6 +221,12 @@ def test_columns_of_a_table_are_those_of_the_training(tmp_path: Path) -> None:
     fit(small(), SGD(), Table(x, [0, 1]), t, validation=(Table(x, [1, 0]), t))
 
 
+def test_a_table_of_bytes_is_no_image() -> None:
+    x = RNG.integers(0, 9, (4, 2)).astype(np.uint8)
+    plain = small().outputs(x / 1.0)
+    np.testing.assert_array_equal(small().outputs(Table(x, ["a", "b"])), plain)
+
+
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
 def test_sparse_matrices_are_what_they_are_when_dense(kind: Any, dtype: Any) -> None:

@@ -1,6 +1,7 @@
 """What users give as targets, and what predictions give back: names, units, shapes, gaps."""
 
 import copy
+import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from sklearn.metrics import r2_score
 from layerkit import (
     SGD,
     Adam,
+    BatchNorm,
     BinaryCrossEntropy,
     ConfigError,
     CosineSimilarity,
@@ -38,6 +40,7 @@ from layerkit import (
 )
 from layerkit.data.seen import SeenData
 from layerkit.files.atomic import read_tensors, write_tensors
+from layerkit.files.checkpoints import Checkpoints
 from layerkit.metrics import evaluate_metrics
 from layerkit.training.scale import ScaleWarning
 
@@ -80,8 +83,8 @@ def test_names_are_learned_and_given_back(labels: Any, outputs: int, loss: Loss 
     assert [record.metrics for record in named] == [record.metrics for record in numbered]
     assert net.classes == ["bad", "good"]
     assert (net.predict(X) == NAMES).mean() == (numbers.predict(X) == T).mean() > 0.95
-    assert evaluate(net, X, labels) == evaluate(net, X, T)
-    assert evaluate_metrics(net, X, labels, ["f1"]) == evaluate_metrics(net, X, T, ["f1"])
+    assert evaluate(net, X, labels) == evaluate(numbers, X, T)
+    assert evaluate_metrics(net, X, labels, ["f1"]) == evaluate_metrics(numbers, X, T, ["f1"])
 
 
 def test_truth_values_are_given_back() -> None:
@@ -156,9 +159,36 @@ def test_names_can_be_set_for_classes_that_do_not_occur() -> None:
 
 def test_a_number_may_not_be_taken_for_another_class() -> None:
     net = network(3)
-    net.classes = ["1", "2", "3"]
-    with pytest.raises(DataError, match="label 1 of example 0; should be one of '1', '2', '3'"):
-        evaluate(net, X[:2], [1, 2])
+    for net.classes in (["1", "2", "3"], ["a", "b", "c"]):
+        with pytest.raises(DataError, match="labels are numbers, such as 1, and the network knows"):
+            evaluate(net, X[:2], [1, 2])
+
+
+class NAType:
+    """The missing value of pandas."""
+
+
+def test_missing_values_of_a_list_or_a_table_are_no_names() -> None:
+    for labels in (["a", None] * 60, ["a", math.nan] * 60, ["a", 0] * 60):
+        with pytest.raises(DataError, match=r"labels of the types .* and str, such as"):
+            fit(network(), SGD(), X, labels)
+    several = np.array([[1.0, NAType()], [NAType(), 0.5]] * 60, object)
+    plain = np.array([[1.0, math.nan], [math.nan, 0.5]] * 60)
+    net = network(2, MeanSquaredError())
+    assert net.gradient(X, several) == net.gradient(X, plain)
+
+
+def test_weights_of_classes_may_be_a_series() -> None:
+    class Series:
+        """Weights with an index, as of pandas."""
+
+        def items(self) -> Any:
+            return iter([("good", 1.0), ("bad", 5.0)])
+
+    one, two = network(), network()
+    fit(one, SGD(lr=1.0), X, NAMES, class_weight=Series())  # type: ignore[arg-type]
+    fit(two, SGD(lr=1.0), X, NAMES, class_weight={"bad": 5})
+    np.testing.assert_array_equal(one.arena.values, two.arena.values)
 
 
 def test_weights_of_classes_by_name() -> None:
@@ -341,6 +371,19 @@ def test_the_units_of_a_trained_network_stay() -> None:
         fit(net, Adam(), X, PRICES, standardize_targets=False)
     with pytest.warns(ScaleWarning, match="by the scale of an earlier training"):
         fit(net, Adam(), X, PRICES * 1000)
+    plain = network(1, MeanSquaredError())
+    fit(plain, Adam(), X, SEVERAL[:, 0])
+    with pytest.raises(ConfigError, match="this network has learned its targets as they are"):
+        fit(plain, Adam(), X, PRICES, standardize_targets=True)
+    fit(plain.initialize(0), Adam(), X, PRICES, standardize_targets=True)
+
+
+def test_a_resumption_with_other_names_is_refused(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"checkpoints": Checkpoints(tmp_path), "epochs": 2}
+    fit(network(), SGD(), X, NAMES, **options)
+    others = np.array(["down", "up"])[T]
+    with pytest.raises(ConfigError, match=r"data.classes.0 = down; the checkpoint has bad"):
+        fit(network(), SGD(), X, others, resume=True, **options)
 
 
 # Warnings about the scale
@@ -355,7 +398,7 @@ def test_a_training_far_from_unit_size_says_so_once() -> None:
         "targets have a root mean square of 3.02e+05, far from 1: with standardize" in sentences[0]
     )
     assert (
-        "inputs of body have a root mean square of 1.01e+03, far from 1: put Standardize()"
+        "inputs of body have a root mean square of 1.14e+03, far from 1: put Standardize()"
         in sentences[1]
     )
 
@@ -369,6 +412,9 @@ def test_a_training_far_from_unit_size_says_so_once() -> None:
         ([Dense(2)], RNG.integers(0, 256, (120, 3)), True),
         ([Dense(2)], X * 1e-4, True),
         ([Dense(2)], X * 0, False),
+        ([Dense(2)], X * [1, 1, 1000], True),
+        ([Dense(2)], X * np.linspace(0, 300, 120)[:, None], True),
+        ([BatchNorm(), Dense(2)], X * 1000, False),
     ],
 )
 def test_inputs_of_the_first_weights_are_looked_at(layers: list[Layer], x: Any, far: bool) -> None:
@@ -507,8 +553,9 @@ def test_what_stands_in_a_gap_does_not_matter_for_the_training() -> None:
 
 def test_accuracy_of_labels_with_gaps_is_that_of_the_known_ones() -> None:
     net, labels = network(2, BinaryCrossEntropy()), (SEVERAL > 0).astype(float)
-    right = (net.predict(X) == labels)[~GAPS].mean()
-    assert evaluate(net, X, np.where(GAPS, np.nan, labels))[0] == pytest.approx(right)
+    right, t = (net.predict(X) == labels)[~GAPS].mean(), np.where(GAPS, np.nan, labels)
+    assert evaluate(net, X, t)[0] == pytest.approx(right)
+    assert evaluate_metrics(net, X, t, ["accuracy"])["accuracy"] == pytest.approx(right)
 
 
 def test_metrics_of_targets_with_gaps_are_means_over_the_outputs() -> None:

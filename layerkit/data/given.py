@@ -65,11 +65,11 @@ def _floats(rows: Array, columns: Any) -> Array:
     DataError
         For an object that is not a number, with its place.
     """
-    for index, value in np.ndenumerate(rows):
-        if not isinstance(value, (Real, np.bool)):
-            column = "" if columns is None else f" (column {list(columns)[index[-1]]!r})"
-            raise DataError(
-                f"examples of type {rows.dtype}; should be numbers, but x{list(index)} is "
-                f"{value}{column}"
-            )
-    return rows.astype(float)
+    if all(issubclass(kind, (Real, np.bool)) for kind in set(map(type, rows.flat))):
+        return rows.astype(float)
+    index = next(i for i in np.ndindex(rows.shape) if not isinstance(rows[i], (Real, np.bool)))
+    column = "" if columns is None else f" (column {list(columns)[index[-1]]!r})"
+    raise DataError(
+        f"examples of type {rows.dtype}; should be numbers, but x{list(index)} is "
+        f"{rows[index]}{column}"
+    )

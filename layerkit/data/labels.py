@@ -30,7 +30,11 @@ def plain(labels: Array) -> Array:
 should be all strings, or all numbers
     """
     if labels.dtype.kind != "O":
-        return labels.astype(str) if labels.dtype.kind in "ST" else labels
+        return np.array(labels.tolist(), str) if labels.dtype.kind in "ST" else labels
+    missing = [type(label).__name__ == "NAType" for label in labels.flat]
+    if any(missing):  # as pandas has them
+        labels = labels.copy()
+        labels[np.array(missing).reshape(labels.shape)] = None
     kinds = {type(label) for label in labels.flat}
     try:
         if all(issubclass(kind, str) for kind in kinds):

@@ -267,7 +267,8 @@ def _checked(table: Table, numbers: bool) -> Table:
     if numbers:
         if y.dtype.kind not in "biuf":
             raise DataError(f"y is {y.dtype}, such as {y[0]}; should be numbers")
-        _check_finite("y", y)
+        several = y.ndim > 1 and y.shape[1] > 1  # some of which may be missing
+        _check_finite("y", np.where(np.isnan(y), 0, y) if several else y)
     elif y.dtype.kind not in "iuU":
         whole = np.zeros(len(y), bool)
         if y.dtype.kind == "f":

@@ -69,7 +69,8 @@ def measure(
     metrics : sequence of str or callable
         Names that `check_metrics` accepts, and scorers, such as those of
         ``sklearn.metrics.make_scorer``. A scorer has the name of its function; it is called with
-        the outputs in place of the examples, so that it sees all quantiles, for example.
+        the outputs in place of the examples, so that it sees all quantiles, for example, and with
+        the numbers of classes, also where they have names.
     loss : Loss
         Defines the predictions, and which positions are ignored.
     z, t : arrays
@@ -129,7 +130,10 @@ def _measure_each(
             )
     (z, t, a) = (values.reshape(-1, D) for values in (z, t, weights))
     columns = [measure(metrics, loss, z[:, [d]], t[:, [d]], a[:, d]) for d in range(D)]
-    return {name: float(np.mean([column[name] for column in columns])) for name in columns[0]}
+    means = {name: float(np.mean([column[name] for column in columns])) for name in columns[0]}
+    if "accuracy" in means:  # of all labels together
+        means |= measure(["accuracy"], loss, z.reshape(-1, 1), t.reshape(-1, 1), a.ravel())
+    return means
 
 
 def evaluate_metrics(

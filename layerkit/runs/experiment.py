@@ -154,10 +154,16 @@ class Experiment(Configurable):
 
     @property
     def standardize_targets(self) -> bool:
-        """Whether targets are standardized: by default where they are numbers and the loss can."""
-        given = self.training.standardize_targets
-        able = self.network.targets.standardizable
-        return self.data.target == "number" and able if given is None else given
+        """Whether targets are standardized: by default where they are numbers and the loss can.
+
+        But not if the network was trained on targets as they are before, for a warm start.
+        """
+        given, network = self.training.standardize_targets, self.network
+        if given is not None:
+            return given
+        able = network.targets.standardizable
+        plain = network.seen.pixels is not None and network.seen.scale is None
+        return self.data.target == "number" and able and not plain
 
     def new_optimizer(self) -> Optimizer:
         """Return an optimizer with the same options that has not taken any steps."""
@@ -198,7 +204,7 @@ class Experiment(Configurable):
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
             first = self._load_like(Path(training.warm_start))
             network.targets.see(asdict(first.seen))
-            if network.classes and network.classes != dataset.classes:
+            if network.classes and list(map(str, network.classes)) != dataset.classes:
                 raise DataError(
                     f"training.warm_start = {training.warm_start!r}: has the classes "
                     f"{listed(map(repr, network.classes))}, but {dataset.name} has "
@@ -210,7 +216,10 @@ class Experiment(Configurable):
                 item.value = saved[name].value if name in saved else np.ones(())
         if dataset.classes and network.targets.exclusive:
             numbers = [str(k) for k in range(len(dataset.classes))]
-            network.classes = None if dataset.classes == numbers else dataset.classes
+            names: list[str] | list[bool] = dataset.classes
+            if names == ["False", "True"]:
+                names = [False, True]
+            network.classes = None if dataset.classes == numbers else names
         class_weight: ClassWeight | None = None
         if training.class_weight is not None:
             class_weight = by_number(training.class_weight, dataset.classes)

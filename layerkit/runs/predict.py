@@ -46,7 +46,7 @@ def _read(file: Path, data: Data, learned: str) -> Array:
     if file.suffix == ".csv":
         x = read_csv(file, None, data.features).x
     else:
-        x = read_npz(file).x
+        x = read_npz(file, data.target == "number").x
         x = x.reshape(len(x), -1)
     if data.path and (x.dtype == np.uint8) != (learned == "uint8"):
         raise DataError(
@@ -66,7 +66,7 @@ def _columns(network: Network, x: Array, classes: Sequence[str]) -> dict[str, Se
     if not network.loss.judges_classes:
         several = predicted.shape[1] > 1
         return {
-            f"prediction_{i}" if several else "prediction": [f"{y:.6g}" for y in numbers]
+            f"prediction_{i}" if several else "prediction": [f"{y:.9g}" for y in numbers]
             for i, numbers in enumerate(predicted.T)
         }
     labels = predicted[:, 0].tolist()

@@ -152,7 +152,7 @@ def open_source(
 
 def open_set(network: Network, given: Any, name: str) -> Source:
     """Return a source to measure: of (x, t), (x, t, sample_weight), or an iterable of batches."""
-    of_arrays = isinstance(given, list) and given and isinstance(given[0], np.ndarray | Subset)
+    of_arrays = isinstance(given, list) and given and hasattr(given[0], "shape")
     with at(name):
         if (isinstance(given, tuple) or of_arrays) and len(given) in (2, 3):
             return Arrays(network, *given)

@@ -163,7 +163,9 @@ def _as_training(options: Options) -> Training:
     if isinstance(seed := options.get("seed"), np.random.Generator):
         entropy = getattr(seed.bit_generator.seed_seq, "entropy", None)
         given["seed"] = entropy if isinstance(entropy, int) else 0
-    if isinstance(weights := options.get("class_weight"), Mapping):
+    weights: Any = options.get("class_weight")
+    if isinstance(weights, Mapping) or hasattr(weights, "items"):  # a Series too
+        weights = options["class_weight"] = dict(weights.items())
         given["class_weight"] = {str(k): weight for k, weight in weights.items()}
     elif weights is not None and not isinstance(weights, str) and hasattr(weights, "__iter__"):
         given["class_weight"] = list(weights)

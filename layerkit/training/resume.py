@@ -230,7 +230,8 @@ def describe(
         "data": {
             name: describe_source(source)
             for name, source in {**sets, "train": trainer.source}.items()
-        },
+        }
+        | {"classes": trainer.network.classes},
         "environment": describe_environment(),
     }
 

@@ -23,10 +23,12 @@ class ScaleWarning(UserWarning):
 def warn_about_scale(network: Network, source: Arrays) -> None:
     """Give a ScaleWarning for targets far from unit size, and for inputs of the first weights.
 
-    Far is a root mean square above 30, or no number above 0.01.
+    Far is a root mean square above 30, of one feature or target, or no number above 0.01.
     """
     remedies = []
     t = network.targets.convert(source.t)
+    if source.a is not None and source.a.shape == t.shape:
+        t = np.where(source.a > 0, t, 0)  # what is missing
     far = f"the targets have a root mean square of {_size(t):.3g}, far from 1"
     if network.seen.scale is not None:
         if _size(t) > LARGE:
@@ -36,14 +38,20 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
             f"{far}: with standardize_targets the network learns (t - mean) / std, and predicts in "
             "their units"
         )
-    x = network.inputs.convert(source.x[:CHUNK])
+    rows = np.linspace(0, len(source.t) - 1, min(len(source.t), CHUNK)).astype(int)
+    x = network.inputs.convert(source.x[rows])
     for address, layer in network.layers():
+        states = layer.declared().keys() - layer.params().keys()
+        if states and not layer.adapts:
+            break  # BatchNorm, which scales each batch
         if "W" in layer.params() and type(layer).check is Layer.check:
             with np.errstate(over="ignore", invalid="ignore"):
                 given = inputs_of(layer, network.body, x)[0]
             if _is_far(given):
                 remedy = "put Standardize() before it"
-                if given.min() >= 0 and LARGE < given.max() <= 255:
+                if source.x.dtype == np.uint8:
+                    remedy += "; bytes are divided by 255: for numbers give x.astype(float)"
+                elif given.min() >= 0 and LARGE < given.max() <= 255:
                     remedy += "; or, if they are pixels, give them as bytes, x.astype(np.uint8)"
                 remedies.append(
                     f"the inputs of {address} have a root mean square of {_size(given):.3g}, far "
@@ -59,6 +67,6 @@ def _is_far(numbers: Array) -> bool:
 
 
 def _size(numbers: Array) -> float:
-    """The root mean square."""
+    """The root mean square of the largest column."""
     with np.errstate(over="ignore"):
-        return float(np.sqrt(np.mean(np.square(numbers, dtype=float))))
+        return float(np.sqrt(np.mean(np.square(numbers, dtype=float), axis=0)).max())

@@ -404,7 +404,7 @@ def test_a_run_to_its_end(config: Path, tmp_path: Path, capsys: pytest.CaptureFi
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     saved = Network.load(tmp_path / "run" / "model.safetensors")
     np.testing.assert_array_equal(saved.arena.values, of_config.network.arena.values)
-    accuracy, loss = evaluate(saved, dataset.test.x, dataset.test.t)
+    accuracy, loss = evaluate(saved, dataset.test.x, np.array(dataset.classes)[dataset.test.t])
     assert (result["epochs"], result["test_accuracy"]) == (2, accuracy)
     assert result["test_loss"] == pytest.approx(loss, rel=1e-6)
     assert f"Test accuracy {accuracy:.4f}, test loss {loss:.4f}, test f1_macro" in (
@@ -474,7 +474,7 @@ def test_what_is_measured_does_not_depend_on_weights_of_classes(config: Path) ->
     dataset = found.load_data()
     records = found.run(dataset)
     for name, part in dataset.parts().items():
-        right = evaluate(found.network, part.x, part.t)
+        right = evaluate(found.network, part.x, np.array(dataset.classes)[part.t])
         measured = found.measure(name)
         assert (measured["accuracy"], measured["loss"]) == right
     assert records[-1].train_loss == found.measure("train")["loss"]

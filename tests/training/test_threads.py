@@ -23,6 +23,7 @@ from layerkit import (
     LSUV,
     SGD,
     Adam,
+    Add,
     Array,
     BatchNorm,
     Concat,
@@ -32,6 +33,7 @@ from layerkit import (
     GaussianNoise,
     Graph,
     GroupNorm,
+    Join,
     Lambda,
     Layer,
     LayerNorm,
@@ -118,7 +120,11 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 @pytest.mark.usefixtures("busy")
 @pytest.mark.parametrize("layer", every_layer(), ids=lambda layer: type(layer).__name__)
 def test_every_layer_serves_several_threads(layer: Layer) -> None:
-    net = Network(Sequential([layer]), MeanSquaredError(), (4,))
+    body: Layer = Sequential([layer])
+    if isinstance(layer, Add | Join | Multiply):
+        edges = ["input -> a", "input -> b", "a, b -> both -> output"]
+        body = Graph({"a": Dense(4), "b": Dense(4), "both": layer}, edges)
+    net = Network(body, MeanSquaredError(), (4,))
     x = np.abs(np.round(20 * X)) if isinstance(layer, Embedding) else X
     net.adapt(x)
     sizes = [300 - 30 * i for i in range(THREADS)]

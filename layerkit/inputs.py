@@ -78,13 +78,11 @@ class Inputs:
                     raise DataError(
                         f"x{list(index)} is {rows[index]}; should be a finite {self.dtype}"
                     )
+        unit = low >= -ROUNDING and high <= 1 + ROUNDING
+        pixels: Pixels = "flags" if flags else "unit" if unit else "other"
         if rows.dtype == np.uint8:
-            self.seen.check_pixels("bytes", "x is uint8", learn=learn)
-        else:
-            unit = low >= -ROUNDING and high <= 1 + ROUNDING
-            given = f"x goes from {low:.6g} to {high:.6g} in {rows.dtype}"
-            pixels: Pixels = "flags" if flags else "unit" if unit else "other"
-            self.seen.check_pixels(pixels, given, learn=learn)
+            pixels = "bytes"
+        self.seen.check_pixels(pixels, (low, high), learn=learn)
         return rows
 
     def convert(self, x: Array, out: Array | None = None) -> Array:

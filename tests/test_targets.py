@@ -443,9 +443,9 @@ FLAGS = (BYTES > 100).astype(np.uint8)
         (
             BYTES,
             BYTES.astype(float),
-            "x goes from 0 to 255 in float64, and the network was trained",
+            "x goes from 0 to 255, and the network was trained",
         ),
-        (BYTES, BYTES.astype(int), "x goes from 0 to 255 in int64"),
+        (BYTES, BYTES.astype(int), "x goes from 0 to 255, and the"),
         (BYTES, BYTES / 255 * 2 - 1, "x goes from -1"),
         (BYTES, BYTES / 255, ""),
         (BYTES, BYTES > 100, ""),

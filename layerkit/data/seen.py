@@ -50,18 +50,18 @@ class SeenData(Configurable):
                 f"{listed(self.features)}: give x[network.seen.features]"
             )
 
-    def check_pixels(self, pixels: Pixels, given: str, *, learn: bool) -> None:
+    def check_pixels(self, pixels: Pixels, span: tuple[float, float], *, learn: bool) -> None:
         """Raise a DataError for bytes after other numbers, and the other way round."""
         if learn and self.pixels in (None, "unit"):
             self.pixels = pixels
         if self.pixels == "bytes" and pixels == "other":
             raise DataError(
-                f"{given}, and the network was trained on bytes, which it divides by 255: give x "
-                "as uint8, or numbers from 0 to 1"
+                f"x goes from {span[0]:.6g} to {span[1]:.6g}, and the network was trained on "
+                "bytes, which it divides by 255: give x as uint8, or numbers from 0 to 1"
             )
         if self.pixels in ("flags", "other") and pixels == "bytes":
             raise DataError(
-                f"{given}, whose bytes are divided by 255, and the network was trained on other "
+                "x is uint8, whose bytes are divided by 255, and the network was trained on other "
                 "numbers: give x in the same type and scale, such as x.astype(float)"
             )
 

@@ -25,7 +25,7 @@ from layerkit.errors import ConfigError, FileError, LayerkitError, suggestion
 from layerkit.files.atomic import write_atomically
 from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
-from layerkit.metrics.metrics import report_outputs
+from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import (
     DIVERGENCE,
@@ -307,9 +307,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
         measured = experiment.measure(name)
         print(f"{name}: {', '.join(f'{key} {x:.4f}' for key, x in measured.items())}")
     network, t = experiment.network, sources["test"].t
-    with experiment.limited():
-        z = network.outputs(dataset.test.inputs)
-    print(f"\ntest:\n{report_outputs(network.loss, z, t, dataset.classes or None)}")
+    if network.loss.judges_classes or of_numbers(network.loss, network.body.output_shape, t):
+        with experiment.limited():
+            z = network.outputs(dataset.test.inputs)
+        print(f"\ntest:\n{report_outputs(network.loss, z, t, dataset.classes or None)}")
     return 0
 
 

@@ -15,7 +15,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from layerkit import Configurable, Network, evaluate
+from layerkit import Configurable, MeanSquaredError, Network, evaluate
+from layerkit.arrays import Array
 from layerkit.cli import main, telling_warnings
 from layerkit.data import Data
 from layerkit.training import ResumeWarning
@@ -233,6 +234,39 @@ def test_own_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str
     assert run("predict", "run", "new.csv") == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in said] == ["prediction", "far", "near"]
+
+
+class Doubled(MeanSquaredError):
+    """Its predictions have another shape than its targets."""
+
+    def predict(self, z: Array) -> Array:
+        return z.repeat(2, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "compared"),
+    [
+        ('{type = "Quantile", quantiles = [0.1, 0.9]}', 2, False),
+        ('{type = "Quantile", quantiles = [0.1, 0.5, 0.9]}', 3, True),
+        ('{type = "Doubled"}', 1, False),
+    ],
+)
+def test_predictions_that_are_not_of_the_targets_shape_are_measured_by_the_loss(
+    loss: str, units: int, compared: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table("t.csv")
+    Path("own.toml").write_text(
+        BODY.replace("[2]", "[1]")
+        .replace("units = 3", f"units = {units}")
+        .replace('{type = "SoftmaxCrossEntropy"}', loss)
+        + '[data]\npath = "t.csv"\nlabel = "b"\ntarget = "number"\nfeatures = ["a"]\n'
+    )
+    assert run("train", "own.toml", "--out", "run") == 0
+    assert Path("run/curves.png").exists()
+    assert ("test_mae" in json.loads(Path("run/result.json").read_text())) == compared
+    capsys.readouterr()
+    assert run("evaluate", "run") == 0
+    assert ("test:\nmae" in capsys.readouterr().out) == compared
 
 
 @pytest.mark.usefixtures("without_pictures")

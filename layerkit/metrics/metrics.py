@@ -233,7 +233,7 @@ def check_targets(metrics: Sequence[Metric], loss: Loss, z: Array, t: Array) -> 
     names = [metric for metric in metrics if isinstance(metric, str)]
     if not names:
         return
-    estimator, (rows, targets) = estimator_of(loss, z.shape[-1]), as_rows(z, t)
+    estimator, (rows, targets) = estimator_of(loss, z.shape[-1]), as_rows(z[:1], t[:1])
     predicted, true = (y.shape[1:] for y in (estimator.predict(rows), estimator.true(targets)))
     if predicted != true:
         raise DataError(
@@ -241,6 +241,18 @@ def check_targets(metrics: Sequence[Metric], loss: Loss, z: Array, t: Array) -> 
             f"{batch_of(predicted)}, with its targets, {batch_of(true)}: override `predict`, so "
             "that they have the targets' shape, or give a scorer of your own"
         )
+
+
+def of_numbers(loss: Loss, shape: Shape, t: Array) -> Sequence[str]:
+    """Return mae, rmse and r2 if a loss predicts numbers of the shape of its targets, else none."""
+    if loss.judges_classes:
+        return ()
+    try:
+        check_metrics(OF_NUMBERS, loss, shape)
+        check_targets(OF_NUMBERS, loss, np.ones((1, *shape)), t)
+    except (ConfigError, DataError):
+        return ()
+    return OF_NUMBERS
 
 
 def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:

@@ -18,7 +18,7 @@ from layerkit.data.datasets import Data, Dataset
 from layerkit.errors import ConfigError, DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.fitting import check_layers
-from layerkit.metrics.metrics import OF_NUMBERS
+from layerkit.metrics.metrics import of_numbers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Record
@@ -290,12 +290,14 @@ class Experiment(Configurable):
     def measure(self, part: str) -> dict[str, float]:
         """Return loss and metrics of a part of the data, such as "test", once `open`.
 
-        With the accuracy of classes; for numbers, whose loss may have no unit, mae, rmse and r2.
+        With the accuracy of classes; for numbers, whose loss may have no unit, mae, rmse and r2,
+        if the loss predicts what its targets are.
         """
-        numbers = () if self.network.loss.judges_classes else OF_NUMBERS
+        network, source = self.network, self.sources[part]
+        numbers = of_numbers(network.loss, network.body.output_shape, source.t)
         metrics = dict.fromkeys([*self.training.metrics, *numbers])
         with self.limited():
-            return measure_source(self.network, self.sources[part], list(metrics))
+            return measure_source(network, source, list(metrics))
 
     @contextmanager
     def limited(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from layerkit import Configurable, MeanSquaredError, Network, evaluate
+from layerkit import Configurable, Huber, Network, evaluate
 from layerkit.arrays import Array
 from layerkit.cli import main, telling_warnings
 from layerkit.data import Data
@@ -236,7 +236,7 @@ def test_own_table_from_training_to_prediction(capsys: pytest.CaptureFixture[str
     assert [line.split(",")[0] for line in said] == ["prediction", "far", "near"]
 
 
-class Doubled(MeanSquaredError):
+class Doubled(Huber):
     """Its predictions have another shape than its targets."""
 
     def predict(self, z: Array) -> Array:

@@ -233,8 +233,10 @@ def check_targets(metrics: Sequence[Metric], loss: Loss, z: Array, t: Array) -> 
     names = [metric for metric in metrics if isinstance(metric, str)]
     if not names:
         return
-    estimator, (rows, targets) = estimator_of(loss, z.shape[-1]), as_rows(z[:1], t[:1])
-    predicted, true = (y.shape[1:] for y in (estimator.predict(rows), estimator.true(targets)))
+    estimator, (rows, targets) = estimator_of(loss, z.shape[-1]), as_rows(z, t)
+    predicted, true = (
+        y.shape[1:] for y in (estimator.predict(rows[:1]), estimator.true(targets[:1]))
+    )
     if predicted != true:
         raise DataError(
             f"metrics: {names[0]!r} can't compare predictions of {type(loss).__name__}, "
@@ -249,7 +251,7 @@ def of_numbers(loss: Loss, shape: Shape, t: Array) -> Sequence[str]:
         return ()
     try:
         check_metrics(OF_NUMBERS, loss, shape)
-        check_targets(OF_NUMBERS, loss, np.ones((1, *shape)), t)
+        check_targets(OF_NUMBERS, loss, np.ones((1, *shape)), t[:1])
     except (ConfigError, DataError):
         return ()
     return OF_NUMBERS

@@ -28,13 +28,13 @@ from layerkit.inspection.drawing import svg
 from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import (
-    DIVERGENCE,
     check_data,
     find_config,
     lock_run,
     read_end,
     read_run,
 )
+from layerkit.runs.paths import DIVERGENCE
 from layerkit.runs.predict import predict_file
 from layerkit.runs.run import Run
 from layerkit.runs.signals import Interruption

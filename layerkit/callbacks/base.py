@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -53,26 +51,6 @@ class Callback(Configurable):
             for name, value in self.__getstate__().items()
             if Path in get_args(hints[name]) and value
         }
-
-    def inside(self, folder: str | Path) -> Callback:
-        """Return this callback, or if it has relative paths, a copy that has them in `folder`.
-
-        Raises
-        ------
-        ConfigError
-            For a relative path that leads out of the folder.
-        """
-        folder = Path(folder)
-        relative = {name: path for name, path in self.paths().items() if not path.is_absolute()}
-        for name, path in relative.items():
-            if os.path.normpath(path).startswith(os.pardir):
-                raise ConfigError(
-                    f"{type(self).__name__}.{name} = {str(path)!r}: leads out of the run's folder; "
-                    "only an absolute path may"
-                )
-        if not relative:
-            return self
-        return replace(self, **{name: folder / path for name, path in relative.items()})
 
     def check(self, progress: Progress) -> None:
         """Called before anything begins: raise a ConfigError for an unsuitable run."""

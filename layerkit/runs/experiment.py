@@ -15,13 +15,14 @@ from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
 from layerkit.data.datasets import Data, Dataset
-from layerkit.errors import ConfigError, DataError, ShapeError, at, listed
+from layerkit.errors import DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.fitting import check_layers
 from layerkit.metrics.metrics import of_numbers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Record
+from layerkit.runs.paths import CHECKPOINTS, MODEL, place
 from layerkit.training.augmentation import Augmentation, ImageAugmentation
 from layerkit.training.batches import Arrays
 from layerkit.training.class_weights import ClassWeight, by_number
@@ -29,9 +30,6 @@ from layerkit.training.evaluation import measure_source
 from layerkit.training.loop import prepare
 from layerkit.training.options import Resume, Training
 from layerkit.training.trainer import Trainer
-
-CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
-"""The names of the checkpoints and of the trained network in a run's folder."""
 
 
 class Experiment(Configurable):
@@ -86,17 +84,6 @@ class Experiment(Configurable):
         dataset = self.data.load(self.streams()[0], data_dir)
         self._check_fit(dataset)
         return dataset
-
-    def _check_paths(self, own: Sequence[Callback], others: Sequence[Callback]) -> None:
-        """Raise a ConfigError for a file that another callback writes."""
-        taken = [vars(callback).get("path") for callback in others]
-        for i, callback in enumerate(own):
-            path = vars(callback).get("path")
-            if path and path in taken:
-                raise ConfigError(
-                    f"training.callbacks.{i}.path: {path} is written already; choose another name"
-                )
-            taken.append(path)
 
     def _augmentation(self, dataset: Dataset) -> Augmentation | None:
         """Return the augmentation, with the size of the images; ShapeError if there are none."""
@@ -198,8 +185,7 @@ class Experiment(Configurable):
         if folder is not None:
             kept = Path(folder) / CHECKPOINTS
             checkpoints = replace(checkpoints or Checkpoints(), folder=kept)
-            own = [callback.inside(folder) for callback in own]
-            self._check_paths(own, callbacks)
+            own = place(own, folder, callbacks)
         augmentation = self._augmentation(dataset)
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
             first = self._load_like(Path(training.warm_start))

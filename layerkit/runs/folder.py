@@ -19,24 +19,18 @@ from layerkit.errors import ConfigError, FileError
 from layerkit.files.atomic import TEMPORARY, lock_file, make_folder, write_atomically
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.network import Network
-from layerkit.runs.experiment import CHECKPOINTS, MODEL, Experiment, read_experiment
-from layerkit.training.resume import compare, describe_environment, describe_source
-
-CONFIG, DATA, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
-    "config.toml",
-    "data.json",
-    "history.csv",
-    "best.safetensors",
-    "environment.json",
-    "result.json",
-    "divergence.safetensors",
+from layerkit.runs.experiment import Experiment, read_experiment
+from layerkit.runs.paths import (
+    CHECKPOINTS,
+    CONFIG,
+    DATA,
+    ENVIRONMENT,
+    HISTORY,
+    LOCK,
+    MODEL,
+    RESULT,
 )
-"""The names of files in a run's folder, besides the network, checkpoints and pictures."""
-LOCK = ".lock"
-"""A file in a run's folder whose lock is held while it is trained."""
-PICTURES = ("confusion.png", "curves.png", "examples.png", "mistakes.png", "weights.png")
-OWN = {CONFIG, DATA, ENVIRONMENT, RESULT, LOCK, MODEL, CHECKPOINTS, *PICTURES}
-"""What the run itself writes, and no callback."""
+from layerkit.training.resume import compare, describe_environment, describe_source
 
 
 def check_links(folder: str | Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,15 +11,10 @@ from layerkit.callbacks.limits import StopOnNonFinite
 from layerkit.callbacks.logs import CSVLog, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.data.datasets import Dataset
-from layerkit.errors import ConfigError, DivergenceError, FileError
+from layerkit.errors import DivergenceError, FileError
 from layerkit.files.atomic import make_folder
-from layerkit.runs.experiment import MODEL, Experiment
+from layerkit.runs.experiment import Experiment
 from layerkit.runs.folder import (
-    BEST,
-    DIVERGENCE,
-    HISTORY,
-    LOCK,
-    OWN,
     check_links,
     discard,
     read_end,
@@ -28,6 +22,7 @@ from layerkit.runs.folder import (
     write_result,
     write_run,
 )
+from layerkit.runs.paths import BEST, DIVERGENCE, HISTORY, LOCK, MODEL
 from layerkit.runs.signals import Interruption
 from layerkit.training.evaluation import measure_source
 from layerkit.training.options import Resume
@@ -56,7 +51,6 @@ class Run:
         self.folder, self.resume = Path(folder), resume
         with experiment.limited():
             self.trainer = experiment.prepare(dataset, self._callbacks(), folder, resume)
-        self._check_paths()
         self.progress, self.broken = self.trainer.progress, False
 
     def _callbacks(self) -> list[Callback]:
@@ -74,16 +68,6 @@ class Run:
         if self.dataset.validation:
             callbacks.append(ModelCheckpoint(str(folder / BEST), monitor="validation_loss"))
         return callbacks
-
-    def _check_paths(self) -> None:
-        """Raise a ConfigError for a callback that would write to a file of the run itself."""
-        for i, callback in enumerate(self.experiment.training.callbacks):
-            for name, path in callback.paths().items():
-                if os.path.normpath(path).split(os.sep)[0] in OWN:
-                    raise ConfigError(
-                        f"training.callbacks.{i}.{name} = {str(path)!r}: the run itself writes "
-                        "this file; choose another name"
-                    )
 
     def begin(self) -> None:
         """Begin the folder, or update its configuration, and print what is trained.

@@ -26,7 +26,8 @@ from layerkit.files.checkpoints import Checkpoints, read_tree
 from layerkit.network import Network
 from layerkit.parameters import Param
 from layerkit.progress import Progress
-from layerkit.runs.experiment import CHECKPOINTS, Experiment, read_experiment
+from layerkit.runs.experiment import Experiment, read_experiment
+from layerkit.runs.paths import CHECKPOINTS
 from layerkit.training.loop import count_steps
 from layerkit.training.resume import OBSERVERS, leaves
 

@@ -351,6 +351,13 @@ def test_a_run_is_trained_by_one_process_at_a_time(
         ('{type = "CSVLog", path = "../a.csv"}', "leads out of the run's folder"),
         ('{type = "CSVLog", path = "a/../../a.csv"}', "leads out of the run's folder"),
         ('{type = "CSVLog", path = "a/../config.toml"}', "the run itself writes this file"),
+        ('{type = "CSVLog", path = "RUN/config.toml"}', "the run itself writes this file"),
+        ('{type = "CSVLog", path = "RUN/../run/.lock"}', "the run itself writes this file"),
+        ('{type = "CSVLog", path = "RUN/history.csv"}', "is written already"),
+        (
+            '{type = "JSONLinesLog", path = "a"}, {type = "CSVLog", path = "RUN/a"}',
+            "training.callbacks.1.path = 'RUN/a': is written already",
+        ),
         ('{type = "CSVLog", path = "checkpoints/a.csv"}', "the run itself writes this file"),
         ('{type = "TensorBoard", folder = "curves.png"}', "the run itself writes this file"),
         ('{type = "CSVLog", path = "history.csv"}', "is written already"),
@@ -369,7 +376,9 @@ def test_a_path_that_can_not_be_written_leaves_no_folder(
     callbacks: str,
     sentence: str,
 ) -> None:
-    settings = ["--set", f"training.callbacks=[{callbacks}]", "--out", str(tmp_path / "run")]
+    run = str(tmp_path / "run")
+    callbacks, sentence = callbacks.replace("RUN", run), sentence.replace("RUN", run)
+    settings = ["--set", f"training.callbacks=[{callbacks}]", "--out", run]
     before = sorted(tmp_path.iterdir())
     assert main(["train", str(config), *settings]) == 1
     assert sentence in capsys.readouterr().err

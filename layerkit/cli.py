@@ -21,7 +21,7 @@ from typing import Any
 import layerkit
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
-from layerkit.errors import ConfigError, FileError, LayerkitError, suggestion
+from layerkit.errors import ConfigError, FileError, LayerkitError, LayerkitWarning, suggestion
 from layerkit.files.atomic import write_atomically
 from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
@@ -41,8 +41,6 @@ from layerkit.runs.signals import Interruption
 from layerkit.runs.terminal import escaped, escaping
 from layerkit.training.lr_range import lr_range
 from layerkit.training.options import Resume, Training
-from layerkit.training.resume import ResumeWarning
-from layerkit.training.scale import ScaleWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +59,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     if not hasattr(options, "command"):
         parser.exit(2, parser.format_help())
     try:
-        with escaping():
+        with escaping(), telling_warnings():
             for path in options.imports:
                 import_file(Path(path))
             status: int = options.command(options)
@@ -220,7 +218,7 @@ def run_train(options: argparse.Namespace) -> int:
         raise ConfigError(f"--out {options.out}: a run that is resumed stays in its folder")
     if options.force and not options.resume:
         raise ConfigError("--force: only with --resume")
-    with telling_warnings(), Interruption().listening() as interruption, ExitStack() as lock:
+    with Interruption().listening() as interruption, ExitStack() as lock:
         if options.resume:
             options.file = find_config(options.resume)
         folder: Path = options.resume or options.out or _free_folder(options.file)
@@ -420,19 +418,13 @@ def telling_warnings() -> Iterator[None]:
     """Print layerkit's own warnings in the form of the command's other messages."""
     before = warnings.formatwarning
 
-    def told(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        line: str | None = None,
-    ) -> str:
-        if issubclass(category, ResumeWarning | ScaleWarning):
+    def told(message: Warning | str, category: type[Warning], *at: Any, **line: Any) -> str:
+        if issubclass(category, LayerkitWarning):
             return f"layerkit: {escaped(str(message))}\n"
-        return before(message, category, filename, lineno, line)
+        return before(message, category, *at, **line)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", ResumeWarning)
+        warnings.simplefilter("always", LayerkitWarning)
         warnings.formatwarning = told
         try:
             yield

@@ -1,8 +1,11 @@
-"""Errors: one small family, so that `except LayerkitError` catches all of it, and did-you-mean."""
+"""Errors and warnings: two small families, each with one base class, and did-you-mean."""
 
+import contextlib
 import difflib
+import os
+import sys
+import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
@@ -11,6 +14,7 @@ __all__ = [
     "DivergenceError",
     "FileError",
     "LayerkitError",
+    "LayerkitWarning",
     "ShapeError",
 ]
 
@@ -49,7 +53,23 @@ class DivergenceError(LayerkitError):
     """Training reached a value that is not finite."""
 
 
-@contextmanager
+class LayerkitWarning(UserWarning):
+    """Base class of layerkit's warnings."""
+
+
+INNER = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+"""Where the paths of files begin whose lines a warning does not point at."""
+
+
+def warn(sentence: str, kind: type[LayerkitWarning]) -> None:
+    """Give a warning that points at the line which called layerkit."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_code.co_filename.startswith(INNER):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, kind, stacklevel=level)
+
+
+@contextlib.contextmanager
 def at(place: str) -> Iterator[None]:
     """Say of every `LayerkitError` raised inside that it happened at `place`.
 

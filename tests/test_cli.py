@@ -614,11 +614,32 @@ def test_wrong_usage_exits_with_status_2_and_a_suggestion(
 
 def test_warnings_of_others_look_as_ever() -> None:
     before = warnings.formatwarning
-    own, other = ("resumed", ResumeWarning, "f.py", 1), ("of my own", UserWarning, "f.py", 1)
+    other = ("of my own", UserWarning, "f.py", 1)
     with telling_warnings():
-        assert warnings.formatwarning(*own) == "layerkit: resumed\n"
         assert warnings.formatwarning(*other) == before(*other)
     assert warnings.formatwarning is before
+
+
+@pytest.mark.processes
+def test_warnings_are_told_in_the_form_of_the_other_messages() -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"{1000 * a},{'xy'[a > 0]}" for a in rng.normal(size=90)]
+    Path("t.csv").write_text("\n".join(["a,kind", *lines]) + "\n")
+    Path("v.csv").write_text("\n".join(["a,kind", *(f"{a},x" for a in range(9))]) + "\n")
+    Path("own.toml").write_text(
+        BODY.replace("[2]", "[1]").replace("units = 3", "units = 2")
+        + '[data]\npath = "t.csv"\nlabel = "kind"\nvalidation = "v.csv"\n'
+        '[training]\nepochs = 2\nmetrics = ["roc_auc"]\n'
+        'callbacks = [{type = "EarlyStopping", monitor = "validation_roc_auc"}]\n'
+    )
+    words = [sys.executable, "-m", "layerkit", "train", "own.toml", "--out", "run"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stderr.splitlines()
+    assert [line for line in said if not line.startswith("Epoch")] == [
+        "layerkit: the inputs of body have a root mean square of 977, far from 1: put "
+        "Standardize() before it",
+        "layerkit: EarlyStopping.monitor = 'validation_roc_auc': is nan in epoch 1: the set may "
+        "lack a class; epochs don't count until it is a number",
+    ]
 
 
 @pytest.mark.processes

@@ -9,15 +9,26 @@ import pytest
 
 import layerkit.callbacks
 import layerkit.runs.experiment
-from layerkit import Adam, Dense, EarlyStopping, Network, Schedule, SoftmaxCrossEntropy, from_config
+from layerkit import (
+    Adam,
+    Dense,
+    EarlyStopping,
+    Network,
+    Schedule,
+    SoftmaxCrossEntropy,
+    fit,
+    from_config,
+)
+from layerkit.callbacks import MonitorWarning
 from layerkit.config.options import Configurable
 from layerkit.data.datasets import Data
 from layerkit.data.labels import numbered
-from layerkit.errors import ConfigError, LayerkitError, nearest
+from layerkit.errors import ConfigError, LayerkitError, LayerkitWarning, nearest
 from layerkit.files.networks import _check_tensors
 from layerkit.foreign import OURS, SYNONYMS
 from layerkit.progress import Progress
 from layerkit.training.class_weights import by_number, example_weights
+from layerkit.training.scale import ScaleWarning
 
 
 def test_every_synonym_leads_to_a_name_that_exists() -> None:
@@ -62,8 +73,19 @@ def test_a_name_is_not_translated_where_ours_is_not_allowed() -> None:
     assert nearest("Linear", ["ReLU"]) == ""
 
 
+def test_a_warning_points_at_the_users_line() -> None:
+    x = np.arange(-9.0, 9.0)[:, None] * 100
+    net = Network(Dense(2), SoftmaxCrossEntropy(), (1,))
+    stopping = EarlyStopping(monitor="validation_roc_auc")
+    options: Any = {"validation": (x[:2], [0, 0]), "metrics": ["roc_auc"], "callbacks": [stopping]}
+    with pytest.warns(LayerkitWarning) as told:
+        fit(net, Adam(), x, x[:, 0] > 0, **options)
+    assert [warning.category for warning in told] == [ScaleWarning, MonitorWarning]
+    assert {warning.filename for warning in told} == {__file__}
+
+
 def test_every_error_is_a_layerkit_error_and_a_value_error() -> None:
-    errors = [getattr(layerkit.errors, name) for name in layerkit.errors.__all__]
+    errors = [vars(layerkit.errors)[name] for name in layerkit.errors.__all__ if "Error" in name]
     assert all(
         issubclass(error, LayerkitError) and issubclass(error, ValueError) for error in errors
     )

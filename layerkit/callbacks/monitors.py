@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback, check_folder
 from layerkit.config.options import Amount, Fraction, Limits, Size
-from layerkit.errors import ConfigError, FileError, at, listed, nearest
+from layerkit.errors import ConfigError, FileError, LayerkitWarning, at, listed, nearest, warn
 from layerkit.optimizers.schedules.plain import ConstantSchedule
 from layerkit.progress import Progress
 
@@ -28,7 +27,7 @@ UNDEFINED = {
 """Why metrics whose names contain these are nan."""
 
 
-class MonitorWarning(UserWarning):
+class MonitorWarning(LayerkitWarning):
     """A metric that is monitored is nan from the first epoch on."""
 
 
@@ -117,11 +116,10 @@ class Monitor(Callback, ABC):
         if not self.warned:
             reasons = [UNDEFINED[name] for name in UNDEFINED if name in self.monitor]
             reason = reasons[0] if reasons else "it can't be computed from these predictions"
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}.monitor = {self.monitor!r}: is nan in epoch "
                 f"{progress.record.epoch}: {reason}; epochs don't count until it is a number",
                 MonitorWarning,
-                stacklevel=2,
             )
         self.warned = True
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import FileError
+from layerkit.errors import FileError, LayerkitWarning, warn
 
 try:
     import fcntl
@@ -178,7 +177,7 @@ def _wait_for_lock(handle: int, folder: str | Path) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         time.sleep(0.01)
-    warnings.warn(f"waiting for another process to unlock {folder}", RuntimeWarning, stacklevel=6)
+    warn(f"waiting for another process to unlock {folder}", LayerkitWarning)
     fcntl.flock(handle, fcntl.LOCK_EX)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -21,7 +20,7 @@ from layerkit.callbacks.logs import History, LogFile, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.callbacks.tracking import Tracker
 from layerkit.config.options import Configurable
-from layerkit.errors import ConfigError, FileError, LayerkitError
+from layerkit.errors import ConfigError, FileError, LayerkitError, LayerkitWarning, warn
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.files.mapped import Subset, pieces
 from layerkit.progress import Record
@@ -33,7 +32,7 @@ OBSERVERS = (ProgressBar, History, LogFile, Tracker, ModelCheckpoint, StopOnNonF
 """Callbacks that don't change a training: it may be resumed with others of them."""
 
 
-class ResumeWarning(UserWarning):
+class ResumeWarning(LayerkitWarning):
     """A resumed training may differ in the last bits, or continues from an older checkpoint."""
 
 
@@ -173,7 +172,7 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
             announced.append(f"begins epoch {len(progress.records) + 1} anew")
     damaged = [f"{sentence}; the one before it is {path.name}" for sentence in damaged]
     for sentence in [*damaged, *announced]:
-        warnings.warn(sentence, ResumeWarning, stacklevel=4)
+        warn(sentence, ResumeWarning)
 
 
 ORDER = ("data.train", "training.batch_size", "training.gradient_accumulation_steps")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.errors import LayerkitWarning, warn
 from layerkit.files.mapped import CHUNK
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
@@ -16,7 +15,7 @@ from layerkit.training.batches import Arrays
 LARGE, SMALL = 30.0, 0.01
 
 
-class ScaleWarning(UserWarning):
+class ScaleWarning(LayerkitWarning):
     """The inputs or targets of a training are far from unit size."""
 
 
@@ -59,7 +58,7 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
                 )
             break
     for remedy in remedies:
-        warnings.warn(remedy, ScaleWarning, stacklevel=4)
+        warn(remedy, ScaleWarning)
 
 
 def _is_far(numbers: Array) -> bool:

@@ -18,7 +18,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from layerkit import FileError
+from layerkit import FileError, LayerkitWarning
 from layerkit.arrays import Array
 from layerkit.files import atomic
 from layerkit.files.atomic import (
@@ -394,9 +394,12 @@ def test_whoever_waits_for_the_lock_of_a_folder_says_so(
     fcntl.flock(handle, fcntl.LOCK_EX)
     release = threading.Timer(0.2, os.close, [handle])
     release.start()
-    with pytest.warns(RuntimeWarning, match=f"waiting for another process to unlock {path.parent}"):
+    with pytest.warns(
+        LayerkitWarning, match=f"waiting for another process to unlock {path.parent}"
+    ) as told:
         write_atomically(path, b"new")
     release.join()
+    assert told[0].filename == __file__
     assert path.read_bytes() == b"new"
 
 

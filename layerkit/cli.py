@@ -13,7 +13,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import (
     check_data,
     find_config,
-    lock_run,
     read_end,
     read_run,
 )
@@ -218,7 +217,7 @@ def run_train(options: argparse.Namespace) -> int:
         raise ConfigError(f"--out {options.out}: a run that is resumed stays in its folder")
     if options.force and not options.resume:
         raise ConfigError("--force: only with --resume")
-    with Interruption().listening() as interruption, ExitStack() as lock:
+    with Interruption().listening() as interruption:
         if options.resume:
             options.file = find_config(options.resume)
         folder: Path = options.resume or options.out or _free_folder(options.file)
@@ -239,14 +238,10 @@ def run_train(options: argparse.Namespace) -> int:
                 )
             print(f"{folder} is finished: {end}")
             return 0
-        if options.resume:
-            lock.enter_context(lock_run(folder))
         dataset = experiment.load_data(options.data_dir)
         resume: Resume = "force" if options.force else bool(options.resume)
         run = Run(experiment, dataset, folder, resume)
         run.begin()
-        if not options.resume:
-            lock.enter_context(lock_run(folder))
         try:
             run.train(interruption)
         finally:

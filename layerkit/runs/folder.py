@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,12 @@ def lock_run(folder: str | Path) -> Iterator[None]:
         yield
 
 
-def write_run(folder: str | Path, experiment: Experiment, dataset: Dataset) -> None:
+def write_run(
+    folder: str | Path, experiment: Experiment, dataset: Dataset, lock: ExitStack
+) -> None:
     """Begin a run's folder: the resolved configuration, digests of the data, and the environment.
+
+    From then on its lock is held, until `lock` is closed.
 
     Raises
     ------
@@ -79,9 +83,9 @@ def write_run(folder: str | Path, experiment: Experiment, dataset: Dataset) -> N
     folder = Path(folder)
     _check_free(folder)
     make_folder(folder)
-    with lock_run(folder):
-        _check_free(folder)
-        _write_beginning(folder, experiment, dataset)
+    lock.enter_context(lock_run(folder))
+    _check_free(folder)
+    _write_beginning(folder, experiment, dataset)
 
 
 def _check_free(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from layerkit.callbacks.base import Callback
@@ -11,12 +11,14 @@ from layerkit.callbacks.limits import StopOnNonFinite
 from layerkit.callbacks.logs import CSVLog, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.data.datasets import Dataset
-from layerkit.errors import DivergenceError, FileError
+from layerkit.errors import DivergenceError
 from layerkit.files.atomic import make_folder
+from layerkit.progress import Progress
 from layerkit.runs.experiment import Experiment
 from layerkit.runs.folder import (
     check_links,
     discard,
+    lock_run,
     read_end,
     write_config,
     write_result,
@@ -24,15 +26,27 @@ from layerkit.runs.folder import (
 )
 from layerkit.runs.paths import BEST, DIVERGENCE, HISTORY, LOCK, MODEL
 from layerkit.runs.signals import Interruption
-from layerkit.training.evaluation import measure_source
 from layerkit.training.options import Resume
 
 FAR_ABOVE = 10.0
 """A training loss that exceeds the first one by this many times it deserves a hint."""
 
 
+class _FirstLoss(Callback):
+    """The loss of the first batch before its step; infinite in a run that is resumed."""
+
+    loss = math.inf
+
+    def batch_end(self, progress: Progress) -> None:
+        if progress.step == 1:
+            self.loss = progress.loss
+
+
 class Run:
     """A run of an experiment in a folder; making it checks everything and begins nothing.
+
+    No other process can train it from `begin` on, or if it is resumed from the start, until `train`
+    has ended.
 
     Parameters
     ----------
@@ -48,9 +62,12 @@ class Run:
         self, experiment: Experiment, dataset: Dataset, folder: str | Path, resume: Resume = False
     ) -> None:
         self.experiment, self.dataset = experiment, dataset
-        self.folder, self.resume = Path(folder), resume
-        with experiment.limited():
+        self.folder, self.resume, self.first = Path(folder), resume, _FirstLoss()
+        with ExitStack() as lock, experiment.limited():
+            if resume:
+                lock.enter_context(lock_run(folder))
             self.trainer = experiment.prepare(dataset, self._callbacks(), folder, resume)
+            self.lock = lock.pop_all()
         self.progress, self.broken = self.trainer.progress, False
 
     def _callbacks(self) -> list[Callback]:
@@ -64,6 +81,7 @@ class Run:
             ),
             CSVLog(str(folder / HISTORY)),
             StopOnNonFinite(str(folder / DIVERGENCE)),
+            self.first,
         ]
         if self.dataset.validation:
             callbacks.append(ModelCheckpoint(str(folder / BEST), monitor="validation_loss"))
@@ -79,19 +97,18 @@ class Run:
             links to files elsewhere.
         """
         experiment, progress = self.experiment, self.progress
-        if self.resume:
-            check_links(self.folder)
-            write_config(self.folder, experiment, self.dataset)
-        else:
-            write_run(self.folder, experiment, self.dataset)
-        try:
-            for callback in self.progress.options.callbacks:
+        with ExitStack() as undo:
+            undo.callback(self.lock.close)
+            if self.resume:
+                check_links(self.folder)
+                write_config(self.folder, experiment, self.dataset)
+            else:
+                write_run(self.folder, experiment, self.dataset, self.lock)
+                undo.callback(discard, self.folder)
+            for callback in progress.options.callbacks:
                 for path in callback.paths().values():
                     make_folder(path.parent)
-        except FileError:
-            if not self.resume:
-                discard(self.folder)
-            raise
+            undo.pop_all()
         print(self.dataset)
         print(experiment.network.summary())
         if self.resume:
@@ -105,10 +122,13 @@ class Run:
 
         Those of an interrupted training too.
         """
+        with self.lock:
+            self._train(interruption)
+
+    def _train(self, interruption: Interruption) -> None:
         network, folder = self.experiment.network, self.folder
         try:
             with self.experiment.limited(), interruption.pausing(self.progress):
-                first = self._first_loss()
                 self.trainer.run()
         except DivergenceError:
             network.save(folder / MODEL)
@@ -125,20 +145,12 @@ class Run:
             raise
         if self.progress.step:
             self._save_results()
-        last = self.progress.records[-1].train_loss if self.progress.records else 0.0
-        if last - first > FAR_ABOVE * max(1.0, abs(first)):
+        first, records = self.first.loss, self.progress.records
+        if records and records[-1].train_loss - first > FAR_ABOVE * max(1.0, abs(first)):
             print(
-                f"The training loss is {last:.4g}, far above the {first:.4g} of the first weights: "
-                "try a smaller learning rate"
+                f"The training loss is {records[-1].train_loss:.4g}, far above the {first:.4g} of "
+                "the first batch: try a smaller learning rate"
             )
-
-    def _first_loss(self) -> float:
-        """Return the loss of the first weights, infinite where they are not known any more."""
-        if not self.progress.step:
-            with suppress(DivergenceError):
-                test = self.experiment.sources["test"]
-                return measure_source(self.experiment.network, test)["loss"]
-        return math.inf
 
     def _save_results(self) -> None:
         network, folder, progress = self.experiment.network, self.folder, self.progress

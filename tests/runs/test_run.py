@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -290,8 +291,8 @@ def test_nothing_is_begun_before_a_run_begins(config: Path, tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
     assert (run.progress.step, run.finished) == (0, False)
     run.begin()
-    found = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert found == ["config.toml", "data.json", "environment.json"]
+    found = {path.name for path in (tmp_path / "run").iterdir()} - {".lock"}
+    assert found == {"config.toml", "data.json", "environment.json"}
 
 
 def test_of_two_runs_that_begin_in_a_folder_at_a_time_one_is_refused(
@@ -305,7 +306,8 @@ def test_of_two_runs_that_begin_in_a_folder_at_a_time_one_is_refused(
     def begin(folder: Path) -> bool:
         barrier.wait()
         try:
-            write_run(folder, of_config, dataset)
+            with ExitStack() as lock:
+                write_run(folder, of_config, dataset, lock)
         except FileError:
             return False
         return True
@@ -325,9 +327,10 @@ def test_what_a_run_left_that_was_killed_at_its_beginning_is_used(
     (tmp_path / "run").mkdir()
     for name in ("environment.json", ".lock", f".x{TEMPORARY}"):
         (tmp_path / "run" / name).touch()
-    write_run(tmp_path / "run", of_config, dataset)
+    with ExitStack() as lock:
+        write_run(tmp_path / "run", of_config, dataset, lock)
     with pytest.raises(FileError, match="there is something already"):
-        write_run(tmp_path / "run", of_config, dataset)
+        write_run(tmp_path / "run", of_config, dataset, lock)
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(
@@ -343,6 +346,25 @@ def test_a_run_is_trained_by_one_process_at_a_time(
         assert f"{folder}: is being trained by another process" in capsys.readouterr().err
         (folder / ".lock").unlink()
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_a_run_holds_its_lock_from_its_beginning_to_its_end(config: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    of_config = experiment(config)
+    dataset = of_config.load_data()
+    run = Run(of_config, dataset, tmp_path / "run")
+    run.begin()
+    with pytest.raises(FileError, match="is being trained by another process"):
+        Run(experiment(config), dataset, tmp_path / "run", resume=True)
+    trained(run)
+    again = Run(experiment(config), dataset, tmp_path / "run", resume=True)
+    with pytest.raises(FileError, match="is being trained by another process"):
+        Run(experiment(config), dataset, tmp_path / "run", resume=True)
+    (tmp_path / "run" / "link").symlink_to(tmp_path)
+    with pytest.raises(FileError, match="a symbolic link"):
+        again.begin()
+    Run(experiment(config), dataset, tmp_path / "run", resume=True)
 
 
 @pytest.mark.parametrize(
@@ -423,12 +445,12 @@ def test_a_run_to_its_end(config: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize(("lr", "hint"), [("0.01", False), ("1e9", True)])
-def test_a_loss_far_above_that_of_the_first_weights_is_told(
+def test_a_loss_far_above_that_of_the_first_batch_is_told(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], lr: str, hint: bool
 ) -> None:
     settings = ["--set", f"optimizer.lr={lr}", "--out", str(tmp_path / "run")]
     assert main(["train", str(config), *settings]) == 0
-    assert (" of the first weights: try a smaller" in capsys.readouterr().out) == hint
+    assert (" of the first batch: try a smaller" in capsys.readouterr().out) == hint
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -147,7 +147,7 @@ def check_data(folder: str | Path, experiment: Experiment) -> None:
     differing = compare(_read_json(folder / DATA), _digests(experiment), origin="the run")
     if differing:
         raise ConfigError(
-            "\n  ".join([f"{folder}: the data have changed since the run:", *differing])
+            "\n  ".join([f"{folder}: the data have changed since the run:", *differing.values()])
             + "\nSo examples that it was trained with may be among its test examples now. "
             "Restore the files, or train anew"
         )

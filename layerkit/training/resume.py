@@ -132,10 +132,11 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
         ) from error
     _check_tables(path, state)
     differing = compare(state["origin"], checkpointing.origin)
-    announced = [f"resumes with another {line}" for line in differing if _is_environment(line)]
-    refused = [line for line in differing if not _is_environment(line)]
+    environment = [name for name in differing if name.startswith("environment.")]
+    announced = [f"resumes with another {differing.pop(name)}" for name in environment]
     if _only_goes_on(trainer, state["origin"]):
-        refused = [line for line in refused if not line.startswith("training.epochs = ")]
+        differing.pop("training.epochs", None)
+    refused = differing.values()
     if refused and not force:
         raise ConfigError(
             "\n  ".join([f"{path} comes from another training:", *refused])
@@ -167,7 +168,7 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
     if force:
         progress.stopped = None
         announced += [f"continues by force with {line}" for line in refused]
-        if progress.batch and any(line.startswith(ORDER) for line in refused):
+        if progress.batch and any(name.startswith(ORDER) for name in differing):
             progress.batch = 0
             announced.append(f"begins epoch {len(progress.records) + 1} anew")
     damaged = [f"{sentence}; the one before it is {path.name}" for sentence in damaged]
@@ -180,18 +181,18 @@ ORDER = ("data.train", "training.batch_size", "training.gradient_accumulation_st
 
 
 def _only_goes_on(trainer: Trainer, before: dict[str, Any]) -> bool:
-    """Whether there are more epochs, and the steps that were planned stay as they were."""
+    """Whether there are more epochs, and the steps that were planned stay as they were.
+
+    Of a long training, a thousand steps are compared.
+    """
     progress, epochs = trainer.progress, before["training"]["epochs"]
     average = progress.options.average
     courses = [*trainer.optimizer.schedules.values(), *([average.share] if average else [])]
     if progress.epochs <= epochs or progress.batches is None:
         return progress.epochs > epochs
     planned, now = epochs * progress.batches, progress.epochs * progress.batches
-    return all(course(i, planned) == course(i, now) for course in courses for i in range(planned))
-
-
-def _is_environment(line: str) -> bool:
-    return line.startswith("environment.")
+    steps = np.linspace(0, planned - 1, min(planned, 1000), dtype=int).tolist()
+    return all(course(i, planned) == course(i, now) for course in courses for i in steps)
 
 
 def describe(
@@ -299,23 +300,23 @@ def describe_environment() -> dict[str, Any]:
 
 def compare(
     before: dict[str, Any], now: dict[str, Any], origin: str = "the checkpoint"
-) -> list[str]:
+) -> dict[str, str]:
     """Return a line for each address where plain values differ from those of `origin`.
 
     Examples
     --------
     >>> compare({"training": {"epochs": 5, "seed": 0}}, {"training": {"epochs": 7, "seed": 0}})
-    ['training.epochs = 7; the checkpoint has 5']
+    {'training.epochs': 'training.epochs = 7; the checkpoint has 5'}
     """
     old, new = (
         {address: value for address, value in leaves(tree) if value is not None}
         for tree in (before, now)
     )
-    return [
-        f"{name} = {new.get(name, 'nothing')}; {origin} has {old.get(name, 'nothing')}"
+    return {
+        name: f"{name} = {new.get(name, 'nothing')}; {origin} has {old.get(name, 'nothing')}"
         for name in {**new, **old}
         if new.get(name) != old.get(name)
-    ]
+    }
 
 
 def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

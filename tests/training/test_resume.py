@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
     Standardize,
     StepSchedule,
+    Training,
     WarmupStableDecaySchedule,
     fit,
     train,
@@ -66,7 +68,13 @@ from layerkit.callbacks import (
 from layerkit.config.tables import choices_for
 from layerkit.files.checkpoints import Checkpoints, read_tree, write_tree
 from layerkit.files.mapped import Subset
-from layerkit.training.resume import ResumeWarning, compare, describe_environment, digest
+from layerkit.training.resume import (
+    ResumeWarning,
+    _only_goes_on,
+    compare,
+    describe_environment,
+    digest,
+)
 from tests.files.mutations import mutated
 
 NUMBERS = np.random.default_rng(0)
@@ -458,6 +466,23 @@ def test_more_epochs_that_change_the_steps_before_need_force(
         case.run(tmp_path, epochs=5, resume="force")
 
 
+def test_of_a_long_training_few_steps_are_compared() -> None:
+    asked = []
+
+    class Asked(Schedule):
+        def factor(self, step: int, steps: int) -> float:
+            asked.append(step)
+            return 1.0
+
+    planned = 1_000_000
+    progress: Any = SimpleNamespace(epochs=planned + 1, batches=1, options=Training())
+    trainer: Any = SimpleNamespace(progress=progress, optimizer=SGD(schedules={"lr": Asked()}))
+    asked.clear()
+    assert _only_goes_on(trainer, {"training": {"epochs": planned}})
+    assert len(asked) <= 2000
+    assert (min(asked), max(asked)) == (0, planned - 1)
+
+
 def test_by_force_an_option_of_the_optimizer_changes(tmp_path: Path) -> None:
     case = Case(optimizer=lambda: Adam(lr=0.5, beta1=0.8))
     Case().run(tmp_path / "run", until=3)
@@ -637,12 +662,13 @@ def test_a_digest_depends_on_the_numbers_and_not_on_where_they_are(tmp_path: Pat
 
 
 def test_places_are_compared_also_where_one_side_has_none() -> None:
-    assert compare({"a": [1, {"b": 2}], "c": 1}, {"a": [1], "d": 0}) == [
+    differing = compare({"a": [1, {"b": 2}], "c": 1}, {"a": [1], "d": 0})
+    assert list(differing.values()) == [
         "d = 0; the checkpoint has nothing",
         "a.1.b = nothing; the checkpoint has 2",
         "c = nothing; the checkpoint has 1",
     ]
-    assert compare({"a": {}, "b": [], "c": None}, {}) == []
+    assert compare({"a": {}, "b": [], "c": None}, {}) == {}
 
 
 def test_an_environment_may_know_nothing_of_its_processor(monkeypatch: pytest.MonkeyPatch) -> None:

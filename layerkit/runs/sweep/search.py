@@ -136,7 +136,7 @@ def _claim(folder: Path, plan: Plan) -> None:
             raise FileError(f"{path}: can't be read: {error}") from error
         if differing:
             raise ConfigError(
-                "\n  ".join([f"{folder} has another sweep already:", *differing])
+                "\n  ".join([f"{folder} has another sweep already:", *differing.values()])
                 + "\nChoose another --out, or delete that folder"
             )
     write_atomically(path, json.dumps(own, indent=2).encode())

@@ -32,13 +32,13 @@ def fetch(name: str) -> list[tuple[Array, Array]]:
     """
     from sklearn.datasets import fetch_openml
 
-    fetch = partial(fetch_openml, OPENML[name], version=1, as_frame=False, n_retries=1)
+    get = partial(fetch_openml, OPENML[name], version=1, as_frame=False, n_retries=1)
     try:
         with _bounded(), warnings.catch_warnings(action="ignore"):  # one for every retry
             try:
-                bunch = fetch(parser="pandas")  # the faster parser
+                bunch = get(parser="pandas")  # the faster parser
             except (ImportError, TypeError):  # pandas is missing, or too new for scikit-learn
-                bunch = fetch(parser="liac-arff")
+                bunch = get(parser="liac-arff")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, TimeoutError):
@@ -60,12 +60,13 @@ def _bounded() -> Iterator[None]:
 
     def open_url(url: Any, data: Any = None, timeout: Any = None) -> Any:
         response = opener.open(url, data, TIMEOUT)
-        read, sizes = response.read, []
+        read, size_so_far = response.read, 0
 
         def read_some(size: int | None = None) -> bytes:
-            block = read(LARGEST if size is None or size < 0 else size)
-            sizes.append(len(block))
-            if sum(sizes) >= LARGEST:
+            nonlocal size_so_far
+            block: bytes = read(LARGEST if size is None or size < 0 else size)
+            size_so_far += len(block)
+            if size_so_far >= LARGEST:
                 raise OSError(f"the server sends more than {LARGEST:,} bytes")
             return block
 

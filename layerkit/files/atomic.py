@@ -254,10 +254,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
     FileError
         For a file that is missing, damaged anywhere, not layerkit's, or has a name twice.
     """
-    path = Path(path)
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    path = Path(path)
     try:
         with file_errors(f"{path}: can't be read"), path.open("rb") as file:
             metadata = _read_metadata(file)
@@ -268,6 +268,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
             file.seek(0)
             content = file.read()
         tensors = load(content)
+    except FileError:
+        raise
     except (
         SafetensorError,
         AttributeError,
@@ -276,8 +278,6 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
         ValueError,
         RecursionError,
     ) as error:
-        if isinstance(error, FileError):
-            raise
         raise FileError(f"{path}: damaged, or not a safetensors file: {error}") from error
     head = content[:start].replace(checksum.encode(), NO_CHECKSUM.encode(), 1)
     if _sha256(head, memoryview(content)[start:]) != checksum:

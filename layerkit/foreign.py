@@ -224,10 +224,10 @@ ADVICE = {
     },
     "SGD": {
         "momentum": "HeavyBall(lr=0.01, beta=0.9) is the momentum of PyTorch and Keras",
-        "dampening": "Momentum(lr=0.1, beta=0.9) has a dampening of 1 - beta",
+        "dampening": "Momentum(lr=0.1, beta=0.9) has a dampening of beta",
     },
     "Momentum": {
-        "momentum": "here it is called 'beta', and m is a mean of the gradients; "
+        "momentum": "here it is called 'beta', and v is a mean of the gradients; "
         "HeavyBall(lr=0.01, beta=0.9) is the momentum of PyTorch and Keras",
     },
     "RMSProp": {"rho": "alpha"},
@@ -273,9 +273,9 @@ ADVICE = {
         "class_weights": "class_weight",
         "sample_weights": "sample_weight",
         "dropout": "write Dropout(0.5) among the layers",
-        "checkpoints=str checkpoints=PosixPath": "write Checkpoints(folder)",
+        "checkpoints=str checkpoints=Path": "write Checkpoints(folder)",
         "average=float": "write EMA(0.99)",
-        "callbacks=type callbacks=ABCMeta": "write callbacks=[EarlyStopping()], with an object",
+        "callbacks=type": "write callbacks=[EarlyStopping()], with an object",
     },
     "Record": {
         "history": EPOCHS,
@@ -318,7 +318,8 @@ ADVICE = {
 }
 """By our class: their names, and ours, or what to write.
 
-`*` is said of too many values by position, and `lr=list` of a list as the option lr.
+`*` is said of too many values by position, and `lr=list` of a list, or an object of a class that is
+derived from it, as the option lr.
 """
 
 BY_NAME = {

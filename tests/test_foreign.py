@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from layerkit.training.trainer import Trainer
 
 NET = Network(Sequential([Dense(3), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(4,))
 X, T = np.zeros((6, 4)), np.arange(6) % 2
+OtherPath = type("OtherPath", (type(Path()),), {})  # as on another system
 RECORD, BODY = Record(1, 0.5, 1.0, 0.1), Sequential([Dense(2)])
 
 
@@ -36,7 +38,7 @@ RECORD, BODY = Record(1, 0.5, 1.0, 0.1), Sequential([Dense(2)])
         ("HeavyBall(momentum=0.9)", "HeavyBall has no option 'momentum'; here it is called 'beta'"),
         (
             "Momentum(momentum=0.9)",
-            "'beta', and m is a mean of the gradients; HeavyBall(lr",
+            "'beta', and v is a mean of the gradients; HeavyBall(lr",
         ),
         (
             "Dense(9, activation='relu')",
@@ -60,6 +62,8 @@ RECORD, BODY = Record(1, 0.5, 1.0, 0.1), Sequential([Dense(2)])
         ("fit(NET, Adam(), X, T, callbacks=EarlyStopping(2))", "such as [EarlyStopping(patience=2"),
         ("fit(NET, Adam(), X, T, callbacks=EarlyStopping)", "write callbacks=[EarlyStopping()], "),
         ("fit(NET, Adam(), X, T, checkpoints='a')", "; write Checkpoints(folder)"),
+        ("fit(NET, Adam(), X, T, checkpoints=OtherPath('a'))", "; write Checkpoints(folder)"),
+        ("SGD(dampening=0.5)", "Momentum(lr=0.1, beta=0.9) has a dampening of beta"),
         (
             "fit(NET, Adam(), X, T, verbose=1)",
             "nothing is printed; write callbacks=[ProgressBar()]",

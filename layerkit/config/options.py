@@ -189,7 +189,11 @@ class Configurable(Guided):
         except Wrong as wrong:
             cls = type(self)
             lines = "\n".join(f"{cls.__name__}.{line}" for line in wrong.lines())
-            mistakes = [f"{place[0]}={type(value).__name__}" for place, value, _ in wrong.problems]
+            mistakes = [
+                f"{place[0]}={kind.__name__}"
+                for place, value, _ in wrong.problems
+                for kind in type(value).__mro__
+            ]
             hints = dict.fromkeys(advice(mistake, cls) for mistake in mistakes)
             raise ConfigError("".join([lines, *hints])) from None
 

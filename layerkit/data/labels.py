@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 
@@ -71,18 +73,18 @@ def distinct(labels: Array) -> list[str]:
     names = [str(label) for label in np.unique(labels)]
     if not all(map(is_number, names)):
         return names
-    if len({Decimal(name) for name in names}) < len(names):  # exact, also for twenty digits
-        raise DataError(
-            f"labels {listed(map(repr, names))}: the same number is written in two ways"
-        )
-    return sorted(names, key=Decimal)
+    names.sort(key=Decimal)  # exact, also for twenty digits
+    for one, other in pairwise(names):
+        if Decimal(one) == Decimal(other):
+            raise DataError(f"labels {one!r} and {other!r}: the same number, written in two ways")
+    return names
 
 
-def is_number(name: str) -> bool:
-    """Whether a name is a number, which could be taken for that of a class."""
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number; Python's 1_000 and digits of other scripts are not."""
     try:
-        return Decimal(name).is_finite()
-    except InvalidOperation:
+        return math.isfinite(float(text)) and text.strip().isascii() and "_" not in text
+    except ValueError:
         return False
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array, check_memory
+from layerkit.data.labels import is_number
 from layerkit.errors import DataError, FileError, listed, nearest
 from layerkit.files.mapped import releaser
 
@@ -116,20 +117,12 @@ def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int
     except ValueError:
         pass
     for column in columns:
-        if not _is_finite(row[column]):
+        if not is_number(row[column]):
             raise DataError(
                 f"line {line}, column {header[column]!r}: {row[column]!r}; "
                 "should be a finite number"
             )
     return numbers
-
-
-def _is_finite(cell: str) -> bool:
-    """Whether a cell is a finite number; Python's 1_000 and digits of other scripts are not."""
-    try:
-        return math.isfinite(float(cell)) and cell.strip().isascii() and "_" not in cell
-    except ValueError:
-        return False
 
 
 def read_npz(path: str | Path, numbers: bool = False) -> Table:

@@ -280,6 +280,7 @@ def test_labels_that_are_numbers_are_sorted_by_value(tmp_path: Path) -> None:
         (["12345678901234567891", "12345678901234567890", "3"], [2, 1, 0]),
         (["10", "9", "nan"], [0, 1, 2]),
         (["1e1", "9", "-0.5"], [2, 1, 0]),
+        (["9", "10", "1_0"], [1, 2, 0]),
     ],
 )
 def test_labels_are_sorted_by_their_exact_value_if_all_are_numbers(
@@ -326,7 +327,7 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
         ("a,kind\ninf,x\n", "line 2, column 'a': 'inf'"),
         ("a,kind\n1e400,x\n", "line 2, column 'a': '1e400'"),
         ("a,kind\n1,x\n2,\n", "line 3, column 'kind': there is no label"),
-        ("a,kind\n1,1\n2,1.0\n", "written in two ways"),
+        ("a,kind\n1,1\n2,1.0\n3,2\n", "labels '1' and '1.0': the same number, written in"),
         ("a,kind\n1,x\n2,x\n3,x\n", "3 examples of 1 class"),
         ("a,kind\n1,x\n2,x\n3,x\n4,y\n", "the rarest class has 1"),
     ],

@@ -31,6 +31,8 @@ COLOURS = (
     "#999999",
     "#999933",
 )
+MOST_CLASSES = 100
+"""Of more classes there is no picture of the confusion matrix: nobody could read it."""
 LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
 
 
@@ -44,7 +46,10 @@ def draw_run(
         figures["curves"] = curves(records, dataset.classes)
     if dataset.classes:
         predicted = network.loss.predict(network.outputs(dataset.test.inputs)).ravel()
-        figures["confusion"] = confusion(dataset, predicted)
+        if len(dataset.classes) <= MOST_CLASSES:
+            figures["confusion"] = confusion(dataset, predicted)
+        else:
+            print(f"No confusion.png of {len(dataset.classes):,} classes: more than {MOST_CLASSES}")
         if dataset.image:
             figures["mistakes"] = mistakes(dataset, predicted)
     if dataset.image:

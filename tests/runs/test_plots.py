@@ -118,6 +118,17 @@ def test_what_does_not_fit_the_data_is_left_out(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
 
 
+def test_a_confusion_matrix_that_nobody_could_read_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = Examples(np.eye(4, dtype=np.float32), np.arange(4))
+    dataset = Dataset("table", part, part, [str(k) for k in range(3000)])
+    network = Network(Dense(3000), SoftmaxCrossEntropy(), shape=(4,))
+    draw_run(tmp_path, network, dataset, [])
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == "No confusion.png of 3,000 classes: more than 100\n"
+
+
 def test_a_picture_that_can_not_be_drawn_leaves_the_old_one(tmp_path: Path) -> None:
     class Broken(Figure):
         def savefig(self, fname: Any, **options: Any) -> None:

@@ -5,8 +5,7 @@ import difflib
 import os
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "ConfigError",
@@ -89,50 +88,6 @@ def at(place: str) -> Iterator[None]:
             error.place = place
             error.add_note(f"at {place}")
         raise
-
-
-IGNORED = frozenset({"requires_grad", "should_stop", "stop_training", "trainable"})
-"""Attributes that users of other libraries set; nobody here would read them."""
-
-
-class Guided:
-    """Base class of objects that say what an attribute of other libraries is called here."""
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if hasattr(type(self), name):  # a property that failed: its own error says more
-                return object.__getattribute__(self, name)
-            hint = "" if name.startswith("_") else self._hint(name)
-            message = f"{type(self).__name__} has no attribute {name!r}{hint}"
-            raise AttributeError(message, name=name, obj=self)
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            if name in IGNORED and type(self).__module__.startswith("layerkit."):
-                self.__getattr__(name)
-            super().__setattr__(name, value)
-
-    def _hint(self, name: str) -> str:
-        """Return what to add to the error about an attribute that is missing."""
-        return advice(name, type(self), getattr(type(self), "__dataclass_fields__", ()))
-
-
-def not_called(part: Any, *args: Any, **options: Any) -> Any:
-    """Take the place of `__call__`, and say which method is meant.
-
-    Raises
-    ------
-    TypeError
-    """
-    raise TypeError(f"{type(part).__name__} is not called{advice('__call__', type(part))}")
-
-
-def advice(name: str, kind: type | str, known: Collection[str] = ()) -> str:
-    """Return what to add to an error about a name of another library; see `translated`."""
-    from layerkit.foreign import translated
-
-    hint = translated(name, kind, known)
-    return hint and f"; {hint}"
 
 
 LISTED = 20

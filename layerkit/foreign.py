@@ -292,7 +292,7 @@ ADVICE = {
     "Trainer": {
         "fit train": "write trainer.run()",
         "records record history": "write trainer.progress.records",
-        "stop": "write trainer.progress.stop(reason)",
+        "stop should_stop stop_training": "write trainer.progress.stop(reason)",
         "epoch current_epoch": "write trainer.progress.epoch",
         "model": "network",
     },

@@ -17,9 +17,10 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Sizes
 from layerkit.data.seen import SeenData
-from layerkit.errors import ConfigError, DivergenceError, FileError, at, not_called, suggestion
+from layerkit.errors import ConfigError, DivergenceError, FileError, at, suggestion
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.graph.container import Container
+from layerkit.guidance import not_called
 from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape, check_memory
-from layerkit.errors import ConfigError, Guided, ShapeError
+from layerkit.errors import ConfigError, ShapeError
+from layerkit.guidance import Guided
 
 __all__ = ["Arena", "Param", "State"]
 

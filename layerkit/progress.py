@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from layerkit.errors import ConfigError, Guided
+from layerkit.errors import ConfigError
+from layerkit.guidance import Guided
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer

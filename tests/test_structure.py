@@ -17,10 +17,10 @@ from docs.generate.afternoon import PAGE, code_lines, counted, heart
 PACKAGE = Path(layerkit.__file__).parent
 
 ROOMS = [
-    *("foreign", "errors", "arrays", "config", "parameters", "initializers", "layers", "graph"),
-    *("losses", "optimizers", "files", "data", "inputs", "targets", "fitting", "network"),
-    *("inspection", "progress", "callbacks", "metrics", "training", "testing", "runs"),
-    *("layerkit", "cli", "__main__"),
+    *("foreign", "guidance", "errors", "arrays", "config", "parameters", "initializers"),
+    *("layers", "graph", "losses", "optimizers", "files", "data", "inputs", "targets", "fitting"),
+    *("network", "inspection", "progress", "callbacks", "metrics", "training", "testing"),
+    *("runs", "layerkit", "cli", "__main__"),
 ]
 """The folders and files of the package, lowest first; "layerkit" is its face."""
 

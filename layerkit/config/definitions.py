@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from layerkit.errors import ConfigError
+from layerkit.guidance import is_own
 
 ALIASES = {
     "forward": "__call__ call",
@@ -73,7 +74,7 @@ def written(cls: Any, name: str) -> str:
 def _original(cls: Any, name: str) -> Any:
     """The method of layerkit's own that a method overrides; None if there is none."""
     for base in reversed(cls.__mro__[1:]):
-        if name in vars(base) and base.__module__.startswith("layerkit."):
+        if name in vars(base) and not is_own(base):
             return vars(base)[name]
     return None
 

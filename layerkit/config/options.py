@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, dataclass_transform
 
 from layerkit.config.checks import Wrong, checked
-from layerkit.errors import ConfigError, Guided, advice, suggestion
+from layerkit.errors import ConfigError, suggestion
+from layerkit.guidance import Guided, advice, is_own
 
 BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "gt": (operator.gt, "should be greater than {}"),
@@ -129,7 +130,7 @@ class Configurable(Guided):
                 f"{cls.__name__} has an __init__, of which files and copies would know nothing: "
                 "declare its options in the class body instead, as in `units: Size = 64`"
             )
-        if not cls.__module__.startswith("layerkit."):  # a test does it for those, once
+        if is_own(cls):  # a test does it for those, once
             from layerkit.config.definitions import check_definition
 
             check_definition(cls)

@@ -20,7 +20,8 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
-from layerkit.errors import ShapeError, at, not_called
+from layerkit.errors import ShapeError, at
+from layerkit.guidance import not_called
 from layerkit.initializers.base import Initializer
 from layerkit.initializers.plain import Zeros
 from layerkit.initializers.scaled import LeCunNormal

@@ -63,14 +63,14 @@ class Flatten(Layer):
         return self.default_init
 
     def build(self, shape: Shape) -> Shape:
-        self.input_shape = shape
+        self.shape_in = shape
         return (math.prod(shape),)
 
     def forward(self, x: Array, train: bool = True) -> Array:
         return x.reshape(len(x), *self.output_shape)
 
     def backward(self, dy: Array) -> Array:
-        return dy.reshape(len(dy), *self.input_shape)
+        return dy.reshape(len(dy), *self.shape_in)
 
 
 class Reshape(Flatten):
@@ -156,7 +156,7 @@ class Take(Layer):
                 f"Take.columns has {wrong[0]}: should be from {-n} to {n - 1}, as axis {self.axis} "
                 f"of {shape} has {n} features"
             )
-        self.input_shape = shape
+        self.shape_in = shape
         self.places = np.array(self.columns) % n
         self.distinct = len(set(self.places)) == len(self.places)
         sizes = list(shape)
@@ -169,7 +169,7 @@ class Take(Layer):
     def backward(self, dy: Array) -> Any:
         if not self.wants_dx:
             return None
-        dx = np.zeros((len(dy), *self.input_shape), dy.dtype)
+        dx = np.zeros((len(dy), *self.shape_in), dy.dtype)
         there = along(self.axis, self.places)
         if self.distinct:
             dx[there] = dy

@@ -18,7 +18,8 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
-from layerkit.errors import DataError, ShapeError, not_called
+from layerkit.errors import DataError, ShapeError
+from layerkit.guidance import is_own, not_called
 
 
 class Loss(Configurable, ABC):
@@ -86,8 +87,8 @@ class Loss(Configurable, ABC):
         if targets.ndim and shape[-1:] == (1,) and targets.shape[1:] == shape[:-1]:
             targets = targets[..., None]
         if not targets.ndim or targets.shape[1:] != shape:
-            own = not type(self).__module__.startswith("layerkit.")
-            hint = "; for targets of another shape, override `targets`" * own
+            own = is_own(type(self))
+            hint = "; for targets of another shape, override `targets`" if own else ""
             if targets.dtype.kind in "iu" and targets.shape[1:] == shape[:-1]:
                 what = "override targets, predict and hits" if own else "take SoftmaxCrossEntropy"
                 hint = f"; for class numbers, {what}"

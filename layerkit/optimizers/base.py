@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -82,17 +82,7 @@ class Optimizer(OptimizerOptions, ABC):
 
     slots: ClassVar[tuple[str, ...]] = ()
     scratch = ("around", "s")
-    reserved = (
-        *(*scratch, "again", "layout", "learning_rate"),
-        *("memory", "scratch", "steps", "t", "w"),
-    )
-
-    if not TYPE_CHECKING:
-
-        def _no_learning_rate(self, value: Any = None) -> Any:
-            raise AttributeError(f"{type(self).__name__}.learning_rate: here it is called 'lr'")
-
-        learning_rate = property(_no_learning_rate, _no_learning_rate, doc="Refused: see `lr`.")
+    reserved = (*scratch, "again", "layout", "memory", "scratch", "steps", "t", "w")
 
     def __post_init__(self) -> None:
         super().__post_init__()

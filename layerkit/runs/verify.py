@@ -23,6 +23,7 @@ from layerkit.callbacks.limits import TimeLimit
 from layerkit.config.own_modules import import_file
 from layerkit.errors import ConfigError
 from layerkit.files.checkpoints import Checkpoints, read_tree
+from layerkit.guidance import is_own
 from layerkit.network import Network
 from layerkit.parameters import Param
 from layerkit.progress import Progress
@@ -231,7 +232,7 @@ def _hint(experiment: Experiment) -> str:
     own = [
         f"{type(part).__name__} ({address})"
         for address, part in parts.items()
-        if part is not None and not type(part).__module__.startswith("layerkit.")
+        if part is not None and is_own(type(part))
     ]
     named = f" Your own classes here are {', '.join(own)}." if own else ""
     return (

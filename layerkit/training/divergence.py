@@ -19,6 +19,7 @@ from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitErr
 from layerkit.files.atomic import read_tensors
 from layerkit.files.checkpoints import TREE, read_tree, write_tree
 from layerkit.graph.sequential import Sequential
+from layerkit.guidance import is_own
 from layerkit.inspection.nonfinite import Watch
 from layerkit.inspection.summary import aligned
 from layerkit.layers.base import Layer
@@ -485,7 +486,7 @@ class Replay:
         limit = math.sqrt(np.finfo(self.network.dtype).max)
         sizes = first.causes.values() if first else ()
         unknown = 0.0 if first and first.kind == "examples" else limit
-        if max(sizes, default=unknown) < limit and not own.__module__.startswith("layerkit."):
+        if max(sizes, default=unknown) < limit and is_own(own):
             return f"Numbers of this size don't explain it: look at {own.__name__}"
         examples = self.watch.seen.get(("", "examples"))
         if examples and examples.largest > limit:

@@ -23,6 +23,7 @@ from layerkit.config.options import Configurable
 from layerkit.errors import ConfigError, FileError, LayerkitError, LayerkitWarning, warn
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.files.mapped import Subset, pieces
+from layerkit.guidance import is_own
 from layerkit.progress import Record
 from layerkit.training.batches import Arrays, Source
 from layerkit.training.options import Training
@@ -363,7 +364,7 @@ def _misfits(
     like["callbacks"] = {
         name: part
         for name, part in like["callbacks"].items()
-        if name in saved and type(checkpointing.callbacks[name]).__module__.startswith("layerkit.")
+        if name in saved and not is_own(type(checkpointing.callbacks[name]))
     }
     found = state | {
         "callbacks": {name: state["callbacks"].get(name) for name in like["callbacks"]}

@@ -18,7 +18,8 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import HOOKS, Callback
-from layerkit.errors import DivergenceError, Guided, at
+from layerkit.errors import DivergenceError, at
+from layerkit.guidance import Guided
 from layerkit.losses.base import mean_loss
 from layerkit.progress import Progress, Record
 from layerkit.training.batches import Batch, Source

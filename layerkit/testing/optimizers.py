@@ -30,7 +30,6 @@ from layerkit.training.own_rules import (
     descend,
     few_numbers,
     forgotten,
-    hidden,
     unchanged_slot,
 )
 
@@ -148,8 +147,8 @@ def _check_checkpoints(optimizer: Optimizer) -> None:
     """Check that all that is remembered is in the state that checkpoints keep."""
     few = few_numbers(Arena({"W": Param((2, 3), Zeros())}, "float64"))
     descend(optimizer, few, 6)
-    if names := forgotten(optimizer, few):
-        raise AssertionError(f"{type(optimizer).__name__} {hidden(names)}")
+    if sentence := forgotten(optimizer, few):
+        raise AssertionError(f"{type(optimizer).__name__} {sentence}")
 
 
 def _check_like(optimizer: Optimizer, like: Optimizer) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import ConfigError, DataError, at
+from layerkit.errors import DataError, at
 from layerkit.files.mapped import Subset, pieces
 from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
@@ -17,19 +17,29 @@ from layerkit.layers.watch import inputs_of
 from layerkit.parameters import Arena
 
 
-@contextmanager
-def all_or_nothing(arena: Arena | None, *others: object) -> Iterator[None]:
-    """Put parameters, states and the attributes of `others` back if something is refused."""
-    kept = (arena.values.copy(), arena.states.copy()) if arena else None
+def snapshot(arena: Arena, *others: object) -> Callable[[], None]:
+    """Return a function that puts the arena's vectors and the attributes of `others` back."""
+    vectors = {name: getattr(arena, name).copy() for name in ("values", "grads", "states")}
     attributes = [dict(vars(other)) for other in others]
-    try:
-        yield
-    except BaseException:
-        if arena and kept:
-            arena.values, arena.states = kept
+
+    def restore() -> None:
+        for name, vector in vectors.items():
+            getattr(arena, name)[...] = vector
         for other, before in zip(others, attributes, strict=True):
             vars(other).clear()
             vars(other).update(before)
+
+    return restore
+
+
+@contextmanager
+def all_or_nothing(arena: Arena, *others: object) -> Iterator[None]:
+    """Put everything back, as `snapshot` does, if something is refused."""
+    restore = snapshot(arena, *others)
+    try:
+        yield
+    except BaseException:
+        restore()
         raise
 
 
@@ -61,25 +71,6 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
                         first = next(_inputs_of(layer, body, inputs, rows))
                         param.init.adapt(param.value, partial(layer.forward, *first, train=False))
             layer.fitted.value = np.ones(())
-
-
-def check_frozen(body: Layer) -> None:
-    """Refuse ``layer.trainable = False``, which freezes in other libraries and does nothing here.
-
-    Raises
-    ------
-    ConfigError
-        With the option of the optimizer that freezes.
-    """
-    for address, layer in body.walk("body"):
-        params = {f"{address}.{name}": param for name, param in layer.params().items()}
-        for pattern, part in {f"{address}.*": layer, **params}.items():
-            for name in ("trainable", "requires_grad"):
-                if vars(part).get(name) is False and not hasattr(type(part), name):
-                    raise ConfigError(
-                        f"{pattern.removesuffix('.*')}.{name} = False: has no effect; freeze by an "
-                        f'option of the optimizer, rates={{"{pattern}": 0}}'
-                    )
 
 
 def check_layers(body: Layer, inputs: Inputs, rows: Array | Subset) -> None:

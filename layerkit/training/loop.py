@@ -13,7 +13,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
-from layerkit.fitting import adapt, all_or_nothing, check_frozen, check_layers
+from layerkit.fitting import adapt, all_or_nothing, check_layers
+from layerkit.inspection.mistakes import WRITES_TO_Z, calling
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress, Record
@@ -24,7 +25,7 @@ from layerkit.training.divergence import Divergence
 from layerkit.training.evaluation import measure_sets, metric_names
 from layerkit.training.iterables import Iterated, open_set, open_source
 from layerkit.training.options import Options, Training
-from layerkit.training.own_parts import Tried, check_parts
+from layerkit.training.own_parts import Tried, check_frozen, check_parts
 from layerkit.training.own_rules import check_rule
 from layerkit.training.resume import Checkpointing, describe, remembering, resume_training
 from layerkit.training.scale import warn_about_scale
@@ -106,7 +107,7 @@ def train(
     check_frozen(network.body)
     training = _as_training(options)
     parts = training.gradient_accumulation_steps
-    with all_or_nothing(None, network.seen):
+    with all_or_nothing(network.arena, network.seen):
         source = open_source(
             network,
             x,
@@ -325,7 +326,8 @@ def _check_counting(network: Network, source: Source) -> None:
     """Raise a DataError for examples none of which counts, whose loss would be 0."""
     if isinstance(source, Arrays):
         z = np.broadcast_to(np.zeros(()), (len(source.t), *network.body.output_shape))
-        counts = network.loss.counts(z, source.t)
+        with at("loss"), calling(f"{type(network.loss).__name__}.counts", WRITES_TO_Z):
+            counts = network.loss.counts(z, source.t)
         if source.a is not None and not source.a.any():
             raise DataError("no example counts: all sample weights are 0")
         if counts is not None and not counts.any():

@@ -1,7 +1,8 @@
 """The layers, the loss and the augmentation of a training, tried on a few examples beforehand.
 
-They may be a user's own. They are called as the training will call them, with arrays that can't be
-written to, and what they return is looked at. Nothing remains of it.
+Where some are a user's own; tests try layerkit's. They are called as the training will call them,
+with arrays that can't be written to, and what they return is looked at. What they change on self is
+put back, but for what is inside of other objects there.
 
 x, t      some examples and their targets, in the network's dtype
 z, dz     the outputs of its body, and the derivative of the loss with respect to them
@@ -9,6 +10,7 @@ z, dz     the outputs of its body, and the derivative of the loss with respect t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -19,7 +21,9 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.errors import ConfigError, DivergenceError, ShapeError, at
 from layerkit.files.mapped import Subset
+from layerkit.fitting import snapshot
 from layerkit.graph.container import Container
+from layerkit.guidance import is_own
 from layerkit.inspection.mistakes import (
     WRITES_TO_DY,
     WRITES_TO_X,
@@ -64,6 +68,23 @@ class Tried(Source):
         return self.source.chunks()
 
 
+def check_frozen(body: Layer) -> None:
+    """Refuse ``layer.trainable = False``, which freezes in other libraries and does nothing here.
+
+    Raises
+    ------
+    ConfigError
+        With the option of the optimizer that freezes.
+    """
+    for address, layer in body.walk("body"):
+        for name in ("trainable", "requires_grad"):
+            if vars(layer).get(name) is False and not hasattr(type(layer), name):
+                raise ConfigError(
+                    f"{address}.{name} = False: has no effect; freeze by an option of the "
+                    f'optimizer, rates={{"{address}.*": 0}}'
+                )
+
+
 def check_parts(
     network: Network, x: Array | Subset, t: Array, augmentation: Augmentation | None = None
 ) -> None:
@@ -80,6 +101,9 @@ def check_parts(
         For a parameter that is not a Param.
     """
     layers = dict(network.layers())
+    trying = any(is_own(type(part)) for part in (network.loss, *layers.values()))
+    if not trying and augmentation is None:
+        return
     count = max(2, *(layer.smallest_batch for layer in layers.values()))
     rows = np.arange(count) % min(count, len(t))
     examples = network.inputs.convert(x[:count])[rows]
@@ -87,6 +111,8 @@ def check_parts(
     if augmentation:
         with at("augmentation"):
             augmentation.check(examples)
+    if not trying:
+        return
     # where a value is not finite, the training itself says more
     with (
         suppress(DivergenceError),
@@ -112,21 +138,22 @@ def _try(network: Network, x: Array, t: Array) -> None:
 
 @contextmanager
 def _untouched(network: Network) -> Iterator[None]:
-    """Restore all that layers and the loss keep."""
-    arena, parts = network.arena, [network.loss, *(layer for _, layer in network.layers())]
-    vectors = arena.grads.copy(), arena.states.copy()
-    kept = [dict(vars(part)) for part in parts]
-    generators = [layer.rng for _, layer in network.layers() if layer.random]
-    drawn = [generator.bit_generator.state for generator in generators]
+    """Restore all that the parts keep."""
+    parts: list[Any] = [network.loss, *(layer for _, layer in network.layers())]
+    restore = snapshot(network.arena, *parts)
+    for part in parts:  # the trial works with copies
+        vars(part).update({name: _copied(value) for name, value in vars(part).items()})
     try:
         yield
     finally:
-        arena.grads, arena.states = vectors
-        for part, before in zip(parts, kept, strict=True):
-            vars(part).clear()
-            vars(part).update(before)
-        for generator, state in zip(generators, drawn, strict=True):
-            generator.bit_generator.state = state
+        restore()
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what can change in place; what is in a list, such as layers, is not copied."""
+    if isinstance(value, np.ndarray | np.random.Generator):
+        return copy.deepcopy(value)
+    return copy.copy(value) if isinstance(value, list | dict | set) else value
 
 
 def _pass(network: Network, x: Array, t: Array) -> None:
@@ -161,7 +188,8 @@ def loss_gradient(loss: Loss, z: Array, t: Array) -> Array:
             "respect to each number of z: write it without mean or sum, divided by z.shape[-1]"
         )
     check_array(what, dz, z.shape, z.dtype)
-    loss.forward(read_only(z), read_only(t))
+    with calling(f"{name}.counts", WRITES_TO_Z):
+        loss.forward(read_only(z), read_only(t))
     return loss.backward()
 
 
@@ -169,14 +197,15 @@ def loss_gradient(loss: Loss, z: Array, t: Array) -> Array:
 def _checked(layers: dict[str, Layer]) -> Iterator[None]:
     """Let all layers but containers look at what their forward and backward return."""
     inputs: dict[str, tuple[Array, ...]] = {}
+    constants: dict[str, dict[str, Array]] = {}
 
     def checking(address: str, name: str, method: Method) -> Method:
         layer, what = layers[address], f"{type(layers[address]).__name__}.{name}"
 
         def forward(*xs: Array, **options: Any) -> Array:
             with at(address):
-                if address not in inputs:
-                    _check_plain_arrays(layer, [x.shape[1:] for x in xs])
+                if address not in inputs and is_own(type(layer)):
+                    constants[address] = _plain_constants(layer, [x.shape[1:] for x in xs])
                 inputs[address] = xs
                 with calling(f"{what} at {address}", WRITES_TO_X):
                     y: Array = method(*map(read_only, xs), **options)
@@ -199,26 +228,53 @@ def _checked(layers: dict[str, Layer]) -> Iterator[None]:
     leaves = [item for item in layers.items() if not isinstance(item[1], Container)]
     with watched(leaves, checking, containers=True):
         yield
+    for address, arrays in constants.items():
+        for name, value in arrays.items():
+            if np.array_equal(vars(layers[address])[name], value):
+                with at(address):
+                    raise ConfigError(_unused(layers[address], name, value.flat[0]))
 
 
-def _check_plain_arrays(layer: Layer, shapes: Sequence[Shape]) -> None:
-    """Refuse parameters that are plain arrays: they are drawn in `build`, and never trained."""
-    if not any(map(_is_float_array, vars(layer).values())) or any(layer.parts()):
-        return
-    drawn = plain_random_arrays(layer, shapes)
-    if drawn:
+def _plain_constants(layer: Layer, shapes: Sequence[Shape]) -> dict[str, Array]:
+    """Return the arrays of zeros or ones that `build` makes, where the layer has no parameters.
+
+    Raises
+    ------
+    ConfigError
+        For plain arrays that are drawn in `build`, and never trained.
+    """
+    built = _built_arrays(layer, shapes)
+    if drawn := plain_random_arrays(layer, shapes):
         raise ConfigError(untrained(layer, drawn))
+    if layer.declared():
+        return {}
+    return {n: a for n, a in built.items() if a.size and a.flat[0] in (0, 1) and np.ptp(a) == 0}
+
+
+def _built_arrays(layer: Layer, shapes: Sequence[Shape]) -> dict[str, Array]:
+    """Return the plain arrays that `build` makes."""
+    if any(layer.parts()):
+        return {}
+    twin = replace(layer)
+    twin.place(*shapes, address=layer.address)
+    return {name: value for name, value in vars(twin).items() if _is_float_array(value)}
 
 
 def plain_random_arrays(layer: Layer, shapes: Sequence[Shape]) -> list[str]:
     """Return the names of the arrays that `build` draws anew for each layer."""
-    one, other = replace(layer), replace(layer)
-    for twin in (one, other):
-        twin.place(*shapes, address=layer.address)
-    drawn = {name: value for name, value in vars(one).items() if _is_float_array(value)}
-    return [
-        name for name in drawn if not np.array_equal(drawn[name], vars(other)[name], equal_nan=True)
-    ]
+    one = _built_arrays(layer, shapes)
+    other = _built_arrays(layer, shapes) if one else one
+    return [name for name in one if not np.array_equal(one[name], other[name], equal_nan=True)]
+
+
+def _unused(layer: Layer, name: str, number: float) -> str:
+    """Return the sentence about an array that is neither trained nor used for anything else."""
+    init = "Ones()" if number else "Zeros()"
+    return (
+        f"{type(layer).__name__}.build makes the array {name}, full of {number:g}, and nothing "
+        f"changes it: for a parameter, write self.{name} = Param(shape, {init}); for numbers that "
+        f"a network saves, self.{name} = State(shape, {init}); else leave it out"
+    )
 
 
 def untrained(layer: Layer, names: Sequence[str]) -> str:

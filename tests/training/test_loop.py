@@ -81,7 +81,6 @@ def test_every_example_is_used_once_per_epoch_in_a_new_order(batch_size: int) ->
     x = np.arange(103.0)[:, None]
     list(train(net, SGD(lr=1e-6), x, T, epochs=3, batch_size=batch_size))
     per_epoch = math.ceil(103 / batch_size)
-    assert notes.seen.pop(0) == [0, 1]  # the trial before the first step
     assert len(notes.seen) == 3 * per_epoch
     orders = []
     for epoch in range(3):

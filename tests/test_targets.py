@@ -121,7 +121,7 @@ def test_a_column_of_numbers_is_as_good_as_a_row(labels: Any) -> None:
         ),
         (np.array(["a", "b", "c"] * 40), "'a', 'b', 'c', 3 classes, and the network has outputs"),
         (np.array(["a"] * 120), r"'a', 1 classes, .* network.classes = \[...\] if some"),
-        (np.array(["1", "1.0"] * 60), "the same number is written in two ways"),
+        (np.array(["1", "1.0"] * 60), "the same number, written in two ways"),
         (T + 1, "label 2 of example"),
     ],
 )

@@ -101,7 +101,8 @@ def check_parts(
         For a parameter that is not a Param.
     """
     layers = dict(network.layers())
-    trying = any(is_own(type(part)) for part in (network.loss, *layers.values()))
+    parts = (network.loss, *layers.values())
+    trying = any(is_own(type(part)) or "forward" in vars(part) for part in parts)
     if not trying and augmentation is None:
         return
     count = max(2, *(layer.smallest_batch for layer in layers.values()))

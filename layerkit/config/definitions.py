@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import Field, fields, is_dataclass
-from difflib import get_close_matches
 from inspect import CO_VARARGS, CO_VARKEYWORDS, Parameter, signature
 from types import FunctionType
 from typing import Any
@@ -95,10 +94,12 @@ def _check_method(cls: Any, name: str, function: FunctionType) -> None:
             )
     original = _original(cls, name)
     if original is None and not name.startswith("_"):
-        known = [n for base in cls.__mro__[1:] for n in vars(base) if not n.startswith("_")]
-        for meant in get_close_matches(name, known, cutoff=0.85):
+        methods = [f for f in vars(cls).values() if isinstance(f, FunctionType)]
+        used = {n for method in methods for n in method.__code__.co_names}
+        known = {n for base in cls.__mro__[1:] for n in vars(base)} - vars(cls).keys()
+        for meant in [n for n in sorted(known) if name not in used and _one_edit(name, n)]:
             base = _original(cls, meant)
-            if isinstance(base, FunctionType) and meant not in vars(cls):
+            if isinstance(base, FunctionType) and _takes(function, base):
                 raise ConfigError(
                     f"{cls.__name__}.{name}: nobody calls it; did you mean {written(cls, meant)}?"
                 )
@@ -115,6 +116,16 @@ def _check_method(cls: Any, name: str, function: FunctionType) -> None:
                 f"{cls.__name__}.{line}: should be {line[:-1]}, train=True), which is False when "
                 "predicting"
             )
+
+
+def _one_edit(one: str, other: str) -> bool:
+    """Whether two names differ by one letter, or by two neighbours that changed places."""
+    pairs = zip(one, other, strict=False)
+    start = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    a, b = one[start:], other[start:]
+    return any(a[i:] == b[j:] for i, j in ((1, 1), (0, 1), (1, 0))) or (
+        a[:2] == b[1::-1] and a[2:] == b[2:]
+    )
 
 
 def _given(name: str, function: FunctionType) -> str:
@@ -164,8 +175,10 @@ def _check_attribute(cls: Any, name: str, value: Any) -> None:
             f"{where}: write {name}: {kind} = {value!r} for an option{inside}, or "
             f"{name.upper()} = {value!r} for a constant"
         )
-    line = f"{name}: {kind} = field(default_factory={kind})"
-    raise ConfigError(f"{where}: all objects would share it: write {line} for an option{inside}")
+    line = f"assign it in {method or 'a method'}, self.{name} = …"
+    if isinstance(value, list | dict):
+        line = f"write {name}: {kind} = field(default_factory={kind}) for an option{inside}"
+    raise ConfigError(f"{where}: all objects would share it: {line}")
 
 
 def _family(cls: Any) -> str:

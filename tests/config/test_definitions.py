@@ -3,6 +3,7 @@
 from textwrap import dedent
 from typing import Any
 
+import numpy as np
 import pytest
 
 import layerkit
@@ -16,7 +17,7 @@ BACKWARD = "def backward(self, dy): ..."
 
 def define(base: str, *body: str) -> Any:
     """Define a class as a user would, with a base class of layerkit's, and make an object."""
-    names: dict[str, Any] = {**vars(layerkit), "__name__": "mine"}
+    names: dict[str, Any] = {**vars(layerkit), "np": np, "__name__": "mine"}
     lines = "\n".join(f"        {line}" for line in body)
     source = f"from dataclasses import field\ndef f():\n    class Mine({base}):\n{lines}\n"
     exec(dedent(source) + "    return Mine\nMine = f()", names)
@@ -51,6 +52,11 @@ def define(base: str, *body: str) -> Any:
             "losses = []: all objects would share it: write losses: list",
         ),
         ("Callback", ["losses = []"], "self.losses = [] in train_begin for what changes"),
+        (
+            "Layer",
+            ["table = np.arange(3)"],
+            "share it: assign it in build, self.table = …",
+        ),
         # constructors
         *[
             (base, ["def __init__(self): ..."], "has an __init__, of which files and copies would")
@@ -78,6 +84,7 @@ def define(base: str, *body: str) -> Any:
         ),
         ("Optimizer", ["def step(self, w, g): ..."], "step: write def update(self, w, g) instead"),
         ("Optimizer", ["slots = ('m', 'v')"], "Mine has to write def update(self, w, g, m, v)"),
+        ("Layer", ["def bulid(self, shape): ..."], "did you mean build(self, shape)?"),
         (
             "Callback",
             ["def epoch_ends(self, progress): ..."],
@@ -162,6 +169,9 @@ def test_a_mistake_in_a_class_is_found(base: str, body: list[str], sentence: str
 @pytest.mark.parametrize(
     ("base", "body"),
     [
+        ("Layer", ["def param(self, n): ...", FORWARD, BACKWARD]),
+        ("Layer", ["def param(self): ...", "def forward(self, x, train): self.param()", BACKWARD]),
+        ("Callback", ["def train_ended(self, progress): ..."]),
         ("Layer", ["LIMIT = 3", "_cache = {}", "random = True", FORWARD, BACKWARD]),
         ("Layer", ["def forward(self, *xs, **options): ...", "def backward(self, *dy): ..."]),
         ("Layer", ["def forward(self, x, *, train): ...", BACKWARD]),

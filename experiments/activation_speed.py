@@ -121,7 +121,7 @@ def sqnl(x: Any) -> Any:
     return u - u * np.abs(u) / 4
 
 
-SCALE, ALPHA = lk.SELU.scale, lk.SELU.alpha
+SCALE, ALPHA = lk.SELU.SCALE, lk.SELU.ALPHA
 
 FORMULAS: list[tuple[Layer, Function, Function]] = [
     (lk.BinaryStep(), lambda x: (x >= 0).astype(x.dtype), np.zeros_like),

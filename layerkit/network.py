@@ -419,7 +419,7 @@ class Network(Configurable):
         return np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
 
     @property
-    def classes(self) -> list[Any] | None:
+    def classes(self) -> list[str] | list[bool] | None:
         """The names of the classes by class number, None for the numbers themselves.
 
         Learned by `fit` from labels that are strings or truth values.
@@ -427,7 +427,7 @@ class Network(Configurable):
         return self.seen.classes
 
     @classes.setter
-    def classes(self, names: Sequence[Any] | None) -> None:
+    def classes(self, names: Sequence[str] | Sequence[bool] | None) -> None:
         self.targets.name(names)
 
     def check(

@@ -129,12 +129,12 @@ class Targets:
 
     @property
     def factor(self) -> Array:
-        """The factor (D,) that gives the outputs the units of the targets."""
+        """Factor (D,) that gives the outputs the units of the targets."""
         return self._units()[0]
 
     @property
     def offset(self) -> Array:
-        """The offset (D,) that is added then."""
+        """Offset (D,) that is added then."""
         return self._units()[1]
 
     def _units(self) -> tuple[Array, Array]:
@@ -171,7 +171,7 @@ class Targets:
             y = y[..., 0]
         return self.named(y)
 
-    def name(self, names: Sequence[Any] | None) -> None:
+    def name(self, names: Sequence[str] | Sequence[bool] | None) -> None:
         """Set the names of the classes.
 
         Raises

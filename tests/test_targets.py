@@ -148,9 +148,10 @@ def test_names_can_be_set_for_classes_that_do_not_occur() -> None:
     net.classes = ["bad", "good", "great"]
     fit(net, SGD(), [(X, NAMES)], epochs=2)
     assert set(net.predict(X)) <= {"bad", "good", "great"}
-    for names in (["a"], ["a", "a", "b"], "abc", [1, 2, 3], ["a", "b", None], [["a"], ["b"]]):
+    wrong: Any
+    for wrong in (["a"], ["a", "a", "b"], "abc", [1, 2, 3], ["a", "b", None], [["a"], ["b"]]):
         with pytest.raises(ConfigError, match="should be the names of 3 classes"):
-            net.classes = names
+            net.classes = wrong
     net.classes = None
     assert net.predict(X).dtype.kind == "i"
     with pytest.raises(ConfigError, match="should be the names of 2 classes"):

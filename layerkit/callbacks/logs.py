@@ -30,8 +30,7 @@ class ProgressBar(Callback):
     Parameters
     ----------
     every : int
-        A line for every so many epochs, such as 100 in a training of thousands; the last epoch has
-        one too.
+        Print every n-th epoch, such as 100 in a training of thousands; the last one always.
     """
 
     every: Size = 1

@@ -45,7 +45,7 @@ class Wrong(Exception):  # noqa: N818
         for place, value, sentence in self.problems:
             found.setdefault(f"{'.'.join(map(str, place))} = {value!r}", []).append(sentence)
         return [
-            f"{where}: {_either([first, *(text.removeprefix('should be ') for text in others)])}"
+            f"{where}: {_any_of([first, *(text.removeprefix('should be ') for text in others)])}"
             for where, (first, *others) in found.items()
         ]
 
@@ -106,7 +106,7 @@ def check_for(annotation: Any) -> Check:
     if kind in (Union, UnionType):
         checks = [check_for(member) for member in args if member is not NoneType]
         check = partial(_union, checks, NoneType in args)
-        return partial(_text, check) if {str, Path} <= {*args} else check
+        return partial(_path_as_text, check) if {str, Path} <= {*args} else check
     if kind in (list, tuple):
         args = args or (Any, ...)
         checks = [check_for(item) for item in args if item is not ...]
@@ -143,7 +143,7 @@ def _limited(check: Check, limits: Sequence[Any], value: Any) -> Any:
 def _literal(allowed: Sequence[Any], value: Any) -> Any:
     if any(type(value) is type(word) and value == word for word in allowed):
         return value
-    raise Wrong(((), value, f"should be {_either([repr(word) for word in allowed])}"))
+    raise Wrong(((), value, f"should be {_any_of([repr(word) for word in allowed])}"))
 
 
 def _union(checks: Sequence[Check], optional: bool, value: Any) -> Any:
@@ -159,7 +159,7 @@ def _union(checks: Sequence[Check], optional: bool, value: Any) -> Any:
     raise Wrong(*([problem for problem in problems if problem[0]] or problems))
 
 
-def _text(check: Check, value: Any) -> Any:
+def _path_as_text(check: Check, value: Any) -> Any:
     """A path as a string, which a file can hold."""
     allowed = check(value)
     return str(allowed) if isinstance(allowed, Path) else allowed
@@ -167,14 +167,14 @@ def _text(check: Check, value: Any) -> Any:
 
 def _sequence(kind: Any, checks: Sequence[Check], fixed: bool, value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise Wrong(((), value, f"should be a list{_such_as(kind, checks[0], value)}"))
+        raise Wrong(((), value, f"should be a list{_example_list(kind, checks[0], value)}"))
     if fixed and len(value) != len(checks):
         raise Wrong(((), value, f"should have {len(checks)} items"))
     of_items = checks if fixed else repeat(checks[0], len(value))
     return kind(_all(zip(range(len(value)), of_items, value, strict=True)))
 
 
-def _such_as(kind: Any, check: Check, value: Any) -> str:
+def _example_list(kind: Any, check: Check, value: Any) -> str:
     """The list that may be meant, where an item is given alone."""
     try:
         return f" such as {kind([check(value)])!r}"
@@ -196,12 +196,12 @@ def _instance(cls: type, value: Any) -> Any:
         return value
     if isinstance(value, type):
         raise Wrong(((), value, f"is a class; should be an object, such as {value.__name__}()"))
-    name, known = "…", dict[str, type]()
-    if isinstance(value, str):
-        name, known = value, getattr(cls, "registry", known)
-    meant = nearest(name, [one for one, part in known.items() if issubclass(part, cls)])
+    if not isinstance(value, str):
+        raise Wrong(((), value, f'should be of type {cls.__name__}; in a file: {{type = "…"}}'))
+    known = getattr(cls, "registry", {})
+    meant = nearest(value, [name for name, part in known.items() if issubclass(part, cls)])
     kind = f"{cls.__name__} ({meant})" if meant else cls.__name__
-    raise Wrong(((), value, f'should be of type {kind}; in a file: {{type = "{name}"}}'))
+    raise Wrong(((), value, f'should be of type {kind}; in a file: {{type = "{value}"}}'))
 
 
 def _all(items: Iterable[tuple[Any, Check, Any]]) -> list[Any]:
@@ -228,6 +228,6 @@ def _without_numpy(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
-def _either(words: list[str]) -> str:
+def _any_of(words: list[str]) -> str:
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last

@@ -1,4 +1,4 @@
-"""Labels of classes: what they are in an array of Python objects, their names, their numbers."""
+"""Labels of classes: their type in an array of Python objects, their names, their numbers."""
 
 from __future__ import annotations
 

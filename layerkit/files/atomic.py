@@ -44,7 +44,7 @@ DTYPES = {
 LONGEST_HEADER = 100_000_000
 """Largest header, in bytes, that safetensors reads."""
 SILENCE = 5.0
-"""Seconds after which waiting for a lock is told."""
+"""Seconds after which waiting for a lock is reported."""
 WRITE_SIZE = 2**24
 """Number of bytes written in one call: an interrupt doesn't wait for more."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
-from layerkit.arrays import Array, Shape, ones
+from layerkit.arrays import Array, Shape, ones, product
 from layerkit.config.options import Size
 from layerkit.errors import ShapeError
 from layerkit.initializers.base import Initializer
@@ -69,10 +69,8 @@ class Dense(Layer):
         if x.ndim != 2:
             y = Dense.forward(self, x.reshape(-1, x.shape[-1]), train=train)
             return y.reshape(*x.shape[:-1], self.units)
-        self.x, W = x, self.W.value
-        if x.dtype != W.dtype:
-            raise ShapeError(f"x is {x.dtype}, W {W.dtype}: give network.inputs.convert(x)")
-        y = x.dot(W)  # the method is faster than np.dot, and the same
+        self.x = x
+        y = product(x, self.W.value)
         if self.bias:
             y += self.b.value
         return y

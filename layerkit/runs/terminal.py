@@ -26,7 +26,7 @@ def escaped(text: str) -> str:
 
 
 class _Escaping:
-    """A terminal that is written to by way of `escaped`."""
+    """A terminal to which all is written through `escaped`."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 
@@ -61,23 +60,23 @@ class SELU(Layer):
     arXiv:1706.02515.
     """
 
-    scale: ClassVar[float] = 1.0507009873554804934193349852946
-    alpha: ClassVar[float] = 1.6732632423543772848170429916717
+    SCALE = 1.0507009873554804934193349852946
+    ALPHA = 1.6732632423543772848170429916717
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return scale (max(x, 0) + alpha (exp(min(x, 0)) - 1)): one of the two is 0."""
         self.x = x
         y = np.expm1(np.minimum(x, 0))
-        y *= self.alpha
+        y *= self.ALPHA
         y += np.maximum(x, 0)
-        y *= self.scale
+        y *= self.SCALE
         return y
 
     def backward(self, dy: Array) -> Array:
         dx = np.exp(np.minimum(self.x, 0))
-        dx *= 1 + (self.alpha - 1) * (self.x <= 0).astype(dy.dtype)
-        dx *= self.scale
+        dx *= 1 + (self.ALPHA - 1) * (self.x <= 0).astype(dy.dtype)
+        dx *= self.SCALE
         dx *= dy
         return dx
 

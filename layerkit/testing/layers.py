@@ -29,7 +29,12 @@ from layerkit.testing.common import (
     run,
 )
 from layerkit.testing.probe import Examples, Probe, layers_of
-from layerkit.training.own_parts import plain_random_arrays, untrained
+from layerkit.training.own_parts import (
+    plain_constants,
+    plain_random_arrays,
+    unchanged_arrays,
+    untrained,
+)
 
 
 def check_layer(
@@ -105,11 +110,17 @@ def _laws(layer: Layer, shapes: Sequence[Shape], examples: Examples) -> Laws:
 
 
 def _check_plain_arrays(probe: Probe) -> None:
-    """Check that what `build` draws is a Param."""
+    """Check that what `build` draws, or fills with one number that stays, is a Param."""
     if any(probe.layer.parts()):
         return
     if names := plain_random_arrays(probe.original, probe.shapes):
         raise AssertionError(untrained(probe.layer, names))
+    if arrays := plain_constants(probe.layer, probe.shapes):
+        *xs, dy = probe.batch(5)
+        probe.forward(*xs)
+        probe.backward(dy)
+        if sentence := unchanged_arrays(probe.layer, arrays):
+            raise AssertionError(sentence)
 
 
 def _check_promised_shape(probe: Probe) -> None:

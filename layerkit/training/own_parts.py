@@ -206,7 +206,10 @@ def _checked(layers: dict[str, Layer]) -> Iterator[None]:
         def forward(*xs: Array, **options: Any) -> Array:
             with at(address):
                 if address not in inputs and is_own(type(layer)):
-                    constants[address] = _plain_constants(layer, [x.shape[1:] for x in xs])
+                    shapes = [x.shape[1:] for x in xs]
+                    if drawn := plain_random_arrays(layer, shapes):
+                        raise ConfigError(untrained(layer, drawn))
+                    constants[address] = plain_constants(layer, shapes)
                 inputs[address] = xs
                 with calling(f"{what} at {address}", WRITES_TO_X):
                     y: Array = method(*map(read_only, xs), **options)
@@ -230,25 +233,14 @@ def _checked(layers: dict[str, Layer]) -> Iterator[None]:
     with watched(leaves, checking, containers=True):
         yield
     for address, arrays in constants.items():
-        for name, value in arrays.items():
-            if np.array_equal(vars(layers[address])[name], value):
-                with at(address):
-                    raise ConfigError(_unused(layers[address], name, value.flat[0]))
+        with at(address):
+            if sentence := unchanged_arrays(layers[address], arrays):
+                raise ConfigError(sentence)
 
 
-def _plain_constants(layer: Layer, shapes: Sequence[Shape]) -> dict[str, Array]:
-    """Return the arrays of zeros or ones that `build` makes, where the layer has no parameters.
-
-    Raises
-    ------
-    ConfigError
-        For plain arrays that are drawn in `build`, and never trained.
-    """
-    built = _built_arrays(layer, shapes)
-    if drawn := plain_random_arrays(layer, shapes):
-        raise ConfigError(untrained(layer, drawn))
-    if layer.declared():
-        return {}
+def plain_constants(layer: Layer, shapes: Sequence[Shape]) -> dict[str, Array]:
+    """Return the arrays of zeros or ones that `build` makes, where the layer has no parameters."""
+    built = {} if layer.declared() else _built_arrays(layer, shapes)
     return {n: a for n, a in built.items() if a.size and a.flat[0] in (0, 1) and np.ptp(a) == 0}
 
 
@@ -268,14 +260,18 @@ def plain_random_arrays(layer: Layer, shapes: Sequence[Shape]) -> list[str]:
     return [name for name in one if not np.array_equal(one[name], other[name], equal_nan=True)]
 
 
-def _unused(layer: Layer, name: str, number: float) -> str:
-    """Return the sentence about an array that is neither trained nor used for anything else."""
-    init = "Ones()" if number else "Zeros()"
-    return (
-        f"{type(layer).__name__}.build makes the array {name}, full of {number:g}, and nothing "
-        f"changes it: for a parameter, write self.{name} = Param(shape, {init}); for numbers that "
-        f"a network saves, self.{name} = State(shape, {init}); else leave it out"
-    )
+def unchanged_arrays(layer: Layer, arrays: dict[str, Array]) -> str:
+    """Return a sentence about an array that forward and backward have left as it was, or ""."""
+    for name, array in arrays.items():
+        if np.array_equal(vars(layer).get(name), array):  # type: ignore[arg-type]
+            init = "Ones()" if array.flat[0] else "Zeros()"
+            return (
+                f"{type(layer).__name__}.build makes the array {name}, full of {array.flat[0]:g}, "
+                f"and nothing changes it: for a parameter, write self.{name} = Param(shape, "
+                f"{init}); for numbers to keep, self.{name} = State(shape, {init}); else leave it "
+                "out"
+            )
+    return ""
 
 
 def untrained(layer: Layer, names: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ from layerkit import (
     fit,
     train,
 )
+from layerkit.testing import check_layer
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = X[:, :2]
@@ -218,6 +219,11 @@ def test_a_mistake_in_a_layer_is_found(layer: Layer, sentence: str) -> None:
         train(net, SGD(), X, Y)
     assert str(caught.value).startswith(sentence) or sentence in str(caught.value)
     assert caught.value.place == "body.layers.1"
+
+
+def test_an_array_of_ones_that_stays_is_found_by_check_layer() -> None:
+    with pytest.raises(AssertionError, match=r"self\.W = Param\(shape, Ones\(\)\); for numbers"):
+        check_layer(OwnOnes(), (3,))
 
 
 def test_an_error_of_a_layer_says_where_it_was() -> None:

@@ -469,14 +469,16 @@ def test_more_epochs_that_change_the_steps_before_need_force(
 def test_of_a_long_training_few_steps_are_compared() -> None:
     asked = []
 
-    class Asked(Schedule):
+    class AskedInTurn(Schedule):
         def factor(self, step: int, steps: int) -> float:
             asked.append(step)
             return 1.0
 
     planned = 1_000_000
     progress: Any = SimpleNamespace(epochs=planned + 1, batches=1, options=Training())
-    trainer: Any = SimpleNamespace(progress=progress, optimizer=SGD(schedules={"lr": Asked()}))
+    trainer: Any = SimpleNamespace(
+        progress=progress, optimizer=SGD(schedules={"lr": AskedInTurn()})
+    )
     asked.clear()
     assert _only_goes_on(trainer, {"training": {"epochs": planned}})
     assert len(asked) <= 2000

@@ -19,33 +19,50 @@ def foreign_names() -> frozenset[str]:
 
 
 class Guided:
-    """Base class of objects that say what an attribute of other libraries is called here.
-
-    Of layerkit's classes, it can't be assigned either, since nobody would read it.
-    """
+    """Base class of objects that say what an attribute of other libraries is called here."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # a property that failed: its own error says more
                 return object.__getattribute__(self, name)
-            hint = "" if name.startswith("_") else self._hint(name)
-            message = f"{type(self).__name__} has no attribute {name!r}{hint}"
-            raise AttributeError(message, name=name, obj=self)
+            raise self._missing(name)
 
-        def __setattr__(self, name: str, value: Any) -> None:
-            if name in foreign_names() and not (is_own(type(self)) or hasattr(self, name)):
-                self._check_assigned(name)
-            super().__setattr__(name, value)
+    def _missing(self, name: str) -> AttributeError:
+        hint = "" if name.startswith("_") else self._hint(name)
+        message = f"{type(self).__name__} has no attribute {name!r}{hint}"
+        return AttributeError(message, name=name, obj=self)
 
-    def _check_assigned(self, name: str) -> None:
-        """Raise the error about an attribute that is missing, if there is a hint for it."""
-        if name not in getattr(type(self), "reserved", ()) and Guided._hint(self, name):
-            getattr(self, name)
+    def assigned(self) -> dict[str, str]:
+        """Return the attributes that nobody reads, set by users of other libraries, with hints.
+
+        Looked at before a training: a look at each assignment would cost every step.
+        """
+        cls = type(self)
+        if is_own(cls):
+            return {}
+        ours = {*getattr(cls, "reserved", ()), *getattr(cls, "__dataclass_fields__", ())}
+        names = vars(self).keys() & foreign_names() - ours
+        return {name: hint for name in names if (hint := Guided._hint(self, name))}
 
     def _hint(self, name: str) -> str:
         """Return what to add to the error about an attribute that is missing."""
         return advice(name, type(self), getattr(type(self), "__dataclass_fields__", ()))
+
+
+class Refused:
+    """An attribute of other libraries that is refused where it is set: nobody would read it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, part: Any, owner: type) -> Any:
+        if part is None:
+            return self
+        raise part._missing(self.name)
+
+    def __set__(self, part: Any, value: Any) -> None:
+        raise part._missing(self.name)
 
 
 def not_called(part: Any, *args: Any, **options: Any) -> Any:

@@ -20,7 +20,7 @@ from layerkit.data.seen import SeenData
 from layerkit.errors import ConfigError, DivergenceError, FileError, at, suggestion
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.graph.container import Container
-from layerkit.guidance import not_called
+from layerkit.guidance import Refused, not_called
 from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
@@ -72,6 +72,7 @@ class Network(Configurable):
 
     if not TYPE_CHECKING:
         __call__ = not_called
+        trainable = Refused()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape, check_memory
 from layerkit.errors import ConfigError, ShapeError
-from layerkit.guidance import Guided
+from layerkit.guidance import Guided, Refused
 
 __all__ = ["Arena", "Param", "State"]
 
@@ -38,6 +38,10 @@ class State(Guided):
     ShapeError
         When the assigned array has another shape: nothing is broadcast.
     """
+
+    if not TYPE_CHECKING:
+        trainable = Refused()
+        requires_grad = Refused()
 
     def __init__(self, shape: Shape, init: Initializer) -> None:
         self.shape, self.init = shape, init

@@ -6,10 +6,10 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layerkit.errors import ConfigError
-from layerkit.guidance import Guided
+from layerkit.guidance import Guided, Refused
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -115,6 +115,10 @@ class Progress(Guided):
     failed : FailedStep or None
         When a value was not finite: the step, which can be replayed.
     """
+
+    if not TYPE_CHECKING:
+        stop_training = Refused()
+        should_stop = Refused()
 
     def __init__(
         self,

@@ -120,7 +120,6 @@ def test_long_lists_are_cut(refused: Callable[[], Any]) -> None:
 @pytest.mark.parametrize(
     ("part", "name", "sentence"),
     [
-        (lambda net: net["body"], "W", r"W of this Dense is a Param: write layer.W.value = …"),
         (lambda net: net["body"], "trainable", r"an option of the optimizer, rates="),
         (lambda net: net["body.W"], "requires_grad", r"an option of the optimizer, rates="),
         (lambda net: net, "trainable", r"an option of the optimizer, rates="),

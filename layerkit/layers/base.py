@@ -21,7 +21,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
 from layerkit.errors import ShapeError, at
-from layerkit.guidance import not_called
+from layerkit.guidance import Refused, not_called
 from layerkit.initializers.base import Initializer
 from layerkit.initializers.plain import Zeros
 from layerkit.initializers.scaled import LeCunNormal
@@ -74,15 +74,8 @@ class Layer(Configurable, ABC):
 
     if not TYPE_CHECKING:
         __call__ = not_called
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            kept = vars(self).get(name)
-            if isinstance(kept, State) and kept.placed and not isinstance(value, State):
-                raise AttributeError(
-                    f"{name} of this {type(self).__name__} is a {type(kept).__name__}: write "
-                    f"layer.{name}.value = …, which changes its numbers"
-                )
-            super().__setattr__(name, value)
+        trainable = Refused()
+        requires_grad = Refused()
 
     def _hint(self, name: str) -> str:
         unbuilt = "" if self.address else "; it is not built: put it into a Network first"

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.errors import ShapeError
+from layerkit.guidance import Refused
 from layerkit.optimizers.around import (
     Again,
     Around,
@@ -83,6 +84,9 @@ class Optimizer(OptimizerOptions, ABC):
     slots: ClassVar[tuple[str, ...]] = ()
     scratch = ("around", "s")
     reserved = (*scratch, "again", "layout", "memory", "scratch", "steps", "t", "w")
+
+    if not TYPE_CHECKING:
+        learning_rate = Refused()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,7 +25,7 @@ from layerkit.training.divergence import Divergence
 from layerkit.training.evaluation import measure_sets, metric_names
 from layerkit.training.iterables import Iterated, open_set, open_source
 from layerkit.training.options import Options, Training
-from layerkit.training.own_parts import Tried, check_frozen, check_parts
+from layerkit.training.own_parts import Tried, check_assigned, check_parts
 from layerkit.training.own_rules import check_rule
 from layerkit.training.resume import Checkpointing, describe, remembering, resume_training
 from layerkit.training.scale import warn_about_scale
@@ -104,7 +104,7 @@ def train(
                 f"a training has no option {name!r}{suggestion(name, known, Training)}"
             )
     check_kinds(network, optimizer)
-    check_frozen(network.body)
+    check_assigned(network, optimizer)
     training = _as_training(options)
     parts = training.gradient_accumulation_steps
     with all_or_nothing(network.arena, network.seen):

@@ -23,7 +23,7 @@ from layerkit.errors import ConfigError, DivergenceError, ShapeError, at
 from layerkit.files.mapped import Subset
 from layerkit.fitting import snapshot
 from layerkit.graph.container import Container
-from layerkit.guidance import is_own
+from layerkit.guidance import Guided, is_own
 from layerkit.inspection.mistakes import (
     WRITES_TO_DY,
     WRITES_TO_X,
@@ -37,6 +37,7 @@ from layerkit.layers.base import Layer
 from layerkit.layers.watch import Method, watched
 from layerkit.losses.base import Loss
 from layerkit.network import Network
+from layerkit.optimizers.base import Optimizer
 from layerkit.training.augmentation import Augmentation
 from layerkit.training.batches import Batch, Source
 
@@ -68,21 +69,25 @@ class Tried(Source):
         return self.source.chunks()
 
 
-def check_frozen(body: Layer) -> None:
-    """Refuse ``layer.trainable = False``, which freezes in other libraries and does nothing here.
+def check_assigned(network: Network, optimizer: Optimizer) -> None:
+    """Refuse what was assigned to the parts of a training, and nobody reads.
 
     Raises
     ------
     ConfigError
-        With the option of the optimizer that freezes.
+        For an array in the place of a parameter, and for attributes of other libraries, such as
+        ``layer.trainable = False``.
     """
-    for address, layer in body.walk("body"):
-        for name in ("trainable", "requires_grad"):
-            if vars(layer).get(name) is False and not hasattr(type(layer), name):
-                raise ConfigError(
-                    f"{address}.{name} = False: has no effect; freeze by an option of the "
-                    f'optimizer, rates={{"{address}.*": 0}}'
-                )
+    declared = network.declared()
+    for address in network.arena.params.keys() - declared.keys():
+        raise ConfigError(
+            f"{address}: something was assigned in the place of the parameter: write "
+            f"network[{address!r}].value = …, which changes its numbers"
+        )
+    parts: dict[str, Guided] = {"network": network, "optimizer": optimizer}
+    for address, part in {**parts, **dict(network.layers()), **declared}.items():
+        for name, hint in part.assigned().items():
+            raise ConfigError(f"{address}.{name} = {vars(part)[name]!r}: has no effect{hint}")
 
 
 def check_parts(

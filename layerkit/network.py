@@ -17,7 +17,14 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Sizes
 from layerkit.data.seen import SeenData
-from layerkit.errors import ConfigError, DivergenceError, FileError, at, suggestion
+from layerkit.errors import (
+    ConfigError,
+    DivergenceError,
+    FileError,
+    LayerkitError,
+    at,
+    suggestion,
+)
 from layerkit.files.mapped import CHUNK, Subset
 from layerkit.graph.container import Container
 from layerkit.guidance import Refused, not_called
@@ -385,8 +392,11 @@ class Network(Configurable):
         with np.errstate(over="ignore", invalid="ignore"):
             found = list[Array]()
             for i, chunk in enumerate(self.inputs.chunks(rows)):
-                with at(f"examples {i * CHUNK} to {i * CHUNK + len(chunk) - 1}"):
+                try:
                     found.append(forward(chunk, train=False))
+                except LayerkitError:
+                    with at(f"examples {i * CHUNK} to {i * CHUNK + len(chunk) - 1}"):
+                        raise
             z = np.concatenate(found)
             return _finite(self.targets.restore(z) if of == "body" else z, "output")
 

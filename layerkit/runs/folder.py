@@ -69,11 +69,11 @@ def lock_run(folder: str | Path) -> Iterator[None]:
 
 
 def write_run(
-    folder: str | Path, experiment: Experiment, dataset: Dataset, lock: ExitStack
+    folder: str | Path, experiment: Experiment, dataset: Dataset, lock: ExitStack | None = None
 ) -> None:
     """Begin a run's folder: the resolved configuration, digests of the data, and the environment.
 
-    From then on its lock is held, until `lock` is closed.
+    The folder's lock is held until `lock` is closed; without one, while it is written.
 
     Raises
     ------
@@ -83,9 +83,10 @@ def write_run(
     folder = Path(folder)
     _check_free(folder)
     make_folder(folder)
-    lock.enter_context(lock_run(folder))
-    _check_free(folder)
-    _write_beginning(folder, experiment, dataset)
+    with ExitStack() as meanwhile:
+        (lock or meanwhile).enter_context(lock_run(folder))
+        _check_free(folder)
+        _write_beginning(folder, experiment, dataset)
 
 
 def _check_free(folder: Path) -> None:

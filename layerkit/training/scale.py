@@ -6,7 +6,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import LayerkitWarning, warn
-from layerkit.files.mapped import CHUNK
+from layerkit.files.mapped import CHUNK, take
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
 from layerkit.network import Network
@@ -38,7 +38,8 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
             "their units"
         )
     rows = np.linspace(0, len(source.t) - 1, min(len(source.t), CHUNK)).astype(int)
-    x = network.inputs.convert(source.x[rows])
+    some = take(source.x, rows, np.empty((len(rows), *network.shape), source.x.dtype))
+    x = network.inputs.convert(some)
     for address, layer in network.layers():
         states = layer.declared().keys() - layer.params().keys()
         if states and not layer.adapts:

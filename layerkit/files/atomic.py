@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -172,13 +172,18 @@ def lock_folder(folder: str | Path) -> Iterator[bool]:
 
 
 def _wait_for_lock(handle: int, folder: str | Path) -> None:
-    for _ in range(int(SILENCE / 0.01)):
-        with suppress(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(0.01)
-    warn(f"waiting for another process to unlock {folder}", LayerkitWarning)
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    with suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    # asking now and then would let others pass who ask for it at the right moment
+    sentence = f"waiting for another process to unlock {folder}"
+    reporting = threading.Timer(SILENCE, warn, (sentence, LayerkitWarning))
+    reporting.daemon = True
+    reporting.start()
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    finally:
+        reporting.cancel()
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -623,7 +623,7 @@ def test_warnings_of_others_look_as_ever() -> None:
 @pytest.mark.processes
 def test_warnings_are_told_in_the_form_of_the_other_messages() -> None:
     rng = np.random.default_rng(0)
-    lines = [f"{1000 * a},{'xy'[a > 0]}" for a in rng.normal(size=90)]
+    lines = [f"{1000 * a},{'xy'[int(a > 0)]}" for a in rng.normal(size=90)]
     Path("t.csv").write_text("\n".join(["a,kind", *lines]) + "\n")
     Path("v.csv").write_text("\n".join(["a,kind", *(f"{a},x" for a in range(9))]) + "\n")
     Path("own.toml").write_text(
@@ -635,7 +635,7 @@ def test_warnings_are_told_in_the_form_of_the_other_messages() -> None:
     words = [sys.executable, "-m", "layerkit", "train", "own.toml", "--out", "run"]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stderr.splitlines()
     assert [line for line in said if not line.startswith("Epoch")] == [
-        "layerkit: the inputs of body have a root mean square of 977, far from 1: put "
+        "layerkit: the inputs of body have a root mean square of 928, far from 1: put "
         "Standardize() before it",
         "layerkit: EarlyStopping.monitor = 'validation_roc_auc': is nan in epoch 1: the set may "
         "lack a class; epochs don't count until it is a number",

@@ -37,7 +37,8 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
             f"{far}: with standardize_targets the network learns (t - mean) / std, and predicts in "
             "their units"
         )
-    rows = np.linspace(0, len(source.t) - 1, min(len(source.t), CHUNK)).astype(int)
+    count = min(len(source.t), CHUNK)
+    rows = np.arange(count) * len(source.t) // count
     some = take(source.x, rows, np.empty((len(rows), *network.shape), source.x.dtype))
     x = network.inputs.convert(some)
     for address, layer in network.layers():

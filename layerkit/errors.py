@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from types import FrameType
 
 __all__ = [
     "ConfigError",
@@ -60,12 +61,21 @@ INNER = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
 """Where the paths of files begin whose lines a warning does not point at."""
 
 
-def warn(sentence: str, kind: type[LayerkitWarning]) -> None:
-    """Give a warning that points at the line which called layerkit."""
-    frame, level = sys._getframe(), 1
+def caller() -> FrameType:
+    """Return the frame of the line which called layerkit."""
+    frame = sys._getframe()
     while frame.f_back and frame.f_code.co_filename.startswith(INNER):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(sentence, kind, stacklevel=level)
+        frame = frame.f_back
+    return frame
+
+
+def warn(sentence: str, kind: type[LayerkitWarning], frame: FrameType | None = None) -> None:
+    """Give a warning that points at the line which called layerkit, or at that of `frame`."""
+    frame = frame or caller()
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(
+        sentence, kind, frame.f_code.co_filename, frame.f_lineno, registry=registry
+    )
 
 
 @contextlib.contextmanager

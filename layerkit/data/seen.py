@@ -11,7 +11,7 @@ from layerkit.files.mapped import Subset, pieces
 
 Pixels = Literal["bytes", "flags", "unit", "other"]
 ROUNDING = 1e-5
-"""How far pixels may be outside of 0 to 1, where they were computed."""
+"""The distance that computed pixels may have from 0 to 1."""
 
 
 class SeenData(Configurable):

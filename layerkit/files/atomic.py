@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import FileError, LayerkitWarning, warn
+from layerkit.errors import FileError, LayerkitWarning, caller, warn
 
 try:
     import fcntl
@@ -177,7 +177,7 @@ def _wait_for_lock(handle: int, folder: str | Path) -> None:
         return
     # asking now and then would let others pass who ask for it at the right moment
     sentence = f"waiting for another process to unlock {folder}"
-    reporting = threading.Timer(SILENCE, warn, (sentence, LayerkitWarning))
+    reporting = threading.Timer(SILENCE, warn, (sentence, LayerkitWarning, caller()))
     reporting.daemon = True
     reporting.start()
     try:

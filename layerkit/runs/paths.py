@@ -26,7 +26,7 @@ LOCK = ".lock"
 """A file in a run's folder whose lock is held while it is trained."""
 PICTURES = ("confusion.png", "curves.png", "examples.png", "mistakes.png", "weights.png")
 OWN = {CONFIG, DATA, ENVIRONMENT, RESULT, LOCK, MODEL, CHECKPOINTS, *PICTURES}
-"""What the run itself writes, and no callback."""
+"""The names that the run itself writes, and no callback."""
 
 
 def place(

@@ -396,9 +396,10 @@ def test_whoever_waits_for_the_lock_of_a_folder_says_so(
     release.start()
     with pytest.warns(
         LayerkitWarning, match=f"waiting for another process to unlock {path.parent}"
-    ):
+    ) as told:
         write_atomically(path, b"new")
     release.join()
+    assert told[0].filename == __file__
     assert path.read_bytes() == b"new"
 
 

@@ -11,6 +11,7 @@ from layerkit.callbacks import ModelCheckpoint as ModelCheckpoint
 from layerkit.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from layerkit.config import *
 from layerkit.errors import *
+from layerkit.exchange import *
 from layerkit.files.checkpoints import Checkpoints as Checkpoints
 from layerkit.graph import *
 from layerkit.initializers import *

@@ -1,4 +1,4 @@
-"""A layer and an optimizer of your own, which a configuration file can name after `--import`.
+"""A layer, an optimizer and a metric of your own, for configuration files, after `--import`.
 
 layerkit train experiments/own_parts.toml --import experiments/own_parts.py
 """
@@ -40,3 +40,12 @@ class Signum(Optimizer):
         """Move every parameter by lr, against the sign of its mean gradient."""
         v += (1 - self.beta) * (g - v)
         w -= self.lr * np.sign(v)
+
+
+def off_by_one(y: Array, predicted: Array) -> float:
+    """The share of digits that are taken for a neighbour.
+
+    >>> off_by_one(np.array([3, 3, 3, 3]), np.array([3, 4, 8, 3]))
+    0.25
+    """
+    return float(np.mean(abs(predicted - y) == 1))

@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="FILE.py",
             action="append",
             default=[],
-            help="Python file with layers, losses or optimizers of your own; may be repeated",
+            help="Python file with layers, losses or metrics of your own; may be repeated",
         )
         return added
 

@@ -108,6 +108,8 @@ class Progress(Guided):
         One for each epoch so far; the last one is `record`.
     measured : sequence of str
         The names of what is measured after each epoch, such as "validation_loss".
+    undirected : sequence of str
+        The metrics of one's own of which nobody knows whether greater is better.
     stopped, paused : str or None
         Why the training ends early, or is left and can be resumed.
     options : Training or None
@@ -134,6 +136,7 @@ class Progress(Guided):
         self.epochs, self.batches, self.examples = epochs, batches, examples
         self.steps = None if batches is None else epochs * batches
         self.measured, self.options = measured, options
+        self.undirected: Sequence[str] = ()
         self.epoch, self.batch, self.step, self.size = 1, 0, 0, 0
         self.loss, self.loss_sum, self.weight_sum = math.nan, 0.0, 0.0
         self.records: list[Record] = []

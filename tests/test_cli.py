@@ -374,11 +374,19 @@ def test_show_takes_a_run(trained: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.usefixtures("without_pictures")
-def test_own_parts_come_by_import(capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_parts_come_by_import(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("train", EXPERIMENTS / "own_parts.toml", "--import", OWN, "--out", "run") == 0
+    assert json.loads(Path("run/result.json").read_text())["test_off_by_one"] < 0.05
     assert run("evaluate", "run", "--import", OWN) == 0
-    accuracy = float(capsys.readouterr().out.split("test: accuracy ")[1].split(",")[0])
-    assert accuracy > 0.95
+    measured = capsys.readouterr().out.split("test: accuracy ")[1].split("\n")[0]
+    assert float(measured.split(",")[0]) > 0.95
+    assert "off_by_one 0.0" in measured
+    monkeypatch.setattr("layerkit.metrics.own.IMPORTED", {})  # as in another process
+    said = refused(capsys, "evaluate", "run")
+    assert "'off_by_one': unknown" in said
+    assert "(a metric of your own has to be imported first)" in said
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class Monitor(Callback, ABC):
         The name of a metric in ``record.measured()``.
     mode : {"auto", "min", "max"}
         Whether smaller or greater is better; "auto" knows it from the name: losses and errors
-        should fall, all others rise.
+        should fall, all others rise. A function of your own needs "min" or "max".
     min_delta : float
         A smaller difference is not an improvement; in the unit of the metric.
 
@@ -81,8 +81,14 @@ class Monitor(Callback, ABC):
         """Act on an epoch: the metric has improved if `waited` is 0."""
 
     def check(self, progress: Progress) -> None:
-        """Raise a ConfigError for a metric that is not measured."""
+        """Raise a ConfigError for a metric that is not measured, or without a known direction."""
         if self.monitor in progress.measured:
+            name = self.monitor.partition("_")[2].partition("_class_")[0]
+            if self.mode == "auto" and name in progress.undirected:
+                raise ConfigError(
+                    f"{type(self).__name__}.monitor = {self.monitor!r}: is a metric of your own: "
+                    'set mode to "min" if smaller is better, else to "max"'
+                )
             return
         names, choose = progress.measured, "choose"
         meant = nearest(self.monitor, list(names))

@@ -1,4 +1,4 @@
-"""Importing Python files of your own, so that configurations can name their classes."""
+"""Importing Python files of your own, so that configurations can name what is in them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from layerkit.errors import FileError
 
+IMPORTED: dict[str, ModuleType] = {}
+"""The files that were imported, by the names of their modules."""
+
 
 def import_file(path: str | Path) -> None:
-    """Run a Python file, so that the classes in it are known.
+    """Run a Python file, so that its classes and metrics are known.
 
     Raises
     ------
@@ -37,6 +41,7 @@ def import_file(path: str | Path) -> None:
     except Exception as error:
         del sys.modules[path.stem]
         raise FileError(where_it_failed(error, [str(path)])) from error
+    IMPORTED[path.stem] = module
 
 
 def where_it_failed(error: Exception, paths: Sequence[str]) -> str:

@@ -16,23 +16,33 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.errors import ConfigError, DataError, LayerkitError, nearest, suggestion
+from layerkit.errors import ConfigError, DataError, LayerkitError, suggestion
 from layerkit.losses.base import Loss, as_rows, batch_of, spread
+from layerkit.metrics.own import (
+    is_scikit_learns,
+    name_of,
+    own_metric,
+    own_metrics,
+    place_of,
+    score_own,
+    takes_predictions,
+    warn_if_not_finite,
+)
 from layerkit.metrics.scoring import MedianRegressor, Regressor, estimator_of
 from layerkit.network import Network
 
 Metric = str | Callable[..., Any]
-"""The name of a metric, or a scorer ``scorer(estimator, x, y)``, such as scikit-learn's."""
+"""The name of a metric, a function of (y, predicted), or a scorer of (estimator, x, y)."""
 
 AVERAGED = ("precision", "recall", "f1", "roc_auc")
 OF_CLASSES = ("accuracy", *AVERAGED, *(f"{name}_per_class" for name in AVERAGED))
 OF_NUMBERS = ("mae", "rmse", "r2")
+TOP = r"top_(\d+)_accuracy"
 
 
 def measure(
@@ -67,10 +77,11 @@ def measure(
     Parameters
     ----------
     metrics : sequence of str or callable
-        Names that `check_metrics` accepts, and scorers, such as those of
-        ``sklearn.metrics.make_scorer``. A scorer has the name of its function; it is called with
-        the outputs in place of the examples, so that it sees all quantiles, for example, and with
-        the numbers of classes, also where they have names.
+        Names that `check_metrics` accepts; functions of (y, predicted), which are given the true
+        values and the predictions; and scorers of (estimator, x, y), such as those of
+        ``sklearn.metrics.make_scorer``. A scorer has the name of its function, and is called with
+        the outputs in place of the examples, so that it sees all quantiles, for example. Classes
+        are numbers, also where they have names.
     loss : Loss
         Defines the predictions, and which positions are ignored.
     z, t : arrays
@@ -111,8 +122,12 @@ def measure(
     # sums in float64, whatever the network computes in
     z, y = z[counting].astype(float), estimator.true(t[counting])
     values: dict[str, float] = {}
-    for metric in metrics:
-        values |= _score(metric, estimator, z, y, sample_weight)
+    for name, own in _named(metrics):
+        scored = _score(name, own, estimator, z, y, sample_weight)
+        if own and len(y):
+            for key, value in scored.items():
+                warn_if_not_finite(key, own, value)
+        values |= scored
     return values
 
 
@@ -122,8 +137,8 @@ def _measure_each(
     D = z.shape[-1]
     if isinstance(estimator_of(loss, D), MedianRegressor):
         raise DataError("metrics: each quantile has weights of its own; give a weight per example")
-    for metric in metrics:
-        if re.search("micro|weighted|samples|per_class", name := _name(metric)):
+    for name, _ in _named(metrics):
+        if re.search("micro|weighted|samples|per_class", name):
             raise DataError(
                 f"metrics: {name!r} of targets with weights or gaps of their own: should be one "
                 "that is a mean over the outputs, such as 'f1_macro', 'roc_auc' or 'mae'"
@@ -187,7 +202,8 @@ def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> list[s
     >>> check_metrics(["f1_marco"], Hinge(), (1,))
     Traceback (most recent call last):
     ...
-    layerkit.errors.ConfigError: metrics: 'f1_marco': unknown; did you mean 'f1_macro'?
+    layerkit.errors.ConfigError: metrics: 'f1_marco': unknown; did you mean 'f1_macro'? (a metric \
+of your own has to be imported first)
     >>> check_metrics(["neg_log_loss"], Hinge(), (1,))
     Traceback (most recent call last):
     ...
@@ -195,42 +211,42 @@ def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> list[s
 has no probabilities
     """
     if isinstance(metrics, str) or not isinstance(metrics, Sequence):
-        raise ConfigError(f"metrics = {metrics!r}: should be a list of names or scorers")
+        raise ConfigError(f"metrics = {metrics!r}: should be a list of names or functions")
     estimator = estimator_of(loss, shape[-1])
     z, y = estimator.sample(shape[-1])
-    seen: set[str] = set()
     names: list[str] = []
-    for metric in metrics:
-        if isinstance(metric, str):
-            _check_name(metric, loss, estimator)
-        elif not callable(metric) or isinstance(metric, type):
-            raise ConfigError(f"metrics: {metric!r}: should be a name or a scorer")
-        name = _name(metric)
-        if name in seen:
-            raise ConfigError(f"metrics: {name!r} appears twice")
-        seen.add(name)
+    for name, own in _named(metrics):
+        _check_namesake(name, own or own_metric(name))
+        if own is None:
+            _check_name(name, loss, estimator)
         try:
-            names += _score(metric, estimator, z, y, None, strict=True)
-        except (AttributeError, TypeError, ValueError) as error:
+            measured = _score(name, own, estimator, z, y, None, strict=True)
+        except ConfigError:
+            raise
+        except Exception as error:
             lacking = isinstance(error, AttributeError) and not loss.has_probabilities
-            reason = "it has no probabilities" if lacking else str(error)
-            if not isinstance(metric, str):
-                reason += "; scorers are called with (estimator, x, y): see sklearn's make_scorer"
-                if isinstance(metric, FunctionType):
-                    reason += f", and write make_scorer({name}) for a function of (y, predicted)"
+            reason = str(error)
+            if lacking and (own is None or hasattr(own, "_score_func")):
+                reason = "it has no probabilities"
+            elif own and not isinstance(error, LayerkitError):
+                reason = f"{type(error).__name__}: {reason}, when tried with {len(y)} made-up rows"
             raise ConfigError(
-                f"metrics: {name!r} can't judge {type(loss).__name__} "
+                f"metrics: {name!r}{place_of(own, error)} can't judge {type(loss).__name__} "
                 f"with outputs {shape}: {reason}"
             ) from error
+        for key in measured:
+            if key in names:
+                raise ConfigError(f"metrics: {key!r} appears twice")
+            names.append(key)
     return names
 
 
 def check_targets(metrics: Sequence[Metric], loss: Loss, z: Array, t: Array) -> None:
     """Raise a DataError if metrics by name can't compare predictions with targets of this shape.
 
-    Scorers of your own are given both, and may.
+    Functions and scorers of your own are given both, and may.
     """
-    names = [metric for metric in metrics if isinstance(metric, str)]
+    names = [name for name, own in _named(metrics) if own is None]
     if not names:
         return
     estimator, (rows, targets) = estimator_of(loss, z.shape[-1]), as_rows(z, t)
@@ -241,7 +257,7 @@ def check_targets(metrics: Sequence[Metric], loss: Loss, z: Array, t: Array) -> 
         raise DataError(
             f"metrics: {names[0]!r} can't compare predictions of {type(loss).__name__}, "
             f"{batch_of(predicted)}, with its targets, {batch_of(true)}: override `predict`, so "
-            "that they have the targets' shape, or give a scorer of your own"
+            "that they have the targets' shape, or give a function of your own"
         )
 
 
@@ -249,24 +265,63 @@ def of_numbers(loss: Loss, shape: Shape, t: Array) -> Sequence[str]:
     """Return mae, rmse and r2 if a loss predicts numbers of the shape of its targets, else none."""
     if loss.judges_classes:
         return ()
+    estimator = estimator_of(loss, shape[-1])
     try:
-        check_metrics(OF_NUMBERS, loss, shape)
+        for name in OF_NUMBERS:
+            _score(name, None, estimator, *estimator.sample(shape[-1]), None, strict=True)
         check_targets(OF_NUMBERS, loss, np.ones((1, *shape)), t[:1])
-    except (ConfigError, DataError):
+    except (AttributeError, TypeError, ValueError):
         return ()
     return OF_NUMBERS
 
 
-def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
+def undirected(metrics: Sequence[Metric]) -> list[str]:
+    """Return the names of functions of (y, predicted): greater or smaller may be better."""
+    pairs = [(name, own) for name, own in _named(metrics) if own]
+    return [name.removesuffix("_per_class") for name, own in pairs if takes_predictions(own)]
+
+
+def known_names() -> list[str]:
+    """Return the names of layerkit's and scikit-learn's metrics, but for ``top_3_accuracy``."""
     from sklearn.metrics import get_scorer_names
 
-    top = re.fullmatch(r"top_(\d+)_accuracy", name)
-    known = [*OF_CLASSES, *OF_NUMBERS, *get_scorer_names()]
-    if not top and name not in known:
-        hint = suggestion(name, known, "metrics")
-        if not nearest(name, known, "metrics"):
-            hint += "; a metric of your own has no name for files: give its scorer to fit"
-        raise ConfigError(f"metrics: {name!r}: unknown{hint}")
+    return list(dict.fromkeys([*OF_CLASSES, *OF_NUMBERS, *get_scorer_names()]))
+
+
+def _is_known(name: str) -> bool:
+    return bool(re.fullmatch(TOP, name)) or name in known_names()
+
+
+def _named(metrics: Sequence[Metric]) -> list[tuple[str, Any]]:
+    """Return the names of metrics, each with its function or scorer if it is a user's own."""
+    pairs: list[tuple[str, Any]] = []
+    for metric in metrics:
+        if isinstance(metric, str):
+            own = own_metric(metric)
+            pairs.append((metric, None if own and _is_known(metric) else own))
+        elif not callable(metric) or isinstance(metric, type):
+            raise ConfigError(f"metrics: {metric!r}: should be a name or a function")
+        else:
+            pairs.append((name_of(metric), metric))
+    return pairs
+
+
+def _check_namesake(name: str, own: Any) -> None:
+    """Refuse a metric of one's own with the name of another, but for scikit-learn's functions."""
+    if own and (name == "loss" or _is_known(name)) and not is_scikit_learns(own):
+        raise ConfigError(
+            f"metrics: {name!r}{place_of(own)} has the name of a metric of layerkit or "
+            "scikit-learn: choose another"
+        )
+
+
+def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
+    top = re.fullmatch(TOP, name)
+    if not _is_known(name):
+        hint = suggestion(name, [*own_metrics(), *known_names()], "metrics")
+        raise ConfigError(
+            f"metrics: {name!r}: unknown{hint} (a metric of your own has to be imported first)"
+        )
     numbers = r"mae|rmse|r2|explained_variance|d2_absolute_error_score|neg_.*_(error|deviance)"
     if bool(re.fullmatch(numbers, name)) == loss.judges_classes:
         kind = "classes" if loss.judges_classes else "numbers"
@@ -278,22 +333,9 @@ def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
         )
 
 
-def _name(metric: Metric) -> str:
-    if isinstance(metric, str):
-        return metric
-    function = getattr(metric, "_score_func", metric)  # of a scorer that make_scorer made
-    function = getattr(function, "func", function)  # of a partial
-    name = getattr(function, "__name__", type(function).__name__)
-    if name == "<lambda>":
-        raise ConfigError(
-            "metrics: a lambda has no name for the records: write a function, "
-            "def tolerance(y, predicted): …, and make_scorer(tolerance)"
-        )
-    return str(name)
-
-
 def _score(
-    metric: Metric,
+    name: str,
+    own: Any,
     estimator: Regressor,
     z: Array,
     y: Array,
@@ -303,11 +345,9 @@ def _score(
     """Call a scorer; with `strict`, what scikit-learn refuses raises instead of being nan."""
     import sklearn
 
-    name: str = _name(metric)
-    scorer: Any = metric
+    scorer = own or _scorer(name, estimator)
     options: dict[str, Any] = {"sample_weight": sample_weight}
-    if isinstance(metric, str):
-        scorer = _scorer(metric, estimator)
+    if own is None:
         options["zero_division"] = 0
         # means are over the classes that occur or are predicted, as scikit-learn's are
         if not re.fullmatch(r"(precision|recall|f1|jaccard)(?!_per_class).*", name):
@@ -320,10 +360,12 @@ def _score(
         sklearn.config_context(enable_metadata_routing=True),
     ):
         try:
-            if len(y):
+            if len(y) and own:
+                value = score_own(name, own, estimator, z, y, taken)
+            elif len(y):
                 value = scorer(estimator, z, y, **taken)
         except (ValueError, ZeroDivisionError) as error:
-            if strict or scorer is metric or isinstance(error, LayerkitError):
+            if strict or own or isinstance(error, LayerkitError):
                 raise
     if not name.endswith("_per_class"):
         return {name: float(value)}
@@ -350,7 +392,7 @@ def _scorer(name: str, estimator: Regressor) -> Any:
     if name in ("mae", "rmse"):
         errors = {"mae": metrics.mean_absolute_error, "rmse": metrics.root_mean_squared_error}
         return metrics.make_scorer(errors[name])
-    if top := re.fullmatch(r"top_(\d+)_accuracy", name):
+    if top := re.fullmatch(TOP, name):
         return metrics.make_scorer(
             metrics.top_k_accuracy_score, response_method="decision_function", k=int(top[1])
         )

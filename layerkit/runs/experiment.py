@@ -18,7 +18,7 @@ from layerkit.data.datasets import Data, Dataset
 from layerkit.errors import DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.fitting import check_layers
-from layerkit.metrics.metrics import of_numbers
+from layerkit.metrics.metrics import check_metrics, of_numbers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Record
@@ -280,6 +280,7 @@ class Experiment(Configurable):
         if the loss predicts what its targets are.
         """
         network, source = self.network, self.sources[part]
+        check_metrics(self.training.metrics, network.loss, network.body.output_shape)
         numbers = of_numbers(network.loss, network.body.output_shape, source.t)
         metrics = dict.fromkeys([*self.training.metrics, *numbers])
         with self.limited():

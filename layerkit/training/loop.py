@@ -15,6 +15,7 @@ import numpy as np
 from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
 from layerkit.fitting import adapt, all_or_nothing, check_layers
 from layerkit.inspection.mistakes import WRITES_TO_Z, calling
+from layerkit.metrics.metrics import undirected
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress, Record
@@ -67,7 +68,8 @@ def train(
         are accepted too. `metrics` are of the validation set, if there is one.
     epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, \
     standardize_targets, metrics, measure_train, checkpoints, callbacks
-        See `Training`. The seed may be a Generator, and a metric a scorer of scikit-learn's.
+        See `Training`. The seed may be a Generator, and a metric a function of (y, predicted), or
+        a scorer of scikit-learn's.
     resume : bool or "force"
         Whether to resume from the newest of `checkpoints`, if there is one: the result is then the
         same bit for bit as if the training had never stopped. Network, optimizer, data and options
@@ -239,6 +241,7 @@ def prepare(
         metric_names(network, sets, metrics),
         options,
     )
+    progress.undirected = undirected(metrics)
     for callback in options.callbacks:
         callback.check(progress)
     with all_or_nothing(network.arena, optimizer):

@@ -18,7 +18,7 @@ from layerkit.training.averaging import Average
 Resume = bool | Literal["force"]
 """Whether to resume from a checkpoint; "force": even if it is from another training."""
 Metric = str | Callable[..., Any]
-"""The name of a metric, or one of scikit-learn's scorers."""
+"""The name of a metric, a function of (y, predicted), or one of scikit-learn's scorers."""
 
 
 class Training(Configurable):
@@ -53,7 +53,8 @@ class Training(Configurable):
         unit; all metrics are in the units of the targets. By default so in a configuration file
         with ``target = "number"``, and not in Python.
     metrics : list of str
-        Further metrics of the validation set, or else of the test set: `layerkit.metrics`.
+        Further metrics of the validation set, or else of the test set: names that
+        `layerkit.metrics` knows, or of functions of your own.
     measure_train : bool
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.

@@ -1,7 +1,11 @@
 """Metrics beside their definitions, written out in NumPy."""
 
 import math
+import re
+import sys
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,8 +37,11 @@ from layerkit import (
     fit,
 )
 from layerkit.arrays import Array
+from layerkit.callbacks import EarlyStopping
+from layerkit.config.own_modules import IMPORTED, import_file
 from layerkit.metrics import check_metrics, evaluate_metrics, report
 from layerkit.metrics.metrics import measure, report_outputs
+from layerkit.metrics.own import MetricWarning
 
 N, K = 200, 4
 rng = np.random.default_rng(0)
@@ -298,21 +305,25 @@ def test_outputs_in_single_precision_do_not_cost_digits() -> None:
         ("jaccard", Focal(), (3,), "choose another average"),
         ("neg_max_error", MeanSquaredError(), (2,), "Multioutput not supported"),
         ("mae", Quantile((0.1, 0.9)), (2,), r"'mae' can't judge Quantile .*\(0.1, 0.9\): none of"),
-        (recall_score, Focal(), (3,), r"scorers are called with \(estimator, x, y\)"),
         (
             recall_score,
             Focal(),
             (3,),
-            r"write make_scorer\(recall_score\) for a function of \(y, p",
+            r"of scikit-learn: write make_scorer\(recall_score\), with r",
         ),
         (lambda y, p: 0, Focal(), (3,), "a lambda has no name for the records: write a function"),
         (make_scorer(lambda y, p: 0), Focal(), (3,), "a lambda has no name for the records"),
-        ("tolerance", Focal(), (3,), "a metric of your own has no name for files: give its scorer"),
+        ("tolerance", Focal(), (3,), r"\(a metric of your own has to be imported first\)"),
         (make_scorer(recall_score), Focal(), (3,), "average='binary'"),
-        (make_scorer(recall_score, average=None), Focal(), (3,), "'recall_score' can't judge"),
-        (make_scorer, Focal(), (3,), "'make_scorer' can't judge"),
-        (3, Focal(), (3,), "metrics: 3: should be a name or a scorer"),
-        (dict, Focal(), (3,), "should be a name or a scorer"),
+        (
+            make_scorer(recall_score, average=None),
+            Focal(),
+            (3,),
+            r"'recall_score' returns float64 \(3,",
+        ),
+        (make_scorer, Focal(), (3,), "'make_scorer' is a function of scikit-learn"),
+        (3, Focal(), (3,), "metrics: 3: should be a name or a function"),
+        (dict, Focal(), (3,), "should be a name or a function"),
     ],
 )
 def test_a_metric_that_does_not_suit_is_refused_before_the_training(
@@ -320,6 +331,130 @@ def test_a_metric_that_does_not_suit_is_refused_before_the_training(
 ) -> None:
     with pytest.raises(ConfigError, match=reason):
         check_metrics([metric], loss, shape)
+
+
+OWN = """
+import numpy as np
+from sklearn.metrics import make_scorer, recall_score
+
+def right(y, predicted):
+    return np.mean(y == predicted)
+
+def certain(estimator, x, y):
+    return estimator.predict_proba(x).max(axis=1).mean()
+
+def weighted(y, p, sample_weight=None):
+    return np.average(y == p, weights=sample_weight)
+
+hits = make_scorer(weighted)
+
+def share_per_class(y, p):
+    return np.bincount(p, minlength=4) / len(p)
+
+def each(y, p): return y == p
+def word(y, p): return "good"
+def nothing(y, p): np.mean(y == p)
+def three_per_class(y, p): return np.ones(3)
+def one(y): return 1.0
+def fails(y, p):
+    return 1 / 0
+def changes(y, p):
+    p *= 0
+    return 1.0
+def loss(y, p): return 1.0
+def f1(y, p): return 1.0
+def unknown(y, p): return float("nan")
+def many(y, p):
+    if len(y) > 50:
+        raise KeyError("many")
+    return 1.0
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file with metrics, imported as the command does."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("metrics_of_mine.py")
+    path.write_text(OWN)
+    import_file(path)
+    yield path
+    del sys.modules[path.stem], IMPORTED[path.stem]
+
+
+@pytest.mark.parametrize("a", WEIGHTS)
+@pytest.mark.usefixtures("own")
+def test_functions_of_an_imported_file_are_metrics_by_name(a: Array | None) -> None:
+    loss = SoftmaxCrossEntropy()
+    names = ["right", "certain", "weighted", "hits", "share_per_class"]
+    assert check_metrics(names, loss, (K,))[:4] == names[:4]
+    found, p = measure(names, loss, Z, T, a), loss.predict_proba(Z)
+    right = p.argmax(axis=1) == T
+    counting = np.ones(N, bool) if a is None else a > 0
+    assert found["right"] == pytest.approx(right[counting].mean())
+    assert found["certain"] == pytest.approx(p[counting].max(axis=1).mean())
+    assert found["weighted"] == found["hits"] == pytest.approx(np.average(right, weights=a))
+    assert found["share_class_2"] == pytest.approx((p.argmax(axis=1) == 2)[counting].mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("each", r"'each' (FILE, line 19) returns bool (6,); should be a number: write return "),
+        ("word", r"'word' (FILE, line 20) returns 'good'; should be a number"),
+        ("nothing", r"'nothing' (FILE, line 21) returns None; should be a number: write return at"),
+        ("three_per_class", "(FILE, line 22) returns float64 (3,); should be an array (4,), one"),
+        ("one", "one(y) (FILE, line 23): should be one(y, predicted), or one(estimator, x, y)"),
+        ("fails", "'fails' (FILE, line 25) can't judge SoftmaxCrossEntropy with outputs (4,): Z"),
+        ("changes", "'changes' (FILE, line 27) writes to what it is given: make a new array"),
+        ("loss", "'loss' (FILE, line 29) has the name of a metric of layerkit or"),
+        ("f1", "'f1' (FILE, line 30) has the name of a metric of layerkit or scikit-learn"),
+        ("rigt", "'rigt': unknown; did you mean 'right'?"),
+        ("np", "'np': unknown"),
+        ("recall_score", "'recall_score': unknown; here it is called 'recall'"),
+    ],
+)
+def test_a_metric_of_ones_own_with_a_mistake_is_refused_with_its_line(
+    own: Path, name: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence.replace("FILE", str(own)))):
+        check_metrics([name], SoftmaxCrossEntropy(), (K,))
+
+
+def test_a_name_that_two_files_have_is_refused_where_it_is_used(own: Path) -> None:
+    other = Path("others_of_mine.py")
+    other.write_text("def right(y, p): return 1.0")
+    import_file(other)
+    check_metrics(["certain"], SoftmaxCrossEntropy(), (K,))
+    sentence = rf"'right' is in two files \({own}, line 5\) and \({other}, line 1\): rename"
+    with pytest.raises(ConfigError, match=sentence):
+        check_metrics(["right"], SoftmaxCrossEntropy(), (K,))
+    del sys.modules[other.stem], IMPORTED[other.stem]
+
+
+def test_a_metric_of_ones_own_is_nan_or_fails_later(own: Path) -> None:
+    loss = SoftmaxCrossEntropy()
+    check_metrics(["unknown", "many"], loss, (K,))
+    with pytest.warns(MetricWarning, match=rf"'unknown' \({own}, line 31\) is nan"):
+        measure(["unknown"], loss, Z, T)
+    assert np.isnan(measure(["unknown"], loss, Z, T)["unknown"])  # and that is said once
+    with pytest.raises(KeyError) as caught:
+        measure(["many"], loss, Z, T)
+    assert caught.value.__notes__ == ["in the metric many"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("right", True), ("hits", False), ("f1_macro", False)])
+@pytest.mark.usefixtures("own")
+def test_nobody_knows_the_direction_of_a_function(name: str, told: bool) -> None:
+    net, x = Network(Dense(K), SoftmaxCrossEntropy(), shape=(K,)), Z.astype("float32")
+    for mode in ("auto", "min"):
+        stopping = EarlyStopping(monitor=f"validation_{name}", mode=mode, patience=1)
+        options: Any = {"validation": (x, T), "metrics": [name], "epochs": 1}
+        if told and mode == "auto":
+            with pytest.raises(ConfigError, match='metric of your own: set mode to "min" if'):
+                fit(net, SGD(), x, T, callbacks=[stopping], **options)
+        else:
+            assert fit(net, SGD(), x, T, callbacks=[stopping], **options)[0].metrics
 
 
 def test_metrics_are_a_list_of_different_ones() -> None:

@@ -123,7 +123,8 @@ class Sweep(Configurable):
     monitor : str
         The metric to optimize, such as ``validation_loss``, after the last epoch.
     direction : {"minimize", "maximize"}, optional
-        By default losses and errors are minimized, all other metrics maximized.
+        By default losses and errors are minimized, all other metrics maximized. A function of your
+        own needs one.
     storage : str, optional
         Where the trials are stored, for several machines to share: a file, or an Optuna URL such
         as ``postgresql://…``; by default ``journal.log`` in the sweep's folder.
@@ -351,9 +352,16 @@ def short_names(addresses: list[str]) -> dict[str, str]:
     return short
 
 
-def check_monitor(monitor: str, measured: list[str]) -> None:
-    """Raise a ConfigError for a metric that is not measured."""
+def check_monitor(sweep: Sweep, measured: list[str], undirected: list[str]) -> None:
+    """Raise a ConfigError for a metric that is not measured, or without a known direction."""
+    monitor = sweep.monitor
     if monitor in measured:
+        name = monitor.partition("_")[2].partition("_class_")[0]
+        if sweep.direction is None and name in undirected:
+            raise ConfigError(
+                f"sweep.monitor = {monitor!r}: is a metric of your own: set direction to "
+                '"minimize" or "maximize"'
+            )
         return
     validated = any(name.startswith("validation_") for name in measured)
     if monitor.startswith("validation_") and not validated:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
 from layerkit.files.atomic import write_atomically
+from layerkit.metrics.metrics import undirected
 from layerkit.runs.signals import SIGNALS, handled, leave
 from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
 from layerkit.runs.sweep.results import format_value, print_table, write_results, write_table
@@ -119,7 +120,7 @@ def _check_data(plan: Plan, data_dir: str | None) -> None:
     sets = {part: sources[part] for part in parts}
     measured = metric_names(experiment.network, sets, training.metrics)
     with at(str(plan.path)):
-        check_monitor(plan.sweep.monitor, measured)
+        check_monitor(plan.sweep, measured, undirected(training.metrics))
 
 
 def _claim(folder: Path, plan: Plan) -> None:

@@ -290,6 +290,18 @@ def test_failed_trials_are_recorded_and_the_rest_go_on(capsys: pytest.CaptureFix
     assert all(error in said for error in errors.values())
 
 
+@pytest.mark.processes
+def test_a_sweep_by_a_metric_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own.py").write_text("def misses(y, predicted):\n    return (y != predicted).mean()\n")
+    Path("base.toml").write_text(BASE + 'metrics = ["misses"]\n')
+    head, of = 'method = "grid"\nmonitor = "validation_misses"', "optimizer.lr = [0.001, 1.0]\n"
+    assert run(write(head, of), "--import", "own.py") == 1
+    assert 'is a metric of your own: set direction to "minimize"' in capsys.readouterr().err
+    assert run(write(head + '\ndirection = "minimize"', of), "--import", "own.py") == 0
+    best, worst = (float(row["validation_misses"]) for row in table())
+    assert best < worst
+
+
 @pytest.mark.usefixtures("_trials_in_this_process")
 def test_when_all_trials_fail_there_is_no_best(capsys: pytest.CaptureFixture[str]) -> None:
     of = "network.body.layers.1 = [{type = 'Odd', kind = 'raises'}]"

@@ -147,8 +147,10 @@ ADVICE = {
         "get_weights coefs_ intercepts_": PARAMETERS,
         "set_weights": "write network.arena.values[:] = …, or param.value = … for one of "
         "network.params()",
-        "state_dict save_weights save_model": SAVE + "; copy.deepcopy(network) is a copy",
-        "load_state_dict load_weights": LOAD,
+        "save_weights save_model": SAVE + "; copy.deepcopy(network) is a copy",
+        "state_dict": SAVE + "; in PyTorch's layout, layerkit.state_dict(network)",
+        "load_weights": LOAD,
+        "load_state_dict": LOAD + "; from PyTorch, layerkit.load_state_dict(network, path)",
         "count_params num_params": "write network.arena.values.size; network.summary() has a table",
         "modules named_modules children": "layers",
         "add append": "give all layers at once: Network(Sequential([…]), loss, shape=…)",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
+import numpy as np
+
 from layerkit.arrays import Array, Shape, ones, product
 from layerkit.config.options import Size
 from layerkit.errors import ShapeError
@@ -81,5 +83,5 @@ class Dense(Layer):
             return None if dx is None else dx.reshape(*dy.shape[:-1], dx.shape[-1])
         self.x.T.dot(dy, out=self.W.grad)
         if self.bias:
-            ones(len(dy), dy.dtype).dot(dy, out=self.b.grad)
+            np.dot(ones(len(dy), dy.dtype), dy, out=self.b.grad)
         return dy.dot(self.W.value.T) if self.wants_dx else None

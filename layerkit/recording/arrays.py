@@ -1,0 +1,534 @@
+"""Arrays that write down what is done with them, by NumPy's own protocols.
+
+A `Recorded` is an array with real numbers. Each operation on it is carried out by NumPy, and logged
+on a `Tape` as an `Op`, in order: inputs, output, and the line of the layer that asked for it. What
+is done must not depend on numbers, only on shapes and options, so a decision by a number is refused.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from layerkit.arrays import Array, Shape
+from layerkit.errors import LayerkitError
+
+HERE = os.path.dirname(__file__) + os.sep
+NUMPY = os.path.dirname(np.__file__) + os.sep
+CORE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "arrays.py")
+
+
+class RecordingError(LayerkitError):
+    """Something that can't be recorded, such as a decision by the value of a number."""
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """An array of a program: given from outside, constant, or the result of an operation.
+
+    Attributes
+    ----------
+    kind : {"input", "memory", "constant", "result"}
+        Memory is what a step changes and the next one finds: parameters, states, slots.
+    shape : tuple
+        Of ints, and `OfBatch` where they depend on the number of examples.
+    root : Value
+        Whose numbers these are: another Value for a view of it.
+    array : Array or float, optional
+        The numbers of a constant; those that memory begins with.
+    """
+
+    kind: str
+    shape: tuple[Any, ...]
+    dtype: np.dtype[Any]
+    name: str = ""
+    array: Any = None
+    base: Value | None = None
+    scalar: bool = False
+
+    @property
+    def root(self) -> Value:
+        value = self
+        while value.base is not None:
+            value = value.base
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of source: which file, which number, in which function, and its text."""
+
+    file: str
+    number: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.number} ({self.function})"
+
+    @property
+    def text(self) -> str:
+        """The line itself, empty if its file is gone."""
+        import linecache
+
+        return linecache.getline(self.file, self.number).strip()
+
+
+@dataclass(eq=False, slots=True)
+class Op:
+    """One operation of NumPy: a function, its arguments, and what it returns.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``"add"``, ``"sum"``, ``"getitem"``.
+    kind : {"ufunc", "function", "method", "scalar", "draw"}
+        A ufunc, another function, a method of the first argument, arithmetic of single numbers, or
+        random numbers.
+    call : callable
+        Takes the arguments, and carries it out.
+    args, kwargs
+        With a `Value` for each array.
+    outputs : tuple of Value
+        One, in most cases. The Value that was written to, for ``out=``, ``+=`` and assignments.
+    writes : Value, optional
+        What is overwritten.
+    address, phase : str
+        Of the layer, such as ``body.layers.0``; ``"forward"``, ``"loss"``, ``"backward"`` …
+    line : Line
+        That asked for it.
+    """
+
+    name: str
+    kind: str
+    call: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[Value, ...]
+    writes: Value | None
+    address: str
+    phase: str
+    line: Line
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def output(self) -> Value:
+        """The first output."""
+        return self.outputs[0]
+
+    @property
+    def inputs(self) -> list[Value]:
+        """All values among the arguments, each once."""
+        return list(dict.fromkeys(values_in((self.args, self.kwargs))))
+
+
+def values_in(tree: Any) -> Iterator[Value]:
+    """Yield the values in nested tuples, lists, dicts and slices."""
+    if isinstance(tree, Value):
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for item in tree:
+            yield from values_in(item)
+    elif isinstance(tree, dict):
+        yield from values_in(list(tree.values()))
+    elif isinstance(tree, slice):
+        yield from values_in((tree.start, tree.stop, tree.step))
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists, dicts and slices with `change` applied to what is in them."""
+    if type(tree) is tuple:
+        return tuple(mapped(item, change) for item in tree)
+    if isinstance(tree, list):
+        return [mapped(item, change) for item in tree]
+    if isinstance(tree, dict):
+        return {name: mapped(item, change) for name, item in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*(mapped(item, change) for item in (tree.start, tree.stop, tree.step)))
+    return change(tree)
+
+
+class Tape:
+    """The operations of one run, in order, and the arrays that it knows."""
+
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+        self.values: list[Value] = []
+        self.address, self.phase = "", "forward"
+        self.layer: Any = None
+        # arrays are kept alive, so that no other one gets the same memory
+        self.kept: list[Any] = []
+        self.places: dict[Any, Value] = {}
+        self.owners: dict[int, Value] = {}
+
+    @contextmanager
+    def within(self, phase: str, address: str | None = None, layer: Any = None) -> Iterator[None]:
+        """Give the operations that follow this phase, and this address."""
+        before = self.phase, self.address, self.layer
+        self.phase = phase
+        if address is not None:
+            self.address, self.layer = address, layer
+        try:
+            yield
+        finally:
+            self.phase, self.address, self.layer = before
+
+    def give(self, kind: str, name: str, array: Array) -> Recorded:
+        """Return an array from outside as Recorded, such as the batch or a vector of memory."""
+        value = Value(kind, array.shape, array.dtype, name, array.copy())
+        return self.wrap(array, value)
+
+    def number(self, name: str, value: float, option: bool = False) -> Scalar:
+        """Return a number from outside, such as the learning rate of a step."""
+        given = Value("input", (), np.dtype(type(value)), name, value, scalar=True)
+        self.values.append(given)
+        return Scalar(self, given, value, option)
+
+    def wrap(self, array: Array, value: Value) -> Recorded:
+        """Return a Recorded with the memory of an array, known by this value."""
+        self.know(array, value)
+        recorded = array.view(Recorded)
+        recorded.tape, recorded.value = self, value
+        return recorded
+
+    def know(self, array: Array, value: Value) -> None:
+        """Remember which value an array is, and all arrays with the same memory."""
+        self.values.append(value)
+        self.kept.append(array)
+        self.places[place(array)] = value
+        self.owners.setdefault(id(owner(array)), value.root)
+        self.kept.append(owner(array))
+
+    def find(self, array: Array) -> Value:
+        """Return the value of any array: one that is known, or else a constant."""
+        if isinstance(array, Recorded) and array.value is not None:
+            return array.value
+        known = self.places.get(place(array))
+        if known is not None and array.size:
+            return known
+        if id(owner(array)) in self.owners:
+            self.refuse(
+                "a view that was made where it can't be recorded, of shape "
+                f"{array.shape}; slice and reshape the array that NumPy returned"
+            )
+        constant = Value("constant", array.shape, array.dtype, "", np.array(array))
+        self.know(array, constant)
+        return constant
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise a RecordingError with the address and the line."""
+        line = self.line()
+        where = f"{self.address}: " if self.address else ""
+        raise RecordingError(f"{where}{line}: {line.text}: {what}")
+
+    def line(self) -> Line:
+        """Return the line of the layer that is at work; else that which called NumPy."""
+        frame: FrameType | None = sys._getframe(1)
+        first: FrameType | None = None
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if not file.startswith((HERE, NUMPY)) and not file.startswith("<"):
+                if first is None or (first.f_code.co_filename == CORE):
+                    first = frame
+                if self.layer is None or frame.f_locals.get("self") is self.layer:
+                    first = frame if self.layer is not None else first
+                    break
+            frame = frame.f_back
+        if first is None:
+            return Line("", 0, "")
+        return Line(first.f_code.co_filename, first.f_lineno, first.f_code.co_name)
+
+    def run(
+        self,
+        name: str,
+        kind: str,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        writes: Any = None,
+        **extra: Any,
+    ) -> Any:
+        """Carry out an operation, log it, and return what it returned, as Recorded."""
+        real_args, real_kwargs = mapped((args, kwargs), real)
+        known = mapped((args, kwargs), self._known)
+        written = None if writes is None else self._known(writes)
+        result = call(*real_args, **real_kwargs)
+        several = isinstance(result, tuple | list)
+        results = list(result) if several else [result]
+        if writes is not None:
+            outputs, wrapped = [written], [writes]
+        else:
+            outputs, wrapped = [], []
+            inputs = [r for r in flat((real_args, real_kwargs)) if isinstance(r, np.ndarray)]
+            for r in results:
+                if kind == "scalar":
+                    value = Value("result", (), np.dtype(type(r)), scalar=True)
+                    self.values.append(value)
+                    wrapped.append(Scalar(self, value, r))
+                else:
+                    if isinstance(r, bool | int | float) and not isinstance(r, np.generic):
+                        self.refuse(f"{name} returns {r!r}, a decision by values; {REMEDY}")
+                    array = np.asarray(r)
+                    base = next((self.find(i) for i in inputs if np.may_share_memory(i, array)), None)
+                    if base is not None and any(array is i for i in inputs):
+                        value = self.find(array)
+                        outputs.append(value)
+                        again = array.view(Recorded)
+                        again.tape, again.value = self, value
+                        wrapped.append(again)
+                        continue
+                    value = Value("result", array.shape, array.dtype, base=base)
+                    wrapped.append(self.wrap(array, value))
+                outputs.append(value)
+        self.ops.append(
+            Op(
+                name,
+                kind,
+                call,
+                *known,
+                tuple(o for o in outputs if o is not None),
+                written,
+                self.address,
+                self.phase,
+                self.line(),
+                extra,
+            )
+        )
+        return wrapped if several and isinstance(result, list) else tuple(wrapped) if several else wrapped[0]
+
+    def _known(self, item: Any) -> Any:
+        """Return the value of an array; all else as it is."""
+        if isinstance(item, Scalar):
+            return item.value
+        return self.find(item) if isinstance(item, np.ndarray) else item
+
+
+REMEDY = "what is done may depend on shapes and options alone: write np.where(condition, a, b)"
+
+
+def real(item: Any) -> Any:
+    """Return an array or number without its recording."""
+    if isinstance(item, Recorded):
+        return item.view(np.ndarray)
+    return item.number if isinstance(item, Scalar) else item
+
+
+def flat(tree: Any) -> list[Any]:
+    """Return what is in nested tuples, lists and dicts."""
+    found: list[Any] = []
+    mapped(tree, found.append)
+    return found
+
+
+def owner(array: Array) -> Any:
+    """Return the object that owns an array's memory."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def place(array: Array) -> tuple[Any, ...]:
+    """Return where in memory an array is, and how its numbers lie there."""
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+
+
+class Recorded(np.ndarray[Any, np.dtype[Any]]):
+    """An array whose operations are logged on a tape."""
+
+    tape: Tape
+    value: Value | None
+
+    def __array_finalize__(self, made_from: Any) -> None:
+        self.value = None
+        if isinstance(made_from, Recorded):
+            self.tape = made_from.tape
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return record_ufunc(self.tape, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        name = func.__name__
+        if name in SHAPES:
+            return func(*mapped(args, real), **mapped(kwargs, real))
+        writes = kwargs.get("out")
+        if name in WRITING:
+            writes = args[0]
+        if name in UNSIZED:
+            self.tape.refuse(f"{name}: the size of its result depends on values; {REMEDY}")
+        result = self.tape.run(name, "function", func, tuple(args), kwargs, writes)
+        return None if name in WRITING else result
+
+    def _call(self, name: str, *args: Any, writes: Any = None, **kwargs: Any) -> Any:
+        call = METHODS[name]
+        return self.tape.run(name.strip("_"), "method", call, (self, *args), kwargs, writes)
+
+    def __getitem__(self, index: Any) -> Any:
+        for part in index if isinstance(index, tuple) else (index,):
+            if isinstance(part, np.ndarray) and part.dtype == bool:
+                self.tape.refuse(f"x[mask]: the size of its result depends on values; {REMEDY}")
+        return self._call("__getitem__", index)
+
+    def __setitem__(self, index: Any, new: Any) -> None:
+        self._call("__setitem__", index, new, writes=self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def T(self) -> Any:
+        return self._call("transpose")
+
+    def item(self, *args: Any) -> Any:
+        if args or self.size != 1:
+            return self[np.unravel_index(args[0], self.shape) if len(args) == 1 else args].item()
+        return self.tape.run("item", "scalar", METHODS["item"], (self,), {})
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self.tape.refuse(f"a number is taken out of an array, to decide by it; {REMEDY}")
+
+    __bool__ = __float__ = __int__ = __complex__ = __contains__ = _refuse
+    tolist = tobytes = nonzero = _refuse
+
+    def __index__(self) -> NoReturn:
+        self._refuse()
+
+
+def _forward(name: str) -> Any:
+    def method(self: Recorded, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is not None:
+            kwargs["out"] = out
+        writes = self if name in ("fill", "sort", "partition", "put") else out
+        result = self._call(name, *args, writes=writes, **kwargs)
+        return None if writes is self else result
+
+    method.__name__ = name
+    return method
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    name: getattr(np.ndarray, name)
+    for name in (
+        *("all", "any", "argmax", "argmin", "argsort", "astype", "clip", "copy", "cumprod"),
+        *("cumsum", "dot", "fill", "flatten", "max", "mean", "min", "partition", "prod", "put"),
+        *("ravel", "repeat", "reshape", "round", "sort", "squeeze", "std", "sum", "swapaxes"),
+        *("take", "trace", "transpose", "var", "conj", "diagonal"),
+    )
+}
+for _name in METHODS:
+    setattr(Recorded, _name, _forward(_name))
+METHODS["__getitem__"] = operator.getitem
+METHODS["__setitem__"] = operator.setitem
+METHODS["item"] = np.ndarray.item
+
+WRITING = {"copyto", "put_along_axis", "fill_diagonal", "putmask", "place", "put"}
+"""Functions that write to their first argument."""
+UNSIZED = {"nonzero", "flatnonzero", "argwhere", "unique", "compress", "extract"}
+"""Functions whose result has a size that depends on values."""
+SHAPES = {"shape", "ndim", "size", "result_type", "can_cast", "iscomplexobj", "isrealobj"}
+"""Functions that look at shapes and types alone."""
+
+
+def record_ufunc(
+    tape: Tape, ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Carry out and log a ufunc, or one of its methods, such as `reduce`."""
+    out = kwargs.get("out")
+    writes = None
+    if method == "at":
+        writes = inputs[0]
+    elif out is not None:
+        if len(out) != 1:
+            tape.refuse(f"{ufunc.__name__} with several out arrays can't be recorded")
+        (writes,) = out
+        kwargs = kwargs | {"out": writes}
+    call = ufunc if method == "__call__" else getattr(ufunc, method)
+    name = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
+    result = tape.run(name, "ufunc", call, inputs, kwargs, writes, ufunc=ufunc)
+    return None if method == "at" else result
+
+
+class Scalar:
+    """A number that is computed anew in each step: arithmetic with it is logged."""
+
+    def __init__(self, tape: Tape, value: Value, number: Any, option: bool = False) -> None:
+        self.tape, self.value, self.number, self.option = tape, value, number, option
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return record_ufunc(self.tape, ufunc, method, inputs, kwargs)
+
+    def item(self) -> Scalar:
+        """Return the number itself."""
+        return self
+
+    def _refuse(self) -> NoReturn:
+        self.tape.refuse(
+            f"a decision by a number, {self.number:.6g}, that differs from step to step; write "
+            "arithmetic, such as x ** 0.5 for math.sqrt(x), and (x > 1) * a for a if x > 1 else 0"
+        )
+
+    def __bool__(self) -> bool:
+        if self.option:  # whether it is 0 all the time, such as a penalty
+            return bool(self.number)
+        self._refuse()
+
+    def __float__(self) -> float:
+        self._refuse()
+
+    def __int__(self) -> int:
+        self._refuse()
+
+    def __index__(self) -> int:
+        self._refuse()
+
+
+def _operation(name: str, reverse: bool) -> Any:
+    call = getattr(operator, name)
+
+    def method(self: Scalar, other: Any) -> Any:
+        if not isinstance(other, Scalar | float | int):
+            return NotImplemented
+        args = (other, self) if reverse else (self, other)
+        return self.tape.run(name, "scalar", call, args, {})
+
+    return method
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    setattr(Scalar, f"__{_name}__", _operation(_name, reverse=False))
+    setattr(Scalar, f"__r{_name}__", _operation(_name, reverse=True))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Scalar, f"__{_name}__", _operation(_name, reverse=False))
+for _name in ("neg", "abs"):
+    setattr(
+        Scalar,
+        f"__{_name}__",
+        lambda self, call=getattr(operator, _name), name=_name: self.tape.run(
+            name, "scalar", call, (self,), {}
+        ),
+    )
+
+
+class Draws:
+    """A generator of random numbers whose draws are logged."""
+
+    def __init__(self, tape: Tape, name: str, rng: np.random.Generator) -> None:
+        self.tape, self.name, self.rng = tape, name, rng
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.rng, name)
+        if not callable(method):
+            return method
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            return self.tape.run(
+                name, "draw", method, args, kwargs, kwargs.get("out"), generator=self.name
+            )
+
+        return draw

@@ -23,6 +23,7 @@ from layerkit.optimizers.schedules import *
 from layerkit.parameters import *
 from layerkit.progress import Progress as Progress
 from layerkit.progress import Record as Record
+from layerkit.recording import *
 from layerkit.training import *
 
 __version__ = "0.1.0"

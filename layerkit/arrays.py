@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, reduce
 from typing import Any, TypeAlias
 
@@ -44,6 +44,27 @@ def product(x: Array, W: Array) -> Array:
     if x.dtype != W.dtype:
         raise ShapeError(f"x is {x.dtype}, W {W.dtype}: give network.inputs.convert(x)")
     return x.dot(W)  # the method is faster than the operator, and the same
+
+
+def number(x: Any) -> float:
+    """Return the one number in an array as a float; `float` itself would end a recording."""
+    return x.item() if isinstance(x, np.ndarray) else float(x)
+
+
+def require(right: Array, error: Callable[[], Exception]) -> None:
+    """Raise an error unless all of `right` is true; the one decision by values in a layer.
+
+    A recording, whose arrays are of another class, does without.
+
+    Examples
+    --------
+    >>> require(np.array([True, False]), lambda: ShapeError("one of them is not"))
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ShapeError: one of them is not
+    """
+    if type(right) is np.ndarray and not right.all():
+        raise error()
 
 
 def total(arrays: Sequence[Array]) -> Array:
@@ -94,9 +115,7 @@ def one_where(here: Array, x: Array) -> Array:
     array([ 0.,  1., nan])
     """
     y = here.astype(x.dtype)
-    unknown = np.isnan(x)
-    if unknown.any():
-        y[unknown] = np.nan
+    y[np.isnan(x)] = np.nan
     return y
 
 

@@ -19,8 +19,8 @@ PACKAGE = Path(layerkit.__file__).parent
 ROOMS = [
     *("foreign", "guidance", "errors", "arrays", "config", "parameters", "initializers"),
     *("layers", "graph", "losses", "optimizers", "files", "data", "inputs", "targets", "fitting"),
-    *("network", "exchange", "inspection", "progress", "callbacks", "metrics", "training"),
-    *("testing", "runs", "layerkit", "cli", "__main__"),
+    *("network", "inspection", "recording", "exchange", "progress", "callbacks", "metrics"),
+    *("training", "testing", "runs", "layerkit", "cli", "__main__"),
 ]
 """The folders and files of the package, lowest first; "layerkit" is its face."""
 

@@ -18,7 +18,7 @@ from dataclasses import field
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape, ones
+from layerkit.arrays import Array, Shape, ones, require
 from layerkit.config.options import Rate, Ratio, Size
 from layerkit.errors import DataError, DivergenceError, ShapeError
 from layerkit.initializers.base import Initializer
@@ -69,11 +69,13 @@ class Normalization(Layer):
 
     def check_squares(self, squares: Array) -> None:
         """Raise a DivergenceError where squares have overflowed: all would become 0."""
-        if np.isinf(squares).any():
-            raise DivergenceError(
+        require(
+            ~np.isinf(squares),
+            lambda: DivergenceError(
                 f"{self.address}: {type(self).__name__} is given numbers with squares too big for "
                 f"{squares.dtype}: try a smaller learning rate, or scale the examples"
-            )
+            ),
+        )
 
     def affine(self, xhat: Array) -> Array:
         """Return gamma xhat, in a new array."""

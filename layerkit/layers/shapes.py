@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array, Shape, require
 from layerkit.config.options import Limits, Size, Sizes
 from layerkit.errors import DataError, ShapeError
 from layerkit.initializers.base import Initializer
@@ -224,16 +224,19 @@ class Embedding(Layer):
     def check(self, x: Array) -> None:
         """Refuse anything but whole numbers from 0 to n - 1."""
         right = (x >= 0) & (x < self.n) & (x == np.floor(x))
-        if not right.all():
+
+        def error() -> DataError:
             hint = ""
             if ((x >= 0) & (x <= 1)).all() and np.allclose(255 * x, np.round(255 * x)):
                 hint = " (bytes, uint8, are divided by 255: use a wider type)"
             row, *place = map(int, np.argwhere(~right)[0])
-            raise DataError(
+            return DataError(
                 f"Embedding takes whole numbers from 0 to {self.n - 1}, not {x[row, *place]}, its "
                 f"input {place} for example {row} of these{hint}; keep a number for unknown "
                 "categories"
             )
+
+        require(right, error)
 
     def forward(self, x: Array, train: bool = True) -> Array:
         self.check(x)

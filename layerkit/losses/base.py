@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array, Shape, number
 from layerkit.config.options import Configurable
 from layerkit.errors import DataError, ShapeError
 from layerkit.guidance import is_own, not_called
@@ -181,8 +181,8 @@ and >= 0
             losses = sample_weight * losses
             counts = sample_weight if counts is None else sample_weight * counts
         self.sample_weight = sample_weight
-        self.weight = float(losses.size) if counts is None else counts.sum(dtype=float).item()
-        return losses.sum(dtype=float).item(), self.weight
+        self.weight = float(losses.size) if counts is None else number(counts.sum(dtype=float))
+        return number(losses.sum(dtype=float)), self.weight
 
     def mean(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
         """Return L, keeping what `backward` needs."""
@@ -194,7 +194,7 @@ and >= 0
         With ``mean=False`` that of the first sum, so that those of parts can be added.
         """
         dz, a, weight = self.gradients(), self.sample_weight, self.weight if mean else 1.0
-        weight += weight == 0  # all that is divided is 0 then
+        weight = number(np.where(weight == 0, math.inf, weight))  # then dz is 0
         if a is None:
             return dz / weight
         share = (a / weight).astype(dz.dtype)
@@ -370,8 +370,8 @@ class ElementwiseLoss(Loss):
             return super().forward(z, t, sample_weight)
         check_shapes(z, t)
         D, self.sample_weight = z.shape[-1], sample_weight
-        values, self.weight = self.values(z, t), sample_weight.sum().item() / D
-        return (sample_weight * values).sum(dtype=float).item() / D, self.weight
+        values, self.weight = self.values(z, t), number(sample_weight.sum()) / D
+        return number((sample_weight * values).sum(dtype=float)) / D, self.weight
 
     def losses(self, z: Array, t: Array) -> Array:
         check_shapes(z, t)

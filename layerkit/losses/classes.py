@@ -260,7 +260,9 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
             return None
         counts = (t != self.ignore_label).astype(float)
         if self.class_weight is not None:
-            counts *= np.array(self.class_weight)[np.where(counts, t, 0)]
+            classes = np.where(counts, t, 0).reshape(-1)
+            weights = np.take_along_axis(np.array(self.class_weight), classes, axis=0)
+            counts *= weights.reshape(t.shape)
         return counts
 
     def _mixture(self, t: Array, log_p: Array) -> Array:
@@ -269,9 +271,9 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
         if t.ndim == 2:
             q = (1 - s) * t.T + s / K
         else:
-            q, known = np.zeros_like(log_p), np.flatnonzero(t != self.ignore_label)
-            q[:, known] = s / K
-            q[t[known], known] += 1 - s
+            known, q = t != self.ignore_label, np.full_like(log_p, s / K)
+            q[np.where(known, t, 0), np.arange(len(t))] += 1 - s
+            q *= known
         if self.class_weight is not None:
             q *= np.array(self.class_weight, q.dtype)[:, None]
         return q

@@ -11,7 +11,6 @@ The means start at 0, and m' and v' are corrected for that bias: m' = m / (1 - b
 
 from __future__ import annotations
 
-import math
 from dataclasses import field
 from typing import ClassVar
 
@@ -53,7 +52,7 @@ class Moments(Optimizer):
     def change(self, m: Array, v: Array, s: Array, lr: float) -> Array:
         """Return lr m' / (sqrt(v') + eps), in s."""
         np.sqrt(v, out=s)
-        s /= math.sqrt(1 - self.beta2**self.t)
+        s /= (1 - self.beta2**self.t) ** 0.5
         s += self.eps
         np.divide(m, s, out=s)
         s *= lr / (1 - self.beta1**self.t)

@@ -5,8 +5,6 @@ The letters are those of `layerkit.optimizers.adam`.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from layerkit.arrays import Array
@@ -138,13 +136,13 @@ class NAdam(Moments):
         mu, mu_next = self.mu(self.t), self.mu(self.t + 1)
         self.average(g, m, v, s)
         p *= mu
-        product = float(p[0])
+        product = p.item()
         for part, factor in (
             (g, (1 - mu) / (1 - product)),
             (m, mu_next / (1 - product * mu_next)),
         ):
             np.sqrt(v, out=s)
-            s /= math.sqrt(1 - self.beta2**self.t)
+            s /= (1 - self.beta2**self.t) ** 0.5
             s += self.eps
             np.divide(part, s, out=s)
             s *= self.lr * factor
@@ -152,7 +150,7 @@ class NAdam(Moments):
 
     def mu(self, t: int) -> float:
         """Return how much of the past counts at step t."""
-        return self.beta1 * (1 - math.pow(0.96, t * self.momentum_decay) / 2)
+        return self.beta1 * (1 - 0.96 ** (t * self.momentum_decay) / 2)
 
 
 class RAdam(Moments):
@@ -192,15 +190,15 @@ class RAdam(Moments):
         lr, correction = self.lr / (1 - self.beta1**self.t), 1 - self.beta2**self.t
         n = 2 / (1 - self.beta2) - 1
         rho = n - 2 * self.t * self.beta2**self.t / correction
-        if rho <= 5:
-            w -= np.multiply(m, lr, out=s)
-            return
-        r = math.sqrt((rho - 4) * (rho - 2) * n / ((n - 4) * (n - 2) * rho))
+        reliable = rho > 5  # without a decision: what is not counts 0 times
+        rho += (5 - rho) * (1 - reliable)
+        r = (reliable * (rho - 4) * (rho - 2) * n / ((n - 4) * (n - 2) * rho)) ** 0.5
         np.sqrt(v, out=s)
         s += self.eps
         np.divide(m, s, out=s)
-        s *= lr * r * math.sqrt(correction)
+        s *= lr * r * correction**0.5
         w -= s
+        w -= np.multiply(m, lr * (1 - reliable), out=s)
 
 
 class Adan(Optimizer):
@@ -245,7 +243,8 @@ class Adan(Optimizer):
 
     def update(self, w: Array, g: Array, before: Array, m: Array, d: Array, v: Array) -> None:
         s, t = self.s, self.t
-        c = np.subtract(g, g if t == 1 else before, out=before)
+        c = np.subtract(g, before, out=before)
+        c *= t > 1
         m *= self.beta1
         m += np.multiply(g, 1 - self.beta1, out=s)
         d *= self.beta2

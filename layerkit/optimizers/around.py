@@ -11,7 +11,6 @@ and `Around`, which calls the functions in order.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, field, fields, replace
 from fnmatch import fnmatchcase
@@ -20,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array, Shape, number
 from layerkit.config.options import Amount, Configurable, Rate
 from layerkit.errors import ConfigError, at, suggestion
 from layerkit.optimizers.schedules.base import Schedule
@@ -39,11 +38,10 @@ def clip_norm(g: Array, limit: float, s: Array) -> None:
     """Do g <- g min(1, limit / |g|)."""
     # in units of the largest number, whose square may be too large
     sizes = np.abs(g, out=s)
-    largest = float(sizes.max(initial=0))
-    sizes /= largest or 1.0
-    norm = largest * math.sqrt(np.vdot(sizes, sizes))
-    if norm > limit:
-        g *= limit / norm
+    largest = number(sizes.max(initial=0))
+    sizes /= largest + (largest == 0)
+    norm = largest * number(np.vdot(sizes, sizes)) ** 0.5
+    g *= number(limit / np.maximum(norm, limit))
 
 
 def add_l2(g: Array, w: Array, l2: float, mask: Array, s: Array) -> None:

@@ -141,12 +141,12 @@ class Optimizer(OptimizerOptions, ABC):
                 self._like, self.memory = (w.shape, w.dtype), self.allocate(w)
             self.t += 1
             self.w = w
-            self.change(w, g, again)
+            self._apply(w, g, again)
         finally:
             if given:
                 vars(self).update(given)
 
-    def change(self, w: Array, g: Array, again: Again | None = None) -> None:
+    def _apply(self, w: Array, g: Array, again: Again | None = None) -> None:
         """Call `update` for step `t`, with what the options do before and after it."""
         try:
             g, self.again = self.around.before(self, w, g, again)

@@ -13,7 +13,7 @@ from dataclasses import field
 
 import numpy as np
 
-from layerkit.arrays import Array
+from layerkit.arrays import Array, number
 from layerkit.config.options import Amount, Decay, Rate
 from layerkit.optimizers.adam import Moments
 from layerkit.optimizers.base import Optimizer
@@ -21,8 +21,9 @@ from layerkit.optimizers.base import Optimizer
 
 def trust_ratio(trust: float, w: Array, u: Array) -> float:
     """Return trust |w| / |u|, or 1 if w or u is 0."""
-    w_norm, u_norm = float(np.linalg.norm(w)), float(np.linalg.norm(u))
-    return trust * w_norm / u_norm if w_norm > 0 and u_norm > 0 else 1.0
+    w_norm, u_norm = number(np.linalg.norm(w)), number(np.linalg.norm(u))
+    known = (w_norm > 0) * (u_norm > 0)
+    return known * trust * w_norm / (u_norm + (u_norm == 0)) + (1 - known)
 
 
 class LARS(Optimizer):
@@ -189,7 +190,7 @@ def polar_factor(A: Array) -> Array:
     enough to follow A, which is small where X is long.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    norm = max(math.sqrt(float(np.trace(A))), 1e-7)
+    norm = number(np.maximum(number(np.trace(A)) ** 0.5, 1e-7))
     identity = np.eye(len(A), dtype=A.dtype)
     A = A / norm**2
     P = identity / norm

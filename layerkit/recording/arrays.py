@@ -1,8 +1,8 @@
 """Arrays that write down what is done with them, by NumPy's own protocols.
 
-A `Recorded` is an array with real numbers. Each operation on it is carried out by NumPy, and logged
-on a `Tape` as an `Op`, in order: inputs, output, and the line of the layer that asked for it. What
-is done must not depend on numbers, only on shapes and options, so a decision by a number is refused.
+A `Recorded` is an array with real numbers. NumPy carries out each operation on it, which is logged
+on a `Tape` as an `Op`: its inputs, its output, and the line of the layer that asked for it. What is
+done must depend on shapes and options alone, so a decision by a number is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from layerkit.arrays import Array, Shape
+from layerkit.arrays import Array
 from layerkit.errors import LayerkitError
 
 HERE = os.path.dirname(__file__) + os.sep
@@ -56,6 +56,7 @@ class Value:
 
     @property
     def root(self) -> Value:
+        """The value that has the memory."""
         value = self
         while value.base is not None:
             value = value.base
@@ -214,7 +215,7 @@ class Tape:
         if known is not None and array.size:
             return known
         if id(owner(array)) in self.owners:
-            self.refuse(
+            raise self.refusal(
                 "a view that was made where it can't be recorded, of shape "
                 f"{array.shape}; slice and reshape the array that NumPy returned"
             )
@@ -222,11 +223,11 @@ class Tape:
         self.know(array, constant)
         return constant
 
-    def refuse(self, what: str) -> NoReturn:
-        """Raise a RecordingError with the address and the line."""
+    def refusal(self, what: str) -> RecordingError:
+        """Return an error with the address and the line."""
         line = self.line()
         where = f"{self.address}: " if self.address else ""
-        raise RecordingError(f"{where}{line}: {line.text}: {what}")
+        return RecordingError(f"{where}{line}: {line.text}: {what}")
 
     def line(self) -> Line:
         """Return the line of the layer that is at work; else that which called NumPy."""
@@ -257,51 +258,40 @@ class Tape:
     ) -> Any:
         """Carry out an operation, log it, and return what it returned, as Recorded."""
         real_args, real_kwargs = mapped((args, kwargs), real)
-        known = mapped((args, kwargs), self._known)
+        known_args, known_kwargs = mapped((args, kwargs), self._known)
         written = None if writes is None else self._known(writes)
         result = call(*real_args, **real_kwargs)
-        several = isinstance(result, tuple | list)
-        results = list(result) if several else [result]
-        if writes is not None:
-            outputs, wrapped = [written], [writes]
+        if written is not None:
+            outputs, returned = (written,), writes
+        elif isinstance(result, tuple | list):
+            inputs = [
+                item for item in flat((real_args, real_kwargs)) if isinstance(item, np.ndarray)
+            ]
+            items = [self._returned(name, kind, item, inputs) for item in result]
+            outputs, returned = tuple(item.value for item in items), type(result)(items)
         else:
-            outputs, wrapped = [], []
-            inputs = [r for r in flat((real_args, real_kwargs)) if isinstance(r, np.ndarray)]
-            for r in results:
-                if kind == "scalar":
-                    value = Value("result", (), np.dtype(type(r)), scalar=True)
-                    self.values.append(value)
-                    wrapped.append(Scalar(self, value, r))
-                else:
-                    if isinstance(r, bool | int | float) and not isinstance(r, np.generic):
-                        self.refuse(f"{name} returns {r!r}, a decision by values; {REMEDY}")
-                    array = np.asarray(r)
-                    base = next((self.find(i) for i in inputs if np.may_share_memory(i, array)), None)
-                    if base is not None and any(array is i for i in inputs):
-                        value = self.find(array)
-                        outputs.append(value)
-                        again = array.view(Recorded)
-                        again.tape, again.value = self, value
-                        wrapped.append(again)
-                        continue
-                    value = Value("result", array.shape, array.dtype, base=base)
-                    wrapped.append(self.wrap(array, value))
-                outputs.append(value)
+            inputs = [
+                item for item in flat((real_args, real_kwargs)) if isinstance(item, np.ndarray)
+            ]
+            returned = self._returned(name, kind, result, inputs)
+            outputs = (returned.value,)
+        where = self.address, self.phase, self.line()
         self.ops.append(
-            Op(
-                name,
-                kind,
-                call,
-                *known,
-                tuple(o for o in outputs if o is not None),
-                written,
-                self.address,
-                self.phase,
-                self.line(),
-                extra,
-            )
+            Op(name, kind, call, known_args, known_kwargs, outputs, written, *where, extra)
         )
-        return wrapped if several and isinstance(result, list) else tuple(wrapped) if several else wrapped[0]
+        return returned
+
+    def _returned(self, name: str, kind: str, item: Any, inputs: list[Array]) -> Any:
+        """Return what an operation returned as Recorded or Scalar, with a new value."""
+        if kind == "scalar":
+            value = Value("result", (), np.dtype(type(item)), scalar=True)
+            self.values.append(value)
+            return Scalar(self, value, item)
+        if not isinstance(item, np.ndarray | np.generic):
+            raise self.refusal(f"{name} returns {item!r}, to decide by it; {REMEDY}")
+        array = np.asarray(item)
+        base = next((self.find(x) for x in inputs if np.may_share_memory(x, array)), None)
+        return self.wrap(array, Value("result", array.shape, array.dtype, base=base))
 
     def _known(self, item: Any) -> Any:
         """Return the value of an array; all else as it is."""
@@ -311,6 +301,12 @@ class Tape:
 
 
 REMEDY = "what is done may depend on shapes and options alone: write np.where(condition, a, b)"
+
+
+def value_of(item: Any) -> Value:
+    """Return the value of a Recorded."""
+    value: Value = item.value
+    return value
 
 
 def real(item: Any) -> Any:
@@ -354,16 +350,8 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         return record_ufunc(self.tape, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        name = func.__name__
-        if name in SHAPES:
-            return func(*mapped(args, real), **mapped(kwargs, real))
-        writes = kwargs.get("out")
-        if name in WRITING:
-            writes = args[0]
-        if name in UNSIZED:
-            self.tape.refuse(f"{name}: the size of its result depends on values; {REMEDY}")
-        result = self.tape.run(name, "function", func, tuple(args), kwargs, writes)
-        return None if name in WRITING else result
+        """Carry out and log a function of NumPy."""
+        return record_function(self.tape, func, args, kwargs)
 
     def _call(self, name: str, *args: Any, writes: Any = None, **kwargs: Any) -> Any:
         call = METHODS[name]
@@ -372,7 +360,9 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
     def __getitem__(self, index: Any) -> Any:
         for part in index if isinstance(index, tuple) else (index,):
             if isinstance(part, np.ndarray) and part.dtype == bool:
-                self.tape.refuse(f"x[mask]: the size of its result depends on values; {REMEDY}")
+                raise self.tape.refusal(
+                    f"x[mask]: the size of its result depends on values; {REMEDY}"
+                )
         return self._call("__getitem__", index)
 
     def __setitem__(self, index: Any, new: Any) -> None:
@@ -382,7 +372,7 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         return (self[i] for i in range(len(self)))
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Any:  # noqa: N802
         return self._call("transpose")
 
     def item(self, *args: Any) -> Any:
@@ -391,7 +381,7 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         return self.tape.run("item", "scalar", METHODS["item"], (self,), {})
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        self.tape.refuse(f"a number is taken out of an array, to decide by it; {REMEDY}")
+        raise self.tape.refusal(f"a number is taken out of an array, to decide by it; {REMEDY}")
 
     __bool__ = __float__ = __int__ = __complex__ = __contains__ = _refuse
     tolist = tobytes = nonzero = _refuse
@@ -445,13 +435,27 @@ def record_ufunc(
         writes = inputs[0]
     elif out is not None:
         if len(out) != 1:
-            tape.refuse(f"{ufunc.__name__} with several out arrays can't be recorded")
+            raise tape.refusal(f"{ufunc.__name__} with several out arrays can't be recorded")
         (writes,) = out
         kwargs = kwargs | {"out": writes}
     call = ufunc if method == "__call__" else getattr(ufunc, method)
     name = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
     result = tape.run(name, "ufunc", call, inputs, kwargs, writes, ufunc=ufunc)
     return None if method == "at" else result
+
+
+def record_function(tape: Tape, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Carry out and log a function of NumPy that is no ufunc."""
+    name = func.__name__
+    if name in SHAPES:
+        return func(*mapped(args, real), **mapped(kwargs, real))
+    writes = kwargs.get("out")
+    if name in WRITING:
+        writes = args[0]
+    if name in UNSIZED or (name == "where" and len(args) == 1):
+        raise tape.refusal(f"{name}: the size of its result depends on values; {REMEDY}")
+    result = tape.run(name, "function", func, tuple(args), kwargs, writes)
+    return None if name in WRITING else result
 
 
 class Scalar:
@@ -463,20 +467,26 @@ class Scalar:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return record_ufunc(self.tape, ufunc, method, inputs, kwargs)
 
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return record_function(self.tape, func, args, kwargs)
+
     def item(self) -> Scalar:
         """Return the number itself."""
         return self
 
+    def __neg__(self) -> Any:
+        return 0 - self  # type: ignore[operator]
+
     def _refuse(self) -> NoReturn:
-        self.tape.refuse(
+        raise self.tape.refusal(
             f"a decision by a number, {self.number:.6g}, that differs from step to step; write "
             "arithmetic, such as x ** 0.5 for math.sqrt(x), and (x > 1) * a for a if x > 1 else 0"
         )
 
     def __bool__(self) -> bool:
-        if self.option:  # whether it is 0 all the time, such as a penalty
-            return bool(self.number)
-        self._refuse()
+        if not self.option:
+            self._refuse()
+        return bool(self.number)  # whether it is 0 all the time, such as a penalty
 
     def __float__(self) -> float:
         self._refuse()
@@ -505,14 +515,6 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Scalar, f"__r{_name}__", _operation(_name, reverse=True))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Scalar, f"__{_name}__", _operation(_name, reverse=False))
-for _name in ("neg", "abs"):
-    setattr(
-        Scalar,
-        f"__{_name}__",
-        lambda self, call=getattr(operator, _name), name=_name: self.tape.run(
-            name, "scalar", call, (self,), {}
-        ),
-    )
 
 
 class Draws:

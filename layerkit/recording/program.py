@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -42,17 +42,20 @@ FORMS: dict[str, Callable[[int], Any]] = {
 """How a number may depend on N: these and no others are known."""
 
 
-def of_batch(a: Any, b: Any, Na: int, Nb: int) -> OfBatch | None:
-    """Return the form of which a and b are the values for Na and Nb examples, if there is one."""
-    if type(a) is not type(b):
-        return None
+def of_batch(a: Any, b: Any, Na: int, Nb: int, dtype: Any = None) -> OfBatch | None:
+    """Return the form of which a and b are the values for Na and Nb examples, if there is one.
+
+    `dtype` is that of an array which they were rounded to.
+    """
+    rounded = (lambda n: dtype.type(n).item()) if dtype else (lambda n: n)
+    with np.errstate(all="ignore"):
+        guesses = np.array([a, a + 1, np.divide(1, a), np.divide(a, a - 1)]) / Na
+    whole = {round(float(guess)) for guess in guesses if np.isfinite(guess)}
     for form, value in FORMS.items():
-        for guess in (a / Na, (a + 1) / Na, 1 / (a * Na) if a else 0, a / (a - 1) / Na if a != 1 else 0):
-            k = round(guess)
-            if k > 0:
-                found = value(k * Na), value(k * Nb)
-                if found == (a, b) and type(found[0]) is type(a):
-                    return OfBatch(form, k)
+        for k in sorted(n for n in whole if n > 0):
+            found = value(k * Na), value(k * Nb)
+            if tuple(map(rounded, found)) == (a, b) and (dtype or type(found[0]) is type(a)):
+                return OfBatch(form, k)
     return None
 
 
@@ -151,12 +154,21 @@ class Filled:
         shape = tuple(n(N) if isinstance(n, OfBatch) else n for n in self.shape)
         if self.number is None:
             return np.arange(shape[0], dtype=self.dtype)
-        return np.full(shape, self.number, self.dtype)
+        number = self.number(N) if isinstance(self.number, OfBatch) else self.number
+        return np.full(shape, number, self.dtype)
 
 
 def constant(array: Any, N: int) -> Array:
     """Return the numbers of a constant for N examples, a copy, since it may be memory."""
     return array(N) if isinstance(array, Filled) else array.copy()
+
+
+UNSEEN = (
+    "Where an array of your own comes before one of the network's, call NumPy's function and no "
+    "method: np.dot(a, x) for a.dot(x), np.take_along_axis(a, i, 0) for a[i], and "
+    "np.zeros_like(x, shape=...) for an np.zeros(...) that is filled afterwards"
+)
+"""What can't be seen by NumPy's protocols, and what to write."""
 
 
 class Merge:
@@ -175,7 +187,7 @@ class Merge:
                 other.phase,
                 len(other.outputs),
             ):
-                self.refuse(one, f"another operation, {other.name}, with another batch")
+                raise self.refusal(one, f"another operation, {other.name}, with another batch")
             one.args = self.pair(one, one.args, other.args)
             one.kwargs = self.pair(one, one.kwargs, other.kwargs)
             for x, y in zip(one.outputs, other.outputs, strict=True):
@@ -183,13 +195,17 @@ class Merge:
         if len(self.a.ops) != len(self.b.ops):
             longer = max(self.a.ops, self.b.ops, key=len)
             op = longer[min(len(self.a.ops), len(self.b.ops))]
-            self.refuse(op, "a number of operations that depends on the batch, such as a loop over "
-                        "its examples")
+            raise self.refusal(
+                op,
+                "a number of operations that depends on the batch, such as a loop over "
+                "its examples",
+            )
         return self.a.ops
 
-    def refuse(self, op: Op, what: str) -> NoReturn:
+    def refusal(self, op: Op, what: str) -> RecordingError:
+        """Return an error with the address and the line of an operation."""
         where = f"{op.address}: " if op.address else ""
-        raise RecordingError(f"{where}{op.line}: {op.line.text}: {what}")
+        return RecordingError(f"{where}{op.line}: {op.line.text}: {what}")
 
     def pair(self, op: Op, a: Any, b: Any) -> Any:
         """Return two trees of arguments as one; RecordingError where they don't agree."""
@@ -198,7 +214,7 @@ class Merge:
             return a
         if type(a) is tuple or isinstance(a, list):
             if len(a) != len(b):
-                self.refuse(op, f"{len(a)} arguments with one batch, {len(b)} with another")
+                raise self.refusal(op, f"{len(a)} arguments with one batch, {len(b)} with another")
             return type(a)(self.pair(op, x, y) for x, y in zip(a, b, strict=True))
         if isinstance(a, dict):
             return {name: self.pair(op, a[name], b[name]) for name in a}
@@ -211,25 +227,25 @@ class Merge:
             found = of_batch(a, b, self.Na, self.Nb)
             if found is not None:
                 return found
-            self.refuse(
+            raise self.refusal(
                 op,
                 f"{op.name} with a number that differs from batch to batch, {a} with {self.Na} "
                 f"examples and {b} with {self.Nb}",
             )
         if callable(a) and getattr(a, "__name__", 1) == getattr(b, "__name__", 2):
             return a
-        self.refuse(op, f"{op.name} with {a!r} for one batch and {b!r} for another")
+        raise self.refusal(op, f"{op.name} with {a!r} for one batch and {b!r} for another")
 
     def value(self, op: Op, a: Value, b: Value) -> None:
         """Pair two values: of one shape but for N, and the same numbers if they are constants."""
         known = self.pairs.get(a)
         if known is not None:
             if known is not b:
-                self.refuse(op, f"{op.name} reads another array with another batch")
+                raise self.refusal(op, f"{op.name} reads another array with another batch")
             return
         self.pairs[a] = b
         if a.kind != b.kind or len(a.shape) != len(b.shape) or a.dtype != b.dtype:
-            self.refuse(op, f"{op.name} reads another kind of array with another batch")
+            raise self.refusal(op, f"{op.name} reads another kind of array with another batch")
         a.shape = self.pair(op, a.shape, b.shape)
         if a.kind == "constant":
             a.array = self.constant(op, a, b)
@@ -242,14 +258,16 @@ class Merge:
         if x.shape == y.shape and x.tobytes() == y.tobytes():
             return x
         if x.shape != y.shape and x.size and (x == x.flat[0]).all() and (y == y.flat[0]).all():
-            return Filled(a.shape, self.pair(op, x.flat[0].item(), y.flat[0].item()), x.dtype)
+            numbers = x.flat[0].item(), y.flat[0].item()
+            number = of_batch(*numbers, self.Na, self.Nb, x.dtype)
+            if numbers[0] == numbers[1] or number is not None:
+                return Filled(a.shape, numbers[0] if number is None else number, x.dtype)
         if x.ndim == 1 and all(np.array_equal(z, np.arange(len(z))) for z in (x, y)):
             return Filled(a.shape, None, x.dtype)
-        self.refuse(
+        raise self.refusal(
             op,
-            f"{op.name} reads an array of shape {x.shape} that differs from batch to batch, and was "
-            "made where it can't be recorded: call NumPy's functions on the arrays, such as "
-            "np.dot(a, b) for a.dot(b), and np.take(a, i) for a[i]",
+            f"{op.name} reads an array of shape {x.shape} that differs from batch to batch: it was "
+            f"made where nothing is recorded. {UNSEEN}",
         )
 
 

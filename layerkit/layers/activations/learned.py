@@ -60,7 +60,7 @@ class PReLU(Rectifier):
 
     def backward(self, dy: Array) -> Array:
         da = dy * np.minimum(self.x, 0)
-        self.a.grad = np.array([da.sum()]) if self.shared else added_up(da, self.a.shape)
+        self.a.grad = da.sum().reshape(1) if self.shared else added_up(da, self.a.shape)
         positive = np.sign(np.maximum(self.x, 0))
         dx = self.a.value * (1 - positive)
         dx += positive

@@ -197,6 +197,6 @@ class Maxout(RowActivation):
 
     def backward(self, dy: Array) -> Array:
         grouped, shape = self.shapes
-        dx = np.zeros(grouped, dy.dtype)
+        dx = np.zeros_like(dy, shape=grouped)
         np.put_along_axis(dx, self.winner, np.expand_dims(dy, self.axis), self.axis)
         return dx.reshape(shape)

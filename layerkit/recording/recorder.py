@@ -10,13 +10,20 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import ConfigError
-from layerkit.layers.base import Layer
 from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import Draws, Recorded, RecordingError, Scalar, Tape, Value
-from layerkit.recording.program import Merge, Program
+from layerkit.recording.arrays import (
+    Draws,
+    Recorded,
+    RecordingError,
+    Scalar,
+    Tape,
+    Value,
+    value_of,
+)
+from layerkit.recording.program import UNSEEN, Merge, Program
 
 
 def record(
@@ -74,7 +81,7 @@ def record(
     runs = [_run(network, optimizer, [_cycle(part, N) for part in batch]) for N in sizes]
     (tape, program, _), (other, second, after) = runs
     program.ops = Merge(tape, other, *sizes).ops()
-    _check(program, second, after, tape)
+    _check(program, second, after)
     return program
 
 
@@ -119,7 +126,7 @@ def _run(
     program = Program(
         tape.ops,
         {name: item.value for name, item in inputs.items()},
-        {name: item.value for name, item in memory.items() if item.size},
+        {name: value_of(item) for name, item in memory.items()},
         {name: item.value for name, item in outputs.items()},
         generators,
     )
@@ -162,11 +169,11 @@ def _remember(net: Network, tape: Tape, vectors: bool) -> dict[str, Recorded]:
             if isinstance(item, Param):
                 item._value = memory["w"][arena.slices[name]].reshape(item.shape)
                 item._grad = memory["g"][arena.slices[name]].reshape(item.shape)
-                item._value.value.name, item._grad.value.name = name, f"d{name}"
+                value_of(item._value).name, value_of(item._grad).name = name, f"d{name}"
             else:
                 end = start + item.value.size
                 item._value = memory["states"][start:end].reshape(item.shape)
-                item._value.value.name, start = name, end
+                value_of(item._value).name, start = name, end
     return memory
 
 
@@ -214,7 +221,7 @@ def _apply(
     options.pop("step")
     with tape.within("optimizer", "optimizer", optimizer):
         options["s"] = tape.wrap(np.zeros_like(w.view(np.ndarray)), _scratch(w))
-        optimizer.change(w, g)
+        optimizer._apply(w, g)
     return numbers
 
 
@@ -222,7 +229,7 @@ def _scratch(w: Array) -> Value:
     return Value("constant", w.shape, w.dtype, "s", np.zeros(w.shape, w.dtype))
 
 
-def _check(program: Program, given: Program, after: dict[str, Array], tape: Tape) -> None:
+def _check(program: Program, given: Program, after: dict[str, Array]) -> None:
     """Run the program with the second batch; RecordingError unless it gives the same bits."""
     inputs = {name: value.array for name, value in given.inputs.items()}
     memory = {name: value.array.copy() for name, value in given.memory.items()}
@@ -230,7 +237,6 @@ def _check(program: Program, given: Program, after: dict[str, Array], tape: Tape
     for name, array in found.items():
         if np.asarray(array).tobytes() != np.asarray(after[name]).tobytes():
             raise RecordingError(
-                f"the recorded program gives another {name} than the layers do: something is done "
-                "where it can't be recorded; call NumPy's functions on the arrays, such as "
-                "np.dot(a, b) for a.dot(b) where a is an array of your own, and np.take(a, i)"
+                f"the recorded program gives another {name} than the layers: something was done "
+                f"where nothing is recorded. {UNSEEN}"
             )

@@ -1,0 +1,7 @@
+"""Recording: a run of a network as a program of NumPy operations, to read, see and export."""
+
+from layerkit.recording.arrays import RecordingError
+from layerkit.recording.program import Program
+from layerkit.recording.recorder import record
+
+__all__ = ["Program", "RecordingError", "record"]

@@ -49,7 +49,7 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
     On the way, each layer checks its inputs, as by `check_layers`.
     """
     low = high = rows[0]
-    for part in pieces(rows):
+    for part in map(np.asarray, pieces(rows)):
         low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
     lost = np.argwhere((low < high) & (inputs.convert(low) == inputs.convert(high)))
     if len(lost):

@@ -13,6 +13,7 @@ from layerkit.data.given import as_rows, hint_at_several
 from layerkit.data.seen import ROUNDING, Pixels, SeenData, are_flags
 from layerkit.errors import DataError, ShapeError
 from layerkit.files.mapped import CHUNK, Subset, pieces
+from layerkit.layers.base import Layer
 
 
 class Inputs:
@@ -22,7 +23,8 @@ class Inputs:
     set of images stays bytes in memory. All others are taken as they are, in the network's dtype,
     and so is uint8 without a byte above 1: those are flags. After a training with the one kind, the
     same images in the other are refused, and so are other columns of a table, or another order.
-    Rows of a sparse matrix of SciPy are made dense batch by batch.
+    Rows of a sparse matrix of SciPy are made dense batch by batch, unless a Dense at the beginning
+    of `body` is faster with them as they are: see `SparseRows`.
 
     Examples
     --------
@@ -35,8 +37,15 @@ class Inputs:
     layerkit.errors.DataError: x[0, 1] is nan; should be a finite float32
     """
 
-    def __init__(self, shape: Shape, dtype: str, seen: SeenData | None = None) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        dtype: str,
+        seen: SeenData | None = None,
+        body: Layer | None = None,
+    ) -> None:
         self.shape, self.dtype, self.seen = shape, np.dtype(dtype), seen or SeenData()
+        self.body = body
 
     def check(self, x: Any, *, learn: bool = False) -> Array | Subset:
         """Return examples as an array (N, *shape), after looking at all of them.
@@ -85,8 +94,10 @@ class Inputs:
         self.seen.check_pixels(pixels, (low, high), learn=learn)
         return rows
 
-    def convert(self, x: Array, out: Array | None = None) -> Array:
+    def convert(self, x: Any, out: Array | None = None) -> Array:
         """Return a batch in the network's dtype; bytes go to `out` if it is given."""
+        if not isinstance(x, np.ndarray):  # rows of a sparse matrix
+            return x.converted(self.convert, self.body)
         if x.dtype == self.dtype:
             return x
         if x.dtype == np.uint8:

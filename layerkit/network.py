@@ -119,7 +119,7 @@ class Network(Configurable):
             if not layer.address:
                 raise ConfigError(f"{address}: not built; its container should call place for it")
         self.arena, self.seen = Arena(self.declared(), self.dtype), SeenData()
-        self.inputs = Inputs(self.shape, self.dtype, self.seen)
+        self.inputs = Inputs(self.shape, self.dtype, self.seen, self.body)
         self.targets = Targets(self.loss, self.body.output_shape, self.dtype, self.seen)
         self.fitted = [layer.fitted for _, layer in self.layers() if layer.fitted is not None]
 

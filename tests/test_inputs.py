@@ -77,6 +77,8 @@ class Frame:
         (Subset(BIG, np.array([], int)), DataError, "no examples: an array of shape (0, 2)"),
         ([["a", "b"]], DataError, "examples of type <U1; should be numbers"),
         ([[1j, 0]], DataError, "examples of type complex128; should be numbers"),
+        (sparse.csr_array([[1j, 0]]), DataError, "examples of type complex128; should be numbers"),
+        (sparse.coo_array([1.0, 0]), ShapeError, "one example of shape (2,) without a batch axis"),
         ([[None, 1]], DataError, "examples of type object; should be numbers, but x[0, 0] is None"),
         (Frame([[1, 2.5], [1, "north"]]), DataError, "x[1, 1] is north (column 'region')"),
         (np.zeros((1, 2), "M8[s]"), DataError, "examples of type datetime64[s]; should be"),
@@ -266,13 +268,3 @@ def test_sparse_labels_are_taken() -> None:
 def test_a_sparse_matrix_has_no_gaps() -> None:
     with pytest.raises(DataError, match=r"x\[1, 0\] is nan"):
         small().predict(sparse.csr_array([[0.0, 1.0], [np.nan, 0.0]]))
-
-
-@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
-def test_rows_of_a_sparse_matrix_are_dense(kind: Any) -> None:
-    dense = RNG.random((9, 4)) * (RNG.random((9, 4)) < 0.5)
-    rows = Subset(kind(dense), np.array([3, 1, 8]))
-    np.testing.assert_array_equal(rows[0], dense[3])
-    assert rows[0, 2] == dense[3, 2]
-    np.testing.assert_array_equal(rows[np.array([2, 0])], dense[[8, 3]])
-    np.testing.assert_array_equal(rows[1:], dense[[1, 8]])

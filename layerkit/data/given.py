@@ -21,11 +21,13 @@ def as_rows(x: Any) -> Array | Subset:
         As `as_array`, and for cells that are no numbers.
     """
     if hasattr(x, "tocsr"):
-        return Subset(x.tocsr(), np.arange(x.shape[0]))
+        from layerkit.data.sparse import SparseRows
+
+        x = SparseRows(x.tocsr())
     rows = x if isinstance(x, Subset) else as_array(x, "examples")
     if rows.dtype.kind in "biuf" or not len(rows):
         return rows
-    return _floats(rows[:], getattr(x, "columns", None))
+    return _floats(np.asarray(rows[:]), getattr(x, "columns", None))
 
 
 def as_array(values: Any, what: str) -> Array:

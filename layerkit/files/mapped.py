@@ -26,14 +26,14 @@ class Subset:
     Parameters
     ----------
     x : array
-        Usually mapped from a file: ``np.load("x.npy", mmap_mode="r")``; or a sparse matrix by rows.
+        Usually mapped from a file: ``np.load("x.npy", mmap_mode="r")``.
     rows : array of int
         The indices of the rows (N,).
 
     Raises
     ------
     DataError
-        For a row that the array does not have.
+        For a row that the array does not have, and a sparse matrix.
 
     Examples
     --------
@@ -43,6 +43,8 @@ class Subset:
     """
 
     def __init__(self, x: Array, rows: Array) -> None:
+        if hasattr(x, "tocsr"):
+            raise DataError("x is a sparse matrix, whose rows need no Subset: give x.tocsr()[rows]")
         self.x, self.rows = x, np.asarray(rows)
         if self.rows.dtype.kind not in "iu" or self.rows.ndim != 1:
             found = f"{self.rows.dtype} {self.rows.shape}"
@@ -59,20 +61,25 @@ class Subset:
     def __getitem__(self, index: Any) -> Array:
         if isinstance(index, slice):
             rows = self.rows[index]
-            return take(self.x, rows, np.empty((len(rows), *self.shape[1:]), self.dtype))
+            return reader(self.x, len(rows))(rows)
         row, *rest = index if isinstance(index, tuple) else (index,)
-        chosen: Any = self.rows[row]
-        if hasattr(self.x, "toarray"):
-            matrix: Any = self.x[np.atleast_1d(chosen)]
-            dense: Array = matrix.toarray().reshape(*np.shape(chosen), *self.shape[1:])
-            return dense[(..., *rest)] if rest else dense
-        part: Array = self.x[(chosen, *rest)]
+        part: Array = self.x[(self.rows[row], *rest)]
         return part
 
     def view(self, dtype: Any) -> Subset:
         """Return the same rows with another dtype of the same size."""
-        change = self.x.astype if hasattr(self.x, "toarray") else self.x.view
-        return Subset(change(dtype), self.rows)
+        return Subset(self.x.view(dtype), self.rows)
+
+
+def reader(x: Array | Subset, most: int) -> Callable[[Array], Array]:
+    """Return a function that reads up to `most` rows of `x`, into the same memory each time.
+
+    Rows of a sparse matrix get memory of their own.
+    """
+    if isinstance(x, Subset) and not isinstance(x.x, np.ndarray):
+        return x.__getitem__
+    buffer = np.empty((most, *x.shape[1:]), x.dtype)
+    return lambda rows: take(x, rows, buffer[: len(rows)])
 
 
 def take(x: Array | Subset, rows: Array, out: Array) -> Array:
@@ -89,10 +96,6 @@ def take(x: Array | Subset, rows: Array, out: Array) -> Array:
     """
     if isinstance(x, Subset):
         return take(x.x, x.rows[rows], out)
-    if hasattr(x, "toarray"):  # a sparse matrix of SciPy, by rows
-        matrix: Any = x[rows]
-        matrix.toarray(out=out)
-        return out
     file = mapped_file(x)
     if file is not None and has_whole_rows(x):
         _read(file, x, rows, out)

@@ -15,12 +15,15 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import DataError
-from layerkit.files.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, take
+from layerkit.files.mapped import CHUNK, Subset, has_whole_rows, mapped_file, pieces, reader
 from layerkit.network import Network
 
 
 class Batch(NamedTuple):
-    """Examples that go through the network together; `rows` are their numbers, where known."""
+    """Examples that go through the network together; `rows` are their numbers, where known.
+
+    Those of a sparse matrix are `SparseRows`: ``np.asarray(batch.x)`` is dense.
+    """
 
     x: Array
     t: Array
@@ -105,11 +108,10 @@ class Arrays(Source):
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield every example once, in batches of `batch_size`; the last one may be smaller."""
         order = rng.permutation(len(self.x))
-        buffer = np.empty((min(self.batch_size, len(order)), *self.x.shape[1:]), self.x.dtype)
+        read = reader(self.x, min(self.batch_size, len(order)))
         for start in range(skip * self.batch_size, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            x = take(self.x, rows, buffer[: len(rows)])
-            yield Batch(x, self.t[rows], None if self.a is None else self.a[rows], rows)
+            yield Batch(read(rows), self.t[rows], None if self.a is None else self.a[rows], rows)
 
     def chunks(self) -> Iterator[Batch]:
         """Yield CHUNK examples at a time."""

@@ -197,7 +197,7 @@ has, or scale the examples
             "steps": self.optimizer.steps,
             "options": to_config(self.options),
             "state": self.state,
-            "batch": self.batch._asdict(),
+            "batch": self.batch._asdict() | {"x": np.asarray(self.batch.x)},
             "loss": self.loss,
             "threads": self.threads,
         }

@@ -112,7 +112,7 @@ def check_parts(
         return
     count = max(2, *(layer.smallest_batch for layer in layers.values()))
     rows = np.arange(count) % min(count, len(t))
-    examples = network.inputs.convert(x[:count])[rows]
+    examples = np.asarray(network.inputs.convert(x[:count]))[rows]
     targets = network.targets.convert(t[:count])[rows]
     if augmentation:
         with at("augmentation"):

@@ -20,6 +20,7 @@ from layerkit.callbacks.logs import History, LogFile, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.callbacks.tracking import Tracker
 from layerkit.config.options import Configurable
+from layerkit.data.sparse import SparseRows
 from layerkit.errors import ConfigError, FileError, LayerkitError, LayerkitWarning, warn
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.files.mapped import Subset, pieces
@@ -271,10 +272,10 @@ def digest(x: Array | Subset) -> str:
     >>> digest(np.zeros((2, 3), np.uint8))
     'uint8 (2, 3) sha256:b0f66adc83641586656866813fd9dd0b8ebb63796075661ba45d1aa8089e1d44'
     """
-    sha256 = hashlib.sha256()
-    for chunk in pieces(x):
-        sha256.update(np.ascontiguousarray(chunk).data)
-    return f"{x.dtype} {x.shape} sha256:{sha256.hexdigest()}"
+    sha256, is_sparse = hashlib.sha256(), isinstance(x, SparseRows)
+    for part in x.arrays() if isinstance(x, SparseRows) else pieces(x):
+        sha256.update(np.ascontiguousarray(part).data)
+    return f"{'sparse ' * is_sparse}{x.dtype} {x.shape} sha256:{sha256.hexdigest()}"
 
 
 def describe_environment() -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.data.sparse import SparseRows
 from layerkit.errors import LayerkitWarning, warn
-from layerkit.files.mapped import CHUNK, take
+from layerkit.files.mapped import CHUNK, reader
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
 from layerkit.network import Network
@@ -39,8 +42,7 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
         )
     count = min(len(source.t), CHUNK)
     rows = np.arange(count) * len(source.t) // count
-    some = take(source.x, rows, np.empty((len(rows), *network.shape), source.x.dtype))
-    x = network.inputs.convert(some)
+    x = network.inputs.convert(reader(source.x, count)(rows))
     for address, layer in network.layers():
         states = layer.declared().keys() - layer.params().keys()
         if states and not layer.adapts:
@@ -64,10 +66,12 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
 
 
 def _is_far(numbers: Array) -> bool:
-    return _size(numbers) > LARGE or 0 < abs(numbers).max() < SMALL
+    return _size(numbers) > LARGE or 0 < max(numbers.max(), -numbers.min()) < SMALL
 
 
 def _size(numbers: Array) -> float:
     """The root mean square of the largest column."""
     with np.errstate(over="ignore"):
+        if isinstance(numbers, SparseRows):
+            return math.sqrt(numbers.mean_squares().max())
         return float(np.sqrt(np.mean(np.square(numbers, dtype=float), axis=0)).max())

@@ -175,7 +175,7 @@ class Trainer(Guided):
         """
         x = self.network.inputs.convert(batch.x, out=self._room(batch.x))
         if self.augmentation and self.augmenting:
-            x = self.augmentation(x, self.augmenting)
+            x = self.augmentation(np.asarray(x), self.augmenting)
         t = self.network.targets.convert(batch.t)
         self.again = partial(self._backpropagate, x, t, batch.sample_weight)
         return self.again()

@@ -59,6 +59,18 @@ def of_batch(a: Any, b: Any, Na: int, Nb: int, dtype: Any = None) -> OfBatch | N
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a layer's forward or backward: its operations are ``ops[start:stop]``."""
+
+    address: str
+    phase: str
+    start: int
+    stop: int
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
 @dataclass
 class Program:
     """The NumPy operations of a step, or of a prediction, in order.
@@ -71,6 +83,8 @@ class Program:
         changes: parameters ``w``, gradients ``g``, states and slots. What comes out.
     generators : dict of str to Generator
         Of the random layers, by address.
+    calls : list of Call
+        Of all layers, in the order in which they return.
     """
 
     ops: list[Op]
@@ -78,6 +92,7 @@ class Program:
     memory: dict[str, Value]
     outputs: dict[str, Value]
     generators: dict[str, np.random.Generator] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
 
     def run(
         self,

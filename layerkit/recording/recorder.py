@@ -21,9 +21,10 @@ from layerkit.recording.arrays import (
     Scalar,
     Tape,
     Value,
+    flat,
     value_of,
 )
-from layerkit.recording.program import UNSEEN, Merge, Program
+from layerkit.recording.program import UNSEEN, Call, Merge, Program
 
 
 def record(
@@ -97,7 +98,7 @@ def _run(
     net, tape = copy.deepcopy(network), Tape()
     inputs: dict[str, Any] = {}
     memory = _remember(net, tape, vectors=batch[1] is not None)
-    generators = {}
+    generators, calls = {}, list[Call]()
     for address, layer in net.layers():
         if layer.random:
             generators[address] = copy.deepcopy(layer.rng)
@@ -108,9 +109,15 @@ def _run(
 
     def wrap(address: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def recorded(*args: Any, **options: Any) -> Any:
+            start = len(tape.ops)
             with tape.within(name, address, net[address]):
-                result = method(*args, **options)
-                return _wrapped(tape, result)
+                result = _wrapped(tape, method(*args, **options))
+            given, returned = (
+                tuple(tape.find(item) for item in flat(items) if isinstance(item, np.ndarray))
+                for items in (args, result)
+            )
+            calls.append(Call(address, name, start, len(tape.ops), given, returned))
+            return result
 
         return recorded
 
@@ -129,6 +136,7 @@ def _run(
         {name: value_of(item) for name, item in memory.items()},
         {name: item.value for name, item in outputs.items()},
         generators,
+        calls,
     )
     found = {name: _plain(item) for name, item in (memory | outputs).items()}
     return tape, program, found

@@ -318,7 +318,8 @@ def run_lr_range(options: argparse.Namespace) -> int:
     dataset, training = experiment.load_data(options.data_dir), experiment.training
     _, weights, order = experiment.streams()
     print(dataset)
-    with threadpool_limits(training.threads, user_api="blas"):
+    limits = threadpool_limits(training.threads, user_api="blas")
+    with limits, dataset.train.naming():
         found = lr_range(
             experiment.network.initialize(weights),
             experiment.optimizer,

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from types import FrameType
+from typing import Any, NamedTuple
 
 __all__ = [
     "ConfigError",
@@ -28,9 +29,33 @@ class LayerkitError(ValueError):
         What is wrong, with the value, and what is allowed.
     """
 
+    row: "Row | None" = None
+    """Of an error about a value of one example, which: a file may have other words for it."""
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.place = ""
+
+
+class Row(NamedTuple):
+    """A message about a value of one example, before and after the words for its place.
+
+    `where` is the index of the value in `array`: "x" for inputs, "y" for targets, "w" for weights.
+    """
+
+    before: str
+    where: tuple[int, ...]
+    after: str
+    array: str = "y"
+
+    @property
+    def words(self) -> str:
+        """The index in words, such as ``example 7, position 2``."""
+        example, *rest = self.where
+        if self.array == "x" and rest:
+            return f"x{list(self.where)}"
+        where = str(rest[0]) if len(rest) == 1 else str(tuple(rest))
+        return f"example {example}" + f", position {where}" * bool(rest)
 
 
 class ShapeError(LayerkitError):
@@ -51,6 +76,24 @@ class FileError(LayerkitError):
 
 class DivergenceError(LayerkitError):
     """Training reached a value that is not finite."""
+
+
+def row_error(
+    before: str, where: tuple[int, ...], after: str, array: str = "y", kind: Any = DataError
+) -> LayerkitError:
+    """Return the error about a value of one example, as in `Row`.
+
+    Examples
+    --------
+    >>> raise row_error("label 5 of ", (7, 2), "; should be at most 3")
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.DataError: label 5 of example 7, position 2; should be at most 3
+    """
+    row = Row(before, where, after, array)
+    error: LayerkitError = kind(before + row.words + after)
+    error.row = row
+    return error
 
 
 class LayerkitWarning(UserWarning):
@@ -98,6 +141,20 @@ def at(place: str) -> Iterator[None]:
             error.place = place
             error.add_note(f"at {place}")
         raise
+
+
+@contextlib.contextmanager
+def at_examples(first: int, count: int, address: str = "") -> Iterator[None]:
+    """Say of every `LayerkitError` raised inside that it is about these of the examples."""
+    try:
+        yield
+    except LayerkitError as error:
+        if error.row:
+            where = (first + error.row.where[0], *error.row.where[1:])
+            error.row = error.row._replace(where=where)
+            error.args = (error.row.before + error.row.words + error.row.after,)
+        with at(f"{address}examples {first} to {first + count - 1}"):
+            raise
 
 
 LISTED = 20

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import DataError, at
+from layerkit.errors import DataError, at, at_examples
 from layerkit.files.mapped import Subset, pieces
 from layerkit.inputs import Inputs
 from layerkit.layers.base import Layer
@@ -89,7 +89,7 @@ def _check(address: str, layer: Layer, body: Layer, inputs: Inputs, rows: Array 
     if type(layer).check is not Layer.check:
         seen = 0
         for xs in _inputs_of(layer, body, inputs, rows):
-            with at(f"{address}, examples {seen} to {seen + len(xs[0]) - 1}"):
+            with at_examples(seen, len(xs[0]), f"{address}, "):
                 layer.check(*xs)
             seen += len(xs[0])
 

@@ -11,7 +11,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.data.given import as_rows, hint_at_several
 from layerkit.data.seen import ROUNDING, Pixels, SeenData, are_flags
-from layerkit.errors import DataError, ShapeError
+from layerkit.errors import DataError, ShapeError, row_error
 from layerkit.files.mapped import CHUNK, Subset, pieces
 from layerkit.layers.base import Layer
 
@@ -84,9 +84,8 @@ class Inputs:
                 if not (math.isfinite(lowest) and math.isfinite(highest)):
                     row, *rest = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
                     index = (i * CHUNK + row, *rest)
-                    raise DataError(
-                        f"x{list(index)} is {rows[index]}; should be a finite {self.dtype}"
-                    )
+                    reason = f" is {rows[index]}; should be a finite {self.dtype}"
+                    raise row_error("", index, reason, "x")
         unit = low >= -ROUNDING and high <= 1 + ROUNDING
         pixels: Pixels = "flags" if flags else "unit" if unit else "other"
         if rows.dtype == np.uint8:

@@ -21,8 +21,9 @@ from layerkit.errors import (
     ConfigError,
     DivergenceError,
     FileError,
-    LayerkitError,
     at,
+    at_examples,
+    row_error,
     suggestion,
 )
 from layerkit.files.mapped import CHUNK, Subset
@@ -392,11 +393,8 @@ class Network(Configurable):
         with np.errstate(over="ignore", invalid="ignore"):
             found = list[Array]()
             for i, chunk in enumerate(self.inputs.chunks(rows)):
-                try:
+                with at_examples(i * CHUNK, len(chunk)):
                     found.append(forward(chunk, train=False))
-                except LayerkitError:
-                    with at(f"examples {i * CHUNK} to {i * CHUNK + len(chunk) - 1}"):
-                        raise
             z = np.concatenate(found)
             return _finite(self.targets.restore(z) if of == "body" else z, "output")
 
@@ -550,7 +548,6 @@ def _finite(values: Array, what: str) -> Array:
     """Return what was computed for each example; DivergenceError if it is not finite."""
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0, 0])
-        raise DivergenceError(
-            f"the {what} for example {row} is not finite: it or the parameters are too big"
-        )
+        reason = " is not finite: it or the parameters are too big"
+        raise row_error(f"the {what} for ", (row,), reason, "x", DivergenceError)
     return values

@@ -17,7 +17,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.data.given import as_array
 from layerkit.data.labels import distinct, numbered, plain
 from layerkit.data.seen import SeenData
-from layerkit.errors import ConfigError, DataError, listed
+from layerkit.errors import ConfigError, DataError, listed, row_error
 from layerkit.losses.base import ElementwiseLoss, Loss, spread
 
 EQUAL = 1e-14
@@ -114,7 +114,7 @@ class Targets:
                 targets = targets.astype(self.dtype)
             if not np.isfinite(targets).all():
                 row = int(np.argwhere(~np.isfinite(targets))[0, 0])
-                raise DataError(f"the target of example {row} is too big for {self.dtype}")
+                raise row_error("the target of ", (row,), f" is too big for {self.dtype}")
         return targets, a
 
     def convert(self, t: Array) -> Array:

@@ -270,15 +270,20 @@ def test_predictions_that_are_not_of_the_targets_shape_are_measured_by_the_loss(
 
 
 @pytest.mark.usefixtures("without_pictures")
-def test_a_row_that_is_too_large_is_told_with_the_order_of_its_part(
+def test_a_number_that_is_too_large_is_told_with_its_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    np.savez("t.npz", x=np.full((50, 2), 1e39), y=np.arange(50) % 2)
-    Path("own.toml").write_text(BODY.replace("units = 3", "units = 2") + '[data]\npath = "t.npz"\n')
-    said = refused(capsys, "train", "own.toml")
-    assert "t.npz, train in the order drawn: x[0, 0] is 1e+39; should be a finite float" in said
-    said = refused(capsys, "train", "own.toml", "--set", 'data.test="t.npz"')
-    assert "t.npz, train: x[0, 0] is 1e+39" in said
+    write_table("t.csv")
+    lines = Path("t.csv").read_text().splitlines(keepends=True)
+    lines[7] = "1e39,far,0.5\n"
+    Path("big.csv").write_text("".join(lines))
+    Path("own.toml").write_text(
+        BODY.replace("units = 3", "units = 2") + '[data]\npath = "t.csv"\nlabel = "kind"\n'
+    )
+    assert run("train", "own.toml", "--out", "run") == 0
+    big = ["own.toml", "--set", 'data.path="big.csv"']
+    for words in (["train", *big], ["lr-range", *big], ["predict", "run", "big.csv"]):
+        assert "big.csv: line 8, column 'a' is 1e+39" in refused(capsys, *words)
 
 
 @pytest.mark.usefixtures("without_pictures")

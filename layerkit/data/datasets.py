@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
 from layerkit.data.download import fetch
 from layerkit.data.labels import distinct, numbered
-from layerkit.data.readers import Table, read_csv, read_idx_folder, read_npy_folder, read_npz
+from layerkit.data.readers import Rows, Table, read_csv, read_idx_folder, read_npy_folder, read_npz
 from layerkit.errors import ConfigError, DataError, FileError, at
 from layerkit.files.mapped import Subset
 from layerkit.losses.base import Loss
@@ -44,13 +45,15 @@ class Examples:
     """A set of examples: inputs x (N, features), their targets t, and weights w (N,) if any.
 
     For a mapped file, x is the whole file, and `rows` (N,) says which of its rows are the
-    examples: row ``rows[i]`` of x belongs to ``t[i]``.
+    examples: row ``rows[i]`` of x belongs to ``t[i]``. `source` are the rows of a data file, if
+    they come from one.
     """
 
     x: Array
     t: Array
     w: Array | None = None
     rows: Array | None = None
+    source: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.t)
@@ -63,9 +66,15 @@ class Examples:
     def take(self, chosen: Array) -> Examples:
         """Return the examples with these indices; no row of a mapped file is read."""
         t, w = self.t[chosen], None if self.w is None else self.w[chosen]
+        source = self.source and self.source.take(chosen)
         if isinstance(self.x, np.memmap):
-            return Examples(self.x, t, w, chosen if self.rows is None else self.rows[chosen])
-        return Examples(self.x[chosen], t, w)
+            rows = chosen if self.rows is None else self.rows[chosen]
+            return Examples(self.x, t, w, rows, source)
+        return Examples(self.x[chosen], t, w, source=source)
+
+    def naming(self) -> AbstractContextManager[None]:
+        """Name the row of the data file in every error about one of the examples."""
+        return self.source.naming() if self.source else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -258,7 +267,7 @@ class Data(Configurable):
         with at(path):
             table, y = self._read(path, self.features)
             classes = [] if numbers else self.classes or distinct(y)
-            examples = self._examples(table, y, classes)
+            examples = self._examples(path, table, y, classes)
             if not numbers and len(np.unique(examples.t)) < 2:
                 raise DataError(f"{len(examples)} examples of 1 class; should be of at least two")
             if self.test is None:
@@ -294,13 +303,15 @@ class Data(Configurable):
                     f"x is {table.x.dtype}, that of {self.path} is {known.x.dtype}; uint8 means "
                     "images, whose bytes are divided by 255, and other types are used as they are"
                 )
-            return self._examples(table, y, classes)
+            return self._examples(str(path), table, y, classes)
 
-    def _examples(self, table: Table, y: Array, classes: list[str]) -> Examples:
+    def _examples(self, path: str, table: Table, y: Array, classes: list[str]) -> Examples:
         x, w = table.x, table.w
-        t = y if self.target == "number" else numbered(y.astype(str), classes)
-        weights = None if w is None else Loss.check_weights(w, len(x))
-        return Examples(x.reshape(len(x), -1), t, weights)
+        source = table.rows(path, self.label, self.weight)
+        with source.naming():
+            t = y if self.target == "number" else numbered(y.astype(str), classes)
+            weights = None if w is None else Loss.check_weights(w, len(x))
+        return Examples(x.reshape(len(x), -1), t, weights, source=source)
 
     def _split(
         self, examples: Examples, option: str, rng: np.random.Generator
@@ -319,8 +330,11 @@ class Data(Configurable):
         except ValueError as error:
             what = f"{len(examples)} examples can't be split"
             if t is not None:
-                rarest = np.unique_counts(t).counts.min()
-                what += f" with every class in both parts, the rarest class has {rarest}"
+                counts = np.bincount(t)[t]
+                rarest = int(counts.argmin())
+                what += f" with every class in both parts, the rarest class has {counts[rarest]}"
+                if examples.source:
+                    what += f", first in {examples.source.words((rarest,), 'y')}"
             remedy = f"change {option}, or add examples"
             if self.path is not None and t is not None:
                 remedy += '; or, if the labels are numbers to predict, set target = "number"'

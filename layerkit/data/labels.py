@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import DataError, listed, nearest
+from layerkit.errors import DataError, listed, nearest, row_error
 
 
 def plain(labels: Array) -> Array:
@@ -109,9 +109,7 @@ def numbered(labels: Array, classes: Sequence[object]) -> Array:
         label = labels.flat[index].item()
         if label not in number:
             meant = nearest(str(label), [str(name) for name in classes])
-            row = np.unravel_index(index, labels.shape)[0]
-            raise DataError(
-                f"label {label!r} of example {row}; should be one of {listed(map(repr, classes))}"
-                f"{f' ({meant})' if meant else ''}"
-            )
+            place = tuple(map(int, np.unravel_index(index, labels.shape)))
+            allowed = listed(map(repr, classes)) + (f" ({meant})" if meant else "")
+            raise row_error(f"label {label!r} of ", place, f"; should be one of {allowed}")
     return np.array([number[label.item()] for label in known], np.intp)[inverse]

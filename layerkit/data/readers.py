@@ -8,28 +8,83 @@ import math
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from layerkit.arrays import Array, check_memory
+from layerkit.arrays import Array, Shape, check_memory
 from layerkit.data.labels import is_number
-from layerkit.errors import DataError, FileError, listed, nearest
+from layerkit.errors import DataError, FileError, LayerkitError, listed, nearest
 from layerkit.files.mapped import releaser
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a data file that examples come from, for errors about one of them.
+
+    `numbers` (N,) are their lines in a ``.csv`` file, else their indices in its arrays; `columns`
+    are the names of the columns of x, y and w in a ``.csv`` file; `shape` is that of a row of x.
+    """
+
+    path: str
+    numbers: Array
+    columns: dict[str, list[str]]
+    shape: Shape
+
+    def take(self, chosen: Array) -> Rows:
+        """Return the rows with these indices."""
+        return replace(self, numbers=self.numbers[chosen])
+
+    def words(self, where: tuple[int, ...], array: str) -> str:
+        """Return the place of a value in the file, such as ``line 7, column 'price'``."""
+        number, rest = int(self.numbers[where[0]]), where[1:]
+        if not self.columns:
+            if array == "x" and rest:
+                rest = tuple(map(int, np.unravel_index(rest[0], self.shape)))
+            return f"{array}{[number, *rest]}"
+        names = self.columns[array]
+        if array == "x" and not rest:
+            return f"line {number}"
+        return f"line {number}, column {names[rest[0] if array == 'x' else 0]!r}"
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Name the row of the file in every `LayerkitError` about one of the examples."""
+        try:
+            yield
+        except LayerkitError as error:
+            if error.row is None:
+                raise
+            words = self.words(error.row.where, error.row.array)
+            error.args = (error.row.before + words + error.row.after,)
+            error.row, error.place = None, self.path
+            raise
 
 
 class Table(NamedTuple):
     """The contents of a data file: examples x (N, ...), and labels, weights and names if any.
 
     y are labels (N,), strings or integers, or numbers to predict, (N,) or (N, D); w are the
-    weights of the examples (N,); `features` are the names of the columns of x.
+    weights of the examples (N,); `features` are the names of the columns of x; `lines` (N,) are
+    those of a ``.csv`` file.
     """
 
     x: Array
     y: Array | None = None
     w: Array | None = None
     features: list[str] | None = None
+    lines: Array | None = None
+
+    def rows(self, path: str, label: str | None = None, weight: str | None = None) -> Rows:
+        """Return the rows of the file, for errors; the names are those of a ``.csv`` file."""
+        if self.lines is None:
+            return Rows(path, np.arange(len(self.x)), {}, self.x.shape[1:])
+        columns = {"x": self.features or [], "y": [label or ""], "w": [weight or ""]}
+        return Rows(path, self.lines, columns, self.x.shape[1:])
 
 
 def read_csv(
@@ -80,21 +135,22 @@ def read_csv(
                         f"line, split at commas, has the columns {listed(map(repr, header))}"
                     )
             columns = [column_of[name] for name in [*names, *([weight] if weight else [])]]
-            x, y = [], []
-            for row in filter(None, rows):
+            x, y, lines = [], [], []
+            last = rows.line_num
+            for row in rows:
+                line, last = last + 1, rows.line_num  # a cell may go over several lines
+                if not row:
+                    continue
                 if len(row) != len(header):
-                    raise DataError(
-                        f"line {rows.line_num}: {len(row)} cells under {len(header)} columns"
-                    )
-                x.append(_numbers_in(row, columns, header, rows.line_num))
+                    raise DataError(f"line {line}: {len(row)} cells under {len(header)} columns")
+                lines.append(line)
+                x.append(_numbers_in(row, columns, header, line))
                 if label and numbers:
-                    y.append(_numbers_in(row, [column_of[label]], header, rows.line_num)[0])
+                    y.append(_numbers_in(row, [column_of[label]], header, line)[0])
                 elif label:
                     y.append(row[column_of[label]].strip())
                     if not y[-1]:
-                        raise DataError(
-                            f"line {rows.line_num}, column {label!r}: there is no label"
-                        )
+                        raise DataError(f"line {line}, column {label!r}: there is no label")
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -105,7 +161,8 @@ def read_csv(
         raise DataError(f"no features: there are no columns besides {', '.join(others)}")
     table = np.stack(x)
     w = table[:, -1] if weight else None
-    return Table(table[:, : len(names)], np.array(y) if label else None, w, names)
+    labels = np.array(y) if label else None
+    return Table(table[:, : len(names)], labels, w, names, np.array(lines))
 
 
 def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
@@ -233,7 +290,7 @@ def _reason(error: Exception, kind: str) -> str:
 
 
 def _check_shapes(table: Table, numbers: bool) -> None:
-    x, y, w, _ = table
+    x, y, w = table[:3]
     if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
         raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
     for name, values, what in (("y", y, "a label"), ("w", w, "a weight")):
@@ -249,7 +306,7 @@ def _check_shapes(table: Table, numbers: bool) -> None:
 
 def _checked(table: Table, numbers: bool) -> Table:
     _check_shapes(table, numbers)
-    x, y, _, _ = table
+    x, y = table[:2]
     rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than memory
     release = releaser(x)
     for start in range(0, len(x) if x.dtype.kind == "f" else 0, rows):

@@ -11,7 +11,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape, require
 from layerkit.config.options import Limits, Size, Sizes
-from layerkit.errors import DataError, ShapeError
+from layerkit.errors import LayerkitError, ShapeError, row_error
 from layerkit.initializers.base import Initializer
 from layerkit.initializers.plain import Normal
 from layerkit.layers.base import Layer
@@ -225,15 +225,17 @@ class Embedding(Layer):
         """Refuse anything but whole numbers from 0 to n - 1."""
         right = (x >= 0) & (x < self.n) & (x == np.floor(x))
 
-        def error() -> DataError:
+        def error() -> LayerkitError:
             hint = ""
             if ((x >= 0) & (x <= 1)).all() and np.allclose(255 * x, np.round(255 * x)):
                 hint = " (bytes, uint8, are divided by 255: use a wider type)"
             row, *place = map(int, np.argwhere(~right)[0])
-            return DataError(
+            return row_error(
                 f"Embedding takes whole numbers from 0 to {self.n - 1}, not {x[row, *place]}, its "
-                f"input {place} for example {row} of these{hint}; keep a number for unknown "
-                "categories"
+                f"input {place} for ",
+                (row,),
+                f"{hint}; keep a number for unknown categories",
+                "x",
             )
 
         require(right, error)

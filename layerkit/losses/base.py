@@ -18,7 +18,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape, number
 from layerkit.config.options import Configurable
-from layerkit.errors import DataError, ShapeError
+from layerkit.errors import DataError, ShapeError, row_error
 from layerkit.guidance import is_own, not_called
 
 
@@ -101,8 +101,8 @@ class Loss(Configurable, ABC):
         finite = np.isfinite(targets)
         if not finite.all():
             index = first_false(finite)
-            place = position(index[:-1] if shape[-1:] == (1,) else index)
-            raise DataError(f"target {targets[index]} of {place}; should be finite")
+            place = index[:-1] if shape[-1:] == (1,) else index
+            raise row_error(f"target {targets[index]} of ", place, "; should be finite")
         return targets if targets.dtype.kind == "f" else targets.astype(float)
 
     @staticmethod
@@ -145,9 +145,8 @@ and >= 0
         right = np.isfinite(weights) & (weights >= 0)
         if not right.all():
             index = first_false(right)
-            raise DataError(
-                f"sample weight {weights[index]} of {position(index)}; should be finite and >= 0"
-            )
+            what = f"sample weight {weights[index]} of "
+            raise row_error(what, index, "; should be finite and >= 0", "w")
         return weights.astype(float)
 
     @abstractmethod
@@ -318,19 +317,6 @@ def first_false(right: Array) -> tuple[int, ...]:
     (1, 1)
     """
     return tuple(int(i) for i in np.argwhere(~right)[0])
-
-
-def position(index: tuple[int, ...]) -> str:
-    """Return an index into (N, ...) in words.
-
-    Examples
-    --------
-    >>> position((7,)), position((7, 2)), position((7, 2, 3))
-    ('example 7', 'example 7, position 2', 'example 7, position (2, 3)')
-    """
-    example, *rest = index
-    where = str(rest[0]) if len(rest) == 1 else str(tuple(rest))
-    return f"example {example}" + f", position {where}" * bool(rest)
 
 
 class ElementwiseLoss(Loss):

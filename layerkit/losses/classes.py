@@ -16,8 +16,8 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Amount, Decay
-from layerkit.errors import ConfigError, DataError, ShapeError
-from layerkit.losses.base import Loss, as_rows, batch_of, first_false, position
+from layerkit.errors import ConfigError, DataError, ShapeError, row_error
+from layerkit.losses.base import Loss, as_rows, batch_of, first_false
 
 
 class Classifier(Loss):
@@ -113,7 +113,7 @@ def class_numbers(t: Any, shape: Shape, ignored: int | None = None, or_else: str
         numbers += f", or {ignored}, which is ignored"
     if not right.all():
         index = first_false(right)
-        raise DataError(f"label {labels[index]} of {position(index)}; should be {numbers}")
+        raise row_error(f"label {labels[index]} of ", index, f"; should be {numbers}")
     return labels if labels.dtype.kind in "iu" else labels.astype(np.intp)
 
 
@@ -128,7 +128,7 @@ def distributions(t: Array) -> Array:
     right = (t >= 0).all(axis=-1) & (abs(t.sum(axis=-1, dtype=float) - 1) < 1e-3)
     if not right.all():
         index = first_false(right)
-        raise DataError(f"label {t[index]} of {position(index)}; should be >= 0 and sum to 1")
+        raise row_error(f"label {t[index]} of ", index, "; should be >= 0 and sum to 1")
     return t if t.dtype.kind == "f" else t.astype(np.float32)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Limits, Rate
-from layerkit.errors import ConfigError, DataError, ShapeError
-from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes, first_false, position
+from layerkit.errors import ConfigError, DataError, ShapeError, row_error
+from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes, first_false
 
 Levels = Annotated[tuple[Annotated[float, Limits(gt=0, lt=1)], ...], Limits(min_length=1)]
 """Numbers between 0 and 1, one or more."""
@@ -303,9 +303,7 @@ class CosineSimilarity(Loss):
         right = np.asarray(vectors.any(axis=-1))
         if not right.all():
             index = first_false(right)
-            raise DataError(
-                f"target {vectors[index]} of {position(index)} has no direction; it is 0"
-            )
+            raise row_error(f"target {vectors[index]} of ", index, " has no direction; it is 0")
         return vectors
 
     def losses(self, z: Array, t: Array) -> Array:

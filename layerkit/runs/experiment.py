@@ -215,7 +215,8 @@ class Experiment(Configurable):
         sources = self.open(dataset, learn=True)
         measured = "validation" if dataset.validation else "test"
         if dataset.validation:  # `prepare` does not know the test examples then
-            check_layers(network.body, network.inputs, sources["test"].x)
+            with sources["test"].naming():
+                check_layers(network.body, network.inputs, sources["test"].x)
         return prepare(
             network,
             self.new_optimizer(),  # callbacks may change its rate
@@ -252,16 +253,9 @@ class Experiment(Configurable):
             For examples or targets that don't fit, with the part of the data.
         """
         size = self.training.batch_size * self.training.gradient_accumulation_steps
-        data = self.data
-        from_files = {
-            "train": data.test and not data.validation_size,
-            "validation": data.validation,
-            "test": data.test,
-        }
         for name, part in dataset.parts().items():
             learned = learn and name == "train"
-            order = " in the order drawn" if data.path and not from_files[name] else ""
-            with at(f"{dataset.name}, {name}{order}"):
+            with at(f"{dataset.name}, {name}"), part.naming():
                 self.sources[name] = Arrays(
                     self.network,
                     part.inputs,
@@ -271,6 +265,7 @@ class Experiment(Configurable):
                     learn=learned,
                     standardize=learned and self.standardize_targets,
                 )
+            self.sources[name].naming = part.naming
         return self.sources
 
     def measure(self, part: str) -> dict[str, float]:

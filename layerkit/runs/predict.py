@@ -10,7 +10,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.data.datasets import Data
-from layerkit.data.readers import read_csv, read_npz
+from layerkit.data.readers import Table, read_csv, read_npz
 from layerkit.errors import DataError, FileError, at
 from layerkit.network import Network
 from layerkit.runs.folder import read_environment, read_run
@@ -35,19 +35,21 @@ def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
     experiment = read_run(run)
     learned = read_environment(run)["examples"]
     with at(str(file)):
-        x = _read(file, experiment.data, learned)
-        return _columns(experiment.network, x, experiment.data.class_names())
+        table = _read(file, experiment.data, learned)
+        with table.rows(str(file)).naming():
+            x = table.x.reshape(len(table.x), -1)
+            return _columns(experiment.network, x, experiment.data.class_names())
 
 
-def _read(file: Path, data: Data, learned: str) -> Array:
+def _read(file: Path, data: Data, learned: str) -> Table:
     """Read the examples; DataError where bytes and floats are mixed up."""
     if file.suffix not in (".csv", ".npz"):
         raise FileError(f"{file}: should end in .csv or .npz")
     if file.suffix == ".csv":
-        x = read_csv(file, None, data.features).x
+        table = read_csv(file, None, data.features)
     else:
-        x = read_npz(file, data.target == "number").x
-        x = x.reshape(len(x), -1)
+        table = read_npz(file, data.target == "number")
+    x = table.x
     if data.path and (x.dtype == np.uint8) != (learned == "uint8"):
         raise DataError(
             f"x is {x.dtype}, but this run learned from {learned}; uint8 means images, "
@@ -58,7 +60,7 @@ def _read(file: Path, data: Data, learned: str) -> Array:
             f"x goes from {x.min()} to {x.max()} in {x.dtype}; this run learned {data.name}: "
             "images should be uint8, 0 … 255, or go from 0 to 1"
         )
-    return x
+    return table
 
 
 def _columns(network: Network, x: Array, classes: Sequence[str]) -> dict[str, Sequence[Any]]:

@@ -8,7 +8,8 @@ a    their sample weights (N,), or None
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +68,14 @@ class Arrays(Source):
     batch_size : int
     learn, standardize : bool
         As for `Network.check`.
+
+    Attributes
+    ----------
+    naming : callable
+        Returns a context in which errors about an example name its row in a file, if there is one.
     """
+
+    naming: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.errors import DataError, DivergenceError, at
+from layerkit.errors import DataError, DivergenceError, at_examples
 from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.losses.base import mean_loss, spread
 from layerkit.metrics.metrics import Metric, check_metrics, check_targets, measure
@@ -96,7 +96,7 @@ def measure_source(
     with np.errstate(all="ignore"):
         for x, t, a, _ in source.chunks():
             batch = network.inputs.convert(x)
-            with at(f"examples {seen} to {seen + len(x) - 1}"):
+            with at_examples(seen, len(x)):
                 z = network.body.forward(batch, train=False)
             seen += len(x)
             if loss.judges_classes:

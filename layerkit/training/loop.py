@@ -247,7 +247,8 @@ def prepare(
     with all_or_nothing(network.arena, optimizer):
         unchecked = {"train": source, **sets}
         if isinstance(source, Arrays) and not network.adapted:
-            adapt(network.body, network.inputs, network.arena, source.x)
+            with source.naming():
+                adapt(network.body, network.inputs, network.arena, source.x)
             del unchecked["train"]
         _check_sources(network, unchecked, options)
         if isinstance(source, Arrays):
@@ -320,7 +321,8 @@ def _check_sources(network: Network, sources: Mapping[str, Source], options: Tra
     """Let layers check the data beforehand, and see whether iterables can be iterated anew."""
     for source in sources.values():
         if isinstance(source, Arrays):
-            check_layers(network.body, network.inputs, source.x)
+            with source.naming():
+                check_layers(network.body, network.inputs, source.x)
         elif isinstance(source, Iterated):
             source.check_epochs(options.epochs)
 

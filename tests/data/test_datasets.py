@@ -300,9 +300,11 @@ def test_large_integers_are_different_classes(tmp_path: Path) -> None:
 
 def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
-    x, labels, _, names = read_csv(path, None, ["b", "a"])
+    x, labels, _, names, lines = read_csv(path, None, ["b", "a"])
     assert labels is None
     assert names == ["b", "a"]
+    assert lines is not None
+    assert lines.tolist() == list(range(2, 2 + len(x)))
     assert x[8].tolist() == [1, 8]
 
 
@@ -341,7 +343,7 @@ def test_a_csv_with_a_mistake_is_refused(tmp_path: Path, text: str, reason: str)
 
 def test_a_label_outside_the_named_classes_is_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
-    with pytest.raises(DataError, match="label 'z' of example 2"):
+    with pytest.raises(DataError, match="label 'z' of line 4, column 'kind'"):
         Data(path=str(path), label="kind", classes=["x", "y"]).load()
     with pytest.raises(ConfigError, match="twice"):
         Data(path=str(path), label="kind", classes=["x", "y", "z", "x"])

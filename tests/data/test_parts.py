@@ -35,7 +35,7 @@ def test_validation_and_test_examples_of_ones_own(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("a,kind\n1,x\n", "0 columns called 'b'"),
-        ("a,b,kind\n1,2,w\n", "label 'w' of example 0; should be one of 'x', 'y', 'z'"),
+        ("a,b,kind\n1,2,w\n", "label 'w' of line 2, column 'kind'; should be one of 'x', 'y', 'z'"),
         ("a,b,kind\n", "no rows"),
     ],
 )
@@ -89,8 +89,8 @@ def test_weights_follow_their_examples(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "reason"),
     [
-        ([1, 2, -3, 4], "sample weight -3 of example 2; should be finite and >= 0"),
-        ([1, 2, np.inf, 4], "sample weight inf of example 2"),
+        ([1, 2, -3, 4], r"sample weight -3 of w\[2\]; should be finite and >= 0"),
+        ([1, 2, np.inf, 4], r"sample weight inf of w\[2\]"),
         ([1, 2], r"w has shape \(2,\); should be \(4,\), a weight for each x"),
         (["1", "2", "3", "4"], "should be numbers"),
     ],
@@ -164,7 +164,7 @@ def test_a_folder_to_test_on_leaves_the_other_whole(folder: Path) -> None:
         ("x", np.asfortranarray(np.zeros((60, 3))), "Fortran order"),
         ("x", np.array([[object()]] * 60, object), "Python objects"),
         ("y", np.arange(60) / 2, "classes should be integers or strings"),
-        ("w", -np.ones(60), "sample weight -1.0 of example 0"),
+        ("w", -np.ones(60), r"sample weight -1.0 of w\[0\]"),
     ],
 )
 def test_arrays_in_a_folder_are_checked(folder: Path, name: str, array: Any, reason: str) -> None:

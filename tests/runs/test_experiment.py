@@ -9,13 +9,20 @@ import pytest
 from layerkit import (
     SGD,
     ConfigError,
+    DataError,
     Dense,
     EarlyStopping,
+    Embedding,
+    Flatten,
+    Huber,
     ImageAugmentation,
+    Layer,
     LayerkitError,
     Network,
     ReduceLROnPlateau,
+    Sequential,
     SoftmaxCrossEntropy,
+    Take,
     Training,
     from_config,
     to_config,
@@ -156,3 +163,88 @@ def test_two_callbacks_do_not_write_one_file(table: Path, tmp_path: Path) -> Non
     twice = experiment(table, callbacks=[CSVLog("a.csv")])
     with pytest.raises(ConfigError, match=r"callbacks\.0\.path = 'a\.csv': is written already"):
         twice.prepare(twice.load_data(), [CSVLog(tmp_path / "a.csv")], tmp_path)
+
+
+HEADER = ["a", "b", "c", "sure", "price", "kind"]
+
+
+def write_rows(path: Path, changed: dict[str, str]) -> str:
+    """A .csv file with an empty line and a row of two lines; `changed` is in the fifth, line 8."""
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    rows = [[*map(str, row), "3", "1", "2.5", "no" if row[0] > 0 else "yes"] for row in x]
+    rows[1][1] = '"\n0.5"'
+    rows[4] = [changed.get(name, cell) for name, cell in zip(HEADER, rows[4], strict=True)]
+    path.write_text(",".join(HEADER) + "\n\n" + "\n".join(map(",".join, rows)) + "\n")
+    return str(path)
+
+
+def classifier(data: Data, *layers: Layer) -> Experiment:
+    network = Network(Sequential([*layers, Dense(2)]), SoftmaxCrossEntropy(), (3,))
+    return Experiment(network, SGD(lr=0.5), data, Training(epochs=1))
+
+
+@pytest.mark.parametrize("part", ["path", "test", "validation"])
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"b": "1e39"}, "line 8, column 'b' is 1e+39; should be a finite float32"),
+        ({"b": "nan"}, "line 8, column 'b': 'nan'; should be a finite number"),
+        ({"kind": "n"}, "label 'n' of line 8, column 'kind'; should be one of 'no', 'yes'"),
+        ({"sure": "-2"}, "sample weight -2.0 of line 8, column 'sure'; should be finite and"),
+        ({"c": "5"}, "from 0 to 4, not 5.0, its input [0] for line 8; keep a number"),
+        ({"price": "1e39"}, "the target of line 8, column 'price' is too big for float32"),
+    ],
+)
+def test_an_error_about_a_value_names_its_line_in_the_file(
+    tmp_path: Path, part: str, changed: dict[str, str], sentence: str
+) -> None:
+    """Whether the examples are split, and in which part they are."""
+    wrong = write_rows(tmp_path / "wrong.csv", changed)
+    options: Any = {"path": write_rows(tmp_path / "right.csv", {}), part: wrong}
+    options |= {"label": "kind", "weight": "sure", "features": ["a", "b", "c"]}
+    if part != "validation":
+        options["validation_size"] = 0.5
+    one = classifier(Data(**options, classes=["no", "yes"]), Take([2]), Embedding(5, 2), Flatten())
+    if "price" in changed:
+        options |= {"label": "price", "target": "number"}
+        network = Network(Dense(1), Huber(), (3,))
+        one = Experiment(network, SGD(), Data(**options), Training(standardize_targets=False))
+    with pytest.raises(DataError) as caught:
+        prepare(one)
+    assert sentence in str(caught.value)
+    assert caught.value.place == wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value", "sentence"),
+    [
+        ("x", (9, 2, 1), 1e39, "x[9, 2, 1] is 1e+39; should be a finite float32"),
+        ("x", (9, 2, 1), np.nan, "x[9, 2, 1] is nan; should be finite"),
+        ("y", (9,), 3, "label '3' of y[9]; should be one of '0', '1'"),
+        ("w", (9,), -1, "sample weight -1.0 of w[9]; should be finite and >= 0"),
+    ],
+)
+@pytest.mark.parametrize("kind", [".npz", ""])
+def test_an_error_about_a_value_names_its_row_in_the_arrays(
+    tmp_path: Path, kind: str, name: str, index: tuple[int, ...], value: float, sentence: str
+) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / f"t{kind}"
+    arrays = {"x": rng.normal(size=(40, 4, 3)), "y": np.arange(40) % 2, "w": np.ones(40)}
+    arrays[name][index] = value
+    if kind:
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+    else:
+        path.mkdir()
+        for name in arrays:
+            np.save(path / f"{name}.npy", arrays[name])
+    data = Data(path=path, classes=["0", "1"], validation_size=0.5)
+    one = Experiment(Network(Dense(2), SoftmaxCrossEntropy(), (12,)), SGD(), data)
+    with pytest.raises(DataError) as caught:
+        prepare(one)
+    assert str(caught.value) == sentence
+
+
+def test_the_rarest_class_is_shown_where_a_split_lacks_it(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "t.csv", {"kind": "perhaps"})
+    with pytest.raises(DataError, match="rarest class has 1, first in line 8, column 'kind': ch"):
+        Data(path=path, label="kind").load()

@@ -105,6 +105,9 @@ class Op:
         Of the layer, such as ``body.layers.0``; ``"forward"``, ``"loss"``, ``"backward"`` …
     line : Line
         That asked for it.
+    extra : dict
+        ``"call"``, the number of the layer's call in which it was asked for; a ufunc itself, and
+        the address of a generator.
     """
 
     name: str
@@ -128,6 +131,11 @@ class Op:
     def inputs(self) -> list[Value]:
         """All values among the arguments, each once."""
         return list(dict.fromkeys(values_in((self.args, self.kwargs))))
+
+    def refusal(self, what: str) -> RecordingError:
+        """Return an error with the address and the line."""
+        where = f"{self.address}: " if self.address else ""
+        return RecordingError(f"{where}{self.line}: {self.line.text}: {what}")
 
 
 def values_in(tree: Any) -> Iterator[Value]:
@@ -164,6 +172,7 @@ class Tape:
         self.values: list[Value] = []
         self.address, self.phase = "", "forward"
         self.layer: Any = None
+        self.call = self.calls = 0
         # arrays are kept alive, so that no other one gets the same memory
         self.kept: list[Any] = []
         self.places: dict[Any, Value] = {}
@@ -172,14 +181,15 @@ class Tape:
     @contextmanager
     def within(self, phase: str, address: str | None = None, layer: Any = None) -> Iterator[None]:
         """Give the operations that follow this phase, and this address."""
-        before = self.phase, self.address, self.layer
+        before = self.phase, self.address, self.layer, self.call
         self.phase = phase
         if address is not None:
             self.address, self.layer = address, layer
+            self.call = self.calls = self.calls + 1
         try:
             yield
         finally:
-            self.phase, self.address, self.layer = before
+            self.phase, self.address, self.layer, self.call = before
 
     def give(self, kind: str, name: str, array: Array) -> Recorded:
         """Return an array from outside as Recorded, such as the batch or a vector of memory."""
@@ -275,7 +285,7 @@ class Tape:
             ]
             returned = self._returned(name, kind, result, inputs)
             outputs = (returned.value,)
-        where = self.address, self.phase, self.line()
+        where, extra["call"] = (self.address, self.phase, self.line()), self.call
         self.ops.append(
             Op(name, kind, call, known_args, known_kwargs, outputs, written, *where, extra)
         )

@@ -202,7 +202,7 @@ class Merge:
                 other.phase,
                 len(other.outputs),
             ):
-                raise self.refusal(one, f"another operation, {other.name}, with another batch")
+                raise one.refusal(f"another operation, {other.name}, with another batch")
             one.args = self.pair(one, one.args, other.args)
             one.kwargs = self.pair(one, one.kwargs, other.kwargs)
             for x, y in zip(one.outputs, other.outputs, strict=True):
@@ -210,17 +210,11 @@ class Merge:
         if len(self.a.ops) != len(self.b.ops):
             longer = max(self.a.ops, self.b.ops, key=len)
             op = longer[min(len(self.a.ops), len(self.b.ops))]
-            raise self.refusal(
-                op,
+            raise op.refusal(
                 "a number of operations that depends on the batch, such as a loop over "
                 "its examples",
             )
         return self.a.ops
-
-    def refusal(self, op: Op, what: str) -> RecordingError:
-        """Return an error with the address and the line of an operation."""
-        where = f"{op.address}: " if op.address else ""
-        return RecordingError(f"{where}{op.line}: {op.line.text}: {what}")
 
     def pair(self, op: Op, a: Any, b: Any) -> Any:
         """Return two trees of arguments as one; RecordingError where they don't agree."""
@@ -229,7 +223,7 @@ class Merge:
             return a
         if type(a) is tuple or isinstance(a, list):
             if len(a) != len(b):
-                raise self.refusal(op, f"{len(a)} arguments with one batch, {len(b)} with another")
+                raise op.refusal(f"{len(a)} arguments with one batch, {len(b)} with another")
             return type(a)(self.pair(op, x, y) for x, y in zip(a, b, strict=True))
         if isinstance(a, dict):
             return {name: self.pair(op, a[name], b[name]) for name in a}
@@ -242,25 +236,24 @@ class Merge:
             found = of_batch(a, b, self.Na, self.Nb)
             if found is not None:
                 return found
-            raise self.refusal(
-                op,
+            raise op.refusal(
                 f"{op.name} with a number that differs from batch to batch, {a} with {self.Na} "
                 f"examples and {b} with {self.Nb}",
             )
         if callable(a) and getattr(a, "__name__", 1) == getattr(b, "__name__", 2):
             return a
-        raise self.refusal(op, f"{op.name} with {a!r} for one batch and {b!r} for another")
+        raise op.refusal(f"{op.name} with {a!r} for one batch and {b!r} for another")
 
     def value(self, op: Op, a: Value, b: Value) -> None:
         """Pair two values: of one shape but for N, and the same numbers if they are constants."""
         known = self.pairs.get(a)
         if known is not None:
             if known is not b:
-                raise self.refusal(op, f"{op.name} reads another array with another batch")
+                raise op.refusal(f"{op.name} reads another array with another batch")
             return
         self.pairs[a] = b
         if a.kind != b.kind or len(a.shape) != len(b.shape) or a.dtype != b.dtype:
-            raise self.refusal(op, f"{op.name} reads another kind of array with another batch")
+            raise op.refusal(f"{op.name} reads another kind of array with another batch")
         a.shape = self.pair(op, a.shape, b.shape)
         if a.kind == "constant":
             a.array = self.constant(op, a, b)
@@ -279,8 +272,7 @@ class Merge:
                 return Filled(a.shape, numbers[0] if number is None else number, x.dtype)
         if x.ndim == 1 and all(np.array_equal(z, np.arange(len(z))) for z in (x, y)):
             return Filled(a.shape, None, x.dtype)
-        raise self.refusal(
-            op,
+        raise op.refusal(
             f"{op.name} reads an array of shape {x.shape} that differs from batch to batch: it was "
             f"made where nothing is recorded. {UNSEEN}",
         )

@@ -3,6 +3,7 @@
 import typing
 from types import ModuleType
 
+import layerkit.exchange as _exchange
 from layerkit.arrays import Array as Array
 from layerkit.arrays import Shape as Shape
 from layerkit.callbacks import Callback as Callback
@@ -11,7 +12,6 @@ from layerkit.callbacks import ModelCheckpoint as ModelCheckpoint
 from layerkit.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from layerkit.config import *
 from layerkit.errors import *
-from layerkit.exchange import *
 from layerkit.files.checkpoints import Checkpoints as Checkpoints
 from layerkit.graph import *
 from layerkit.initializers import *
@@ -32,10 +32,18 @@ __all__ = [
     for name, value in sorted(globals().items())
     if not name.startswith("_") and not isinstance(value, ModuleType)
 ]
+__all__ += _exchange.__all__
 
-if not typing.TYPE_CHECKING:
+if typing.TYPE_CHECKING:
+    from layerkit.exchange import *
+else:
+
+    def __dir__() -> list[str]:
+        return [*globals(), *_exchange.__all__]
 
     def __getattr__(name: str) -> typing.Any:
+        if name in _exchange.__all__:
+            return getattr(_exchange, name)
         from layerkit.errors import nearest
 
         hint = "" if name.startswith("_") else nearest(name, __all__, "layerkit")

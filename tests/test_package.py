@@ -36,7 +36,16 @@ def test_everything_promised_is_there() -> None:
 
 
 def test_importing_layerkit_imports_nothing_heavy() -> None:
-    heavy = ["sklearn", "scipy", "matplotlib", "tqdm", "safetensors", "threadpoolctl"]
+    heavy = [
+        "sklearn",
+        "scipy",
+        "matplotlib",
+        "tqdm",
+        "safetensors",
+        "threadpoolctl",
+        "onnx",
+        "torch",
+    ]
     code = f"import layerkit, sys; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -88,7 +88,7 @@ def record(
 
 def _cycle(rows: Array | None, N: int) -> Array | None:
     """Return N rows, from the beginning again where there are fewer."""
-    return None if rows is None else rows[np.arange(N) % len(rows)]
+    return None if rows is None else np.asarray(rows[np.arange(N) % len(rows)])
 
 
 def _run(

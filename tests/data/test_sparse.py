@@ -37,6 +37,7 @@ from layerkit import (
 from layerkit.data.sparse import SparseRows, takes_sparse
 from layerkit.files.mapped import Subset
 from layerkit.layers.watch import watched
+from layerkit.recording import record
 from layerkit.training.divergence import FailedStep
 from layerkit.training.scale import ScaleWarning
 
@@ -253,6 +254,12 @@ def test_hooks_see_them_as_arrays() -> None:
     ((shape, length, dtype, x),) = seen
     assert (shape, length, dtype) == (X.shape, N, float)
     np.testing.assert_array_equal(x, X)
+
+
+def test_a_recorded_program_takes_dense_rows() -> None:
+    net, x = network(), sparse.csr_array(X)
+    assert "W" in str(record(net, x, T, SGD()))
+    same(record(net, x).run(x=X)["z"], net.outputs(x))
 
 
 def test_a_resumed_training_is_the_same_bit_for_bit(tmp_path: Path, products: list[int]) -> None:

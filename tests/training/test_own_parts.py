@@ -33,6 +33,7 @@ from layerkit import (
     train,
 )
 from layerkit.testing import check_layer
+from layerkit.training import own_rules
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = X[:, :2]
@@ -513,6 +514,12 @@ def test_an_optimizer_that_needs_all_numbers_is_tried_in_the_training_itself() -
     assert len(fit(net, optimizer, X, Y, epochs=1)) == 1
     with pytest.raises(ValueError, match="broadcast"):
         fit(network(), OwnNeedsMore(mask=[1.0] * 5, weight_decay=0.1), X, Y)
+
+
+def test_an_error_of_layerkit_is_not_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_rules, "find_segments", None)
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        fit(network(), OwnDescent(), X, Y)
 
 
 def test_an_attribute_assigned_in_place_of_an_option_is_found() -> None:

@@ -320,6 +320,7 @@ class BatchNorm(Centering):
 
     beginning with mean 0 and variance 1. As in PyTorch, momentum is the weight of the new batch,
     and the variance that is kept is divided by n - 1. (Keras: the weight of the old, and n.)
+    Training gives a `MomentumWarning` for one between 0.5 and 1, which suits Keras.
 
     Source: Ioffe and Szegedy (2015), Batch normalization, arXiv:1502.03167.
 

@@ -29,7 +29,7 @@ from layerkit.training.options import Options, Training
 from layerkit.training.own_parts import Tried, check_assigned, check_parts
 from layerkit.training.own_rules import check_rule
 from layerkit.training.resume import Checkpointing, describe, remembering, resume_training
-from layerkit.training.scale import warn_about_scale
+from layerkit.training.scale import warn_about_momentum, warn_about_scale
 from layerkit.training.trainer import Attendant, Trainer, is_finite
 
 
@@ -244,6 +244,7 @@ def prepare(
     progress.undirected = undirected(metrics)
     for callback in options.callbacks:
         callback.check(progress)
+    warn_about_momentum(network)
     with all_or_nothing(network.arena, optimizer):
         unchecked = {"train": source, **sets}
         if isinstance(source, Arrays) and not network.adapted:

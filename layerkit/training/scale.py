@@ -1,4 +1,4 @@
-"""Warnings about inputs and targets far from unit size, where a training is slow or fails."""
+"""Warnings about inputs and targets far from unit size, and about the momentum of Keras."""
 
 from __future__ import annotations
 
@@ -11,11 +11,31 @@ from layerkit.data.sparse import SparseRows
 from layerkit.errors import LayerkitWarning, warn
 from layerkit.files.mapped import CHUNK, reader
 from layerkit.layers.base import Layer
+from layerkit.layers.normalization import BatchNorm
 from layerkit.layers.watch import inputs_of
 from layerkit.network import Network
 from layerkit.training.batches import Arrays
 
 LARGE, SMALL = 30.0, 0.01
+
+
+class MomentumWarning(LayerkitWarning):
+    """The momentum of a BatchNorm is such as Keras has it."""
+
+
+def warn_about_momentum(network: Network) -> None:
+    """Give a MomentumWarning for a BatchNorm whose averages are little but the last batch.
+
+    With 1 they are that batch, which somebody may want; numbers from 0.5 to 1 nobody does.
+    """
+    for address, layer in network.layers():
+        if isinstance(layer, BatchNorm) and 0.5 < layer.momentum < 1:
+            warn(
+                f"{address}: BatchNorm.momentum = {layer.momentum}: is the weight of the new "
+                "batch, as in PyTorch, so predictions would depend on the last few batches; "
+                f"Keras's {layer.momentum} is {1 - layer.momentum:.6g} here",
+                MomentumWarning,
+            )
 
 
 class ScaleWarning(LayerkitWarning):

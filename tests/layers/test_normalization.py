@@ -1,6 +1,7 @@
 """The normalisations, against PyTorch and on hard inputs."""
 
 import copy
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -317,3 +318,16 @@ def test_a_deep_network_trains_with_batch_norm_where_it_fails_without() -> None:
     t = (x[:, 0] * x[:, 1] > 0).astype(int)
     assert accuracy(norms=True) > 0.9
     assert accuracy(norms=False) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("momentum", "told"), [(0.99, True), (0.9, True), (0.5, False), (1.0, False), (0.1, False)]
+)
+def test_the_momentum_of_keras_is_told(momentum: float, told: bool) -> None:
+    body = Sequential([Dense(3), BatchNorm(momentum=momentum), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(2,))
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        fit(net, SGD(), x, np.arange(20) % 2, epochs=1)
+    sentences = [f"Keras's {momentum} is {1 - momentum:.6g} here"] * told
+    assert [str(warning.message).rpartition("; ")[2] for warning in caught] == sentences

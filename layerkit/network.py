@@ -499,7 +499,7 @@ class Network(Configurable):
         from layerkit.files.networks import write_network
 
         tensors = {address: item.value for address, item in self.declared().items()}
-        write_network(Path(path), to_config(self), asdict(self.seen), tensors)
+        write_network(path, to_config(self), asdict(self.seen), tensors)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -523,7 +523,7 @@ class Network(Configurable):
         """
         from layerkit.files.networks import SEEN_KEY, read_network
 
-        network, seen, tensors = read_network(Path(path), cls)
+        network, seen, tensors = read_network(path, cls)
         for address, item in network.declared().items():
             item.value = tensors[address]
         try:

@@ -252,7 +252,7 @@ class Data(Configurable):
             return Dataset("digits", train, test, DIGITS, image=(8, 8))
         folder = data_dir or os.environ.get("LAYERKIT_DATA")
         name = self.name
-        sets = read_idx_folder(Path(folder), name) if folder else fetch(name)
+        sets = read_idx_folder(folder, name) if folder else fetch(name)
         train, test = (Examples(x.reshape(len(x), -1), t) for x, t in sets)
         return Dataset(name, train, test, self.class_names(), image=sets[0][0].shape[1:])
 
@@ -282,9 +282,9 @@ class Data(Configurable):
         """Return the contents of a file, and its labels once more: they are there."""
         kind, numbers = _kind(path), self.target == "number"
         if kind == ".csv":
-            table = read_csv(Path(path), self.label, features, self.weight, numbers)
+            table = read_csv(path, self.label, features, self.weight, numbers)
         else:
-            table = (read_npz if kind else read_npy_folder)(Path(path), numbers)
+            table = (read_npz if kind else read_npy_folder)(path, numbers)
         if table.y is None:
             raise DataError("no labels: an array y is missing")
         return table, table.y

@@ -82,7 +82,7 @@ def write_tree(path: str | Path, tree: dict[str, Any]) -> None:
         )
 
     text = json.dumps(without_arrays(tree, ""))
-    write_tensors(Path(path), arrays, {FORMAT: VERSION, TREE: text})
+    write_tensors(path, arrays, {FORMAT: VERSION, TREE: text})
 
 
 def read_tree(path: str | Path) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     FileError
         For a file that is missing, damaged anywhere, or not a state.
     """
-    arrays, metadata = read_tensors(Path(path))
+    arrays, metadata = read_tensors(path)
     if metadata.get(FORMAT) != VERSION:
         found = metadata.get(FORMAT, "none")
         raise FileError(

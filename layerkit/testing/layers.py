@@ -30,9 +30,11 @@ from layerkit.testing.common import (
 )
 from layerkit.testing.probe import Examples, Probe, layers_of
 from layerkit.training.own_parts import (
+    kept_gradient,
     plain_constants,
     plain_random_arrays,
     unchanged_arrays,
+    unset_gradient,
     untrained,
 )
 
@@ -231,15 +233,8 @@ def _check_gradients_are_set(probe: Probe) -> None:
         what = f"{probe.name}.backward{wanted}"
         require(bool(np.isfinite(gradient).all()), f"{what}: the gradient of {name} has nan or inf")
         kept = after_ones[name] != gradient
-        require(
-            not kept.all() or bool(gradient.any()),
-            f"{what} doesn't set the gradient of {name}: assign it, self.{name}.grad = …",
-        )
-        require(
-            not kept.any(),
-            f"{what} leaves what was there before in the gradient of {name}, or adds to it: "
-            "overwrite all of it, with = and not with +=",
-        )
+        require(not kept.all() or bool(gradient.any()), f"{what} {unset_gradient(name)}")
+        require(not kept.any(), f"{what} {kept_gradient(name)}")
 
 
 def _check_results_last(probe: Probe) -> None:

@@ -220,7 +220,7 @@ has, or scale the examples
         ConfigError
             For a network or an optimizer that can't be made here.
         """
-        _, metadata = read_tensors(Path(path))
+        _, metadata = read_tensors(path)
         tree = read_tree(path) if TREE in metadata else {}
         if repr(tree.get("kind")) != repr(KIND):
             raise FileError(f"{path}: no failed step is in this file")

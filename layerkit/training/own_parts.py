@@ -299,12 +299,19 @@ def _check_gradient(network: Network, address: str) -> None:
     if np.isnan(grad).any():
         return
     where, _, name = address.rpartition(".")
-    what = f"{type(network[where]).__name__}.backward"
-    line = f"self.{name}.grad = …"
+    sentence = kept_gradient(name) if grad.any() else unset_gradient(name)
     with at(where):
-        if not grad.any():
-            raise ShapeError(f"{what} doesn't set the gradient of {name}: write {line}")
-        raise ShapeError(
-            f"{what} leaves what was there before in the gradient of {name}, or adds to it: write "
-            f"{line}, with = and not with +="
-        )
+        raise ShapeError(f"{type(network[where]).__name__}.backward {sentence}")
+
+
+def unset_gradient(name: str) -> str:
+    """Return the sentence about a gradient that `backward` doesn't set."""
+    return f"doesn't set the gradient of {name}: write self.{name.split('.')[-1]}.grad = …"
+
+
+def kept_gradient(name: str) -> str:
+    """Return the sentence about a gradient in which old numbers remain."""
+    return (
+        f"leaves what was there before in the gradient of {name}, or adds to it: write "
+        f"self.{name.split('.')[-1]}.grad = …, with = and not with +="
+    )

@@ -323,7 +323,7 @@ class DeclaresEarly(Layer):
         (BiasOverFeatures(4), r"backward \(5 rows\) raised ShapeError: a gradient of shape \(5,\)"),
         (BiasOverFeatures(5), r"backward \(2 rows\) raised ShapeError: a gradient of shape \(2,\)"),
         (BiasOverEverything(4), r"b\.grad\[\d\] is .* a sum goes over the wrong axis"),
-        (ForgetsBias(4), "doesn't set the gradient of b: assign it"),
+        (ForgetsBias(4), "doesn't set the gradient of b: write self"),
         (ForgetsBiasOfFirstLayer(4), "where wants_dx is False doesn't set the gradient of b"),
         (Sequential([ReLU(), ForgetsBias(4)]), r"doesn't set the gradient of layers\.1\.b"),
         (Accumulates(4), r"gradient of W, or adds to it: .* with = and not with \+="),

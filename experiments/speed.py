@@ -107,6 +107,13 @@ def layerkit(task: Task, x: Array, t: Array, threads: int) -> Side:
     return Side(x, lambda x: x, train, network.predict_proba)
 
 
+def predictor(task: Task, x: Array, t: Array, threads: int) -> Side:
+    """`Network.predictor`, which makes its arrays once."""
+    side = layerkit(task, x, t, threads)
+    network = side.probabilities.__self__  # type: ignore[attr-defined]
+    return Side(x, side.inputs, side.train, network.predictor())
+
+
 def pytorch(task: Task, x: Array, t: Array, threads: int) -> Side:
     """Eager; batches by `index_select` from one float32 tensor, no DataLoader, fused SGD."""
     import torch
@@ -282,14 +289,15 @@ def floor(task: Task, x: Array, t: Array, threads: int) -> Side:
 
 SIDES = {
     "layerkit": layerkit,
+    "layerkit's predictor": predictor,
     "PyTorch": pytorch,
     "JAX": jax,
     "scikit-learn": scikit_learn,
     "tutorial": tutorial,
     "floor": floor,
 }
-ABSENT = {"tutorial": "bce", "floor": "ef"}
-"""Works that a side doesn't do: the tutorial's code has two layers."""
+ABSENT = {"tutorial": "bce", "floor": "ef", "layerkit's predictor": "abcef"}
+"""Works that a side doesn't do: the tutorial's code has two layers, a predictor only predicts."""
 IMPORTS = {
     "layerkit": "layerkit",
     "NumPy": "numpy",

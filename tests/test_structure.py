@@ -27,6 +27,7 @@ ROOMS = [
 LATE = {
     ("parameters", "initializers.base"),  # the type of an option
     ("network", "inspection.summary"),  # Network.summary
+    ("network", "recording.predictor"),  # Network.predictor
 }
 """Imports that point upward, and are made in functions or for types alone."""
 

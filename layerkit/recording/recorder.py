@@ -189,9 +189,13 @@ def _predict(net: Network, tape: Tape, x: Array) -> dict[str, Any]:
     z = net.body.forward(x, train=False)
     with tape.within("outputs", "loss", net.loss):
         z = net.targets.restore(z)
-        found: dict[str, Any] = {"z": z, "y": net.loss.predict(z)}
+        y = net.loss.predict(z)
+        if y.ndim == z.ndim and y.shape[-1] == 1:
+            y = y[..., 0]
+        found: dict[str, Any] = {"z": z, "y": y}
         if net.loss.has_probabilities:
-            found["p"] = net.loss.predict_proba(z)
+            p = net.loss.predict_proba(z)
+            found["p"] = np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
     return found
 
 

@@ -1,0 +1,175 @@
+"""Compiled programs: a recorded program as one Python function, whose arrays are made once.
+
+For a fixed number of examples all shapes are known. So the arrays of the results and all views of
+them are made beforehand, and each operation writes to its own. What is computed is the same as in
+`Program.run`, to the last bit; what is saved is the time between the operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.recording.arrays import Op, Value, mapped
+from layerkit.recording.program import OfBatch, Program, constant
+
+REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum}
+"""Methods that are the `reduce` of a ufunc, which is called in less time."""
+SIGNS = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
+    "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
+}  # fmt: skip
+"""The operators of single numbers."""
+
+
+def needed(program: Program, outputs: list[Value]) -> list[Op]:
+    """Return the operations on which the outputs depend, and those that change memory."""
+    wanted = {value.root for value in outputs} | set(program.memory.values())
+    found = []
+    for op in reversed(program.ops):
+        if any(value.root in wanted for value in op.outputs):
+            wanted.update(value.root for value in op.inputs)
+            found.append(op)
+    return found[::-1]
+
+
+class Compiler:
+    """Writes the lines of the function, and makes the arrays that they use.
+
+    Parameters
+    ----------
+    program : Program
+    memory : dict of str to array
+        The parameters and all else that the function reads and changes, by name.
+    given : dict of str to array
+        Inputs of as many examples as the function is for.
+    outputs : list of Value
+        What it returns.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        memory: dict[str, Array],
+        given: dict[str, Any],
+        outputs: list[Value],
+    ) -> None:
+        self.N = len(given["x"])
+        self.names: dict[str, Any] = {}
+        self.lines: list[str] = []
+        self.known = {value: name for name, value in program.inputs.items()}
+        self.made: dict[Value, Any] = {}
+        for name, value in program.memory.items():
+            self.keep(value, memory[name])
+        results: dict[Op, Any] = {}
+        copies = {name: array.copy() for name, array in memory.items()}
+        program.run(memory=copies, watch=results.__setitem__, **given)
+        for op in needed(program, outputs):
+            self.add(op, results[op][0])
+        names = ", ".join(program.inputs)
+        lines = "\n    ".join([*self.lines, f"return {', '.join(map(self.text, outputs))}"])
+        self.source = f"def run({names}):\n    {lines}\n"
+
+    def function(self) -> Callable[..., Any]:
+        """Return the function of the inputs."""
+        exec(compile(self.source, "<program>", "exec"), self.names)
+        run: Callable[..., Any] = self.names["run"]
+        return run
+
+    def name(self, thing: Any) -> str:
+        """Return the name by which the lines know an array or a function."""
+        name = f"{getattr(thing, '__name__', 'a').strip('<>')}_{len(self.names)}"
+        self.names[name] = thing
+        return name
+
+    def keep(self, value: Value, array: Any) -> Value:
+        """Make an array once, for a value."""
+        self.made[value], self.known[value] = array, self.name(array)
+        return value
+
+    def text(self, item: Any) -> str:
+        """Return an argument as it is written in a line."""
+        if isinstance(item, OfBatch):
+            item = item(self.N)
+        if isinstance(item, Value):
+            if item.kind == "constant" and item not in self.known:
+                self.keep(item, constant(item.array, self.N))
+            return self.known[item]
+        if type(item) is tuple:
+            return f"({''.join(self.text(part) + ', ' for part in item)})"
+        if isinstance(item, list):
+            return f"[{', '.join(map(self.text, item))}]"
+        if isinstance(item, slice):
+            return f"slice{self.text((item.start, item.stop, item.step))}"
+        return repr(item) if item is None or type(item) in (int, bool) else self.name(item)
+
+    def line(self, call: Any, *args: Any, **kwargs: Any) -> None:
+        """Add a line with a call."""
+        texts = [self.text(item) for item in args]
+        texts += [f"{name}={self.text(item)}" for name, item in kwargs.items()]
+        self.lines.append(f"{self.name(call)}({', '.join(texts)})")
+
+    def add(self, op: Op, result: Any) -> None:
+        """Add the lines of one operation, or make its result now if it is a view of such."""
+        if op.output.base in self.made and op.writes is None:
+            args, kwargs = mapped((op.args, op.kwargs), self.real)
+            found = op.call(*args, **kwargs)
+            views = found if len(op.outputs) > 1 else [found]
+            for value, view in zip(op.outputs, views, strict=True):
+                self.keep(value, view)
+        elif op.kind == "scalar":
+            number = self.known[op.output] = f"n{len(self.known)}"
+            if op.name == "item":
+                self.lines.append(f"{number} = {self.text(op.args[0])}.item()")
+            else:
+                a, b = map(self.text, op.args)
+                self.lines.append(f"{number} = {a} {SIGNS[op.name]} {b}")
+        elif not self.write(op, result):
+            self.line(op.call, *op.args, **op.kwargs)
+            if op.writes is None:
+                for value in op.outputs:
+                    self.known[value] = f"v{len(self.known)}"
+                targets = ", ".join(self.known[value] for value in op.outputs)
+                self.lines[-1] = f"{targets} = {self.lines[-1]}"
+
+    def real(self, item: Any) -> Any:
+        """Return the array that was made for a value."""
+        if isinstance(item, Value):
+            self.text(item)
+            return self.made[item]
+        return item(self.N) if isinstance(item, OfBatch) else item
+
+    def write(self, op: Op, result: Any) -> bool:
+        """Add a line that writes to an array made once, if there is one for this operation."""
+        kwargs = dict(op.kwargs)
+        out = kwargs.pop("out", None)
+        if len(op.outputs) > 1 or op.output.base or (op.writes and out is None):
+            return False
+        if op.kind == "ufunc" and "." not in op.name and not kwargs:
+            args = [self.number(item, op) for item in op.args]
+            self.line(op.call, *args, out=out or self.room(op, result))
+        elif op.name == "dot" and not kwargs:
+            self.line(np.dot, *op.args, out or self.room(op, result))
+        elif op.name in REDUCTIONS and op.kind == "method" and set(kwargs) <= {"axis", "keepdims"}:
+            axis, keep = kwargs.get("axis"), kwargs.get("keepdims", False)
+            room = out or self.room(op, result)
+            self.line(REDUCTIONS[op.name].reduce, op.args[0], axis, None, room, keep)
+        elif op.name in ("astype", "copy") and op.kind == "method" and not kwargs:
+            self.line(np.copyto, self.room(op, result), op.args[0], casting="unsafe")
+        else:
+            return False
+        return True
+
+    def room(self, op: Op, result: Array) -> Value:
+        """Make the array of a result, which lies in memory as NumPy would lay it."""
+        return self.keep(op.output, np.empty_like(result))
+
+    def number(self, item: Any, op: Op) -> Any:
+        """Return a constant number as an array of the dtype that it is used in, made once."""
+        dtypes = {value.dtype for value in op.inputs if not value.scalar}
+        if type(item) in (int, float) and len(dtypes) == 1 and (dtype := dtypes.pop()).kind == "f":
+            return np.array(item, dtype)
+        return item

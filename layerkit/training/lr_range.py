@@ -39,7 +39,8 @@ class RateRange(NamedTuple):
     smoothed : list of float
         Means of a loss and its neighbours.
     steepest : float or None
-        The rate at which the smoothed loss falls fastest, if it falls by a tenth at least.
+        The rate at which the smoothed loss falls fastest in the lower half of its way down, if it
+        falls by a tenth at least.
     limit : float or None
         The rate at which the loss diverges, if it does.
     """
@@ -180,8 +181,10 @@ def _diverges(losses: list[float]) -> bool:
 def _steepest(rates: list[float], smoothed: list[float]) -> float | None:
     """Return where the loss falls fastest on its way down, if that is more than chance."""
     lowest = min(smoothed)
-    if smoothed[0] - lowest < abs(smoothed[0]) / 10:
+    if smoothed[0] - lowest <= abs(smoothed[0]) / 10:
         return None
-    way = smoothed[: smoothed.index(lowest) + 1]
-    falls = [before - after for before, after in itertools.pairwise(way)]
-    return rates[falls.index(max(falls))]
+    # below the middle of its way it is out of the noise, which may fall faster than the loss
+    end, middle = smoothed.index(lowest), (smoothed[0] + lowest) / 2
+    start = max(i for i in range(end) if smoothed[i] >= middle)
+    falls = [before - after for before, after in itertools.pairwise(smoothed[start : end + 1])]
+    return rates[start + falls.index(max(falls))]

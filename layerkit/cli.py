@@ -316,17 +316,16 @@ def run_lr_range(options: argparse.Namespace) -> int:
         raise FileError(f"--out {path}: should end in .png, .svg or .pdf")
     experiment = read_experiment(_file(options), _settings(options))
     dataset, training = experiment.load_data(options.data_dir), experiment.training
-    _, weights, order = experiment.streams()
     print(dataset)
     limits = threadpool_limits(training.threads, user_api="blas")
     with limits, dataset.train.naming():
         found = lr_range(
-            experiment.network.initialize(weights),
+            experiment.network.initialize(training.seed),
             experiment.optimizer,
             dataset.train.inputs,
             dataset.train.t,
             batch_size=training.batch_size,
-            seed=order,
+            seed=training.seed,
             standardize_targets=experiment.standardize_targets,
         )
     print("      lr  loss")

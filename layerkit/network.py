@@ -34,6 +34,7 @@ from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.parameters import Arena, Param, State
+from layerkit.streams import as_seed, stream
 from layerkit.targets import Targets
 
 if TYPE_CHECKING:
@@ -158,23 +159,20 @@ class Network(Configurable):
     def initialize(self, seed: int | np.random.Generator = 0) -> Self:
         """Draw all parameters anew, each from its own stream of `seed`, and return the network.
 
-        Layers with random numbers, such as Dropout, get streams of their own too. What was learned
-        from training data is forgotten, but for the names of the classes. An optimizer that has
-        trained the network remembers its steps: take a new one too.
+        A stream belongs to an address, so that other layers don't matter to it. Layers with random
+        numbers, such as Dropout, have streams too. A Generator draws a seed, another each time.
+        What was learned from training data is forgotten, but for the names of the classes. An
+        optimizer that has trained the network remembers its steps: take a new one too.
         """
         self.arena.renew()
         vars(self.seen).update(vars(SeenData(classes=self.seen.classes)))
-        params, root = self.params(), np.random.default_rng(seed)
-        for (address, param), stream in zip(params.items(), root.spawn(len(params)), strict=True):
+        seed = as_seed(seed)
+        for address, item in self.declared().items():
             with at(address):
-                param.init.fill_all(param.value, stream)
-        layers = [layer for _, layer in self.layers()]
-        for layer, stream in zip(layers, root.spawn(len(layers)), strict=True):
-            for state in layer.declared().values():
-                if not isinstance(state, Param):
-                    state.init.fill(state.value, stream)
+                item.init.fill_all(item.value, stream(seed, f"weights {address}"))
+        for address, layer in self.layers():
             if layer.random:
-                layer.rng = stream
+                layer.rng = stream(seed, f"layer {address}")
         return self
 
     def adapt(self, x: Any) -> Self:

@@ -704,7 +704,7 @@ def test_ctrl_c_keeps_what_was_trained() -> None:
     assert process.wait() == 130
     assert "Interrupted in epoch" in rest
     network = Network.load("run/model.safetensors")
-    data = Data().load(np.random.default_rng(0).spawn(3)[0])
+    data = Data().load(seed=0)
     accuracy, loss = evaluate(network, data.test.x, data.test.t)
     assert accuracy > 0.8
     assert f"Test accuracy {accuracy:.4f}, test loss {loss:.4f}" in rest, "of what is kept"

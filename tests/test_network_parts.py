@@ -179,11 +179,6 @@ def test_each_layer_has_a_random_stream_of_the_seed() -> None:
     assert not np.array_equal((a, b), draw(one.initialize(1)))
 
 
-def test_random_layers_leave_weights_of_a_seed_as_they_are() -> None:
-    plain, noisy = network(Dense(3), Dense(2)), network(Noisy(), Dense(3), Noisy(), Dense(2))
-    assert np.array_equal(plain.arena.values, noisy.arena.values)
-
-
 def test_a_layer_without_a_network_has_no_random_numbers() -> None:
     with pytest.raises(AttributeError, match="no attribute 'rng'; it is not built: put it"):
         Noisy().forward(X)

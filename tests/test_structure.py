@@ -17,7 +17,7 @@ from docs.generate.afternoon import PAGE, code_lines, counted, heart
 PACKAGE = Path(layerkit.__file__).parent
 
 ROOMS = [
-    *("foreign", "guidance", "errors", "arrays", "config", "parameters", "initializers"),
+    *("foreign", "guidance", "errors", "arrays", "streams", "config", "parameters", "initializers"),
     *("layers", "graph", "losses", "optimizers", "files", "data", "inputs", "targets", "fitting"),
     *("network", "inspection", "recording", "exchange", "progress", "callbacks", "metrics"),
     *("training", "testing", "runs", "layerkit", "cli", "__main__"),

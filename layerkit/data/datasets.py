@@ -24,6 +24,7 @@ from layerkit.data.readers import Rows, Table, read_csv, read_idx_folder, read_n
 from layerkit.errors import ConfigError, DataError, FileError, at
 from layerkit.files.mapped import Subset
 from layerkit.losses.base import Loss
+from layerkit.streams import as_seed, stream
 
 CLOTHES = [
     "T-shirt/top",
@@ -219,7 +220,7 @@ class Data(Configurable):
         Parameters
         ----------
         seed : int or Generator
-            Random seed of the split.
+            Random seed of the split; a Generator draws one.
         data_dir : str or Path, optional
             Folder with the four IDX files of MNIST or Fashion-MNIST, in it or in its subfolder
             ``mnist`` or ``fashion_mnist``; by default the environment variable ``LAYERKIT_DATA``.
@@ -231,24 +232,24 @@ class Data(Configurable):
         DataError
             For values that can't be used.
         """
-        rng = np.random.default_rng(seed)
+        seed = as_seed(seed)
         if self.path is None:
-            dataset = self._load_known(rng, data_dir)
+            dataset = self._load_known(seed, data_dir)
         else:
-            dataset = self._load_path(Path(self.path), rng)
+            dataset = self._load_path(Path(self.path), seed)
         if self.validation_size:
             with at(dataset.name):
-                train, held_out = self._split(dataset.train, "validation_size", rng)
+                train, held_out = self._split(dataset.train, "validation_size", seed)
             dataset = replace(dataset, train=train, validation=held_out)
         return dataset
 
-    def _load_known(self, rng: np.random.Generator, data_dir: str | Path | None) -> Dataset:
+    def _load_known(self, seed: int, data_dir: str | Path | None) -> Dataset:
         if self.name is None or self.name == "digits":
             from sklearn.datasets import load_digits
 
             digits = load_digits()
             examples = Examples((digits.data / 16).astype(np.float32), digits.target)
-            train, test = self._split(examples, "test_size", rng)
+            train, test = self._split(examples, "test_size", seed)
             return Dataset("digits", train, test, DIGITS, image=(8, 8))
         folder = data_dir or os.environ.get("LAYERKIT_DATA")
         name = self.name
@@ -262,7 +263,7 @@ class Data(Configurable):
             return self.classes or []
         return CLOTHES if self.name == "fashion_mnist" else DIGITS
 
-    def _load_path(self, file: Path, rng: np.random.Generator) -> Dataset:
+    def _load_path(self, file: Path, seed: int) -> Dataset:
         path, numbers = str(file), self.target == "number"
         with at(path):
             table, y = self._read(path, self.features)
@@ -271,7 +272,7 @@ class Data(Configurable):
             if not numbers and len(np.unique(examples.t)) < 2:
                 raise DataError(f"{len(examples)} examples of 1 class; should be of at least two")
             if self.test is None:
-                train, test = self._split(examples, "test_size", rng)
+                train, test = self._split(examples, "test_size", seed)
         if self.test is not None:
             train, test = examples, self._like(table, classes, self.test)
         image = table.x.shape[1:] if table.x.ndim == 3 else None
@@ -313,9 +314,7 @@ class Data(Configurable):
             weights = None if w is None else Loss.check_weights(w, len(x))
         return Examples(x.reshape(len(x), -1), t, weights, source=source)
 
-    def _split(
-        self, examples: Examples, option: str, rng: np.random.Generator
-    ) -> tuple[Examples, Examples]:
+    def _split(self, examples: Examples, option: str, seed: int) -> tuple[Examples, Examples]:
         """Hold out the share of the examples that `option` gives."""
         from sklearn.model_selection import train_test_split
 
@@ -325,7 +324,7 @@ class Data(Configurable):
                 np.arange(len(examples)),
                 test_size=getattr(self, option) or 0.2,
                 stratify=t,
-                random_state=int(rng.integers(2**31)),
+                random_state=int(stream(seed, f"split by {option}").integers(2**31)),
             )
         except ValueError as error:
             what = f"{len(examples)} examples can't be split"

@@ -10,6 +10,7 @@ import numpy as np
 
 from layerkit.arrays import check_memory
 from layerkit.layers.watch import Method, watched
+from layerkit.streams import stream
 
 if TYPE_CHECKING:
     from layerkit.network import Network
@@ -39,9 +40,8 @@ def measure_costs(network: Network, batch_size: int, rounds: int = 15) -> dict[s
         f"batch_size = {batch_size} examples and their outputs",
         *((shape, network.dtype) for shape in shapes),
     )
-    rng = np.random.default_rng(0)
     x = np.zeros(shapes[0], network.dtype)  # every layer takes zeros
-    dy = rng.random(shapes[1]).astype(network.dtype)
+    dy = stream(0, "dy of the costs").random(shapes[1]).astype(network.dtype)
     with watched(network.layers(), timing), np.errstate(all="ignore"):
         for _ in range(rounds):
             network.body.forward(x, train=True)

@@ -16,6 +16,7 @@ from layerkit.arrays import Array
 from layerkit.errors import DataError
 from layerkit.losses.base import Loss
 from layerkit.losses.regression import Quantile
+from layerkit.streams import stream
 
 
 class Regressor:
@@ -42,7 +43,7 @@ class Regressor:
 
     def sample(self, outputs: int) -> tuple[Array, Array]:
         """Made-up outputs and right answers, to try a scorer on."""
-        z = np.random.default_rng(0).uniform(1, 2, (6, outputs))
+        z = stream(0, "outputs of a sample").uniform(1, 2, (6, outputs))
         return z, self.predict(z[::-1])
 
 
@@ -67,7 +68,7 @@ class MedianRegressor(Regressor):
         return t[:, 0]
 
     def sample(self, outputs: int) -> tuple[Array, Array]:
-        z = np.random.default_rng(0).uniform(1, 2, (6, outputs))
+        z = stream(0, "outputs of a sample").uniform(1, 2, (6, outputs))
         return z, self.true(z[::-1])
 
 
@@ -99,7 +100,7 @@ class Classifier(Regressor):
 
     def sample(self, outputs: int) -> tuple[Array, Array]:
         """Made-up outputs, and right answers in which no class or label is missing."""
-        z = np.random.default_rng(0).normal(size=(self.outputs + 2, outputs))
+        z = stream(0, "outputs of a sample").normal(size=(self.outputs + 2, outputs))
         y = np.arange(len(z))
         if self.exclusive:
             return z, y % self.outputs

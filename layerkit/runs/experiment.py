@@ -68,11 +68,6 @@ class Experiment(Configurable):
         super().__post_init__()
         self.sources: dict[str, Arrays] = {}
 
-    def streams(self) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
-        """Return the run's random generators: for the split of the data, the weights, the order."""
-        split, weights, order = np.random.default_rng(self.training.seed).spawn(3)
-        return split, weights, order
-
     def load_data(self, data_dir: str | Path | None = None) -> Dataset:
         """Load the data, and check that the network fits them.
 
@@ -81,7 +76,7 @@ class Experiment(Configurable):
         ShapeError, DataError, FileError
             For data that are missing, damaged, or of another shape than the network's.
         """
-        dataset = self.data.load(self.streams()[0], data_dir)
+        dataset = self.data.load(self.training.seed, data_dir)
         self._check_fit(dataset)
         return dataset
 
@@ -179,8 +174,7 @@ class Experiment(Configurable):
             Whether to resume from the newest checkpoint in `folder`, if there is one; "force":
             even if the configuration or the data have changed.
         """
-        _, weights, order = self.streams()
-        training, network = self.training, self.network.initialize(weights)
+        training, network = self.training, self.network.initialize(self.training.seed)
         checkpoints, own = training.checkpoints, training.callbacks
         if folder is not None:
             kept = Path(folder) / CHECKPOINTS
@@ -228,7 +222,6 @@ class Experiment(Configurable):
                 checkpoints=checkpoints,
                 callbacks=[*callbacks, *own],
             ),
-            order,
             class_weight=class_weight,
             metrics=training.metrics,
             resume=resume,

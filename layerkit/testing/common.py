@@ -17,6 +17,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.inspection.mistakes import mistake
+from layerkit.streams import stream
 
 H = 1e-5
 """The step of the difference quotients."""
@@ -85,7 +86,7 @@ def calling(what: str, law: str = "") -> Iterator[None]:
 
 def normal(shape: Shape, seed: int, dtype: str = "float64") -> Array:
     """Draw from the normal distribution, always the same numbers for the same seed."""
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    return stream(seed, "normal numbers").standard_normal(shape).astype(dtype)
 
 
 def close(a: Array, b: Array) -> bool:
@@ -126,7 +127,7 @@ def check_derivative(what: str, f: Callable[[], float], v: Array, dv: Array, noi
 
     The left and the right quotient enclose the derivative; where they differ much, f has a kink.
     """
-    tried = np.random.default_rng(2).permutation(v.size)[:TRIED]
+    tried = stream(0, "elements tried").permutation(v.size)[:TRIED]
     middle, right, left = f(), np.empty(len(tried)), np.empty(len(tried))
     for i, element in enumerate(tried):
         old = v.flat[element]

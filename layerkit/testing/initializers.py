@@ -10,6 +10,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.initializers.base import UNFILLED, Initializer
+from layerkit.streams import stream
 from layerkit.testing.common import (
     Laws,
     calling,
@@ -59,7 +60,7 @@ def _filled(init: Initializer, shape: Shape, old: float) -> Array:
     """Return what is filled where all numbers were `old`."""
     w, name = np.full(shape, old, "float32"), type(init).__name__
     with calling(f"{name}.fill"):
-        copy.deepcopy(init).fill(w, np.random.default_rng(1))
+        copy.deepcopy(init).fill(w, stream(0, "weights"))
     require(bool(np.isfinite(w).all()), f"{name}.fill {UNFILLED}")
     return w
 

@@ -12,6 +12,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.inspection.mistakes import WRITES_TO_DY, WRITES_TO_X, read_only, shown
 from layerkit.layers.base import Layer
 from layerkit.parameters import Arena
+from layerkit.streams import stream
 from layerkit.testing.common import calling, normal, require
 
 Examples: TypeAlias = Array | Sequence[Array | None] | None
@@ -56,11 +57,10 @@ class Probe:
             dtype,
         )
         self.params = self.arena.params
-        rng = np.random.default_rng(3)
-        for layer in self.layers.values():
-            for item in layer.declared().values():
-                item.init.fill(item.value, rng)
-        self.arena.values += 0.1 * rng.standard_normal(self.arena.values.shape)
+        for path, layer in self.layers.items():
+            for name, item in layer.declared().items():
+                item.init.fill(item.value, stream(0, f"weights {path}{name}"))
+        self.arena.values += 0.1 * normal(self.arena.values.shape, 3, dtype)
         if self.layer.adapts:
             self.adapt()
 
@@ -83,7 +83,7 @@ class Probe:
             if examples is None:
                 x = normal((rows, *shape), seed + 1000 * i, self.dtype)
             else:
-                chosen = np.random.default_rng(seed).integers(len(examples), size=rows)
+                chosen = stream(seed, "rows of a batch").integers(len(examples), size=rows)
                 x = examples[chosen].astype(self.dtype)
             batch.append(x)
         return [*batch, normal((rows, *self.output_shape), seed + 100, self.dtype)]
@@ -100,9 +100,9 @@ class Probe:
 
     def restart(self) -> None:
         """Restart the random numbers, so that forward is a function of x alone."""
-        for layer in self.layers.values():
+        for path, layer in self.layers.items():
             if layer.random:
-                layer.rng = np.random.default_rng(5)
+                layer.rng = stream(0, f"layer {path}")
 
     def backward(self, dy: Array) -> Any:
         """Call the layer with a dy that can't be written to; dx, or a tuple of several."""

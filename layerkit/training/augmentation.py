@@ -16,6 +16,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.config.options import Amount, Configurable, Decay, Rate, Size
 from layerkit.errors import DataError, ShapeError
 from layerkit.inspection.mistakes import WRITES_TO_X, calling, check_array, read_only
+from layerkit.streams import stream
 
 PIXELS = 12_000
 """Number of pixels computed at once: small temporary arrays stay in the cache, twice as fast."""
@@ -52,7 +53,7 @@ class Augmentation(Configurable, ABC):
     def check(self, x: Array) -> None:
         """Try it on a batch; raise what it raises, or a ShapeError if it returns another kind."""
         with calling(f"{type(self).__name__}.__call__", WRITES_TO_X):
-            y = replace(self)(read_only(x), np.random.default_rng(0))
+            y = replace(self)(read_only(x), stream(0, "trial of an augmentation"))
         check_array(str(self), y, x.shape, x.dtype)
 
 

@@ -131,7 +131,7 @@ class FailedStep:
     Traceback (most recent call last):
     ...
     layerkit.errors.DivergenceError: batch 1: the loss is inf; the first value that is not finite \
-is in the losses of the examples (MeanSquaredError), example 0 of the batch (number 0 of the \
+is in the losses of the examples (MeanSquaredError), example 0 of the batch (number 1 of the \
 training data): inf, from the outputs up to 1e+30. Try a smaller learning rate than SGD(lr=0.1) \
 has, or scale the examples
     at epoch 1
@@ -252,13 +252,10 @@ has, or scale the examples
         wanted = _outline(state["network"]["values"], state["network"]["states"], saved)
         if found != wanted:
             raise ConfigError(f"a network of {found}; should have {wanted}")
-        network.arena.values = state["network"]["values"]
-        network.arena.states = state["network"]["states"]
         for address, layer in _random(network).items():
             layer.rng = generator(state["generators"][address])
         optimizer.bind(network.arena, tree["steps"])
-        _check_state(network, optimizer, options, state)
-        optimizer.load_state_dict(state["optimizer"])
+        _load_state(network, optimizer, options, state)
         failed = cls(
             network,
             optimizer,
@@ -272,16 +269,17 @@ has, or scale the examples
         return failed
 
 
-def _check_state(
+def _load_state(
     network: Network, optimizer: Optimizer, options: Training, state: dict[str, Any]
 ) -> None:
-    """Raise a FileError unless a saved state has all parts that the state of a step has."""
-    trainer = _trainer(network, optimizer, options, generator(state["generators"]["order"]))
+    """Restore a saved state; FileError unless it has all parts that the state of a step has."""
+    trainer = _trainer(network, optimizer, options)
     like = expected(trainer, state["optimizer"]["t"])
     like["attendants"] = state["attendants"]  # none of them is needed for a step
     unfit = misfits(state, like, "the file")
     if unfit:
         raise FileError("\n  ".join(["its state is not that of a step:", *unfit]))
+    trainer.load_state_dict(state)
 
 
 def _check_batch(failed: FailedStep) -> None:
@@ -301,14 +299,12 @@ def _check_batch(failed: FailedStep) -> None:
             raise FileError(f"{name} is {getattr(failed, name)!r}; should be a number")
 
 
-def _trainer(
-    network: Network, optimizer: Optimizer, options: Training, rng: np.random.Generator
-) -> Trainer:
+def _trainer(network: Network, optimizer: Optimizer, options: Training) -> Trainer:
     """Return a trainer that takes a single step, with a batch that is at hand."""
     return Trainer(
         Progress(network, optimizer, epochs=1),
         Iterated(network, ()),
-        rng,
+        options.seed,
         parts=options.gradient_accumulation_steps,
         augmentation=options.augmentation,
     )
@@ -376,12 +372,7 @@ class Replay:
         self.failed = failed
         self.network, self.optimizer = copy.deepcopy((failed.network, failed.optimizer))
         self.optimizer.bind(self.network.arena, failed.optimizer.steps)
-        trainer = _trainer(
-            self.network,
-            self.optimizer,
-            failed.options,
-            generator(failed.state["generators"]["order"]),
-        )
+        trainer = _trainer(self.network, self.optimizer, failed.options)
         trainer.load_state_dict(failed.state)
         self.watch, w = Watch(self.network), self.network.arena.values.copy()
         self.gradient = self.network.arena.grads

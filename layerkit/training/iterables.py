@@ -69,7 +69,14 @@ class Iterated(Source):
             )
 
     def epoch(self, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
-        """Yield the batches in their own order."""
+        """Return the batches in their own order, without the first `skip`."""
+        return self._batches(skip)
+
+    def chunks(self) -> Iterator[Batch]:
+        """Return the batches in their own order."""
+        return self._batches(0)
+
+    def _batches(self, skip: int) -> Iterator[Batch]:
         given = self.given() if callable(self.given) else self.given
         if not hasattr(given, "__iter__"):
             raise DataError(f"the function returned {given!r}; should be an iterable of batches")
@@ -87,10 +94,6 @@ class Iterated(Source):
             yield together(group)
         if not number:
             raise DataError(f"{self.name} gave no batch: {ANEW}")
-
-    def chunks(self) -> Iterator[Batch]:
-        """Yield the batches in their own order."""
-        return self.epoch(np.random.default_rng(0))
 
     def _checked(self, batch: Any, number: int) -> Batch:
         with at(f"batch {number} of {self.name}"):

@@ -19,6 +19,7 @@ from layerkit.metrics.metrics import undirected
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress, Record
+from layerkit.streams import as_seed
 from layerkit.training.averaging import AveragedWeights
 from layerkit.training.batches import Arrays, Source
 from layerkit.training.class_weights import example_weights
@@ -42,7 +43,8 @@ def train(
     `seed`. All arrays are checked before the first step. The training begins with the present
     weights of the network: those of an earlier training are a warm start, and
     ``network.initialize(seed)`` draws new ones, and needs a new optimizer. A second training with
-    the same seed has the same order of batches: give it another, or one Generator to both.
+    the same seed has the same order of batches: give it another, or one Generator to both, which
+    draws a seed for each.
 
     Parameters
     ----------
@@ -68,8 +70,9 @@ def train(
         are accepted too. `metrics` are of the validation set, if there is one.
     epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, \
     standardize_targets, metrics, measure_train, checkpoints, callbacks
-        See `Training`. The seed may be a Generator, and a metric a function of (y, predicted), or
-        a scorer of scikit-learn's.
+        See `Training`. The seed may be a Generator, which draws one: ``options.seed`` of the
+        `Progress` is that number. A metric may be a function of (y, predicted), or a scorer of
+        scikit-learn's.
     resume : bool or "force"
         Whether to resume from the newest of `checkpoints`, if there is one: the result is then the
         same bit for bit as if the training had never stopped. Network, optimizer, data and options
@@ -97,7 +100,7 @@ def train(
     ...     if record.train_accuracy > 0.95:
     ...         break
     >>> record.epoch, round(record.train_loss, 2)
-    (1, 0.29)
+    (2, 0.36)
     """
     for name in options:
         if name not in Options.__annotations__:
@@ -128,17 +131,18 @@ def train(
             )
             if given is not None
         }
-        return prepare(
+        trainer = prepare(
             network,
             optimizer,
             source,
             sets,
             training,
-            np.random.default_rng(options.get("seed", 0)),
             class_weight=options.get("class_weight"),
             metrics=options.get("metrics", ()),
             resume=options.get("resume", False),
         )
+    as_seed(options.get("seed", 0))  # a Generator draws nothing for what is refused
+    return trainer
 
 
 def fit(
@@ -164,8 +168,7 @@ def _as_training(options: Options) -> Training:
     known = {option.name for option in fields(Training)}
     given: dict[str, Any] = {name: value for name, value in options.items() if name in known}
     if isinstance(seed := options.get("seed"), np.random.Generator):
-        entropy = getattr(seed.bit_generator.seed_seq, "entropy", None)
-        given["seed"] = entropy if isinstance(entropy, int) else 0
+        given["seed"] = as_seed(copy.deepcopy(seed))
     weights: Any = options.get("class_weight")
     if isinstance(weights, Mapping) or hasattr(weights, "items"):  # a Series too
         weights = options["class_weight"] = dict(weights.items())
@@ -184,7 +187,6 @@ def prepare(
     source: Source,
     sets: dict[str, Source],
     options: Training,
-    rng: np.random.Generator,
     *,
     class_weight: Any = None,
     metrics: Sequence[Any] = (),
@@ -201,8 +203,6 @@ def prepare(
     sets : dict of str to Source
         The examples to measure after each epoch: "validation", "test".
     options : Training
-    rng : Generator
-        Draws the order of the examples.
     class_weight, metrics, resume
         As for `train`.
 
@@ -270,7 +270,7 @@ def prepare(
         trainer = Trainer(
             progress,
             source,
-            rng,
+            options.seed,
             parts=parts,
             augmentation=options.augmentation,
             measure=partial(measure_sets, network, sets, metrics),
@@ -377,7 +377,7 @@ def train_step(
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> losses = [train_step(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1]) for _ in range(5)]
     >>> [round(loss, 2) for loss in losses]
-    [0.24, 0.16, 0.12, 0.1, 0.08]
+    [1.1, 0.42, 0.23, 0.16, 0.12]
     """
     check_kinds(network, optimizer)
     if optimizer.w is not network.arena.values:

@@ -22,6 +22,7 @@ from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.optimizers.lbfgs import LBFGS
 from layerkit.optimizers.schedules.plain import ConstantSchedule
+from layerkit.streams import as_seed, stream
 from layerkit.training.loop import check_kinds, count_steps
 from layerkit.training.options import Training
 
@@ -104,7 +105,7 @@ def lr_range(
         At least 2; each takes a batch of its own.
     batch_size : int
     seed : int or Generator
-        Chooses the batches.
+        Chooses the batches; a Generator draws a seed.
     standardize_targets : bool
         Whether numeric targets are standardized, as a training from a file does by default.
 
@@ -144,7 +145,7 @@ def lr_range(
     check_layers(twin.body, twin.inputs, examples)
     if not twin.adapted:
         adapt(twin.body, twin.inputs, twin.arena, examples)
-    rng = np.random.default_rng(seed)
+    rng = stream(as_seed(seed), "batches of the range test")
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
     losses: list[float] = []
     limit = None

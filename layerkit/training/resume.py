@@ -209,14 +209,13 @@ def describe(
     These are the configuration, SHA-256 digests of the data and what decides the last bits. Batches
     of an iterable have no digest.
     """
-    left_out = ("seed", "threads", "checkpoints", "callbacks")
+    left_out = ("threads", "checkpoints", "callbacks")
     training = {
         option.name: getattr(options, option.name)
         for option in fields(options)
         if option.name not in left_out
     }
     training |= {
-        "seed": getattr(trainer.rng.bit_generator.seed_seq, "entropy", None),
         "class_weight": class_weight,
         "metrics": list(metrics),
         "callbacks": {

@@ -7,7 +7,6 @@ w, g       all parameters, and the gradient of the loss with respect to them
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from layerkit.errors import DivergenceError, at
 from layerkit.guidance import Guided
 from layerkit.losses.base import mean_loss
 from layerkit.progress import Progress, Record
+from layerkit.streams import stream
 from layerkit.training.batches import Batch, Source
 
 
@@ -74,8 +74,8 @@ class Trainer(Guided):
         The network, the optimizer, and how far the run is.
     source : Source
         The batches of an epoch.
-    rng : Generator
-        Draws the order of the examples.
+    seed : int
+        Of the order of the examples, and of the augmentation.
     parts : int
         Number of parts of a batch whose gradients are put together.
     augmentation : callable, optional
@@ -97,14 +97,14 @@ class Trainer(Guided):
     ...     net.arena.grads *= 0.5
     ...     trainer.apply()
     >>> round(total / weight, 2), trainer.optimizer.t
-    (0.24, 1)
+    (1.1, 1)
     """
 
     def __init__(
         self,
         progress: Progress,
         source: Source,
-        rng: np.random.Generator,
+        seed: int,
         *,
         parts: int = 1,
         augmentation: Callable[[Array, np.random.Generator], Array] | None = None,
@@ -112,17 +112,17 @@ class Trainer(Guided):
         callbacks: Sequence[Callback] = (),
         attendants: Sequence[Attendant] = (),
     ) -> None:
-        self.progress, self.source, self.rng, self.parts = progress, source, rng, parts
+        self.progress, self.source, self.rng = progress, source, stream(seed, "batches")
         self.network, self.optimizer = progress.network, progress.optimizer
-        self.augmentation, self.measure = augmentation, measure
+        self.augmentation, self.measure, self.parts = augmentation, measure, parts
         self.attendants = attendants
         # methods that are not overridden are not called, since there may be many batches
         self.listening = {
             hook: [c for c in callbacks if getattr(type(c), hook) is not getattr(Callback, hook)]
             for hook in HOOKS
         }
-        self.order = rng.bit_generator.state  # as it was when the epoch began
-        self.augmenting = _stream(rng, "augmentation") if augmentation else None
+        self.order = self.rng.bit_generator.state  # as it was when the epoch began
+        self.augmenting = stream(seed, "augmentation") if augmentation else None
         self.images = np.empty((0, *self.network.shape), self.network.dtype)
         self.summed = np.empty_like(self.network.arena.grads) if parts > 1 else None
         self.again: Callable[[], tuple[float, float]] | None = None
@@ -340,13 +340,6 @@ class Trainer(Guided):
         for attendant in self.attendants:
             if type(attendant).__name__ in state["attendants"]:
                 attendant.load_state_dict(state["attendants"][type(attendant).__name__])
-
-
-def _stream(rng: np.random.Generator, name: str) -> np.random.Generator:
-    """Spawn a generator whose numbers no other one draws that was spawned from the same seed."""
-    child: Any = rng.spawn(1)[0].bit_generator.seed_seq
-    key = (*child.spawn_key, zlib.crc32(name.encode()))
-    return np.random.default_rng(np.random.SeedSequence(child.entropy, spawn_key=key))
 
 
 def is_finite(vector: Array) -> bool:

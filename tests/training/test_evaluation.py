@@ -28,6 +28,7 @@ from layerkit import (
 )
 from layerkit.cli import main
 from layerkit.files.mapped import CHUNK
+from layerkit.streams import stream
 from layerkit.training.batches import Arrays
 from layerkit.training.evaluation import measure_source
 from layerkit.training.iterables import Iterated
@@ -97,7 +98,7 @@ def test_metrics_are_named_after_what_they_were_measured_on(measured: str) -> No
 def test_without_measuring_the_loss_is_that_of_the_batches() -> None:
     net, by_hand = network(), network()
     (record,) = fit(net, SGD(lr=0.1), X, T, epochs=1, batch_size=400, measure_train=False, seed=2)
-    order, losses = np.random.default_rng(2).permutation(N), []
+    order, losses = stream(2, "batches").permutation(N), []
     for start in range(0, N, 400):
         rows = order[start : start + 400]
         losses.append(len(rows) * by_hand.gradient(X[rows], T[rows]))

@@ -136,31 +136,20 @@ def test_weights_of_classes_in_all_their_forms(weights: Any) -> None:
 # Random numbers
 
 
-def test_a_generator_is_a_seed_and_goes_on_where_it_is() -> None:
-    """Two trainings with one generator are one of both lengths."""
-    nets, rng = [network().adapt(X) for _ in range(3)], np.random.default_rng(5)
-    fit(nets[0], SGD(), X, T, epochs=2, batch_size=4, seed=5)
-    fit(nets[1], SGD(), X, T, epochs=2, batch_size=4, seed=np.random.default_rng(5))
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.MT19937])
+def test_a_generator_draws_a_seed_for_each_training(kind: Any) -> None:
+    """Which is told, and repeats that training."""
+    rng, numbers = np.random.Generator(kind(5)), np.random.Generator(kind(5))
+    seeds = []
     for _ in range(2):
-        fit(nets[2], SGD(), X, T, epochs=1, batch_size=4, seed=rng)
-    for net in nets[1:]:
-        np.testing.assert_array_equal(nets[0].arena.values, net.arena.values)
-
-
-@pytest.mark.parametrize(
-    ("make", "number"),
-    [
-        (lambda: np.random.default_rng(5), 5),
-        (lambda: np.random.Generator(np.random.MT19937(9)), 9),
-        (lambda: np.random.default_rng([1, 2]), 0),
-        (lambda: np.random.default_rng(2).spawn(1)[0], 2),
-    ],
-)
-def test_the_number_of_a_generator_is_told(make: Any, number: int) -> None:
-    trainer = train(network(), SGD(), X, T, seed=make())
-    options: Any = trainer.progress.options
-    assert options.seed == number
-    trainer.run()
+        nets = [network().adapt(X) for _ in range(2)]
+        trainer = train(nets[0], SGD(), X, T, epochs=2, batch_size=4, seed=rng)
+        options: Any = trainer.progress.options
+        seeds.append(options.seed)
+        trainer.run()
+        fit(nets[1], SGD(), X, T, epochs=2, batch_size=4, seed=seeds[-1])
+        np.testing.assert_array_equal(nets[0].arena.values, nets[1].arena.values)
+    assert seeds == numbers.integers(2**63, size=2).tolist()
 
 
 # A refusal leaves no trace

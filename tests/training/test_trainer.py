@@ -36,6 +36,7 @@ from layerkit.arrays import Shape
 from layerkit.callbacks import Callback
 from layerkit.losses.base import mean_loss
 from layerkit.progress import Progress
+from layerkit.streams import stream
 from layerkit.training.batches import Arrays, Batch
 from layerkit.training.trainer import Attendant, Trainer
 
@@ -328,7 +329,7 @@ def test_the_gradient_of_a_subclass_is_used_by_the_loop() -> None:
     optimizer.bind(net.arena, steps=6)
     source = Arrays(net, X, T, batch_size=8)
     progress = Progress(net, optimizer, epochs=2, batches=source.batches)
-    trainer = Halving(progress, source, np.random.default_rng(3))
+    trainer = Halving(progress, source, 3)
     records = trainer.run()
     wanted = fit(half, SGD(lr=0.5), X, T, epochs=2, batch_size=8, seed=3, measure_train=False)
     np.testing.assert_array_equal(net.arena.values, half.arena.values)
@@ -348,7 +349,7 @@ def test_a_gradient_put_on_the_trainer_is_used_by_the_loop() -> None:
 
     trainer.gradient = noisy  # type: ignore[method-assign]
     trainer.run()
-    rng, optimizer = np.random.default_rng(0), Momentum(lr=0.1)
+    rng, optimizer = stream(0, "batches"), Momentum(lr=0.1)
     added = iter(drawn)
     for _ in range(2):
         order = rng.permutation(23)
@@ -425,8 +426,7 @@ def attended(callbacks: Any = (), epochs: int = 2, lr: float = 0.1) -> tuple[Tra
     source = Arrays(net, X, T, batch_size=12)
     optimizer.bind(net.arena)
     progress = Progress(net, optimizer, epochs, source.batches)
-    rng = np.random.default_rng(0)
-    return Trainer(progress, source, rng, callbacks=callbacks, attendants=[notes]), notes
+    return Trainer(progress, source, 0, callbacks=callbacks, attendants=[notes]), notes
 
 
 EPOCH = ["step 1", "batch 1", "step 2", "batch 2", "trained", "measured 1"]

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from layerkit.errors import ConfigError, FileError
 from layerkit.runs.sweep.plan import Axis, Plan
+from layerkit.streams import stream
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -150,7 +149,7 @@ class Trials:
         """Return the sampler of a slot, whose seed is the same in every process."""
         from optuna.samplers import RandomSampler, TPESampler
 
-        seed = int(np.random.default_rng([self.plan.sweep.seed, slot]).integers(2**32))
+        seed = int(stream(self.plan.sweep.seed, f"trials of slot {slot}").integers(2**32))
         return (
             TPESampler(seed=seed) if self.plan.sweep.method == "bayesian" else RandomSampler(seed)
         )

@@ -122,7 +122,7 @@ def test_options_of_a_training_are_those_of_dense_rows(options: Any, products: l
         same(a, b)
 
 
-class Doubled(Layer):
+class OwnDoubled(Layer):
     """A layer that needs arrays."""
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -132,7 +132,7 @@ class Doubled(Layer):
         return 2 * dy
 
 
-class Halving(Dense):
+class OwnHalving(Dense):
     """A Dense that needs arrays."""
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -140,7 +140,7 @@ class Halving(Dense):
 
 
 @pytest.mark.parametrize(
-    "first", [Standardize, BatchNorm, lambda: Dropout(0.5), Doubled, lambda: Halving(3)]
+    "first", [Standardize, BatchNorm, lambda: Dropout(0.5), OwnDoubled, lambda: OwnHalving(3)]
 )
 def test_other_first_layers_get_dense_rows(first: Callable[[], Layer], products: list[int]) -> None:
     a, b = (trained(x, network(first())) for x in (sparse.csr_array(X), X))

@@ -33,6 +33,7 @@ from layerkit.runs.folder import (
     read_end,
     read_run,
 )
+from layerkit.runs.one_step import OneStep, one_step
 from layerkit.runs.paths import DIVERGENCE
 from layerkit.runs.predict import predict_file
 from layerkit.runs.run import Run
@@ -141,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         added.set_defaults(command=function)
         for metavar in positional:
-            added.add_argument(metavar.lower(), metavar=metavar, type=Path)
+            dest = "file" if metavar == "FILE|RUN" else metavar.lower()
+            added.add_argument(dest, metavar=metavar, type=Path)
         added.add_argument(
             "--import",
             dest="imports",
@@ -154,7 +156,8 @@ def _parser() -> argparse.ArgumentParser:
 
     train, finding = command(run_train), command(run_lr_range, "FILE")
     showing, verifying = command(run_show, "FILE"), command(run_verify_resume, "FILE")
-    for added in (train, finding, showing, verifying):
+    tracing = command(run_trace, "FILE|RUN")
+    for added in (train, finding, showing, verifying, tracing):
         added.add_argument(
             "--set",
             dest="settings",
@@ -171,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
     sweep.add_argument("--retry-failed", action="store_true", help="run failed trials again")
-    for added in (train, finding, verifying, sweep, command(run_evaluate, "RUN")):
+    for added in (train, finding, verifying, sweep, tracing, command(run_evaluate, "RUN")):
         added.add_argument(
             "--data-dir",
             metavar="DIR",
@@ -204,6 +207,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     showing.add_argument(
         "--svg", metavar="OUT.svg", type=Path, help="also draw the graph of the network"
+    )
+    shown = tracing.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--example", metavar="N", type=int, help="number of a training example, from 0 (default: 0)"
+    )
+    shown.add_argument(
+        "--batch", metavar="N", type=int, help="the first N training examples together"
+    )
+    tracing.add_argument(
+        "--html", metavar="OUT.html", type=Path, help="also write a page to step through"
     )
     command(run_predict, "RUN", "FILE")
     command(run_replay, "FILE")
@@ -287,6 +300,42 @@ def run_show(options: argparse.Namespace) -> int:
         write_atomically(options.svg, svg(experiment.network).encode())
         print(f"The graph is drawn in {options.svg}")
     return 0
+
+
+def run_trace(options: argparse.Namespace) -> int:
+    """Show what becomes of a training example in one step: each layer's numbers and gradients."""
+    from layerkit.recording.trace import trace
+
+    if options.html and options.html.suffix != ".html":
+        raise FileError(f"--html {options.html}: should end in .html")
+    if options.example is None and options.batch is None:
+        options.example = 0
+    step = _one_step(options, example=options.example, batch=options.batch)
+    what = f"example {options.example}" if options.batch is None else f"{options.batch} examples"
+    title = f"{what} of {step.dataset.name}, in one step of {options.file}"
+    with step.experiment.limited():
+        found = trace(
+            step.network,
+            step.x,
+            step.t,
+            step.optimizer,
+            sample_weight=step.sample_weight,
+            image=step.dataset.image,
+            title=title[0].upper() + title[1:],
+        )
+    print(found)
+    if options.html:
+        found.save(options.html)
+        print(f"A page to step through is in {options.html}")
+    return 0
+
+
+def _one_step(options: argparse.Namespace, **examples: int | None) -> OneStep:
+    """Return a step of the file or the run that is given; a run has its own settings."""
+    settings = _settings(options)
+    if options.file.is_dir() and settings:
+        raise ConfigError(f"{options.file}: a run has its own settings; --set is for files")
+    return one_step(options.file, settings, options.data_dir, **examples)
 
 
 def run_evaluate(options: argparse.Namespace) -> int:

@@ -3,5 +3,6 @@
 from layerkit.recording.arrays import RecordingError
 from layerkit.recording.program import Program
 from layerkit.recording.recorder import record
+from layerkit.recording.trace import Trace, trace
 
-__all__ = ["Program", "RecordingError", "record"]
+__all__ = ["Program", "RecordingError", "Trace", "record", "trace"]

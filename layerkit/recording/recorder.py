@@ -13,6 +13,7 @@ from layerkit.errors import ConfigError
 from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
+from layerkit.optimizers.lbfgs import LBFGS
 from layerkit.parameters import Param
 from layerkit.recording.arrays import (
     Draws,
@@ -71,6 +72,8 @@ def record(
     0.0
     """
     network.check_adapted()
+    if isinstance(optimizer, LBFGS):
+        raise RecordingError("LBFGS can't be recorded: what it computes depends on what it finds")
     if t is None:
         if optimizer is not None or sample_weight is not None:
             raise ConfigError("record: a step needs targets t")

@@ -145,6 +145,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("y = Mul (x, f)", {"f": np.array(0.25)}),
     ("h = Mul (x, f) i = Add (h, c) y = Tanh (i)", {"f": POSITIVE, "c": V[None]}),
     ("y = Sub (x, m)", {"m": B, "shape": TWO}),
+    ("h = Tanh (x) y = Mul (h, f)", {"f": np.array(0.3)}),
+    ("g = Sigmoid (x) h = Sub (o, g) y = Mul (x, h)", {"o": np.array([1.0])}),
+    ("h = Tanh (x) y = Neg (h)", {}),
     # layers of several operators
     ("s = Sigmoid (x) y = Mul (s, x)", {}),
     ("h = Mul (x, b) s = Sigmoid (h) y = Mul (x, s)", {"b": np.array(1.702)}),
@@ -231,7 +234,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "h = Tanh (x) y = Add (h, c)",
         {"c": V},
-        "in the middle of the network; should be at",
+        "in the middle of the network, where",
     ),
     ("y = Add (x, c)", {"c": W}, "a constant of shape (6, 4) for examples of shape (6,)"),
     ("y = Div (x, c)", {"c": 0 * V}, "it divides by 0"),

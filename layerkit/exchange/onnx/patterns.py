@@ -76,11 +76,18 @@ def _rms_norm(found: Found) -> Layer | None:
 
 
 def _standardize(found: Found) -> Layer | None:
-    """Of raw inputs: a constant that is added, subtracted, multiplied by or divided by."""
-    mean = found["mean"] if "mean" in found else -found.get("offset", np.zeros((), np.float32))
+    """A constant that is added, subtracted, multiplied by or divided by, and stays as it is."""
+    one = np.ones((), np.float32)
+    mean = found["mean"] if "mean" in found else -found.get("offset", 0 * one)
     with np.errstate(divide="ignore"):
-        scale = found["scale"] if "scale" in found else 1 / found.get("factor", np.float32(1))
-    return carrying(Standardize(), mean=mean, rest=0 * mean, scale=scale, fitted=np.float32(1))
+        scale = found["scale"] if "scale" in found else 1 / found.get("factor", one)
+    return carrying(Standardize(), mean=mean, rest=0 * mean, scale=scale, fitted=one)
+
+
+def _reflected(found: Found) -> Layer | None:
+    """1 - x, or another number than 1: (x - 1) / -1."""
+    mean = found.get("mean", np.zeros((), np.float32))
+    return _standardize({"mean": mean, "scale": -np.ones((), np.float32)})
 
 
 def _group_norm(found: Found) -> Layer | None:
@@ -133,6 +140,8 @@ PATTERNS: list[tuple[str, Callable[[Found], Layer | None]]] = [
     ("Div(Sub(x, mean), scale)", _standardize),
     ("Mul(Sub(x, mean), factor)", _standardize),
     ("Sub(x, mean)", _standardize),
+    ("Sub(mean, x)", _reflected),
+    ("Neg(x)", _reflected),
     ("Add(x, offset)", _standardize),
     ("Div(x, scale)", _standardize),
     ("Mul(x, factor)", _standardize),

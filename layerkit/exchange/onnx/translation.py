@@ -143,11 +143,13 @@ class Translation:
 
     def _spread(self, operation: Operation, layer: Layer, value: Value) -> None:
         """Give a Standardize a mean and a scale for each number of an example."""
-        if value.node != "input" and not isinstance(self.nodes[value.node], Standardize):
+        raw = value.node == "input" or isinstance(self.nodes[value.node], Standardize)
+        if not raw and any(number.size > 1 for number in layer.carried.values()):
             raise refusal(
                 operation,
-                "a constant is added, or multiplied by, in the middle of the network; should be at "
-                "its input, a Standardize, or after a MatMul or a normalization",
+                "it adds a constant array, or multiplies by one, in the middle of the network, "
+                "where it may be a parameter; should be a single number, or at the input, or after "
+                "a MatMul or a normalization",
             )
         carried = {}
         for name, number in layer.carried.items():

@@ -52,6 +52,7 @@ html_sidebars = {
         "afternoon",
         "studies",
         "recipes",
+        "exchange",
         "extending",
         "configuration",
         "design",

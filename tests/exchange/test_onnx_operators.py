@@ -121,6 +121,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             "shape": TWO,
         },
     ),
+    ("y = Slice<starts=[1, 0], ends=[3, 9], axes=[1, -1]> (x)", {"opset": 9, "shape": TWO}),
+    (
+        "l = Shape (x) n = Gather (l, i) m = Add (n, o) h = Div (m, t) a = Slice (x, z, h, i) "
+        "b = Slice (x, h, n, i) y = Mul (a, b)",
+        {"i": np.array([1]), "o": np.array([1]), "t": np.array([2]), "z": np.array([0])},
+    ),
     ("a, b = Split<axis=1, num_outputs=2> (x) y = Mul (a, b)", {}),
     (
         "a, b = Split<axis=-1> (x, s) c = Tanh (b) y = Concat<axis=1> (c, a)",
@@ -168,6 +174,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         "q = Pow (x, t) v = ReduceMean (q, a) w = Add (v, e) r = Sqrt (w) n = Div (x, r) "
         "y = Mul (g, n)",
         {"t": np.array(2.0), "e": np.array(1e-5), "g": V, "a": np.array([-1])},
+    ),
+    ("a = Abs (x) b = LessOrEqual (a, t) y = Where (b, z, x)", {"t": np.array(0.7), "z": 0.0}),
+    (
+        "a = Abs (x) b = Greater (a, t) s = Sign (x) c = Mul (s, t) d = Sub (x, c) "
+        "e = Mul (x, z) y = Where (b, d, e)",
+        {"t": np.array(0.7), "z": np.array(0.0)},
     ),
     ("a = LessOrEqual (x, t) y = Where (a, v, x)", {"t": np.array(0.1), "v": np.array(-3.0)}),
 ]
@@ -276,6 +288,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a, b = Split<axis=1> (x, s) y = Tanh (a)", {"s": [2, 3]}, "6 numbers into parts of [2, 3]"),
     ("h = Add (a, b) y = Gemm (x, W, h)", {"W": W, "a": B, "b": B}, "it computes with constants"),
     ("y = Gemm (x, W)", {"W": np.ones((6, 4), int)}, "a constant of type int64; should be floats"),
+    (
+        "l = Shape (x) n = Gather (l, i) m = Add (n, n) y = Reshape (x, m)",
+        {"i": [0]},
+        "with constants",
+    ),
     ("y = Einsum (x, x)", {}, "node 'y' (Einsum)"),
 ]
 

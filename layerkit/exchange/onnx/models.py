@@ -116,7 +116,7 @@ def _translated(model: Model, size: int) -> Translation:
             needed.update([found.x] if found else operation.inputs)
     for operation, found in reversed(plan):
         try:
-            if found:
+            if found and found.x not in translation.constants:
                 _add(translation, operation, found)
             else:
                 _translate(translation, operation)
@@ -143,6 +143,11 @@ def _add(translation: Translation, operation: Operation, found: Match) -> None:
 
 def _translate(translation: Translation, operation: Operation) -> None:
     """Translate one operation, and see that all of it has been read."""
+    if operation.inputs and all(name in translation.constants for name in operation.inputs):
+        _fold(translation, operation)
+        if operation.outputs[0] not in translation.constants:
+            raise refusal(operation, "it computes with constants alone; export them folded")
+        return
     if operation.type not in OPERATORS:
         raise refusal(
             operation,
@@ -152,11 +157,6 @@ def _translate(translation: Translation, operation: Operation) -> None:
     translate, most = OPERATORS[operation.type]
     if len(operation.inputs) > most:
         raise refusal(operation, f"{len(operation.inputs)} inputs; should be {most} at most")
-    if operation.inputs and all(name in translation.constants for name in operation.inputs):
-        _fold(translation, operation)
-        if operation.outputs[0] not in translation.constants:
-            raise refusal(operation, "it computes with constants alone; export them folded")
-        return
     translate(translation, operation)
     if operation.attributes:
         raise refusal(operation, f"unknown attributes: {listed(map(shown, operation.attributes))}")

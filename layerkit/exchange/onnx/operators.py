@@ -329,11 +329,17 @@ def _columns(operation: Operation, columns: range) -> list[int]:
 def _slices(translation: Translation, operation: Operation) -> None:
     """A range along one axis or several, one after the other."""
     x = translation.value(operation)
-    starts, ends = (translation.constant(operation, i).reshape(-1).tolist() for i in (1, 2))
-    given = translation.optional(operation, 3)
-    axes = list(range(len(starts))) if given is None else given.reshape(-1).tolist()
-    stepped = translation.optional(operation, 4)
-    steps = [1] * len(starts) if stepped is None else stepped.reshape(-1).tolist()
+    given: list[Any] = []
+    for i, name in enumerate(("starts", "ends", "axes", "steps"), 1):
+        part = translation.optional(operation, i)
+        if translation.opset < 10:
+            part = operation.attributes.pop(name, None)
+        given.append(None if part is None else np.ravel(part).tolist())
+    starts, ends, axes, steps = given
+    if starts is None or ends is None:
+        raise refusal(operation, "without starts or ends")
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
     if not len(starts) == len(ends) == len(axes) == len(steps) or not all(steps):
         raise refusal(operation, f"from {starts} to {ends} along {axes} in steps of {steps}")
     translation.name(operation, x)
@@ -510,4 +516,21 @@ def constant(operation: Operation, inputs: list[Array]) -> Array | None:
         return x[others[0]]
     if operation.type == "Concat" and lengths_only and len(inputs) <= MOST_LENGTHS:
         return np.concatenate(inputs)
+    if operation.type in LENGTHS and lengths_only and _are_lengths(inputs):
+        return LENGTHS[operation.type](*inputs)
     return None
+
+
+LENGTHS: dict[str, Callable[[Array, Array], Array]] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": np.floor_divide,
+}
+"""What is computed with lengths, by exporters that don't fold it; none of them is negative."""
+
+
+def _are_lengths(inputs: list[Array]) -> bool:
+    """Whether these are two arrays of whole numbers >= 0; the length of the batch is none."""
+    whole = all(part.dtype.kind == "i" and (part >= 0).all() for part in inputs)
+    return whole and len(inputs) == 2 and all((part < 2**31).all() for part in inputs)

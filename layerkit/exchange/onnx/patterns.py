@@ -16,7 +16,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.exchange.carried import carrying
 from layerkit.exchange.onnx.files import Operation
-from layerkit.layers.activations.curves import TanhShrink
+from layerkit.layers.activations.curves import HardShrink, SoftShrink, TanhShrink
 from layerkit.layers.activations.rectifiers import Threshold
 from layerkit.layers.activations.rows import Softmin
 from layerkit.layers.activations.sigmoids import Softsign
@@ -99,6 +99,9 @@ def _group_norm(found: Found) -> Layer | None:
         return None
     if not (found["one"] == 1).all() or found["zero"].any():
         return None
+    for name, value in (("gamma", 1), ("beta", 0)):
+        if name in found and found[name].shape == (1,) and found[name][0] == value:
+            del found[name]  # how a GroupNorm without parameters is written
     options = {"scale": "gamma" in found, "shift": "beta" in found}
     return _affine(GroupNorm(int(cut[1]), eps=found["epsilon"], **options), found)
 
@@ -123,6 +126,11 @@ PATTERNS: list[tuple[str, Callable[[Found], Layer | None]]] = [
     ),
     ("Where(LessOrEqual(x, t), value, x)", lambda found: Threshold(found["t"], found["value"])),
     ("Where(Greater(x, t), x, value)", lambda found: Threshold(found["t"], found["value"])),
+    ("Where(LessOrEqual(Abs(x), t), 0, x)", lambda found: HardShrink(found["t"])),
+    (
+        "Where(Greater(Abs(x), t), Sub(x, Mul(Sign(x), t)), Mul(x, 0))",
+        lambda found: SoftShrink(found["t"]),
+    ),
     (f"Add(Mul({NORMALIZED}, gamma), beta)", _layer_norm),
     (f"Mul({NORMALIZED}, gamma)", _layer_norm),
     (NORMALIZED, _layer_norm),

@@ -82,7 +82,7 @@ class Optimizer(OptimizerOptions, ABC):
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
-    scratch = ("around", "s")
+    scratch = ("around", "s", "_apply")  # what a copy is without; _apply may be replaced
     reserved = (*scratch, "again", "layout", "memory", "scratch", "steps", "t", "w")
 
     if not TYPE_CHECKING:

@@ -202,6 +202,10 @@ class Tape:
         self.values.append(given)
         return Scalar(self, given, value, option)
 
+    def scalar(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Log arithmetic of single numbers, and return its result."""
+        return self.run(call.__name__, "scalar", call, args, {})
+
     def wrap(self, array: Array, value: Value) -> Recorded:
         """Return a Recorded with the memory of an array, known by this value."""
         self.know(array, value)
@@ -515,7 +519,7 @@ def _operation(name: str, reverse: bool) -> Any:
         if not isinstance(other, Scalar | float | int):
             return NotImplemented
         args = (other, self) if reverse else (self, other)
-        return self.tape.run(name, "scalar", call, args, {})
+        return self.tape.scalar(call, *args)
 
     return method
 

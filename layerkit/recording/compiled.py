@@ -7,7 +7,7 @@ them are made beforehand, and each operation writes to its own. What is computed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,37 @@ def needed(program: Program, outputs: list[Value]) -> list[Op]:
     return found[::-1]
 
 
+def changing(ops: list[Op]) -> set[Value]:
+    """Return the roots whose numbers differ from call to call; all others are computed once."""
+    found: set[Value] = set()
+    for _ in range(2):  # what is written to later differs from the beginning
+        for op in ops:
+            reads = [] if op.name == "empty_like" else [value.root for value in op.inputs]
+            given = any(root.kind in ("input", "memory") or root in found for root in reads)
+            if given or op.kind == "draw":
+                found.update(value.root for value in op.outputs)
+    return found
+
+
+def forwarded(ops: list[Op]) -> dict[Value, Value]:
+    """Return the results that are only made to be copied into another array, and that array."""
+    users: dict[Value, list[int]] = {}
+    makers = {value: i for i, op in enumerate(ops) for value in op.outputs if op.writes is None}
+    for i, op in enumerate(ops):
+        for value in {*op.inputs, *op.outputs}:
+            users.setdefault(value.root, []).append(i)
+    found = {}
+    for i, op in enumerate(ops):
+        if op.name == "setitem" and op.args[1] is Ellipsis and isinstance(op.args[2], Value):
+            target, _, value = op.args
+            maker = makers.get(value, i)
+            between = [j for j in users[target.root] if maker <= j < i]
+            same = value.dtype == target.dtype and value.shape == target.shape
+            if value.base is None and users[value] == [maker, i] and same and not between:
+                found[value] = target
+    return found
+
+
 class Compiler:
     """Writes the lines of the function, and makes the arrays that they use.
 
@@ -48,6 +79,8 @@ class Compiler:
         Inputs of as many examples as the function is for.
     outputs : list of Value
         What it returns.
+    generators : dict of str to Generator
+        From which random layers draw, by address.
     """
 
     def __init__(
@@ -56,18 +89,23 @@ class Compiler:
         memory: dict[str, Array],
         given: dict[str, Any],
         outputs: list[Value],
+        generators: Mapping[str, np.random.Generator] | None = None,
     ) -> None:
-        self.N = len(given["x"])
+        self.generators = generators or {}
+        self.N = len(given["x"]) if "x" in given else 0
         self.names: dict[str, Any] = {}
         self.lines: list[str] = []
         self.known = {value: name for name, value in program.inputs.items()}
         self.made: dict[Value, Any] = {}
+        self.gone = set[int]()
         for name, value in program.memory.items():
             self.keep(value, memory[name])
         results: dict[Op, Any] = {}
         copies = {name: array.copy() for name, array in memory.items()}
         program.run(memory=copies, watch=results.__setitem__, **given)
-        for op in needed(program, outputs):
+        ops = needed(program, outputs)
+        self.changing, self.forwarded = changing(ops), forwarded(ops)
+        for op in ops:
             self.add(op, results[op][0])
         names = ", ".join(program.inputs)
         lines = "\n    ".join([*self.lines, f"return {', '.join(map(self.text, outputs))}"])
@@ -114,12 +152,17 @@ class Compiler:
 
     def add(self, op: Op, result: Any) -> None:
         """Add the lines of one operation, or make its result now if it is a view of such."""
-        if op.output.base in self.made and op.writes is None:
+        view = op.output.base in self.made and op.writes is None
+        once = op.kind not in ("scalar", "draw") and op.output.root not in self.changing
+        if view or once or op.name == "empty_like":
             args, kwargs = mapped((op.args, op.kwargs), self.real)
             found = op.call(*args, **kwargs)
-            views = found if len(op.outputs) > 1 else [found]
-            for value, view in zip(op.outputs, views, strict=True):
-                self.keep(value, view)
+            if op.writes is None:
+                arrays = found if len(op.outputs) > 1 else [found]
+                for value, array in zip(op.outputs, arrays, strict=True):
+                    self.keep(value, np.asarray(array))
+        elif op.name == "setitem" and id(op.args[2]) in self.gone:
+            pass  # it was written there
         elif op.kind == "scalar":
             number = self.known[op.output] = f"n{len(self.known)}"
             if op.name == "item":
@@ -128,12 +171,18 @@ class Compiler:
                 a, b = map(self.text, op.args)
                 self.lines.append(f"{number} = {a} {SIGNS[op.name]} {b}")
         elif not self.write(op, result):
-            self.line(op.call, *op.args, **op.kwargs)
+            self.line(self.call(op), *op.args, **op.kwargs)
             if op.writes is None:
                 for value in op.outputs:
                     self.known[value] = f"v{len(self.known)}"
                 targets = ", ".join(self.known[value] for value in op.outputs)
                 self.lines[-1] = f"{targets} = {self.lines[-1]}"
+
+    def call(self, op: Op) -> Any:
+        """Return the function of an operation; random numbers come from the network's own."""
+        if op.kind == "draw":
+            return getattr(self.generators[op.extra["generator"]], op.name)
+        return op.call
 
     def real(self, item: Any) -> Any:
         """Return the array that was made for a value."""
@@ -165,6 +214,11 @@ class Compiler:
 
     def room(self, op: Op, result: Array) -> Value:
         """Make the array of a result, which lies in memory as NumPy would lay it."""
+        target = self.forwarded.get(op.output)
+        if target in self.made and self.made[target].strides == result.strides:
+            self.known[op.output] = self.known[target]
+            self.gone.add(id(op.output))
+            return target
         return self.keep(op.output, np.empty_like(result))
 
     def number(self, item: Any, op: Op) -> Any:

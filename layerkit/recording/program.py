@@ -131,7 +131,7 @@ class Program:
         env.update({self.inputs[name]: item for name, item in given.items()})
         for name, value in self.memory.items():
             env[value] = value.array.copy() if memory is None else memory[name]
-        N = len(given["x"])
+        N = len(given["x"]) if "x" in given else 0
         rngs = copy.deepcopy(self.generators) if generators is None else generators
 
         def fill(item: Any) -> Any:

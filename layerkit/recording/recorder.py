@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,11 +82,40 @@ def record(
     else:
         rows, targets, weights = network.check(x, t, sample_weight)
         batch = rows[:], network.targets.convert(targets), weights
-    sizes = 11, 13
-    runs = [_run(network, optimizer, [_cycle(part, N) for part in batch]) for N in sizes]
-    (tape, program, _), (other, second, after) = runs
-    program.ops = Merge(tape, other, *sizes).ops()
-    _check(program, second, after)
+    return record_batch(network, batch, optimizer)
+
+
+def record_batch(
+    network: Network,
+    batch: Sequence[Array | None],
+    optimizer: Optimizer | None = None,
+    *,
+    sums: bool = False,
+) -> Program:
+    """Record as `record` does, for a batch x, t, a that was checked and converted.
+
+    With `sums`, the outputs of a step have the sum of the losses and the weight, too.
+    """
+    runs = [_run(network, optimizer, [_cycle(part, N) for part in batch], sums) for N in SIZES]
+    return _merged(*runs)
+
+
+def record_update(network: Network, optimizer: Optimizer, changing: Sequence[str]) -> Program:
+    """Record the step of an optimizer alone, whose options `changing` are inputs."""
+    runs = [_run_update(network, optimizer, changing) for _ in SIZES]
+    return _merged(*runs)
+
+
+Run = tuple[Tape, Program, dict[str, Array]]
+"""A tape, its program, and what came out."""
+SIZES = 11, 13
+"""The numbers of examples of the two runs."""
+
+
+def _merged(first: Run, second: Run) -> Program:
+    (tape, program, _), (other, given, after) = first, second
+    program.ops = Merge(tape, other, *SIZES).ops()
+    _check(program, given, after)
     return program
 
 
@@ -95,9 +125,9 @@ def _cycle(rows: Array | None, N: int) -> Array | None:
 
 
 def _run(
-    network: Network, optimizer: Optimizer | None, batch: list[Array | None]
-) -> tuple[Tape, Program, dict[str, Array]]:
-    """Run a copy of the network on a tape; return the tape, its program, and what came out."""
+    network: Network, optimizer: Optimizer | None, batch: list[Array | None], sums: bool = False
+) -> Run:
+    """Run a copy of the network on a tape."""
     net, tape = copy.deepcopy(network), Tape()
     inputs: dict[str, Any] = {}
     memory = _remember(net, tape, vectors=batch[1] is not None)
@@ -130,9 +160,9 @@ def _run(
         if batch[1] is None:
             outputs = _predict(net, tape, x)
         else:
-            outputs = _step(net, tape, x, inputs["t"], inputs.get("a"))
+            outputs = _step(net, tape, x, inputs["t"], inputs.get("a"), sums)
             if optimizer is not None:
-                inputs |= _apply(net, tape, optimizer, memory)
+                inputs |= _apply(net, tape, optimizer, memory, list(optimizer.schedules))
     program = Program(
         tape.ops,
         {name: item.value for name, item in inputs.items()},
@@ -202,24 +232,46 @@ def _predict(net: Network, tape: Tape, x: Array) -> dict[str, Any]:
     return found
 
 
-def _step(net: Network, tape: Tape, x: Array, t: Array, a: Array | None) -> dict[str, Any]:
+def _step(
+    net: Network, tape: Tape, x: Array, t: Array, a: Array | None, sums: bool
+) -> dict[str, Any]:
     z = net.body.forward(x, train=True)
     with tape.within("loss", "loss", net.loss):
         total, weight = net.loss.forward(z, t, a)
-        loss = total / (weight + (weight == 0))
+        found = {"z": z, "loss": total / (weight + (weight == 0))}
+        if sums:
+            # a weight that depends on N alone becomes a value, too
+            found |= {"total": total, "weight": tape.scalar(operator.mul, weight, 1.0)}
     with tape.within("backward", "loss", net.loss):
         dz = net.loss.backward()
     net.body.backward(dz)
-    return {"z": z, "loss": loss}
+    return found
+
+
+def _run_update(network: Network, optimizer: Optimizer, changing: Sequence[str]) -> Run:
+    """Run the step of a copy of the optimizer on a tape."""
+    net, tape = copy.deepcopy(network), Tape()
+    memory = _remember(net, tape, vectors=True)
+    inputs = _apply(net, tape, optimizer, memory, changing)
+    program = Program(
+        tape.ops,
+        {name: item.value for name, item in inputs.items()},
+        {name: value_of(item) for name, item in memory.items()},
+        {},
+    )
+    return tape, program, {name: _plain(item) for name, item in memory.items()}
 
 
 def _apply(
-    net: Network, tape: Tape, given: Optimizer, memory: dict[str, Recorded]
+    net: Network,
+    tape: Tape,
+    given: Optimizer,
+    memory: dict[str, Recorded],
+    changing: Sequence[str],
 ) -> dict[str, Scalar]:
     """Record the optimizer's step; add its slots to `memory`, return the numbers of the step."""
     optimizer = copy.deepcopy(given)
     options = vars(optimizer)
-    scheduled = list(optimizer.schedules)
     options["schedules"] = {}
     w, g = net.arena.values, net.arena.grads
     optimizer.bind(net.arena)
@@ -230,7 +282,7 @@ def _apply(
     slots = {name: tape.give("memory", name, slot) for name, slot in optimizer.memory.items()}
     memory |= slots
     optimizer.memory = slots  # type: ignore[assignment]
-    for name in scheduled:
+    for name in changing:
         numbers[name] = tape.number(name, options[name], option=True)
     options.update(numbers, t=numbers["step"])
     options.pop("step")

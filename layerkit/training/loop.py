@@ -23,6 +23,7 @@ from layerkit.streams import as_seed
 from layerkit.training.averaging import AveragedWeights
 from layerkit.training.batches import Arrays, Source
 from layerkit.training.class_weights import example_weights
+from layerkit.training.compiled import Compiled
 from layerkit.training.divergence import Divergence
 from layerkit.training.evaluation import measure_sets, metric_names
 from layerkit.training.iterables import Iterated, open_set, open_source
@@ -265,6 +266,9 @@ def prepare(
         optimizer.bind(network.arena, steps)
         check_rule(optimizer, network.arena)
         attendants: list[Attendant] = [Divergence()]
+        if options.engine == "compiled":
+            attendants.insert(0, engine := Compiled(network, optimizer))
+            engine.check(source)
         if options.average and steps:
             attendants.insert(0, AveragedWeights(network.arena, options.average, steps))
         trainer = Trainer(
@@ -303,6 +307,11 @@ def _check_options(
 ) -> None:
     """Raise a ConfigError for options that don't fit together."""
     checkpoints = options.checkpoints
+    if options.engine == "compiled" and options.gradient_accumulation_steps > 1:
+        raise ConfigError(
+            "engine = 'compiled': gradient_accumulation_steps = "
+            f"{options.gradient_accumulation_steps} is not compiled; take engine = 'numpy'"
+        )
     if resume not in (False, True, "force"):
         raise ConfigError(f"resume = {resume!r}: should be False, True or 'force'")
     if metrics and not measuring:

@@ -60,6 +60,9 @@ class Training(Configurable):
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
     warm_start : str or Path, optional
         A saved network, or the folder of a run that has one, whose weights are the first ones.
+    engine : {"numpy", "compiled"}
+        "compiled" records a step of the layers and runs it with arrays that are made once: the same
+        numbers, to the last bit, in less time.
     checkpoints : Checkpoints, optional
         When and where to save the state, from which a training can be resumed.
     callbacks : list of Callback
@@ -78,6 +81,7 @@ class Training(Configurable):
     metrics: list[str] = field(default_factory=list)
     measure_train: bool = True
     warm_start: str | Path | None = None
+    engine: Literal["numpy", "compiled"] = "numpy"
     checkpoints: Checkpoints | None = None
     callbacks: list[Callback] = field(default_factory=list)
 
@@ -99,5 +103,6 @@ class Options(TypedDict, total=False):
     standardize_targets: bool
     metrics: Sequence[Metric]
     measure_train: bool
+    engine: Literal["numpy", "compiled"]
     checkpoints: Checkpoints | None
     callbacks: Sequence[Callback]

@@ -209,7 +209,7 @@ def describe(
     These are the configuration, SHA-256 digests of the data and what decides the last bits. Batches
     of an iterable have no digest.
     """
-    left_out = ("threads", "checkpoints", "callbacks")
+    left_out = ("threads", "engine", "checkpoints", "callbacks")  # engines agree to the bit
     training = {
         option.name: getattr(options, option.name)
         for option in fields(options)

@@ -169,7 +169,7 @@ class Take(Layer):
     def backward(self, dy: Array) -> Any:
         if not self.wants_dx:
             return None
-        dx = np.zeros((len(dy), *self.shape_in), dy.dtype)
+        dx = np.zeros_like(dy, order="C", shape=(len(dy), *self.shape_in))
         there = along(self.axis, self.places)
         if self.distinct:
             dx[there] = dy

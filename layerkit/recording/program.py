@@ -29,7 +29,13 @@ class OfBatch:
         return FORMS[self.form](self.k * N)
 
     def __str__(self) -> str:
-        return self.form.format(k=self.k).replace("1 * N", "N").replace("(N)", "N")
+        if self.k > 1:
+            return self.form.format(k=self.k)
+        return (
+            self.form.replace("float({k} * N)", "float(N)")
+            .replace("({k} * N)", "N")
+            .replace("{k} * N", "N")
+        )
 
 
 FORMS: dict[str, Callable[[int], Any]] = {

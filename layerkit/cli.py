@@ -21,7 +21,14 @@ from typing import Any
 import layerkit
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
-from layerkit.errors import ConfigError, FileError, LayerkitError, LayerkitWarning, suggestion
+from layerkit.errors import (
+    ConfigError,
+    FileError,
+    LayerkitError,
+    LayerkitWarning,
+    at,
+    suggestion,
+)
 from layerkit.files.atomic import write_atomically
 from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
@@ -31,6 +38,7 @@ from layerkit.runs.folder import (
     check_data,
     find_config,
     read_end,
+    read_environment,
     read_run,
 )
 from layerkit.runs.one_step import OneStep, one_step
@@ -156,8 +164,8 @@ def _parser() -> argparse.ArgumentParser:
 
     train, finding = command(run_train), command(run_lr_range, "FILE")
     showing, verifying = command(run_show, "FILE"), command(run_verify_resume, "FILE")
-    tracing = command(run_trace, "FILE|RUN")
-    for added in (train, finding, showing, verifying, tracing):
+    tracing, unrolling = command(run_trace, "FILE|RUN"), command(run_unroll, "FILE|RUN")
+    for added in (train, finding, showing, verifying, tracing, unrolling):
         added.add_argument(
             "--set",
             dest="settings",
@@ -217,6 +225,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     tracing.add_argument(
         "--html", metavar="OUT.html", type=Path, help="also write a page to step through"
+    )
+    unrolling.add_argument(
+        "--predict", action="store_true", help="the prediction alone, without backward and step"
     )
     command(run_predict, "RUN", "FILE")
     command(run_replay, "FILE")
@@ -331,11 +342,27 @@ def run_trace(options: argparse.Namespace) -> int:
 
 
 def _one_step(options: argparse.Namespace, **examples: int | None) -> OneStep:
-    """Return a step of the file or the run that is given; a run has its own settings."""
-    settings = _settings(options)
-    if options.file.is_dir() and settings:
-        raise ConfigError(f"{options.file}: a run has its own settings; --set is for files")
-    return one_step(options.file, settings, options.data_dir, **examples)
+    """Return a step of the file or the run that is given."""
+    return one_step(options.file, _own_settings(options), options.data_dir, **examples)
+
+
+def run_unroll(options: argparse.Namespace) -> int:
+    """Print a training step of a configuration file or a run as NumPy source, layer by layer."""
+    from layerkit.recording.source import examples_like, unroll
+
+    experiment = read_experiment(_file(options), _own_settings(options))
+    network, data = experiment.network, experiment.data
+    if options.file.is_dir():
+        images = read_environment(options.file)["examples"] == "uint8"
+    else:
+        images = data.name in ("mnist", "fashion_mnist")
+    network.seen.pixels = "bytes" if images else None
+    x, optimizer = examples_like(network), None if options.predict else experiment.optimizer
+    weighted = optimizer and (experiment.training.class_weight is not None or data.weight)
+    with at(str(options.file)):
+        source = unroll(network, optimizer, x, sample_weight=[1.0] * len(x) if weighted else None)
+    print(source, end="")
+    return 0
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -444,6 +471,14 @@ def _settings(options: argparse.Namespace) -> list[str]:
     for name in ("seed", "threads"):
         if getattr(options, name) is not None:
             settings.append(f"training.{name}={getattr(options, name)}")
+    return settings
+
+
+def _own_settings(options: argparse.Namespace) -> list[str]:
+    """Return the changes to a file; ConfigError for changes to a run."""
+    settings = _settings(options)
+    if options.file.is_dir() and settings:
+        raise ConfigError(f"{options.file}: a run has its own settings; --set is for files")
     return settings
 
 

@@ -589,6 +589,23 @@ def test_a_run_without_a_model_is_not_evaluated(
     assert "differ" in refused(capsys, "evaluate", "cut")
 
 
+def test_unroll_prints_source_of_files_and_runs(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, lines in [
+        ((EXPERIMENTS / "sigmoid_momentum.toml",), ["x: examples (N, 784), uint8", "w -= v * lr"]),
+        ((trained,), ["x: examples (N, 64), float32", "def train_step(x, t, w, g, v):"]),
+        ((trained, "--predict"), ["def predict(x, W0, b0, W1, b1):"]),
+        ((DIGITS, "--set", "training.class_weight=balanced"), ["a: sample weights (N,), float64"]),
+    ]:
+        assert run("unroll", *arguments) == 0
+        said = capsys.readouterr().out
+        for line in lines:
+            assert line in said
+    lbfgs = 'optimizer={type = "LBFGS"}'
+    assert f"{DIGITS}: LBFGS can't be recorded" in refused(capsys, "unroll", DIGITS, "--set", lbfgs)
+
+
 def test_a_diverging_run_says_where_and_what_to_try(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--set", "optimizer.lr=1e30", "--set", "network.body.layers.1.type=ReLU")
     said = refused(capsys, "train", DIGITS, *arguments)

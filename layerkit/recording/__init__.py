@@ -3,6 +3,7 @@
 from layerkit.recording.arrays import RecordingError
 from layerkit.recording.program import Program
 from layerkit.recording.recorder import record
+from layerkit.recording.source import unroll
 from layerkit.recording.trace import Trace, trace
 
-__all__ = ["Program", "RecordingError", "Trace", "record", "trace"]
+__all__ = ["Program", "RecordingError", "Trace", "record", "trace", "unroll"]

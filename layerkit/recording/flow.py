@@ -1,0 +1,234 @@
+"""The flow of a program: what each operation reads, and what it leaves in the arrays."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.recording.arrays import Op, Value, flat, mapped
+from layerkit.recording.program import Filled, OfBatch, Program
+
+SIZE = 11
+"""The number of examples with which a program was recorded."""
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A result: what an operation returns or leaves in an array; or an array that is given.
+
+    Attributes
+    ----------
+    before : Node, optional
+        What was in the array that is overwritten.
+    users : list of int
+        The operations that read it, and the end of the program for an output.
+    also : tuple of Node
+        All that the operation returns, if there are several.
+    """
+
+    value: Value
+    op: Op | None = None
+    index: int = -1
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    before: Node | None = None
+    users: list[int] = field(default_factory=list)
+    also: tuple[Node, ...] = ()
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it is another look at numbers that are there."""
+        return self.value.base is not None and self.op is not None and self.op.writes is None
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether its operation changes an array other than by ``out``."""
+        return self.op is not None and self.op.writes is not None and "out" not in self.op.kwargs
+
+    @property
+    def inputs(self) -> list[Node]:
+        """The nodes among the arguments."""
+        return [item for item in flat((self.args, self.kwargs)) if isinstance(item, Node)]
+
+
+def same_as(node: Node) -> Node | None:
+    """Return the array that a view equals: reshaped to the shape it has, or transposed twice."""
+    op = node.op
+    if op is None or not node.is_view:
+        return None
+    (other,) = node.inputs[:1]
+    if op.name == "reshape":
+        same = (node.value.shape, node.value.dtype) == (other.value.shape, other.value.dtype)
+        return other if same else None
+    if is_transpose(node) and is_transpose(other):
+        return other.inputs[0]
+    return None
+
+
+def is_transpose(node: Node) -> bool:
+    """Whether a node is x.T."""
+    return node.op is not None and node.op.name == "transpose" and len(node.args) == 1
+
+
+def section_of(node: Node) -> tuple[str, str]:
+    """Return phase and address of a node's operation."""
+    assert node.op is not None
+    return node.op.phase, node.op.address
+
+
+class Flow:
+    """The operations that some outputs of a program need.
+
+    Parameters
+    ----------
+    program : Program
+    wanted : sequence of str
+        The outputs.
+    given : mapping of str to Value
+        Values that are given instead of computed.
+    changes : bool
+        Whether the memory's changes are wanted too.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        In the order of their operations.
+    leaves : dict of Value to Node
+        What is given: inputs, memory, constants.
+    results : dict of str to Node
+        The outputs.
+    pinned : set of Value
+        Arrays that have to stay where they are: memory, and those that change under a view.
+    """
+
+    def __init__(
+        self, program: Program, wanted: Sequence[str], given: Mapping[str, Value], changes: bool
+    ) -> None:
+        self.program = program
+        self.given = {value for value in given.values() if value.kind == "result"}
+        self.end = len(program.ops)
+        self.nodes: list[Node] = []
+        self.leaves: dict[Value, Node] = {}
+        self._current: dict[Value, Node] = {}
+        outputs = {name: program.outputs[name] for name in wanted}
+        for i, op in self._needed(list(outputs.values()), changes):
+            self._add(i, op)
+        self.at = {node.index: node for node in self.nodes}
+        self.results = {name: self._find(value) for name, value in outputs.items()}
+        for node in self.results.values():
+            node.users.append(self.end)
+        self._arrays = _arrays(program)
+        self.pinned = self._pinned()
+
+    def _needed(self, outputs: list[Value], changes: bool) -> list[tuple[int, Op]]:
+        memory = [*self.program.memory.values()] if changes else []
+        needed = {item for value in outputs for item in (value, value.root)} | set(memory)
+        needed -= self.given
+        found = []
+        for i, op in reversed(list(enumerate(self.program.ops))):
+            target = op.writes
+            if target is None:
+                wanted = any(value in needed for value in op.outputs) or op.kind == "draw"
+            else:
+                wanted = target.root in needed
+            if wanted:
+                found.append((i, op))
+                read = op.inputs if target is None else [*op.inputs, target]
+                needed |= {item for value in read for item in (value, value.root)} - self.given
+        return found[::-1]
+
+    def _find(self, value: Value) -> Node:
+        if value not in self._current:
+            self._current[value] = self.leaves[value] = Node(value)
+        return self._current[value]
+
+    def _add(self, i: int, op: Op) -> None:
+        """Add the node of an operation, the present one of its array."""
+
+        def known(item: Any) -> Any:
+            return self._find(item) if isinstance(item, Value) else item
+
+        given = {name: item for name, item in op.kwargs.items() if name != "out"}
+        args, kwargs = mapped((op.args, given), known)
+        node = Node(op.output, op, i, args, kwargs)
+        for item in node.inputs:
+            item.users.append(i)
+        self.nodes.append(node)
+        if op.writes is not None:
+            node.value, node.before = op.writes, self._find(op.writes)
+            if op.writes.base is None:
+                self._current[op.writes] = node
+            return
+        every = [node, *(Node(value, op, i) for value in op.outputs[1:])]
+        node.also = tuple(every) if len(every) > 1 else ()
+        for item in every:
+            self._current[item.value] = item
+
+    def _pinned(self) -> set[Value]:
+        pinned, changed = set(self.program.memory.values()), defaultdict(list)
+        for node in self.nodes:
+            if node.before is not None:
+                changed[node.value.root].append(node.index)
+                if node.value.base is not None:
+                    pinned.add(node.value.root)
+        last: dict[int, int] = {}
+        for node in reversed(self.nodes):
+            if node.is_view:
+                end = last[node.index] = max(last.get(i, i) for i in [*node.users, node.index])
+                if any(node.index < i < end for i in changed[node.value.root]):
+                    pinned.add(node.value.root)
+        return pinned
+
+    def array(self, value: Value) -> Array:
+        """Return an array of the value's shape, dtype and layout."""
+        if value not in self._arrays:
+            given = value.array
+            self._arrays[value] = given(SIZE) if isinstance(given, Filled) else given
+        return self._arrays[value]
+
+    def is_free(self, node: Node) -> bool:
+        """Whether what overwrites an array may as well be an array of its own.
+
+        Nothing else looks at it, and without ``out`` the same shape, dtype and layout come out.
+        """
+        op = node.op
+        if op is None or "out" not in op.kwargs:
+            return False
+        return (
+            node.value.root not in self.pinned and node.value.base is None and self.is_natural(node)
+        )
+
+    def is_natural(self, node: Node) -> bool:
+        """Whether without ``out`` an array of the same shape, dtype and layout comes out."""
+
+        def known(item: Any) -> Any:
+            if isinstance(item, Node):
+                return self.array(item.value)
+            return item(SIZE) if isinstance(item, OfBatch) else item
+
+        assert node.op is not None
+        args, kwargs = mapped((node.args, node.kwargs), known)
+        target = self.array(node.value)
+        with np.errstate(all="ignore"):
+            found = np.asarray(node.op.call(*args, **kwargs))
+        wanted = target.shape, target.strides, target.dtype
+        return (found.shape, found.strides, found.dtype) == wanted
+
+
+def _arrays(program: Program) -> dict[Value, Array]:
+    """Run the program, and return an array for each value, of its shape, dtype and layout."""
+    found: dict[Value, Array] = {}
+    inputs = {name: value.array for name, value in program.inputs.items()}
+    memory = {name: value.array.copy() for name, value in program.memory.items()}
+
+    def look(op: Op, results: tuple[Any, ...]) -> None:
+        found.update(zip(op.outputs, results, strict=True))
+
+    program.run(memory=memory, watch=look, **inputs)
+    given = {program.inputs[name]: item for name, item in inputs.items()}
+    return found | given | {program.memory[name]: item for name, item in memory.items()}

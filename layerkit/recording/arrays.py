@@ -282,7 +282,8 @@ class Tape:
                 item for item in flat((real_args, real_kwargs)) if isinstance(item, np.ndarray)
             ]
             items = [self._returned(name, kind, item, inputs) for item in result]
-            outputs, returned = tuple(item.value for item in items), type(result)(items)
+            made: Any = getattr(type(result), "_make", type(result))  # of a named tuple
+            outputs, returned = tuple(item.value for item in items), made(items)
         else:
             inputs = [
                 item for item in flat((real_args, real_kwargs)) if isinstance(item, np.ndarray)

@@ -26,7 +26,7 @@ from layerkit.recording.arrays import (
     flat,
     value_of,
 )
-from layerkit.recording.program import UNSEEN, Call, Merge, Program
+from layerkit.recording.program import UNSEEN, Call, Merge, OfBatch, Program
 
 
 def record(
@@ -115,6 +115,8 @@ SIZES = 11, 13
 def _merged(first: Run, second: Run) -> Program:
     (tape, program, _), (other, given, after) = first, second
     program.ops = Merge(tape, other, *SIZES).ops()
+    for value in program.inputs.values():  # also those that no operation reads
+        value.shape = (OfBatch("{k} * N", 1), *value.shape[1:]) if value.shape else ()
     _check(program, given, after)
     return program
 

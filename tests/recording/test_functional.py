@@ -14,6 +14,7 @@ from layerkit import (
     Array,
     CosineSchedule,
     Dense,
+    Identity,
     Layer,
     Loss,
     MeanSquaredError,
@@ -161,3 +162,17 @@ def test_only_what_is_wanted_is_computed() -> None:
     program = record(net, np.ones((2, 3)), np.ones((2, 1)), Adam())
     assert {op.phase for op in functional(program, ["z"]).ops} == {"memory", "input", "forward"}
     assert "optimizer" in {op.phase for op in functional(program).ops}
+
+
+def test_inputs_have_any_number_of_examples_also_where_nothing_is_done_with_them() -> None:
+    program = record(Network(Identity(), MeanSquaredError(), shape=(3,)), np.ones((2, 3)))
+    (N, three) = program.inputs["x"].shape
+    assert (str(N), three) == ("N", 3)
+
+
+def test_several_results_with_names_are_recorded() -> None:
+    ACTION[:] = [
+        lambda x: np.linalg.svd(x[:, None] * np.ones((3, 1), x.dtype)).S.sum(axis=1)[:, None] + x
+    ]
+    program = record(Network(Own(), MeanSquaredError(), shape=(3,)), np.ones((2, 3)))
+    assert "svd" in [op.name for op in program.ops]

@@ -230,6 +230,15 @@ def _parser() -> argparse.ArgumentParser:
         "--predict", action="store_true", help="the prediction alone, without backward and step"
     )
     command(run_predict, "RUN", "FILE")
+    exporting = command(run_export, "RUN", "MODEL")
+    exporting.add_argument(
+        "--outputs",
+        metavar="OUTPUT",
+        nargs="+",
+        default=["outputs"],
+        help="what the model returns: outputs, of the last layer; probabilities; labels of a "
+        "classifier; predictions (default: outputs)",
+    )
     command(run_replay, "FILE")
     command(run_schema)
     return parser
@@ -426,6 +435,13 @@ def run_predict(options: argparse.Namespace) -> int:
     table = csv.writer(sys.stdout)
     table.writerow(columns)
     table.writerows(zip(*columns.values(), strict=True))
+    return 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Write the network of a run as an ONNX model, for other languages and runtimes."""
+    read_run(options.run).network.to_onnx(options.model, options.outputs)
+    print(f"The network is in {options.model}")
     return 0
 
 

@@ -508,6 +508,36 @@ class Network(Configurable):
         tensors = {address: item.value for address, item in self.declared().items()}
         write_network(path, to_config(self), asdict(self.seen), tensors)
 
+    def to_onnx(self, path: str | Path, outputs: Sequence[str] = ("outputs",)) -> None:
+        """Write the network as an ONNX model, for other languages and runtimes: to predict only.
+
+        Layers become ONNX's own operators, or functions of operators that do the same; your own
+        layers, too. It takes what the network takes: bytes if it was trained with bytes, raw
+        numbers before Standardize. What is in it bears its address. Needs the extra ``onnx``.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.onnx``.
+        outputs : list of str
+            One or more of ``"outputs"``, what `outputs` returns; ``"probabilities"``, what
+            `predict_proba` returns; and what `predict` returns: ``"labels"`` of a classifier, the
+            classes by their names, if it has names, or else ``"predictions"``.
+
+        Raises
+        ------
+        ConfigError
+            For outputs that the network doesn't have.
+        RecordingError
+            For a layer that decides by values, or an operation of NumPy that ONNX doesn't have,
+            with the line.
+        FileError
+            When the file can't be written; what was there before is still there.
+        """
+        from layerkit.recording.onnx import write_onnx
+
+        write_onnx(self, path, outputs)
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a file that `save` wrote. It runs no code: your own layers are imported before.

@@ -18,6 +18,9 @@ SAME = {"astype", "asarray", "asanyarray", "ascontiguousarray"}
 RESHAPING = {"reshape", "ravel", "squeeze", "expand_dims", "atleast_1d", "atleast_2d"}
 """Views of all numbers in their order, in another shape."""
 
+TURNING = {"transpose", "swapaxes", "moveaxis", "rollaxis", "matrix_transpose"}
+"""Views with another order of the axes."""
+
 
 def functional(program: Program, outputs: Iterable[str] | None = None) -> Program:
     """Return a program without views and without writes, for compilers and files.
@@ -168,7 +171,7 @@ class Folder:
         if view.name == "getitem":
             args = self.read(base), mapped(view.args[1], self._reading), new
             return self.add(op, "setitem", SETITEM, args, base)
-        if view.name in ("transpose", "swapaxes"):
+        if view.name in TURNING:
             axes = transposed(view)
             back = tuple(axes.index(axis) for axis in range(len(axes)))
             return self.add(op, "transpose", np.transpose, (new, back), base)
@@ -176,15 +179,11 @@ class Folder:
 
 
 def transposed(op: Op) -> tuple[int, ...]:
-    """Return the order of axes that transpose or swapaxes gives an array."""
+    """Return the order that transpose, swapaxes or their like give the axes of an array."""
     x, *rest = op.args
-    axes = list(range(len(x.shape)))
-    if op.name == "swapaxes":
-        i, j = rest or op.kwargs.values()
-        axes[i], axes[j] = axes[j], axes[i]
-        return tuple(axes)
-    given = op.kwargs.get("axes", rest[0] if len(rest) == 1 else rest) or axes[::-1]
-    return tuple(axis % len(axes) for axis in given)
+    shape = range(2, 2 + len(x.shape))  # each axis has another length, by which it is known
+    turned = op.call(np.broadcast_to(0, shape), *rest, **op.kwargs)
+    return tuple(n - 2 for n in turned.shape)
 
 
 def loop(ufunc: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from layerkit.errors import ConfigError
+
 
 def stream(seed: int, name: str) -> np.random.Generator:
     """Return a new generator of the numbers that belong to a name, and to no other.
@@ -16,8 +18,15 @@ def stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(name.encode())))
 
 
-def as_seed(seed: int | np.random.Generator) -> int:
+def as_seed(seed: int | np.random.Generator | None) -> int:
     """Return a seed as a number; a Generator draws one, so that each use of it has another.
+
+    None is any number.
+
+    Raises
+    ------
+    ConfigError
+        For something else, or a negative number.
 
     Examples
     --------
@@ -25,6 +34,8 @@ def as_seed(seed: int | np.random.Generator) -> int:
     >>> as_seed(3), as_seed(rng) == as_seed(rng)
     (3, False)
     """
-    if not isinstance(seed, int | np.integer):
+    if seed is None or isinstance(seed, np.random.Generator):
         return int(np.random.default_rng(seed).integers(2**63))
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ConfigError(f"seed = {seed!r}: should be 0, 1, 2 …, or a numpy.random.Generator")
     return int(seed)

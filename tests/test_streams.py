@@ -10,6 +10,7 @@ from layerkit import (
     SGD,
     Adam,
     BatchNorm,
+    ConfigError,
     Dense,
     Dropout,
     Graph,
@@ -99,9 +100,16 @@ def test_a_seed_may_be_drawn() -> None:
     assert seeds == again.integers(2**63, size=2).tolist()
     number: Any = np.int64(3)
     assert as_seed(number) == 3
-    assert as_seed(None) != as_seed(None)  # type: ignore[arg-type]
+    assert as_seed(None) != as_seed(None)
     a, b, c = (network(Dense(10)).initialize(rng or 9) for rng in (rng, rng, None))
     assert len({net.arena.values.tobytes() for net in (a, b, c)}) == 3
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "a", [1, 2]])
+def test_what_is_no_seed_is_refused(seed: Any) -> None:
+    for use in (network(Dense(10)).initialize, Data(name="digits").load):
+        with pytest.raises(ConfigError, match=r"seed = .*: should be 0, 1, 2 …, or a numpy"):
+            use(seed)
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ def test_a_number_that_is_too_large_is_told_with_its_line(
         BODY.replace("units = 3", "units = 2") + '[data]\npath = "t.csv"\nlabel = "kind"\n'
     )
     assert run("train", "own.toml", "--out", "run") == 0
-    big = ["own.toml", "--set", 'data.path="big.csv"']
+    big = ["own.toml", "--set", 'data.path="big.csv"', "--set", 'data.test="t.csv"']
     for words in (["train", *big], ["lr-range", *big], ["predict", "run", "big.csv"]):
         assert "big.csv: line 8, column 'a' is 1e+39" in refused(capsys, *words)
 

@@ -22,6 +22,7 @@ from layerkit.recording.listing import Listing
 from layerkit.recording.program import Program
 from layerkit.recording.recorder import record
 from layerkit.recording.texts import WIDTH, wrapped
+from layerkit.streams import stream
 
 SAYS = {
     "train_step": "Change the parameters by one step of training, and return the loss.",
@@ -269,7 +270,7 @@ def short_names(network: Network, taken: Collection[str] = ()) -> dict[str, str]
 
 def examples_like(network: Network) -> Array:
     """Return some examples that the network takes: random numbers, or bytes."""
-    numbers = np.random.default_rng(0).random((3, *network.shape))
+    numbers = stream(0, "examples for a listing").random((3, *network.shape))
     if network.seen.pixels == "bytes":
         return (255 * numbers).astype(np.uint8)
     return numbers.astype(network.dtype)

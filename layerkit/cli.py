@@ -30,7 +30,6 @@ from layerkit.errors import (
     suggestion,
 )
 from layerkit.files.atomic import write_atomically
-from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
 from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment, read_experiment
@@ -165,7 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     train, finding = command(run_train), command(run_lr_range, "FILE")
     showing, verifying = command(run_show, "FILE"), command(run_verify_resume, "FILE")
     tracing, unrolling = command(run_trace, "FILE|RUN"), command(run_unroll, "FILE|RUN")
-    for added in (train, finding, showing, verifying, tracing, unrolling):
+    profiling = command(run_profile, "FILE|RUN")
+    for added in (train, finding, showing, verifying, tracing, unrolling, profiling):
         added.add_argument(
             "--set",
             dest="settings",
@@ -182,7 +182,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
     sweep.add_argument("--retry-failed", action="store_true", help="run failed trials again")
-    for added in (train, finding, verifying, sweep, tracing, command(run_evaluate, "RUN")):
+    evaluating = command(run_evaluate, "RUN")
+    for added in (train, finding, verifying, sweep, tracing, profiling, evaluating):
         added.add_argument(
             "--data-dir",
             metavar="DIR",
@@ -302,16 +303,12 @@ def _resumption(options: argparse.Namespace, folder: Path) -> str:
 
 
 def run_show(options: argparse.Namespace) -> int:
-    """Show the layers of a configuration file or a run: shapes, parameters, and what each costs."""
-    from threadpoolctl import threadpool_limits
-
+    """Show the layers of a configuration file or a run: shapes and parameters."""
     if options.svg and options.svg.suffix != ".svg":
         raise FileError(f"--svg {options.svg}: should end in .svg")
     experiment = read_experiment(_file(options), _settings(options))
     training = experiment.training
-    with threadpool_limits(training.threads, user_api="blas"):
-        costs = measure_costs(experiment.network, training.batch_size)
-    print(experiment.network.summary(costs))
+    print(experiment.network.summary())
     print(
         f"\n{experiment.network.loss}, {experiment.optimizer}, batches of {training.batch_size}, "
         f"BLAS threads: {training.threads}"
@@ -347,6 +344,19 @@ def run_trace(options: argparse.Namespace) -> int:
     if options.html:
         found.save(options.html)
         print(f"A page to step through is in {options.html}")
+    return 0
+
+
+def run_profile(options: argparse.Namespace) -> int:
+    """Measure what a step costs: time, arithmetic and bytes of each layer and operation."""
+    from layerkit.recording.costs import profile
+
+    step = _one_step(options)
+    with step.experiment.limited():
+        found = profile(
+            step.network, step.x, step.t, step.optimizer, sample_weight=step.sample_weight
+        )
+    print(found)
     return 0
 
 

@@ -7,7 +7,7 @@ L          the loss of the batch: the sum of the losses of its examples, divided
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -469,15 +469,10 @@ class Network(Configurable):
             t, len(rows), sample_weight, learn=learn, standardize=standardize
         )
 
-    def summary(self, costs: Mapping[str, float] | None = None) -> str:
+    def summary(self) -> str:
         """A table of the layers: address, layer, output shape, parameters, initializer of W.
 
         Parts of containers are indented.
-
-        Parameters
-        ----------
-        costs : mapping of str to float, optional
-            Seconds by address, from `layerkit.inspection.costs.measure_costs`: two more columns.
 
         Examples
         --------
@@ -492,7 +487,7 @@ class Network(Configurable):
         """
         from layerkit.inspection.summary import table
 
-        return table(self.body, costs)
+        return table(self.body)
 
     def save(self, path: str | Path) -> None:
         """Write configuration and parameters to one ``.safetensors`` file, whole or not at all.

@@ -8,17 +8,11 @@ from layerkit import (
     LBFGS,
     Arena,
     ConfigError,
-    Identity,
-    MeanSquaredError,
-    Network,
     Param,
     ShapeError,
     State,
     Zeros,
 )
-from layerkit.inspection.costs import measure_costs
-
-SMALL = Network(Identity(), MeanSquaredError(), shape=(3,))
 
 
 def arena(dtype: str = "float32") -> tuple[Arena, Param, Param]:
@@ -109,7 +103,6 @@ def test_decay_is_for_matrices_unless_the_layer_says_otherwise(
     [
         lambda: Arena({"W": Param((10**9, 10**9), Zeros())}, "float32"),
         lambda: LBFGS(history_size=10**17).allocate(np.zeros(3)),
-        lambda: measure_costs(SMALL, batch_size=10**17),
     ],
 )
 def test_what_no_memory_can_hold_is_refused_with_its_size(take: Callable[[], Any]) -> None:

@@ -1,1 +1,1 @@
-"""Inspection of networks: tables, drawings, values, costs."""
+"""Inspection of networks: tables, drawings, values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from layerkit.config.options import Configurable, default
@@ -10,13 +10,11 @@ from layerkit.graph.container import Container, Wiring
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.base import Layer
 
-NUMBERS = (3, 5, 6)
-"""The columns of the table that are aligned to the right."""
 LONGEST = 60
 """Number of characters of an option that are shown."""
 
 
-def table(body: Layer, costs: Mapping[str, float] | None = None) -> str:
+def table(body: Layer) -> str:
     """Return the layers of a body in rows; the parts of containers follow them, indented.
 
     A part that does not read the row before it says what it reads, such as ``a, b -> Add``.
@@ -37,13 +35,7 @@ def table(body: Layer, costs: Mapping[str, float] | None = None) -> str:
             ]
         )
     rows.append(["total", "", "", f"{parameters:,}", ""])
-    if costs:
-        total = sum(costs.values())
-        rows[0] += ["µs a step", "share"]
-        for row in rows[1:]:
-            cost = total if row is rows[-1] else costs.get(row[0])
-            row += ["", ""] if cost is None else [f"{cost * 1e6:,.0f}", f"{cost / total:.0%}"]
-    return aligned(rows, NUMBERS)
+    return aligned(rows, right=(3,))
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:

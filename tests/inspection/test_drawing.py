@@ -22,7 +22,6 @@ from layerkit import (
     Sum,
 )
 from layerkit.cli import main
-from layerkit.inspection.costs import measure_costs
 from layerkit.inspection.drawing import svg
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -104,16 +103,6 @@ def test_a_graph_says_what_is_read() -> None:
         "body.nodes.out      Dense(units=3)              (3,)            39  LeCunNormal",
         "total                                                           79",
     ]
-
-
-def test_costs_stand_behind_the_layers_that_are_measured() -> None:
-    net = network(NESTED)
-    costs = dict.fromkeys(measure_costs(net, batch_size=2, rounds=1), 1e-06)
-    last = [row.split()[-1] for row in net.summary(costs).split("\n")]
-    assert last[0] == "share"
-    assert last[-1] == "100%"
-    assert last.count("9%") == len(costs) == 11
-    assert not any(row.endswith(" ") for row in net.summary(costs).split("\n"))
 
 
 class Pair(Layer):

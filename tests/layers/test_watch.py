@@ -33,7 +33,6 @@ from layerkit import (
 )
 from layerkit.callbacks import Callback
 from layerkit.files.mapped import CHUNK, Subset
-from layerkit.inspection.costs import measure_costs
 from layerkit.layers.watch import inputs_of, replaced, watched
 from layerkit.progress import Progress
 from layerkit.training.batches import Batch
@@ -269,7 +268,6 @@ USES: dict[str, Callable[[Network], object]] = {
     "adapt": lambda network: network.adapt(X),
     "input_gradient": lambda network: network.adapt(X).input_gradient(X, output=0),
     "evaluate": lambda network: evaluate(network.adapt(X), X, T),
-    "costs": lambda network: measure_costs(network, batch_size=4, rounds=1),
     "divergence": explode,
     "an error in the middle": fail,
     "a refusal": refuse,

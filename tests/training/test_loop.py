@@ -30,7 +30,6 @@ from layerkit import (
 )
 from layerkit.callbacks import Callback
 from layerkit.files.mapped import CHUNK
-from layerkit.inspection.costs import measure_costs
 from layerkit.layers.watch import watched
 from layerkit.progress import Progress, Record
 from layerkit.streams import stream
@@ -296,17 +295,6 @@ def test_evaluation_leaves_parameters_and_gradients_alone() -> None:
     before = net.arena.values.copy(), net.arena.grads.copy()
     evaluate(net, X, T)
     np.testing.assert_array_equal((net.arena.values, net.arena.grads), before)
-
-
-def test_what_each_layer_costs_is_measured_and_nothing_is_left_behind() -> None:
-    net = network()
-    values = net.arena.values.copy()
-    costs = measure_costs(net, batch_size=8, rounds=3)
-    assert list(costs) == ["body.layers.0", "body.layers.1", "body.layers.2"]
-    assert all(seconds > 0 for seconds in costs.values())
-    np.testing.assert_array_equal(net.arena.values, values)
-    assert copy.deepcopy(net) == net
-    assert "share" in net.summary(costs)
 
 
 def test_watching_ends_with_an_error_too() -> None:

@@ -38,8 +38,9 @@ def needed(program: Program, outputs: list[Value]) -> list[Op]:
 
 def changing(ops: list[Op]) -> set[Value]:
     """Return the roots whose numbers differ from call to call; all others are computed once."""
-    found: set[Value] = set()
-    for _ in range(2):  # what is written to later differs from the beginning
+    found, before = set[Value](), -1
+    while len(found) > before:  # what is written to later differs from the beginning
+        before = len(found)
         for op in ops:
             reads = [] if op.name == "empty_like" else [value.root for value in op.inputs]
             given = any(root.kind in ("input", "memory") or root in found for root in reads)

@@ -11,7 +11,7 @@ from layerkit.errors import ConfigError, FileError, listed
 from layerkit.exchange.onnx.files import Model, Operation, read_model, shown
 from layerkit.exchange.onnx.operators import OPERATORS, constant
 from layerkit.exchange.onnx.patterns import Match, Matcher
-from layerkit.exchange.onnx.translation import Translation, refusal
+from layerkit.exchange.onnx.translation import Translation, refusal, sentences
 from layerkit.graph.graph import Graph
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.activations.curves import Identity
@@ -111,19 +111,16 @@ def _translated(model: Model, size: int) -> Translation:
     for operation in reversed(model.operations):
         outputs = [name for name in operation.outputs if name in needed]
         if outputs and operation.outputs[0] not in model.constants:
-            found = matcher.layer(operation) if outputs == [operation.outputs[0]] else None
+            with sentences(operation):
+                found = matcher.layer(operation) if outputs == [operation.outputs[0]] else None
             plan.append((operation, found))
             needed.update([found.x] if found else operation.inputs)
     for operation, found in reversed(plan):
-        try:
+        with sentences(operation):
             if found and found.x not in translation.constants:
                 _add(translation, operation, found)
             else:
                 _translate(translation, operation)
-        except FileError:
-            raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise refusal(operation, str(error)) from error
     return translation
 
 
@@ -173,10 +170,8 @@ def _fold(translation: Translation, operation: Operation) -> None:
         if not isinstance(values[0], np.ndarray) and made.dtype.kind == "f":
             made = made.astype(np.float32)
     elif operation.inputs and all(name in constants for name in operation.inputs):
-        try:
+        with sentences(operation):
             made = constant(operation, [constants[name] for name in operation.inputs])
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise refusal(operation, str(error)) from error
         first = operation.inputs[0]
         translation.origins[operation.outputs[0]] = translation.origins.get(first, first)
     if made is not None:

@@ -79,8 +79,11 @@ def _standardize(found: Found) -> Layer | None:
     """A constant that is added, subtracted, multiplied by or divided by, and stays as it is."""
     one = np.ones((), np.float32)
     mean = found["mean"] if "mean" in found else -found.get("offset", 0 * one)
+    divisor, factor = found.get("scale", one), found.get("factor", one)
+    if any(array.dtype.kind != "f" for array in (mean, divisor, factor)):
+        return None
     with np.errstate(divide="ignore"):
-        scale = found["scale"] if "scale" in found else 1 / found.get("factor", one)
+        scale = divisor if "scale" in found else 1 / factor
     return carrying(Standardize(), mean=mean, rest=0 * mean, scale=scale, fitted=one)
 
 
@@ -256,9 +259,9 @@ class Matcher:
         source, *axes = operation.inputs
         given = self.constants.get(axes[0]) if axes else operation.attributes.get("axes")
         kept = operation.attributes.get("keepdims", 1) == 1
-        if given is None or len(given) != 1 or not kept:
+        if given is None or np.size(given) != 1 or not kept:
             return False
-        options["axes"].append(int(given[0]))
+        options["axes"].append(int(np.ravel(given)[0]))
         return self._match(expression.args[0], source, names, options)
 
 
@@ -274,7 +277,7 @@ def _is_plain(operation: Operation, options: dict[str, Any]) -> bool:
     if operation.type == "Softmax":
         options["axes"].append(others.pop("axis", -1))
     allowed = PLAIN.get(operation.type, {})
-    return all(allowed.get(name) == value for name, value in others.items())
+    return all(isinstance(v, int) and allowed.get(name) == v for name, v in others.items())
 
 
 def shortest(number: Any) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -225,6 +226,20 @@ class Translation:
         return name
 
 
-def refusal(operation: Operation, why: str | LayerkitError) -> FileError:
+@contextmanager
+def sentences(operation: Operation) -> Iterator[None]:
+    """Turn any error that an operation's strange inputs or attributes lead to into a refusal."""
+    try:
+        yield
+    except FileError:
+        raise
+    except LayerkitError as error:
+        raise refusal(operation, str(error)) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = f"its inputs or attributes are not those of the operator: {error}"
+        raise refusal(operation, why) from error
+
+
+def refusal(operation: Operation, why: str) -> FileError:
     """Return the error for an operation that has no layer."""
     return FileError(f"{operation}: {why}")

@@ -9,8 +9,6 @@ s    scratch memory
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from layerkit.arrays import Array
@@ -200,5 +198,5 @@ class Adadelta(Optimizer):
         u += (1 - self.rho) * self.eps
         np.sqrt(s, out=s)
         np.copysign(s, g, out=s)
-        s *= self.lr / math.sqrt(1 - self.rho)
+        s *= self.lr / (1 - self.rho) ** 0.5
         w -= s

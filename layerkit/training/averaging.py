@@ -112,13 +112,15 @@ class AveragedWeights(Attendant):
         """Set a <- a + s (w - a)."""
         share = self.average.share(self.step, self.steps)
         self.step += 1
+        self.mix(share)
+
+    def mix(self, share: float) -> None:
+        """Do a <- a + share (w - a); exactly a <- w for a share of 1."""
         for w, a, scratch in self.vectors:
-            if share == 1:
-                a[...] = w
-            elif share:
-                np.subtract(w, a, out=scratch)
-                scratch *= share
-                a += scratch
+            np.subtract(w, a, out=scratch)
+            scratch *= share
+            a += scratch
+            np.copyto(a, w, where=share == 1)
 
     def epoch_begin(self, trainer: Trainer) -> None:
         """Put the parameters back into the network, to continue training."""

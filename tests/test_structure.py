@@ -29,6 +29,7 @@ LATE = {
     ("network", "inspection.summary"),  # Network.summary
     ("network", "recording.predictor"),  # Network.predictor
     ("network", "recording.onnx"),  # Network.to_onnx
+    ("recording.recorder", "training.averaging"),  # record(…, average=…)
 }
 """Imports that point upward, and are made in functions or for types alone."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,6 +75,12 @@ class Line:
     def __str__(self) -> str:
         return f"{os.path.basename(self.file)}:{self.number} ({self.function})"
 
+    @classmethod
+    def of(cls, function: Any) -> Line:
+        """Return the line where a function begins."""
+        code = function.__code__
+        return cls(code.co_filename, code.co_firstlineno, code.co_name)
+
     @property
     def text(self) -> str:
         """The line itself, empty if its file is gone."""
@@ -134,8 +141,13 @@ class Op:
 
     def refusal(self, what: str) -> RecordingError:
         """Return an error with the address and the line."""
-        where = f"{self.address}: " if self.address else ""
-        return RecordingError(f"{where}{self.line}: {self.line.text}: {what}")
+        return RecordingError(f"{located(self.address, self.line)}{what}")
+
+
+def located(address: str, line: Line) -> str:
+    """Return the beginning of a sentence: address, line and its text."""
+    where = [address, str(line), f"`{line.text}`"]
+    return "".join(f"{part}: " for part in where if part.strip("`"))
 
 
 def values_in(tree: Any) -> Iterator[Value]:
@@ -172,6 +184,8 @@ class Tape:
         self.values: list[Value] = []
         self.address, self.phase = "", "forward"
         self.layer: Any = None
+        self.refused: RecordingError | None = None
+        self.failed = ""
         self.call = self.calls = 0
         # arrays are kept alive, so that no other one gets the same memory
         self.kept: list[Any] = []
@@ -188,8 +202,31 @@ class Tape:
             self.call = self.calls = self.calls + 1
         try:
             yield
+        except Exception:
+            self.failed = self.failed or self.address
+            raise
         finally:
             self.phase, self.address, self.layer, self.call = before
+
+    @contextmanager
+    def honest(self) -> Iterator[None]:
+        """Raise the first refusal, though a layer has caught it, and one for any other error."""
+        try:
+            yield
+        except LayerkitError as error:
+            raise self.refused or error from None
+        except Exception as error:
+            lines = [
+                Line(frame.f_code.co_filename, number, frame.f_code.co_name)
+                for frame, number in traceback.walk_tb(error.__traceback__)
+            ]
+            line = [line for line in lines if not line.file.startswith((HERE, NUMPY))][-1]
+            raise self.refused or RecordingError(
+                f"{located(self.failed, line)}{type(error).__name__} with a recorded array in the "
+                f"place of an array or number: {error}"
+            ) from error
+        if self.refused:
+            raise self.refused
 
     def give(self, kind: str, name: str, array: Array) -> Recorded:
         """Return an array from outside as Recorded, such as the batch or a vector of memory."""
@@ -230,18 +267,18 @@ class Tape:
             return known
         if id(owner(array)) in self.owners:
             raise self.refusal(
-                "a view that was made where it can't be recorded, of shape "
-                f"{array.shape}; slice and reshape the array that NumPy returned"
+                f"a view of shape {array.shape} that was made where nothing is recorded: write "
+                "x.reshape(…), x[…] or np.stack([…]) instead of x.shape = …, x.view(…) or np.c_"
             )
         constant = Value("constant", array.shape, array.dtype, "", np.array(array))
         self.know(array, constant)
         return constant
 
     def refusal(self, what: str) -> RecordingError:
-        """Return an error with the address and the line."""
-        line = self.line()
-        where = f"{self.address}: " if self.address else ""
-        return RecordingError(f"{where}{line}: {line.text}: {what}")
+        """Return an error with the address and the line, and remember the first one."""
+        error = RecordingError(f"{located(self.address, self.line())}{what}")
+        self.refused = self.refused or error
+        return error
 
     def line(self) -> Line:
         """Return the line of the layer that is at work; else that which called NumPy."""
@@ -275,19 +312,14 @@ class Tape:
         known_args, known_kwargs = mapped((args, kwargs), self._known)
         written = None if writes is None else self._known(writes)
         result = call(*real_args, **real_kwargs)
+        inputs = [item for item in flat((real_args, real_kwargs)) if isinstance(item, np.ndarray)]
         if written is not None:
             outputs, returned = (written,), writes
         elif isinstance(result, tuple | list):
-            inputs = [
-                item for item in flat((real_args, real_kwargs)) if isinstance(item, np.ndarray)
-            ]
             items = [self._returned(name, kind, item, inputs) for item in result]
             made: Any = getattr(type(result), "_make", type(result))  # of a named tuple
             outputs, returned = tuple(item.value for item in items), made(items)
         else:
-            inputs = [
-                item for item in flat((real_args, real_kwargs)) if isinstance(item, np.ndarray)
-            ]
             returned = self._returned(name, kind, result, inputs)
             outputs = (returned.value,)
         where, extra["call"] = (self.address, self.phase, self.line()), self.call
@@ -298,12 +330,16 @@ class Tape:
 
     def _returned(self, name: str, kind: str, item: Any, inputs: list[Array]) -> Any:
         """Return what an operation returned as Recorded or Scalar, with a new value."""
-        if kind == "scalar":
+        if kind == "scalar" or (kind == "draw" and isinstance(item, int | float)):
             value = Value("result", (), np.dtype(type(item)), scalar=True)
             self.values.append(value)
             return Scalar(self, value, item)
         if not isinstance(item, np.ndarray | np.generic):
-            raise self.refusal(f"{name} returns {item!r}, to decide by it; {REMEDY}")
+            raise self.refusal(
+                f"{name} returns {item}, to decide by it; {REMEDY}"
+                if isinstance(item, bool | int | float)
+                else f"{name} can't be recorded, since it returns no array"
+            )
         array = np.asarray(item)
         base = next((self.find(x) for x in inputs if np.may_share_memory(x, array)), None)
         return self.wrap(array, Value("result", array.shape, array.dtype, base=base))
@@ -315,7 +351,14 @@ class Tape:
         return self.find(item) if isinstance(item, np.ndarray) else item
 
 
-REMEDY = "what is done may depend on shapes and options alone: write np.where(condition, a, b)"
+REMEDY = (
+    "what is done may depend on shapes and options alone: write np.where(condition, a, b) for "
+    "a if condition else b, and np.maximum(a, b) for max(a, b)"
+)
+ARITHMETIC = (
+    "leave it an array, without float(…), int(…) or tolist(), and write np.sqrt(x) for "
+    "math.sqrt(x), x.sum() for sum(x), np.take(a, i) for a[i]"
+)
 
 
 def value_of(item: Any) -> Value:
@@ -374,9 +417,10 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
 
     def __getitem__(self, index: Any) -> Any:
         for part in index if isinstance(index, tuple) else (index,):
-            if isinstance(part, np.ndarray) and part.dtype == bool:
+            if isinstance(part, Recorded) and part.dtype == bool:
                 raise self.tape.refusal(
-                    f"x[mask]: the size of its result depends on values; {REMEDY}"
+                    "x[mask] has as many numbers as there are true ones, which depends on values: "
+                    "write np.where(mask, x, 0); x[mask] = 0 may stay"
                 )
         return self._call("__getitem__", index)
 
@@ -395,14 +439,43 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
             return self[np.unravel_index(args[0], self.shape) if len(args) == 1 else args].item()
         return self.tape.run("item", "scalar", METHODS["item"], (self,), {})
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise self.tape.refusal(f"a number is taken out of an array, to decide by it; {REMEDY}")
+    @property  # type: ignore[misc]
+    def real(self) -> Any:
+        return record_function(self.tape, np.real, (self,), {})
 
-    __bool__ = __float__ = __int__ = __complex__ = __contains__ = _refuse
-    tolist = tobytes = nonzero = _refuse
+    @property  # type: ignore[misc]
+    def imag(self) -> Any:
+        return record_function(self.tape, np.imag, (self,), {})
 
-    def __index__(self) -> NoReturn:
-        self._refuse()
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
+    def __repr__(self) -> str:
+        return repr(real(self))
+
+    __str__ = __repr__
+
+    def __format__(self, form: str) -> str:
+        return format(real(self)[()], form)
+
+    def _decide(self, *args: Any) -> NoReturn:
+        raise self.tape.refusal(f"a decision by the values of an array; {REMEDY}")
+
+    def _take_out(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise self.tape.refusal(
+            f"numbers are taken out of an array, and would be the same in all steps; {ARITHMETIC}"
+        )
+
+    __bool__ = __contains__ = __hash__ = _decide  # type: ignore[assignment]
+    __float__ = __int__ = __index__ = __complex__ = __round__ = __reduce_ex__ = _take_out
+    tolist = tobytes = dump = dumps = tofile = _take_out
+    flat = property(_take_out)
+
+    def nonzero(self) -> Any:
+        return record_function(self.tape, np.nonzero, (self,), {})
 
 
 def _forward(name: str) -> Any:
@@ -468,7 +541,9 @@ def record_function(tape: Tape, func: Any, args: tuple[Any, ...], kwargs: dict[s
     if name in WRITING:
         writes = args[0]
     if name in UNSIZED or (name == "where" and len(args) == 1):
-        raise tape.refusal(f"{name}: the size of its result depends on values; {REMEDY}")
+        raise tape.refusal(
+            f"the size of what {name} returns depends on values; write np.where(condition, a, b)"
+        )
     result = tape.run(name, "function", func, tuple(args), kwargs, writes)
     return None if name in WRITING else result
 
@@ -492,25 +567,34 @@ class Scalar:
     def __neg__(self) -> Any:
         return 0 - self  # type: ignore[operator]
 
-    def _refuse(self) -> NoReturn:
-        raise self.tape.refusal(
-            f"a decision by a number, {self.number:.6g}, that differs from step to step; write "
-            "arithmetic, such as x ** 0.5 for math.sqrt(x), and (x > 1) * a for a if x > 1 else 0"
-        )
+    def __abs__(self) -> Any:
+        return self.tape.run("abs", "scalar", operator.abs, (self,), {})
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse()
+
+    def __format__(self, form: str) -> str:
+        return format(self.number, form)
 
     def __bool__(self) -> bool:
         if not self.option:
             self._refuse()
         return bool(self.number)  # whether it is 0 all the time, such as a penalty
 
-    def __float__(self) -> float:
-        self._refuse()
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise self.tape.refusal(
+            f"a decision by a number, {self.number:.6g}, that differs from step to step, or it is "
+            "taken out; write arithmetic, such as x ** 0.5 for math.sqrt(x), "
+            "(x > 1) * a for a if x > 1 else 0, and np.maximum(x, a) for max(x, a)"
+        )
 
-    def __int__(self) -> int:
-        self._refuse()
-
-    def __index__(self) -> int:
-        self._refuse()
+    __float__ = __int__ = __index__ = __hash__ = __round__ = _refuse
+    __array__ = __iter__ = __contains__ = __getitem__ = _refuse
 
 
 def _operation(name: str, reverse: bool) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.recording.arrays import Op, RecordingError, Tape, Value, mapped
+from layerkit.recording.arrays import Line, Op, RecordingError, Tape, Value, located, mapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class Call:
     stop: int
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    line: Line
+
+    def refusal(self, what: str) -> RecordingError:
+        """Return an error with the address and the line."""
+        return RecordingError(f"{located(self.address, self.line)}{what}")
 
 
 @dataclass
@@ -110,6 +116,8 @@ class Program:
     ) -> dict[str, Any]:
         """Carry out all operations, and return the outputs by name.
 
+        What layers refuse by values, such as squares that overflow, is computed all the same.
+
         Parameters
         ----------
         memory : mapping of str to array, optional
@@ -119,25 +127,25 @@ class Program:
         watch : callable, optional
             Called after each operation with it and its results, which a later one may overwrite.
         **given : arrays and numbers
-            The `inputs`, by name.
+            The `inputs`, by name. Numbers that are left out are those of the recording.
+
+        Raises
+        ------
+        RecordingError
+            For inputs or memory of another name, shape or dtype.
         """
         import copy
 
-        missing = sorted(set(self.inputs) - set(given))
-        unknown = sorted(set(given) - set(self.inputs))
-        if unknown:
-            raise RecordingError(
-                f"{', '.join(unknown)}: no such input; there are {', '.join(self.inputs)}"
-            )
         env: dict[Value, Any] = {}
-        for name in missing:
-            if not self.inputs[name].scalar:
-                raise RecordingError(f"the program needs {name}")
-            env[self.inputs[name]] = self.inputs[name].array
-        env.update({self.inputs[name]: item for name, item in given.items()})
+        N = len(given["x"]) if isinstance(given.get("x"), np.ndarray) else 0
+        for name in given.keys() - self.inputs.keys():
+            raise RecordingError(f"{name}: no such input; there are {', '.join(self.inputs)}")
+        for name, value in self.inputs.items():
+            item = given.get(name, value.array if value.scalar else None)
+            env[value] = item if value.scalar else _fitting(name, value, item, N)
         for name, value in self.memory.items():
-            env[value] = value.array.copy() if memory is None else memory[name]
-        N = len(given["x"]) if "x" in given else 0
+            item = value.array.copy() if memory is None else memory.get(name)
+            env[value] = _fitting(f"memory[{name!r}]", value, item, 1)
         rngs = copy.deepcopy(self.generators) if generators is None else generators
 
         def fill(item: Any) -> Any:
@@ -163,6 +171,21 @@ class Program:
         return {name: fill(value) for name, value in self.outputs.items()}
 
 
+def sized(shape: tuple[Any, ...], N: int) -> tuple[int, ...]:
+    """Return a shape for N examples."""
+    return tuple(n(N) if isinstance(n, OfBatch) else n for n in shape)
+
+
+def _fitting(name: str, value: Value, item: Any, N: int) -> Array:
+    """Return an array; RecordingError for another shape or dtype than recorded."""
+    found = getattr(item, "shape", None)
+    if found != sized(value.shape, N) or item.dtype != value.dtype:
+        what = f"{item.dtype} {found}" if found is not None else repr(item)
+        wanted = ", ".join(map(str, value.shape)) + "," * (len(value.shape) == 1)
+        raise RecordingError(f"{name} is {what}; the program takes {value.dtype} ({wanted})")
+    return item
+
+
 @dataclass(frozen=True, slots=True)
 class Filled:
     """A constant array whose shape depends on N: the same number everywhere, or 0, 1, 2 …"""
@@ -172,7 +195,7 @@ class Filled:
     dtype: np.dtype[Any]
 
     def __call__(self, N: int) -> Array:
-        shape = tuple(n(N) if isinstance(n, OfBatch) else n for n in self.shape)
+        shape = sized(self.shape, N)
         if self.number is None:
             return np.arange(shape[0], dtype=self.dtype)
         number = self.number(N) if isinstance(self.number, OfBatch) else self.number
@@ -184,12 +207,14 @@ def constant(array: Any, N: int) -> Array:
     return array(N) if isinstance(array, Filled) else array.copy()
 
 
+STATE = "a State for what is kept for the next batch"
 UNSEEN = (
-    "Where an array of your own comes before one of the network's, call NumPy's function and no "
-    "method: np.dot(a, x) for a.dot(x), np.take_along_axis(a, i, 0) for a[i], and "
-    "np.zeros_like(x, shape=...) for an np.zeros(...) that is filled afterwards"
+    "write np.dot(a, x) for a.dot(x), np.copyto(a, x) for a[...] = x, np.take_along_axis(a, i, 0) "
+    "for a[i], np.stack([x, y]) for np.array([x, y]), x for np.asarray(x), x.copy() for "
+    f"np.array(x), self.rng for np.random, {STATE}"
 )
-"""What can't be seen by NumPy's protocols, and what to write."""
+"""What to write instead of what NumPy's protocols don't see."""
+LOOP = f"write operations of whole arrays instead of a loop over the examples, {STATE}"
 
 
 class Merge:
@@ -201,35 +226,33 @@ class Merge:
 
     def ops(self) -> list[Op]:
         """Return the operations of the first run, with what depends on N in place of numbers."""
-        for one, other in zip(self.a.ops, self.b.ops, strict=False):
-            if (one.name, one.address, one.phase, len(one.outputs)) != (
-                other.name,
-                other.address,
-                other.phase,
-                len(other.outputs),
-            ):
-                raise one.refusal(f"another operation, {other.name}, with another batch")
+        for one, other in zip_longest(self.a.ops, self.b.ops):
+            if one is None or other is None or _kind(one) != _kind(other):
+                names = (op.name if op else "nothing" for op in (one, other))
+                raise (one or other).refusal(
+                    f"the operations differ from batch to batch: {' in one, '.join(names)} in "
+                    f"another; {LOOP}"
+                )
             one.args = self.pair(one, one.args, other.args)
             one.kwargs = self.pair(one, one.kwargs, other.kwargs)
             for x, y in zip(one.outputs, other.outputs, strict=True):
                 self.value(one, x, y)
-        if len(self.a.ops) != len(self.b.ops):
-            longer = max(self.a.ops, self.b.ops, key=len)
-            op = longer[min(len(self.a.ops), len(self.b.ops))]
-            raise op.refusal(
-                "a number of operations that depends on the batch, such as a loop over "
-                "its examples",
-            )
         return self.a.ops
 
-    def pair(self, op: Op, a: Any, b: Any) -> Any:
+    def calls(self, ours: list[Call], theirs: list[Call]) -> None:
+        """Pair what the layers return, which no operation may have read."""
+        for one, other in zip(ours, theirs, strict=True):
+            for x, y in zip(one.outputs, other.outputs, strict=True):
+                self.value(one, x, y)
+
+    def pair(self, op: Op | Call, a: Any, b: Any) -> Any:
         """Return two trees of arguments as one; RecordingError where they don't agree."""
         if isinstance(a, Value):
             self.value(op, a, b)
             return a
         if type(a) is tuple or isinstance(a, list):
             if len(a) != len(b):
-                raise op.refusal(f"{len(a)} arguments with one batch, {len(b)} with another")
+                raise op.refusal(f"{len(a)} arrays with one batch, {len(b)} with another; {LOOP}")
             return type(a)(self.pair(op, x, y) for x, y in zip(a, b, strict=True))
         if isinstance(a, dict):
             return {name: self.pair(op, a[name], b[name]) for name in a}
@@ -243,28 +266,28 @@ class Merge:
             if found is not None:
                 return found
             raise op.refusal(
-                f"{op.name} with a number that differs from batch to batch, {a} with {self.Na} "
-                f"examples and {b} with {self.Nb}",
+                f"a number that differs from batch to batch, {a} with {self.Na} examples and {b} "
+                f"with {self.Nb}; what depends on their number N may be {_forms()}; write {STATE}"
             )
         if callable(a) and getattr(a, "__name__", 1) == getattr(b, "__name__", 2):
             return a
-        raise op.refusal(f"{op.name} with {a!r} for one batch and {b!r} for another")
+        raise op.refusal(f"{a!r} for one batch and {b!r} for another; {LOOP}")
 
-    def value(self, op: Op, a: Value, b: Value) -> None:
+    def value(self, op: Op | Call, a: Value, b: Value) -> None:
         """Pair two values: of one shape but for N, and the same numbers if they are constants."""
         known = self.pairs.get(a)
         if known is not None:
             if known is not b:
-                raise op.refusal(f"{op.name} reads another array with another batch")
+                raise op.refusal(f"another array with another batch; {LOOP}")
             return
         self.pairs[a] = b
         if a.kind != b.kind or len(a.shape) != len(b.shape) or a.dtype != b.dtype:
-            raise op.refusal(f"{op.name} reads another kind of array with another batch")
+            raise op.refusal(f"another kind of array with another batch; {UNSEEN}")
         a.shape = self.pair(op, a.shape, b.shape)
         if a.kind == "constant":
             a.array = self.constant(op, a, b)
 
-    def constant(self, op: Op, a: Value, b: Value) -> Any:
+    def constant(self, op: Op | Call, a: Value, b: Value) -> Any:
         """Return the numbers of a constant, or how they depend on N."""
         x, y = a.array, b.array
         if all(value is first_written(tape, value) for tape, value in ((self.a, a), (self.b, b))):
@@ -279,8 +302,8 @@ class Merge:
         if x.ndim == 1 and all(np.array_equal(z, np.arange(len(z))) for z in (x, y)):
             return Filled(a.shape, None, x.dtype)
         raise op.refusal(
-            f"{op.name} reads an array of shape {x.shape} that differs from batch to batch: it was "
-            f"made where nothing is recorded. {UNSEEN}",
+            f"an array of shape {x.shape} that differs from batch to batch and was made where "
+            f"nothing is recorded; {UNSEEN}"
         )
 
 
@@ -288,6 +311,15 @@ def first_written(tape: Tape, value: Value) -> Value | None:
     """Return the value if the first thing done with it is that all of it is overwritten."""
     for op in tape.ops:
         if value in op.inputs or op.writes is value:
-            whole = op.kwargs.get("out") is value and value not in op.args
-            return value if whole and op.kind in ("ufunc", "method", "function") else None
+            read = op.args[1:] if op.name == "copyto" else op.args
+            whole = op.writes is value and value not in read and "where" not in op.kwargs
+            return value if whole else None
     return None
+
+
+def _kind(op: Op) -> tuple[Any, ...]:
+    return op.name, op.address, op.phase, len(op.outputs)
+
+
+def _forms() -> str:
+    return ", ".join(str(OfBatch(form, 2)) for form in FORMS if "float" not in form)

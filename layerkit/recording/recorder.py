@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from layerkit.arrays import Array
+from layerkit.arrays import Array, number
 from layerkit.errors import ConfigError
 from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
-from layerkit.optimizers.lbfgs import LBFGS
 from layerkit.parameters import Param
 from layerkit.recording.arrays import (
     Draws,
+    Line,
     Recorded,
     RecordingError,
-    Scalar,
     Tape,
     Value,
     flat,
     value_of,
 )
 from layerkit.recording.program import UNSEEN, Call, Merge, OfBatch, Program
+
+if TYPE_CHECKING:
+    from layerkit.training.averaging import Average, AveragedWeights
+
+RECORDED = 11, 13
+"""Numbers of examples of the two runs that are recorded, and become one program."""
+CHECKED = 131
+"""The number of examples with which the program is compared with the layers; then few of them."""
 
 
 def record(
@@ -36,28 +44,33 @@ def record(
     optimizer: Optimizer | None = None,
     *,
     sample_weight: Any = None,
+    average: Average | None = None,
 ) -> Program:
     """Record a prediction as a program of NumPy operations; with targets, a step of training.
 
     Network and optimizer stay as they are. The program holds for any number of examples of the
-    dtype of x, and gives the same numbers as the layers, to the last bit.
+    dtype of x, and gives the same numbers as the layers, to the last bit: it is compared with them,
+    for other examples, parameters and numbers of the step.
 
     Parameters
     ----------
     network : Network
     x : array
-        At least one example.
+        At least one example; several different ones prove more.
     t : array, optional
         Targets: then forward with ``train=True``, loss and backward are recorded.
     optimizer : Optimizer, optional
         Then its step, too. What its schedules change is an input of the program.
     sample_weight : array, optional
         Then it is an input of the program, ``a``.
+    average : Average, optional
+        Of the weights, after the step; its share is an input of the program.
 
     Raises
     ------
     RecordingError
-        When a layer, loss or optimizer decides by values, with the line; LBFGS does.
+        When a layer, loss or optimizer decides by values, or keeps something from batch to batch
+        that is not a State, with the line; LBFGS does.
     ShapeError, DataError
         For examples or targets that don't fit.
 
@@ -73,112 +86,305 @@ def record(
     0.0
     """
     network.check_adapted()
-    if isinstance(optimizer, LBFGS):
-        raise RecordingError("LBFGS can't be recorded: what it computes depends on what it finds")
     if t is None:
         if optimizer is not None or sample_weight is not None:
             raise ConfigError("record: a step needs targets t")
-        batch: tuple[Any, Any, Any] = network.inputs.check(x)[:], None, None
+        given: dict[str, Any] = {"x": network.inputs.check(x)[:]}
     else:
         rows, targets, weights = network.check(x, t, sample_weight)
-        batch = rows[:], network.targets.convert(targets), weights
-    return record_batch(network, batch, optimizer)
+        given = {"x": rows[:], "t": targets, "a": weights}
+        given = {name: part for name, part in given.items() if part is not None}
+    if average is not None and optimizer is None:
+        raise ConfigError("record: an average needs an optimizer, whose steps it follows")
+    return _proved(given, lambda: Subject(network, optimizer, average, vectors=t is not None))
 
 
-def record_batch(
-    network: Network,
-    batch: Sequence[Array | None],
-    optimizer: Optimizer | None = None,
-    *,
-    sums: bool = False,
-) -> Program:
-    """Record as `record` does, for a batch x, t, a that was checked and converted.
+def record_batch(network: Network, batch: Sequence[Array | None]) -> Program:
+    """Record loss and gradient as `record` does, for a batch x, t, a that was converted.
 
-    With `sums`, the outputs of a step have the sum of the losses and the weight, too.
+    The outputs have the sum of the losses and the weight, too.
     """
-    runs = [_run(network, optimizer, [_cycle(part, N) for part in batch], sums) for N in SIZES]
-    return _merged(*runs)
+    pairs = zip(("x", "t", "a"), batch, strict=True)
+    given = {name: part for name, part in pairs if part is not None}
+    return _proved(given, lambda: Subject(network, converted=True))
 
 
 def record_update(network: Network, optimizer: Optimizer, changing: Sequence[str]) -> Program:
     """Record the step of an optimizer alone, whose options `changing` are inputs."""
-    runs = [_run_update(network, optimizer, changing) for _ in SIZES]
-    return _merged(*runs)
+    return _proved({}, lambda: Subject(network, optimizer, changing=changing))
 
 
-Run = tuple[Tape, Program, dict[str, Array]]
-"""A tape, its program, and what came out."""
-SIZES = 11, 13
-"""The numbers of examples of the two runs."""
-
-
-def _merged(first: Run, second: Run) -> Program:
-    (tape, program, _), (other, given, after) = first, second
-    program.ops = Merge(tape, other, *SIZES).ops()
+def _proved(given: dict[str, Array], subject: Callable[[], Subject]) -> Program:
+    """Record two runs of new subjects as one program, and compare it with runs of another."""
+    first, second, plain = subject(), subject(), subject()
+    looks = list(plain.looks(given))  # first: what a layer raises by itself is raised so
+    (tape, program), (other, twin) = (
+        subject.record({name: _cycle(part, N, start) for name, part in given.items()})
+        for subject, N, start in zip((first, second), RECORDED, (0, RECORDED[0]), strict=True)
+    )
+    merge = Merge(tape, other, *RECORDED)
+    program.ops = merge.ops()
+    merge.calls(program.calls, twin.calls)
     for value in program.inputs.values():  # also those that no operation reads
         value.shape = (OfBatch("{k} * N", 1), *value.shape[1:]) if value.shape else ()
-    _check(program, given, after)
+    for look in looks:
+        look.check(program)
     return program
 
 
-def _cycle(rows: Array | None, N: int) -> Array | None:
+def _cycle(rows: Array, N: int, start: int = 0) -> Array:
     """Return N rows, from the beginning again where there are fewer."""
-    return None if rows is None else np.asarray(rows[np.arange(N) % len(rows)])
+    return np.asarray(rows[(np.arange(N) + start) % len(rows)])
 
 
-def _run(
-    network: Network, optimizer: Optimizer | None, batch: list[Array | None], sums: bool = False
-) -> Run:
-    """Run a copy of the network on a tape."""
-    net, tape = copy.deepcopy(network), Tape()
-    inputs: dict[str, Any] = {}
-    memory = _remember(net, tape, vectors=batch[1] is not None)
-    generators, calls = {}, list[Call]()
-    for address, layer in net.layers():
-        if layer.random:
-            generators[address] = copy.deepcopy(layer.rng)
-            layer.rng = Draws(tape, address, layer.rng)  # type: ignore[assignment]
-    for name, rows in zip(("x", "t", "a"), batch, strict=True):
-        if rows is not None:
-            inputs[name] = tape.give("input", name, rows)
+class Subject:
+    """Copies of a network, its optimizer and its average, to run with plain or recorded arrays.
 
-    def wrap(address: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def recorded(*args: Any, **options: Any) -> Any:
-            start = len(tape.ops)
-            with tape.within(name, address, net[address]):
-                result = _wrapped(tape, method(*args, **options))
-            given, returned = (
-                tuple(tape.find(item) for item in flat(items) if isinstance(item, np.ndarray))
-                for items in (args, result)
+    Attributes
+    ----------
+    numbers : dict of str to float
+        Those of the next step: ``step``, the options that change, and ``share``.
+    converted : bool
+        Whether targets are given as the loss takes them, and the sums of the loss are wanted.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer | None = None,
+        average: Average | None = None,
+        changing: Sequence[str] | None = None,
+        *,
+        vectors: bool = True,
+        converted: bool = False,
+    ) -> None:
+        self.net, self.vectors, self.converted = copy.deepcopy(network), vectors, converted
+        self.optimizer: Optimizer | None = None
+        self.averaged: AveragedWeights | None = None
+        self.numbers: dict[str, Any] = {}
+        self.changing: list[str] = []
+        if optimizer is not None:
+            self.changing = list(optimizer.schedules if changing is None else changing)
+            self._bind(copy.deepcopy(optimizer))
+        if average is not None:
+            from layerkit.training.averaging import AveragedWeights
+
+            step, steps = self.numbers["step"], optimizer.steps if optimizer else None
+            self.averaged = AveragedWeights(self.net.arena, average, steps or step)
+            self.numbers["share"] = average.share(step - 1, steps or step)
+
+    def _bind(self, optimizer: Optimizer) -> None:
+        self.optimizer, options, arena = optimizer, vars(optimizer), self.net.arena
+        self.numbers = {"step": optimizer.t + 1, **{name: options[name] for name in self.changing}}
+        options["schedules"] = {}
+        optimizer.bind(arena, optimizer.steps)
+        if not optimizer.t:
+            optimizer._like = arena.values.shape, arena.values.dtype
+            optimizer.memory = optimizer.allocate(arena.values)
+
+    def memory(self) -> dict[str, Array]:
+        """Return what a step changes by name, or what a prediction reads."""
+        if not self.vectors:
+            return {name: item.value for name, item in self.net.declared().items()}
+        arena = self.net.arena
+        found = {"w": arena.values, "g": arena.grads, "states": arena.states}
+        if self.optimizer is not None:
+            found |= self.optimizer.memory
+        if self.averaged is not None:
+            pairs = zip(("average", "average_states"), self.averaged.vectors, strict=True)
+            found |= {name: a for name, (_, a, _) in pairs}
+        return found
+
+    def run(self, tape: Tape, given: dict[str, Array], numbers: dict[str, Any]) -> dict[str, Any]:
+        """Predict, or take a step; return what comes out."""
+        found: dict[str, Any] = {}
+        if "x" in given:
+            with tape.within("input", "input"):
+                x, t = self.net.inputs.convert(given["x"]), given.get("t")
+                if t is not None and not self.converted:
+                    t = self.net.targets.convert(t)
+            if t is None:
+                return self.predict(tape, x)
+            found = self.gradient(tape, x, t, given.get("a"))
+        if self.optimizer is not None:
+            self.step(tape, self.optimizer, numbers)
+        return found
+
+    def gradient(self, tape: Tape, x: Array, t: Array, a: Array | None) -> dict[str, Any]:
+        """Leave the gradient in the arena; return the outputs z and the loss."""
+        net = self.net
+        z = net.body.forward(x, train=True)
+        with tape.within("loss", "loss", net.loss):
+            total, weight = net.loss.forward(z, t, a)
+            found = {"z": z, "loss": mean(total, weight)}
+            if self.converted:
+                if isinstance(z, Recorded):  # a weight that depends on N alone becomes a value, too
+                    weight = tape.scalar(operator.mul, weight, 1.0)
+                found |= {"total": total, "weight": weight}
+        with tape.within("backward", "loss", net.loss):
+            dz = net.loss.backward()
+        net.body.backward(dz)
+        return found
+
+    def predict(self, tape: Tape, x: Array) -> dict[str, Any]:
+        """Return the outputs z, the predictions y, and the probabilities p, if there are any."""
+        net = self.net
+        z = net.body.forward(x, train=False)
+        with tape.within("outputs", "loss", net.loss):
+            z = net.targets.restore(z)
+            y = net.loss.predict(z)
+            if y.ndim == z.ndim and y.shape[-1] == 1:
+                y = y[..., 0]
+            found: dict[str, Any] = {"z": z, "y": y}
+            if net.loss.has_probabilities:
+                p = net.loss.predict_proba(z)
+                found["p"] = np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
+        return found
+
+    def step(self, tape: Tape, optimizer: Optimizer, numbers: dict[str, Any]) -> None:
+        """Let the optimizer take a step, and the average follow it."""
+        w, g, name = self.net.arena.values, self.net.arena.grads, type(optimizer).__name__
+
+        def again() -> NoReturn:
+            raise RecordingError(
+                f"{name} searches: it evaluates the batch again at other parameters, and how often "
+                "depends on values; so its step can't be recorded"
             )
-            calls.append(Call(address, name, start, len(tape.ops), given, returned))
-            return result
 
-        return recorded
+        vars(optimizer).update({option: numbers[option] for option in self.changing})
+        vars(optimizer).update(t=numbers["step"], w=w)
+        with tape.within("optimizer", "optimizer", optimizer):
+            optimizer._apply(w, g, again)
+        if self.averaged is not None:
+            with tape.within("average", "average", self.averaged):
+                self.averaged.mix(numbers["share"])
 
-    with watched(net.layers(), wrap, containers=True), np.errstate(all="ignore"):
-        with tape.within("input", "input"):
-            x = net.inputs.convert(inputs["x"])
-        if batch[1] is None:
-            outputs = _predict(net, tape, x)
-        else:
-            outputs = _step(net, tape, x, inputs["t"], inputs.get("a"), sums)
-            if optimizer is not None:
-                inputs |= _apply(net, tape, optimizer, memory, list(optimizer.schedules))
-    program = Program(
-        tape.ops,
-        {name: item.value for name, item in inputs.items()},
-        {name: value_of(item) for name, item in memory.items()},
-        {name: item.value for name, item in outputs.items()},
-        generators,
-        calls,
-    )
-    found = {name: _plain(item) for name, item in (memory | outputs).items()}
-    return tape, program, found
+    def record(self, given: dict[str, Array]) -> tuple[Tape, Program]:
+        """Run with recorded arrays; return the tape and its program."""
+        layers, tape = dict(self.net.layers()), Tape()
+        memory = {name: tape.give("memory", name, part) for name, part in self.memory().items()}
+        self._replace(tape, memory)
+        generators, calls = {}, list[Call]()
+        for address, layer in layers.items():
+            if layer.random:
+                generators[address] = copy.deepcopy(layer.rng)
+                layer.rng = Draws(tape, address, layer.rng)  # type: ignore[assignment]
+        inputs: dict[str, Any] = {n: tape.give("input", n, rows) for n, rows in given.items()}
+        numbers = {
+            name: tape.number(name, value, option=name in self.changing)
+            for name, value in self.numbers.items()
+        }
+
+        def wrap(address: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+            line = Line.of(getattr(type(layers[address]), name))
+
+            def recorded(*args: Any, **options: Any) -> Any:
+                start = len(tape.ops)
+                with tape.within(name, address, layers[address]):
+                    result = _wrapped(tape, method(*args, **options))
+                taken, returned = (
+                    tuple(tape.find(item) for item in flat(items) if isinstance(item, np.ndarray))
+                    for items in (args, result)
+                )
+                calls.append(Call(address, name, start, len(tape.ops), taken, returned, line))
+                return result
+
+            return recorded
+
+        with (
+            watched(layers.items(), wrap, containers=True),
+            np.errstate(all="ignore"),
+            tape.honest(),
+        ):
+            outputs = self.run(tape, inputs, numbers)
+        given_values, kept, made = (
+            {name: value_of(item) for name, item in items.items()}
+            for items in (inputs | numbers, memory, outputs)
+        )
+        return tape, Program(tape.ops, given_values, kept, made, generators, calls)
+
+    def _replace(self, tape: Tape, memory: dict[str, Recorded]) -> None:
+        """Put recorded arrays in the place of the memory."""
+        arena, declared = self.net.arena, self.net.declared()
+        if not self.vectors:
+            for name, item in declared.items():
+                item._value = memory[name]
+            return
+        vars(arena).update(values=memory["w"], grads=memory["g"], states=memory["states"])
+        start = 0
+        for name, item in declared.items():
+            with tape.within("memory", name):
+                if isinstance(item, Param):
+                    item._value = memory["w"][arena.slices[name]].reshape(item.shape)
+                    item._grad = memory["g"][arena.slices[name]].reshape(item.shape)
+                    value_of(item._value).name, value_of(item._grad).name = name, f"d{name}"
+                else:
+                    end = start + item.value.size
+                    item._value = memory["states"][start:end].reshape(item.shape)
+                    value_of(item._value).name, start = name, end
+        w, states = memory["w"], memory["states"]
+        if self.optimizer is not None:
+            slots = {name: memory[name] for name in self.optimizer.memory}
+            self.optimizer.memory = slots  # type: ignore[assignment]
+            vars(self.optimizer)["s"] = _scratch(tape, w)
+        if self.averaged is not None:
+            vectors = ((w, memory["average"]), (states, memory["average_states"]))
+            self.averaged.vectors = [(v, a, _scratch(tape, v)) for v, a in vectors if v.size]
+
+    def look(self, given: dict[str, Array], numbers: dict[str, Any]) -> Look:
+        """Run with plain arrays; return what was before, and what came out."""
+        before = copy.deepcopy(self.memory())
+        rngs = {name: copy.deepcopy(part.rng) for name, part in self.net.layers() if part.random}
+        returned: list[list[Array]] = []
+
+        def wrap(address: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+            def noted(*args: Any, **options: Any) -> Any:
+                result = method(*args, **options)
+                returned.append([np.array(x) for x in flat(result) if isinstance(x, np.ndarray)])
+                return result
+
+            return noted
+
+        with watched(self.net.layers(), wrap, containers=True), np.errstate(all="ignore"):
+            outputs = self.run(Tape(), given, numbers)
+        after = {name: np.array(item) for name, item in (self.memory() | outputs).items()}
+        return Look(given | numbers, before, rngs, after, returned)
+
+    def looks(self, given: dict[str, Array]) -> Iterator[Look]:
+        """Look twice, one after the other: with many and few examples, and other numbers."""
+        few = 1
+        if self.vectors:
+            few = max(layer.smallest_batch for _, layer in self.net.layers())
+        self.net.arena.values *= 0.75
+        if not given:
+            grads = self.net.arena.grads
+            grads[...] = np.random.default_rng(0).standard_normal(grads.shape)
+        for i, N in enumerate((CHECKED, few)):
+            numbers = {name: 0.9 * number for name, number in self.numbers.items()}
+            if numbers:
+                numbers["step"] = self.numbers["step"] + i
+            if "share" in numbers:
+                numbers["share"] = (1.0, 0.25)[i]
+            yield self.look({name: _other(part, N) for name, part in given.items()}, numbers)
 
 
-def _plain(item: Any) -> Any:
-    return item.number if isinstance(item, Scalar) else np.array(item.view(np.ndarray))
+def mean(total: Any, weight: Any) -> Any:
+    """Return `mean_loss`, decided by no value."""
+    if isinstance(weight, float):
+        return total / weight if weight else 0.0
+    return number(np.where(weight == 0, 0.0, total / (weight + (weight == 0))))
+
+
+def _other(rows: Array, N: int) -> Array:
+    """Return N rows, not as they were recorded: from the second on, or a single one halved."""
+    if len(rows) == 1 and rows.dtype.kind == "f" and (rows % 1).any():
+        rows = rows / 2
+    return _cycle(rows, N, start=1)
+
+
+def _scratch(tape: Tape, w: Array) -> Recorded:
+    zeros = np.zeros(w.shape, w.dtype)
+    return tape.wrap(zeros, Value("constant", w.shape, w.dtype, "s", zeros.copy()))
 
 
 def _wrapped(tape: Tape, result: Any) -> Any:
@@ -193,119 +399,44 @@ def _wrapped(tape: Tape, result: Any) -> Any:
     return result
 
 
-def _remember(net: Network, tape: Tape, vectors: bool) -> dict[str, Recorded]:
-    """Put Recorded arrays in the place of the network's memory, and return them by name."""
-    arena, declared = net.arena, net.declared()
-    if not vectors:
-        memory = {name: tape.give("memory", name, item.value) for name, item in declared.items()}
-        for name, item in declared.items():
-            item._value = memory[name]
-        return memory
-    memory = {
-        name: tape.give("memory", name, getattr(arena, attribute))
-        for name, attribute in (("w", "values"), ("g", "grads"), ("states", "states"))
-    }
-    vars(arena).update(values=memory["w"], grads=memory["g"], states=memory["states"])
-    start = 0
-    for name, item in declared.items():
-        with tape.within("memory", name):
-            if isinstance(item, Param):
-                item._value = memory["w"][arena.slices[name]].reshape(item.shape)
-                item._grad = memory["g"][arena.slices[name]].reshape(item.shape)
-                value_of(item._value).name, value_of(item._grad).name = name, f"d{name}"
-            else:
-                end = start + item.value.size
-                item._value = memory["states"][start:end].reshape(item.shape)
-                value_of(item._value).name, start = name, end
-    return memory
+@dataclass
+class Look:
+    """A run of the layers: what it was given, and all that came out of it."""
 
+    given: dict[str, Any]
+    memory: dict[str, Array]
+    generators: dict[str, np.random.Generator]
+    after: dict[str, Array]
+    returned: list[list[Array]]
 
-def _predict(net: Network, tape: Tape, x: Array) -> dict[str, Any]:
-    z = net.body.forward(x, train=False)
-    with tape.within("outputs", "loss", net.loss):
-        z = net.targets.restore(z)
-        y = net.loss.predict(z)
-        if y.ndim == z.ndim and y.shape[-1] == 1:
-            y = y[..., 0]
-        found: dict[str, Any] = {"z": z, "y": y}
-        if net.loss.has_probabilities:
-            p = net.loss.predict_proba(z)
-            found["p"] = np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
-    return found
+    def check(self, program: Program) -> None:
+        """Run the program in the same way; RecordingError unless it gives the same bits."""
+        memory = copy.deepcopy(self.memory)
+        generators = copy.deepcopy(self.generators)
+        found = memory | program.run(memory=memory, generators=generators, **self.given)
+        for name, item in found.items():
+            if np.asarray(item).tobytes() != self.after[name].tobytes():
+                raise self.refusal(program, name)
 
+    def refusal(self, program: Program, name: str) -> RecordingError:
+        """Return an error about the first layer that returned something else."""
+        what = (
+            "gives other numbers with another batch than was recorded: something depends on "
+            "values, is kept from the batch before, or was done where nothing is recorded; "
+            f"{UNSEEN}"
+        )
+        now: dict[Value, Any] = {}
+        ops, found = [0], list[Call]()
 
-def _step(
-    net: Network, tape: Tape, x: Array, t: Array, a: Array | None, sums: bool
-) -> dict[str, Any]:
-    z = net.body.forward(x, train=True)
-    with tape.within("loss", "loss", net.loss):
-        total, weight = net.loss.forward(z, t, a)
-        found = {"z": z, "loss": total / (weight + (weight == 0))}
-        if sums:
-            # a weight that depends on N alone becomes a value, too
-            found |= {"total": total, "weight": tape.scalar(operator.mul, weight, 1.0)}
-    with tape.within("backward", "loss", net.loss):
-        dz = net.loss.backward()
-    net.body.backward(dz)
-    return found
+        def watch(op: Any, results: tuple[Any, ...]) -> None:
+            now.update(zip(op.outputs, results, strict=True))
+            ops[0] += 1
+            for call, returned in zip(program.calls, self.returned, strict=False):
+                if call.stop == ops[0] and call not in found:
+                    pairs = zip(call.outputs, returned, strict=False)
+                    if any(v in now and now[v].tobytes() != x.tobytes() for v, x in pairs):
+                        found.append(call)
 
-
-def _run_update(network: Network, optimizer: Optimizer, changing: Sequence[str]) -> Run:
-    """Run the step of a copy of the optimizer on a tape."""
-    net, tape = copy.deepcopy(network), Tape()
-    memory = _remember(net, tape, vectors=True)
-    inputs = _apply(net, tape, optimizer, memory, changing)
-    program = Program(
-        tape.ops,
-        {name: item.value for name, item in inputs.items()},
-        {name: value_of(item) for name, item in memory.items()},
-        {},
-    )
-    return tape, program, {name: _plain(item) for name, item in memory.items()}
-
-
-def _apply(
-    net: Network,
-    tape: Tape,
-    given: Optimizer,
-    memory: dict[str, Recorded],
-    changing: Sequence[str],
-) -> dict[str, Scalar]:
-    """Record the optimizer's step; add its slots to `memory`, return the numbers of the step."""
-    optimizer = copy.deepcopy(given)
-    options = vars(optimizer)
-    options["schedules"] = {}
-    w, g = net.arena.values, net.arena.grads
-    optimizer.bind(net.arena)
-    numbers = {"step": tape.number("step", optimizer.t + 1)}
-    if not optimizer.t:
-        optimizer._like = w.shape, w.dtype
-        optimizer.memory = optimizer.allocate(w.view(np.ndarray))
-    slots = {name: tape.give("memory", name, slot) for name, slot in optimizer.memory.items()}
-    memory |= slots
-    optimizer.memory = slots  # type: ignore[assignment]
-    for name in changing:
-        numbers[name] = tape.number(name, options[name], option=True)
-    options.update(numbers, t=numbers["step"])
-    options.pop("step")
-    with tape.within("optimizer", "optimizer", optimizer):
-        options["s"] = tape.wrap(np.zeros_like(w.view(np.ndarray)), _scratch(w))
-        optimizer._apply(w, g)
-    return numbers
-
-
-def _scratch(w: Array) -> Value:
-    return Value("constant", w.shape, w.dtype, "s", np.zeros(w.shape, w.dtype))
-
-
-def _check(program: Program, given: Program, after: dict[str, Array]) -> None:
-    """Run the program with the second batch; RecordingError unless it gives the same bits."""
-    inputs = {name: value.array for name, value in given.inputs.items()}
-    memory = {name: value.array.copy() for name, value in given.memory.items()}
-    found = memory | program.run(memory=memory, **inputs)
-    for name, array in found.items():
-        if np.asarray(array).tobytes() != np.asarray(after[name]).tobytes():
-            raise RecordingError(
-                f"the recorded program gives another {name} than the layers: something was done "
-                f"where nothing is recorded. {UNSEEN}"
-            )
+        memory, generators = copy.deepcopy(self.memory), copy.deepcopy(self.generators)
+        program.run(memory=memory, generators=generators, watch=watch, **self.given)
+        return found[0].refusal(what) if found else RecordingError(f"{name}: {what}")

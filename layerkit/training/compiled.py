@@ -50,7 +50,7 @@ class Compiled(Attendant):
         """Return the recorded program for batches of this kind."""
         kind = t.ndim, t.dtype, a is not None and a.ndim
         if kind not in self.programs:
-            self.programs[kind] = record_batch(self.network, (x, t, a), sums=True)
+            self.programs[kind] = record_batch(self.network, (x, t, a))
         return self.programs[kind]
 
     def gradient(

@@ -431,7 +431,7 @@ def deciding(x: Array) -> Array:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (deciding, r"body: test_onnx.py.*a number is taken out of an array"),
+        (deciding, r"body: test_onnx.py.*a decision by the values of an array"),
         (lambda x: np.interp(x, [0, 1], [0, 1]), "body: .*interp, used like this, has no form in"),
         (lambda x: np.linalg.svd(x @ x.T)[0] @ x, "svd|differs from batch"),
         (lambda x: x * np.quantile(x, 0.5), "quantile"),

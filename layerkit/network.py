@@ -529,7 +529,7 @@ class Network(Configurable):
         FileError
             When the file can't be written; what was there before is still there.
         """
-        from layerkit.recording.onnx import write_onnx
+        from layerkit.recording.onnx.model import write_onnx
 
         write_onnx(self, path, outputs)
 

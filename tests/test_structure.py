@@ -28,7 +28,7 @@ LATE = {
     ("parameters", "initializers.base"),  # the type of an option
     ("network", "inspection.summary"),  # Network.summary
     ("network", "recording.predictor"),  # Network.predictor
-    ("network", "recording.onnx"),  # Network.to_onnx
+    ("network", "recording.onnx.model"),  # Network.to_onnx
     ("recording.recorder", "training.averaging"),  # record(…, average=…)
 }
 """Imports that point upward, and are made in functions or for types alone."""

@@ -49,7 +49,7 @@ from layerkit import (
 from layerkit.cli import main
 from layerkit.graph.container import Container, Wiring
 from layerkit.parameters import Param
-from layerkit.recording.onnx import onnx_model
+from layerkit.recording.onnx.model import onnx_model
 from tests.test_contract import LAYERS, LOSSES, SEVERAL_INPUTS, named, numbers_for
 
 EXACT = {"float32": 1e-5, "float64": 1e-12}
@@ -136,14 +136,14 @@ def test_losses(loss: Loss, shape: Shape, t: Any) -> None:
         (Dense(4), (3,), ["Gemm"]),
         (Dense(4), (2, 3), ["MatMul", "Add"]),
         (GELU(), (3,), ["Gelu"]),
-        (GELU("sigmoid"), (3,), ["body.GELU"]),
-        (SiLU(), (3,), ["body.SiLU"]),
+        (GELU("sigmoid"), (3,), ["GELU_body"]),
+        (SiLU(), (3,), ["SiLU_body"]),
         (Tanh(), (3,), ["Tanh"]),
         (Softmax(axis=-2), (2, 3), ["Softmax"]),
         (BatchNorm(), (3,), ["BatchNormalization"]),
         (BatchNorm(), (2, 3), ["Reshape", "BatchNormalization", "Reshape"]),
         (RMSNorm(), (3,), ["RMSNormalization"]),
-        (GroupNorm(2), (4,), ["body.GroupNorm"]),
+        (GroupNorm(2), (4,), ["GroupNorm_body"]),
         (Residual(Dense(3)), (3,), ["Gemm", "Add"]),
         (Flatten(), (2, 3), ["Flatten"]),
         (Dropout(), (3,), ["Identity"]),
@@ -158,7 +158,7 @@ def test_doubles_are_no_floats() -> None:
     """What onnxruntime has for floats alone, or with attributes that are floats, is written out."""
     for layer in (GELU(), BatchNorm()):
         net = random_network(copy.deepcopy(layer), (3,), dtype="float64")
-        assert kinds(onnx_model(net)) == [f"body.{type(layer).__name__}"]
+        assert kinds(onnx_model(net)) == [f"{type(layer).__name__}_body"]
     assert kinds(onnx_model(random_network(BatchNorm(eps=0.125), (3,), dtype="float64"))) == [
         "BatchNormalization"
     ]
@@ -220,7 +220,7 @@ def test_all_names_are_addresses() -> None:
     ]
     assert [info.name for info in model.graph.value_info] == names[:3]
     (function,) = model.functions
-    assert (function.domain, function.name) == ("layerkit", "body.layers.2.SiLU")
+    assert (function.domain, function.name) == ("layerkit", "SiLU_body_layers_2")
     assert function.doc_string == "SiLU(beta=1.0): y = x sigmoid(beta x)"
     assert (list(function.input), list(function.output)) == (["x"], ["y"])
 
@@ -307,12 +307,12 @@ def test_layers_of_ones_own_travel_as_they_are() -> None:
     model = check(random_network(body, (3, 5)), x)
     names = {function.name for function in model.functions}
     assert names == {
-        "body.layers.0.Attention",
-        "body.layers.1.Twice",
-        "body.layers.2.part.SiLU",
-        "body.layers.2.part.2.SiLU",
-        "body.layers.2.Twice",
-        "body.layers.3.Twice",
+        "Attention_body_layers_0",
+        "Twice_body_layers_1",
+        "SiLU_body_layers_2_part",
+        "SiLU_body_layers_2_part_2",
+        "Twice_body_layers_2",
+        "Twice_body_layers_3",
     }
     assert kinds(model)[1:5] == ["MatMul", "Add", "MatMul", "Add"], "a part is called twice"
     (attention,) = [node for node in model.graph.node if node.name == "body.layers.0"]
@@ -500,7 +500,7 @@ def test_what_from_onnx_knows_comes_back(tmp_path: Path) -> None:
     there = from_onnx(tmp_path / "model.onnx", MeanSquaredError())
     np.testing.assert_allclose(there.outputs(x), net.outputs(x), 1e-5, 1e-6)
     random_network(SiLU(), (3,)).to_onnx(tmp_path / "model.onnx")
-    with pytest.raises(LayerkitError, match=r"has functions of its own, such as 'body.SiLU'"):
+    with pytest.raises(LayerkitError, match=r"has functions of its own, such as 'SiLU_body'"):
         from_onnx(tmp_path / "model.onnx", MeanSquaredError())
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -16,25 +17,13 @@ from layerkit.config.tables import to_config
 from layerkit.errors import ConfigError, FileError, listed, suggestion
 from layerkit.files.atomic import write_atomically
 from layerkit.files.networks import CONFIG_KEY, SEEN_KEY
-from layerkit.layers.activations.curves import HardShrink, SoftShrink
-from layerkit.layers.activations.learned import PReLU
-from layerkit.layers.activations.rectifiers import LeakyReLU, ReLU, RReLU, Threshold
-from layerkit.layers.activations.rows import LogSoftmax, Softmax
-from layerkit.layers.activations.sigmoids import HardSigmoid, Sigmoid, Softsign
-from layerkit.layers.activations.smooth import CELU, ELU, SELU, Softplus
-from layerkit.layers.activations.swish import GELU, HardSwish, Mish
 from layerkit.layers.base import Layer
-from layerkit.layers.combining import Add, Join, Multiply
-from layerkit.layers.dense import Dense
-from layerkit.layers.normalization import BatchNorm, LayerNorm, RMSNorm
-from layerkit.layers.shapes import Embedding, Flatten, Reshape, Take
-from layerkit.layers.standardize import Standardize
-from layerkit.losses.binary import BinaryCrossEntropy
-from layerkit.losses.classes import SoftmaxClassifier
 from layerkit.network import Network
 from layerkit.recording.arrays import Op, Value
 from layerkit.recording.functional import functional
-from layerkit.recording.onnx_nodes import Nodes, onnx_type
+from layerkit.recording.onnx.arrays import translate
+from layerkit.recording.onnx.nodes import Nodes, onnx_type
+from layerkit.recording.onnx.operators import PLAIN, operator, probabilities
 from layerkit.recording.program import OfBatch, Program
 from layerkit.recording.recorder import record
 
@@ -44,36 +33,6 @@ NEWER = {"RMSNormalization": 23}
 """Operators that came after the operator set that is used otherwise."""
 LARGEST = 2**31 - 1
 """Number of bytes that a protobuf message can have."""
-
-Activation = Callable[[Any], tuple[str, dict[str, Any]] | None]
-ACTIVATIONS: dict[type[Layer], Activation] = {
-    ReLU: lambda a: ("Relu", {}),
-    LeakyReLU: lambda a: ("LeakyRelu", {"alpha": a.negative_slope}),
-    RReLU: lambda a: ("LeakyRelu", {"alpha": (a.lower + a.upper) / 2}),
-    ELU: lambda a: ("Elu", {"alpha": a.alpha}),
-    SELU: lambda a: ("Selu", {"alpha": a.ALPHA, "gamma": a.SCALE}),
-    CELU: lambda a: ("Celu", {"alpha": a.alpha}),
-    Threshold: lambda a: None if a.value else ("ThresholdedRelu", {"alpha": a.threshold}),
-    Sigmoid: lambda a: ("Sigmoid", {}),
-    HardSigmoid: lambda a: ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
-    HardSwish: lambda a: ("HardSwish", {}),
-    Softsign: lambda a: ("Softsign", {}),
-    Softplus: lambda a: ("Softplus", {}) if a.beta == 1 else None,
-    GELU: lambda a: (
-        None if a.approximate == "sigmoid" else ("Gelu", {"approximate": a.approximate})
-    ),
-    Mish: lambda a: ("Mish", {}),
-    HardShrink: lambda a: ("Shrink", {"lambd": a.threshold, "bias": 0.0}),
-    SoftShrink: lambda a: ("Shrink", {"lambd": a.threshold, "bias": a.threshold}),
-    Softmax: lambda a: ("Softmax", {"axis": a.axis}),
-    LogSoftmax: lambda a: ("LogSoftmax", {"axis": a.axis}),
-}
-"""Operators that are these layers, and their attributes, if there are any."""
-OF_FLOATS = {"LeakyRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "HardSigmoid", "HardSwish"}
-OF_FLOATS |= {"Softsign", "Softplus", "Gelu", "Mish", "PRelu", "Shrink"}
-"""Operators that onnxruntime does not have for doubles, or computes as floats."""
-PLAIN = Add, Multiply, Join, Take, Reshape, Embedding, Standardize
-"""Layers whose recorded operations stand in the graph as they are, without a function."""
 
 
 def write_onnx(network: Network, path: str | Path, outputs: Sequence[str]) -> None:
@@ -149,7 +108,7 @@ class Model:
         self.functions: list[Any] = []
         self.shown: list[Any] = []
         self.outputs: list[Any] = []
-        self.scopes: set[str] = set()
+        self.parts, self.scopes = dict(network.layers()), set[str]()
 
     def build(self) -> Any:
         """Return the model."""
@@ -198,7 +157,7 @@ class Model:
     def wanted_program(self) -> Program:
         """Return the part of the recorded prediction that is needed, in functional form."""
         own = {"labels": "y", "predictions": "y"}
-        if probabilities(self.network) is None:
+        if probabilities(self.network.loss) is None:
             own["probabilities"] = "p"
         wanted = ["z", *(own[name] for name in self.wanted if name in own)]
         return functional(self.program, wanted)
@@ -249,39 +208,33 @@ class Model:
         found = dict.fromkeys(value for op in ops for value in op.inputs)
         read = [value for value in found if value not in inside and value.kind != "constant"]
         arrays = [value for value in read if value.kind != "memory"]
-        layer: Any = self.network[address] if ops[0].phase == "forward" else None
+        layer: Any = self.parts[address] if ops[0].phase == "forward" else None
         scope = self.scope(address)
         nodes = Nodes(self.names, f"{scope}.")
-        if layer is None or not (
-            len(arrays) == len(results) == 1 and self.operator(nodes, layer, arrays[0], results[0])
-        ):
+        y = results[0] if len(results) == 1 else None
+        known = None
+        if layer is not None and y is not None and len(arrays) == 1:
+            known = operator(nodes, layer, arrays[0])
+        if known is None:
             for op in ops:
-                nodes.translate(op)
+                translate(nodes, op)
             several = sum(node.op_type != "Constant" for node in nodes.nodes) > 1
             if layer is not None and several and type(layer) not in PLAIN:
                 nodes = self.function(scope, layer, ops, read, results)
-        if layer is not None and len(results) == 1:
-            (y,) = results
-            if nodes.rename(self.names[y], scope):
-                self.shown.append(self.typed(scope, y.dtype, y.shape))
+        elif y is not None:
+            self.names[y] = known
+        if layer is not None and y is not None and nodes.rename(self.names[y], scope):
+            self.shown.append(self.typed(scope, y.dtype, y.shape))
         self.graph.batch |= nodes.batch
         self.graph.nodes += nodes.nodes
 
     def scope(self, address: str) -> str:
         """Return an address, with a number if its layer is called once more."""
-        numbers = itertools.count(2)
-        scope = address
+        numbers, scope = itertools.count(2), address
         while scope in self.scopes:
             scope = f"{address}.{next(numbers)}"
         self.scopes.add(scope)
         return scope
-
-    def operator(self, nodes: Nodes, layer: Layer, x: Value, y: Value) -> bool:
-        """Add the operator that is this layer, if there is one."""
-        name = OPERATORS.get(type(layer), activation)(nodes, layer, x)
-        if name is not None:
-            self.names[y] = name
-        return name is not None
 
     def function(
         self, scope: str, layer: Layer, ops: list[Op], read: list[Value], results: list[Value]
@@ -294,11 +247,11 @@ class Model:
         names |= dict(zip(arrays, numbered("x", arrays), strict=True))
         body = Nodes(dict(names))
         for op in ops:
-            body.translate(op)
+            translate(body, op)
         for value, end in zip(results, numbered("y", results), strict=True):
             body.end(body.names[value], end)
         batch = ["N"] * body.batch
-        name = f"{scope}.{type(layer).__name__}"
+        name = self.scope(re.sub(r"\W", "_", f"{type(layer).__name__}_{scope}"))
         formula = (type(layer).__doc__ or "").split("\n")[0].split(";")[0]
         self.functions.append(
             helper.make_function(
@@ -329,7 +282,7 @@ class Model:
         return nodes.get(z), z.dtype, z.shape
 
     def _probabilities(self, nodes: Nodes, p: Value) -> tuple[str, Any, Any]:
-        name, known = nodes.get(p), probabilities(self.network)
+        name, known = nodes.get(p), probabilities(self.network.loss)
         if known is not None:
             kind, attributes = known
             name = nodes.add(kind, name, **attributes)
@@ -359,110 +312,3 @@ class Model:
 def numbered(letter: str, items: Sequence[Any]) -> list[str]:
     """Return a name for each of several things; for a single one, the letter alone."""
     return [letter] if len(items) == 1 else [f"{letter}{i}" for i in range(1, len(items) + 1)]
-
-
-def probabilities(network: Network) -> tuple[str, dict[str, Any]] | None:
-    """Return the operator that gives a loss of the library its probabilities."""
-    known = {
-        SoftmaxClassifier.predict_proba: ("Softmax", {"axis": -1}),
-        BinaryCrossEntropy.predict_proba: ("Sigmoid", dict[str, Any]()),
-    }
-    return known.get(type(network.loss).predict_proba)
-
-
-# Operators that are layers; None where they are not quite the same
-
-
-def exact(attributes: dict[str, Any], dtype: Any) -> bool:
-    """Whether float32, which attributes are stored in, holds these numbers for this dtype."""
-    numbers = [item for item in attributes.values() if isinstance(item, float)]
-    return dtype == np.float32 or all(float(np.float32(number)) == number for number in numbers)
-
-
-def activation(nodes: Nodes, layer: Layer, x: Value) -> str | None:
-    """Add the operator of an activation."""
-    found = ACTIVATIONS.get(type(layer), lambda layer: None)(layer)
-    if found is None or not exact(found[1], x.dtype):
-        return None
-    kind, attributes = found
-    if kind in OF_FLOATS and x.dtype != np.float32:
-        return None
-    return str(nodes.add(kind, nodes.get(x), **attributes))
-
-
-def dense(nodes: Nodes, layer: Any, x: Value) -> str:
-    """Add a product with W, and b."""
-    name, W, b = nodes.get(x), f"{layer.address}.W", f"{layer.address}.b"
-    if layer.bias and len(x.shape) == 2:
-        return str(nodes.add("Gemm", name, W, b))
-    y = nodes.add("MatMul", name, W)
-    return str(nodes.add("Add", y, b) if layer.bias else y)
-
-
-def prelu(nodes: Nodes, layer: Layer, x: Value) -> str | None:
-    """Add a rectifier with learned slopes."""
-    if x.dtype != np.float32:
-        return None
-    return str(nodes.add("PRelu", nodes.get(x), f"{layer.address}.a"))
-
-
-def flatten(nodes: Nodes, layer: Layer, x: Value) -> str:
-    """Add an example's numbers in a row."""
-    return nodes.get(x) if len(x.shape) == 2 else str(nodes.add("Flatten", nodes.get(x), axis=1))
-
-
-def affine(nodes: Nodes, layer: Any, x: Value) -> list[str]:
-    """Return the names of gamma and beta, of 1 and 0 where the layer has none."""
-    shape = x.shape[-layer.axes :]
-    return [
-        f"{layer.address}.{name}" if there else nodes.constant(np.full(shape, number, x.dtype))
-        for name, there, number in (
-            ("gamma", layer.scale, 1),
-            ("beta", getattr(layer, "shift", False), 0),
-        )
-    ]
-
-
-def batch_norm(nodes: Nodes, layer: Any, x: Value) -> str | None:
-    """Add mean and variance as they were learned; all rows of features are one batch."""
-    attributes = {"epsilon": layer.eps}
-    if not exact(attributes, x.dtype):
-        return None
-    moments = [f"{layer.address}.{name}" for name in ("mean", "variance")]
-    rows = nodes.reshape(nodes.get(x), x.shape, (ROWS, x.shape[-1]))
-    y = nodes.add("BatchNormalization", rows, *affine(nodes, layer, x), *moments, **attributes)
-    return nodes.reshape(y, (ROWS, x.shape[-1]), x.shape)
-
-
-ROWS = OfBatch("{k} * N", 1)
-
-
-def layer_norm(nodes: Nodes, layer: Any, x: Value) -> str | None:
-    """Add what gives each example mean 0 and variance 1."""
-    attributes = {"epsilon": layer.eps, "axis": -layer.axes}
-    if not exact(attributes, x.dtype):
-        return None
-    scale, shift = affine(nodes, layer, x)
-    inputs = [nodes.get(x), scale, *[shift] * layer.shift]
-    return str(nodes.add("LayerNormalization", *inputs, **attributes))
-
-
-def rms_norm(nodes: Nodes, layer: Any, x: Value) -> str | None:
-    """Add what gives each example the mean square 1."""
-    eps = layer.eps or float(np.finfo(x.dtype).eps)
-    attributes = {"epsilon": eps, "axis": -layer.axes}
-    if not exact(attributes, x.dtype):
-        return None
-    return str(
-        nodes.add("RMSNormalization", nodes.get(x), affine(nodes, layer, x)[0], **attributes)
-    )
-
-
-OPERATORS: dict[type[Layer], Callable[[Nodes, Any, Value], str | None]] = {
-    Dense: dense,
-    PReLU: prelu,
-    Flatten: flatten,
-    BatchNorm: batch_norm,
-    LayerNorm: layer_norm,
-    RMSNorm: rms_norm,
-}

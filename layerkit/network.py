@@ -428,6 +428,41 @@ class Network(Configurable):
         p = self.loss.predict_proba(self.outputs(x))
         return np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
 
+    def to_python(self, path: str | Path, weights: Literal["inside", "beside"] = "inside") -> None:
+        """Write a Python module with `predict` and `predict_proba`, which needs NumPy alone.
+
+        They take what those of the network take and return the same, to the last bit; with
+        classes by their names. GELU and layers of your own may need functions of scipy.special
+        besides.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of the module, such as ``"model.py"``.
+        weights : {"inside", "beside"}
+            Whether the parameters are in the module, or in an ``.npz`` file of its name beside it.
+
+        Raises
+        ------
+        RecordingError
+            For a network that can't be recorded, before anything is written.
+        FileError
+            For a path that isn't a module's, or can't be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from layerkit import Dense, SoftmaxCrossEntropy
+        >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.to_python(f"{folder}/model.py")
+        ...     "def predict_proba(x):" in Path(f"{folder}/model.py").read_text()
+        True
+        """
+        from layerkit.recording.module import write_module
+
+        write_module(self, path, weights)
+
     def predictor(self) -> Predictor:
         """Return a function that predicts the same for single examples in less time."""
         from layerkit.recording.predictor import Predictor

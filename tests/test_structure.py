@@ -30,6 +30,7 @@ LATE = {
     ("network", "recording.predictor"),  # Network.predictor
     ("network", "recording.onnx.model"),  # Network.to_onnx
     ("recording.recorder", "training.averaging"),  # record(…, average=…)
+    ("network", "recording.module"),  # Network.to_python
 }
 """Imports that point upward, and are made in functions or for types alone."""
 

@@ -6,7 +6,7 @@ import copy
 import inspect
 import math
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -145,30 +145,41 @@ def listed(program: Program, parts: Mapping[str, Configurable], short: Mapping[s
     listing = Listing(program, parts, wanted, arguments, views, changes=step)
     generators = program.generators if step else {}
     returned = " and ".join(", ".join(OUTPUTS.get(name, "") for name in wanted).rsplit(", ", 1))
-    body = ['"""' + SAYS["train_step" if step else "predict"].format(returned), ""]
+    says = [SAYS["train_step" if step else "predict"].format(returned), ""]
     for name, text in descriptions(arguments, parts).items():
-        body += textwrap.wrap(f"{name}: {text}", WIDTH - 4, subsequent_indent="    ")
+        says += textwrap.wrap(f"{name}: {text}", WIDTH - 4, subsequent_indent="    ")
     for address in generators:
-        body.append(f"{listing.generator(address)}: random numbers of {address}")
-    body.append('"""')
-    body += ["N = len(x)"] if listing.counts else []
-    for name, text in listing.made.items():
-        body += wrapped(f"{name} = {text}", WIDTH - 4)
-    for i, (phase, address, lines) in enumerate(listing.sections()):
-        gap = [""] if i or body[-1] != '"""' else []
-        body += [*gap, *heading(phase, parts.get(address), address), *lines]
-    body.append(f"return {', '.join(listing.result(name) for name in wanted)}")
-    head = ["import numpy as np"]
-    if listing.imports:
-        head.append(f"from scipy.special import {', '.join(sorted(listing.imports))}")
+        says.append(f"{listing.generator(address)}: random numbers of {address}")
+    names = ", ".join([*arguments, *map(listing.generator, generators)])
+    lines = function(f"{'train_step' if step else 'predict'}({names})", says, listing, wanted)
+    head = imports(listing.imports)
     if constants := {**listing.options, **listing.constants}:
         head.append("")
         for name, item in constants.items():
             head += wrapped(f"{name} = {item}", WIDTH)
-    names = ", ".join([*arguments, *map(listing.generator, generators)])
-    function = wrapped(f"def {'train_step' if step else 'predict'}({names}):", WIDTH)
-    function += [f"    {line}" if line else "" for line in body]
-    return "\n".join([*head, "", "", *function, ""])
+    return "\n".join([*head, "", "", *lines, ""])
+
+
+def imports(special: Collection[str]) -> list[str]:
+    """Return the imports of a source that needs some functions of scipy.special."""
+    more = [f"from scipy.special import {', '.join(sorted(special))}"] if special else []
+    return ["import numpy as np", *more]
+
+
+def function(
+    signature: str, says: list[str], listing: Listing, wanted: Sequence[str], *, first: str = ""
+) -> list[str]:
+    """Return the lines of a function: its docstring, and a section for each layer."""
+    body = [*([first] if first else []), *(["N = len(x)"] if listing.counts else [])]
+    for name, text in listing.made.items():
+        body += wrapped(f"{name} = {text}", WIDTH - 4)
+    for phase, address, lines in listing.sections():
+        gap = [""] if body else []
+        body += [*gap, *heading(phase, listing.parts.get(address), address), *lines]
+    body.append(f"return {', '.join(listing.result(name) for name in wanted)}")
+    doc = [f'"""{says[0]}', *says[1:], '"""'] if len(says) > 1 else [f'"""{says[0]}"""']
+    lines = wrapped(f"def {signature}:", WIDTH)
+    return [*lines, *(f"    {line}" if line else "" for line in [*doc, *body])]
 
 
 def distinct(program: Program) -> list[str]:

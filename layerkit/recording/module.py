@@ -73,7 +73,7 @@ def write_module(network: Network, path: str | Path, weights: Weights = "inside"
     declared = network.declared()
     arrays = {short: declared[name].value for name, short in names.items()}
     check(network, functions, arrays)
-    need, lines = beside(path, arrays) if weights == "beside" else inside(arrays)
+    need, lines = beside(path.stem, arrays) if weights == "beside" else inside(arrays)
     alone = "NumPy and SciPy" if "scipy" in functions else "NumPy alone"
     title = f'"""Predictions of a network, with {alone}."""'
     text = "\n".join([title, "", *need, functions, *lines])
@@ -84,9 +84,9 @@ def write_module(network: Network, path: str | Path, weights: Weights = "inside"
     write_atomically(path, f"{text}\n".encode())
 
 
-def beside(path: Path, arrays: dict[str, Array]) -> tuple[list[str], list[str]]:
+def beside(stem: str, arrays: dict[str, Array]) -> tuple[list[str], list[str]]:
     """Return the import and the statements that load arrays from a file."""
-    file = f'np.load(Path(__file__).with_name("{path.stem}.npz"))'
+    file = f'np.load(Path(__file__).with_name("{stem}.npz"))'
     lines = [f'{name} = weights["{name}"]' for name in arrays]
     return ["from pathlib import Path", ""], ["", f"weights = {file}", *lines]
 

@@ -664,7 +664,7 @@ def test_warnings_are_told_in_the_form_of_the_other_messages() -> None:
     words = [sys.executable, "-m", "layerkit", "train", "own.toml", "--out", "run"]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stderr.splitlines()
     assert [line for line in said if not line.startswith("Epoch")] == [
-        "layerkit: the inputs of body have a root mean square of 928, far from 1: put "
+        "layerkit: the inputs of body have a root mean square of 975, far from 1: put "
         "Standardize() before it",
         "layerkit: EarlyStopping.monitor = 'validation_roc_auc': is nan in epoch 1: the set may "
         "lack a class; epochs don't count until it is a number",

@@ -19,6 +19,7 @@ from layerkit.optimizers.base import Optimizer
 from layerkit.recording.arrays import Op, Value, values_in
 from layerkit.recording.program import OfBatch, Program
 from layerkit.recording.recorder import record
+from layerkit.streams import stream
 
 PRODUCTS = {"dot", "matmul", "inner", "vdot"}
 """Operations that multiply a matrix."""
@@ -361,7 +362,7 @@ def fastest(call: Callable[[], Any]) -> float:
 
 def product_rate(dtype: Any, n: int = 512) -> float:
     """Return the arithmetic per second of a product of two large matrices."""
-    rng = np.random.default_rng(0)
+    rng = stream(0, "matrices of a product")
     a, b = (rng.random((n, n)).astype(dtype) for _ in range(2))
     out = np.empty_like(a)
     return 2 * n**3 / fastest(partial(np.dot, a, b, out=out))

@@ -27,6 +27,7 @@ from layerkit.recording.arrays import (
     value_of,
 )
 from layerkit.recording.program import UNSEEN, Call, Merge, OfBatch, Program
+from layerkit.streams import stream
 
 if TYPE_CHECKING:
     from layerkit.training.averaging import Average, AveragedWeights
@@ -358,7 +359,7 @@ class Subject:
         self.net.arena.values *= 0.75
         if not given:
             grads = self.net.arena.grads
-            grads[...] = np.random.default_rng(0).standard_normal(grads.shape)
+            grads[...] = stream(0, "gradients of a look").standard_normal(grads.shape)
         for i, N in enumerate((CHECKED, few)):
             numbers = {name: 0.9 * number for name, number in self.numbers.items()}
             if numbers:

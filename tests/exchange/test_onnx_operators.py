@@ -146,6 +146,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("y = Unsqueeze (x, a)", {"a": np.array([1])}),
     ("h = Unsqueeze (x, a) y = Squeeze (h, a)", {"a": np.array([2])}),
     ("h = Gemm (x, W) i = Squeeze (h, a) y = Sigmoid (i)", {"W": W[:, :1], "a": np.array([1])}),
+    (
+        "h = Gemm (x, W) i = Squeeze (h, a) j = Mul (i, f) y = Add (c, j)",
+        {"W": W[:, :1], "a": np.array([1]), "f": np.array(2.0), "c": np.array([0.5])},
+    ),
+    (
+        "h = MatMul (x, W) i = Add (h, b) j = MatMul (i, V) y = Add (j, b)",
+        {"W": W, "V": W[:4] + 1, "b": B[None]},
+    ),
     ("y = Transpose<perm=[0, 1, 2]> (x)", {"shape": TWO}),
     ("h = Sub (x, m) y = Div (h, s)", {"m": V, "s": POSITIVE}),
     ("y = Mul (x, f)", {"f": np.array(0.25)}),
@@ -223,7 +231,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ('y = Gelu<approximate="x"> (x)', {}, "GELU.approximate = 'x'"),
     ("y = Softmax<axis=0> (x)", {}, "axis 0 of ('N', 6); should be another one than the batch"),
     ("y = Softmax<axis=2> (x)", {}, "axis 2 of ('N', 6)"),
-    ("y = Softmax (x)", {"shape": TWO, "opset": 11}, "over all axes from -2 on; should be one"),
+    ("y = Softmax (x)", {"shape": TWO, "opset": 11}, "over all axes from -2 on; not over one"),
+    ("a = Neg (x) y = Softmax (a)", {"shape": TWO, "opset": 11}, "over all axes from -2 on"),
+    ("a = Neg (x) y = Softmax<axis=1> (a)", {"shape": TWO}, "along axis 1 of ('N', 3, 4); should"),
+    (
+        "h = Gemm (x, W) i = Squeeze (h, a) y = Mul (i, f)",
+        *(
+            {"W": W[:, :1], "a": [1], "f": np.ones((1, 1))},
+            "a constant of shape (1, 1) for examples",
+        ),
+    ),
     ("y = Clip (x, a)", {"a": np.array(1.0)}, "from 1.0 to None; should have both ends"),
     ("y = Gemm<transA=1> (x, W)", {"W": W}, "transA = 1; should be 0"),
     ("y = Gemm (x, W, b)", {"W": W, "b": V}, "C has the shape (6,); should be one for each output"),

@@ -18,6 +18,7 @@ from layerkit.layers.activations.curves import Identity
 from layerkit.layers.activations.rows import LogSoftmax, Softmax
 from layerkit.layers.activations.sigmoids import Sigmoid
 from layerkit.layers.base import Layer
+from layerkit.layers.standardize import Standardize
 from layerkit.losses.base import Loss
 from layerkit.losses.binary import BinaryCrossEntropy
 from layerkit.losses.classes import SoftmaxCrossEntropy
@@ -130,9 +131,10 @@ def _add(translation: Translation, operation: Operation, found: Match) -> None:
         translation.own(operation, name)
     value = translation.values[found.x]
     for axis in found.axes:
-        if translation.axis(operation, axis, value.shape) != -1:
+        if translation.softmax_axis(operation, axis, value.shape) != -1:
             raise refusal(operation, f"along axis {axis} of {('N', *value.shape)}; should be last")
-    elementwise = not found.layer.carried and not found.axes
+    single = not found.layer.carried or isinstance(found.layer, Standardize)
+    elementwise = single and not found.axes
     translation.add(
         *(operation, found.layer, value), constants=found.constants, elementwise=elementwise
     )

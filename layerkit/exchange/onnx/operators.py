@@ -144,10 +144,7 @@ def _prelu(translation: Translation, operation: Operation) -> None:
 
 def _softmax(translation: Translation, operation: Operation) -> None:
     x = translation.value(operation)
-    default = -1 if translation.opset >= 13 else 1
-    axis = translation.axis(operation, operation.attributes.pop("axis", default), x.shape)
-    if translation.opset < 13 and axis != -1:
-        raise refusal(operation, f"before opset 13, over all axes from {axis} on; should be one")
+    axis = translation.softmax_axis(operation, operation.attributes.pop("axis", None), x.shape)
     kind = Softmax if operation.type == "Softmax" else LogSoftmax
     translation.add(operation, kind(axis=axis), x)
 

@@ -174,7 +174,10 @@ def _parsed() -> dict[str, list[tuple[ast.expr, Callable[[Found], Layer | None]]
 
 
 class Match(NamedTuple):
-    """A layer, the value that it reads, the constants it has, and axes that should be the last."""
+    """A layer, the value that it reads, the constants it has, and axes that should be the last.
+
+    An axis is None where it is left out.
+    """
 
     layer: Layer
     x: str
@@ -275,7 +278,7 @@ def _is_plain(operation: Operation, options: dict[str, Any]) -> bool:
     if operation.type == "InstanceNormalization":
         options["epsilon"] = shortest(np.float32(others.pop("epsilon", 1e-5)))
     if operation.type == "Softmax":
-        options["axes"].append(others.pop("axis", -1))
+        options["axes"].append(others.pop("axis", None))
     allowed = PLAIN.get(operation.type, {})
     return all(isinstance(v, int) and allowed.get(name) == v for name, v in others.items())
 

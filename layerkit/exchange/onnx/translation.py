@@ -97,7 +97,7 @@ class Translation:
     def own(self, operation: Operation, name: str) -> None:
         """Refuse a matrix that two operations multiply by: nothing here ties two parameters."""
         root = self.origins.get(name, name)
-        if self.constants[name].ndim > 1:
+        if sum(length > 1 for length in self.constants[name].shape) > 1:
             other = self.owners.setdefault(root, operation)
             if other is not operation:
                 raise refusal(
@@ -154,7 +154,8 @@ class Translation:
             )
         carried = {}
         for name, number in layer.carried.items():
-            part = number[0] if number.ndim > len(value.shape) and len(number) == 1 else number
+            wider = number.ndim == len(value.shape) + 1 and len(number) == 1
+            part = number[0] if wider else number
             if name == "fitted":
                 carried[name] = number
             elif part.ndim > len(value.shape) or np.broadcast_shapes(part.shape, value.shape) != (
@@ -165,7 +166,7 @@ class Translation:
                     f"a constant of shape {number.shape} for examples of shape {value.shape}",
                 )
             else:
-                carried[name] = np.broadcast_to(part, value.shape)
+                carried[name] = np.broadcast_to(part, value.inner)
         if not carried["scale"].all():
             raise refusal(operation, "it divides by 0")
         layer.carried = carried
@@ -207,6 +208,16 @@ class Translation:
             raise refusal(
                 operation,
                 f"axis {axis} of {('N', *shape)}; should be another one than the batch",
+            )
+        return found
+
+    def softmax_axis(self, operation: Operation, axis: Any, shape: Shape) -> int:
+        """Return the axis of a Softmax, which before opset 13 was the first of several."""
+        default = -1 if self.opset >= 13 else 1
+        found = self.axis(operation, default if axis is None else axis, shape)
+        if self.opset < 13 and found != -1:
+            raise refusal(
+                operation, f"before opset 13, over all axes from {found} on; not over one"
             )
         return found
 

@@ -454,9 +454,13 @@ def test_what_cannot_be_exported_is_named(
 @pytest.mark.parametrize(
     ("loss", "outputs", "message"),
     [
-        (MeanSquaredError(), ["labels"], "'labels': with MeanSquaredError there are outputs, pred"),
-        (MeanSquaredError(), ["probabilities"], "there are outputs, predictions"),
-        (SoftmaxCrossEntropy(), ["predictions"], "are outputs, probabilities, labels"),
+        (
+            MeanSquaredError(),
+            ["labels"],
+            "'labels': a network with MeanSquaredError has no such output",
+        ),
+        (MeanSquaredError(), ["probabilities"], "known are outputs, predictions"),
+        (SoftmaxCrossEntropy(), ["predictions"], "known are outputs, probabilities, labels"),
         (SoftmaxCrossEntropy(), ["label"], "did you mean 'labels'"),
         (SoftmaxCrossEntropy(), [], r"outputs = \[\]: should be one or more of outputs, probab"),
         (SoftmaxCrossEntropy(), ["labels"] * 2, "each once"),
@@ -478,6 +482,15 @@ def test_wrong_paths_and_a_missing_package(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ConfigError, match=r"need onnx: pip install 'layerkit\[onnx\]'"):
         net.to_onnx(tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_is_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerkit.recording.onnx.model.LARGEST", 31)
+    with pytest.raises(ConfigError, match=r"the parameters have 0.0 GB; an ONNX file has room for"):
+        Network(Dense(2), MeanSquaredError(), shape=(3,)).to_onnx(tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
 

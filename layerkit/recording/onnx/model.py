@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.config.tables import to_config
-from layerkit.errors import ConfigError, FileError, listed, suggestion
+from layerkit.errors import ConfigError, FileError, suggestion
 from layerkit.files.atomic import write_atomically
 from layerkit.files.networks import CONFIG_KEY, SEEN_KEY
 from layerkit.layers.base import Layer
@@ -74,8 +74,8 @@ def check_outputs(network: Network, outputs: Sequence[str]) -> None:
     for name in [outputs] if isinstance(outputs, str) else outputs:
         if name not in known:
             raise ConfigError(
-                f"outputs: {name!r}: with {type(loss).__name__} there are "
-                f"{listed(known)}{suggestion(str(name), known)}"
+                f"outputs: {name!r}: a network with {type(loss).__name__} has no such output"
+                f"{suggestion(str(name), known)}"
             )
     if isinstance(outputs, str) or not outputs or len(set(outputs)) < len(outputs):
         raise ConfigError(

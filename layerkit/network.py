@@ -524,6 +524,11 @@ class Network(Configurable):
 
         return table(self.body)
 
+    def _repr_html_(self) -> str:
+        from layerkit.inspection.drawing import html
+
+        return html(self)
+
     def save(self, path: str | Path) -> None:
         """Write configuration and parameters to one ``.safetensors`` file, whole or not at all.
 

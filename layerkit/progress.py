@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.errors import ConfigError
 from layerkit.guidance import Guided, Refused
+from layerkit.inspection.notebook import curve, html_table, shortened
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -85,6 +86,24 @@ def _short(x: float) -> str:
     return f"{x:.2f}" if 0.01 <= abs(x) < 1e6 or not x else f"{x:.2g}"
 
 
+class Records(list[Record]):
+    """The records of a training, a list; in a notebook a table, with a curve for each column."""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<p>no records: no epoch has ended</p>"
+        names = list(self[0].row())
+        columns = {name: [record.row().get(name, math.nan) for record in self] for name in names}
+        rows = [[_cell(columns[name][i]) for name in names] for i in range(len(self))]
+        curves = ["", "", *(curve(columns[name]) for name in names[2:])]
+        head = [name.replace("_", " ") for name in names]
+        return html_table(shortened([head, *rows]), range(len(names)), curves)
+
+
+def _cell(x: float) -> str:
+    return f"{x:,}" if isinstance(x, int) else f"{x:.4g}"
+
+
 class Progress(Guided):
     """The progress of a training run, which callbacks are given at every batch and epoch.
 
@@ -139,7 +158,7 @@ class Progress(Guided):
         self.undirected: Sequence[str] = ()
         self.epoch, self.batch, self.step, self.size = 1, 0, 0, 0
         self.loss, self.loss_sum, self.weight_sum = math.nan, 0.0, 0.0
-        self.records: list[Record] = []
+        self.records = Records()
         self.stopped: str | None = None
         self.paused: str | None = None
         self.failed: Any = None

@@ -27,6 +27,7 @@ ROOMS = [
 LATE = {
     ("parameters", "initializers.base"),  # the type of an option
     ("network", "inspection.summary"),  # Network.summary
+    ("network", "inspection.drawing"),  # what a notebook shows
     ("network", "recording.predictor"),  # Network.predictor
     ("network", "recording.onnx.model"),  # Network.to_onnx
     ("recording.recorder", "training.averaging"),  # record(…, average=…)

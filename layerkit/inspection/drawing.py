@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from layerkit.graph.container import Wiring
 from layerkit.graph.sequential import Sequential
+from layerkit.inspection.notebook import html_image
 from layerkit.inspection.summary import described, wiring_of
 from layerkit.layers.base import Layer
 
@@ -91,6 +92,11 @@ def svg(network: Network) -> str:
     ElementTree.SubElement(root, "rect", width="100%", height="100%", fill="#fff")
     _draw(root, whole, GAP + whole.left, GAP)
     return ElementTree.tostring(root, "unicode")
+
+
+def html(network: Network) -> str:
+    """Return the drawing as a notebook shows it."""
+    return html_image(svg(network), alt=f"graph of the network\n{network.summary()}")
 
 
 def _text_box(kind: str, *lines: str) -> _Box:

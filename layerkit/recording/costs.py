@@ -92,9 +92,9 @@ class Cost:
         ]
 
 
-@dataclass
+@dataclass(repr=False)
 class Profile:
-    """The costs of a step: `print` shows them as tables.
+    """The costs of a step, which are shown as tables.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class Profile:
         for (phase, address), group in groupby(self.costs, lambda item: _place(item[0])):
             yield phase, address, added(cost for _, cost in group)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         total, whole = self.total, max(self.seconds, self.total.seconds)
         head = ["µs", "share", "MFLOP", "KB moved", "KB new", "rate"]
         rows = [["phase", "address", "layer", *head]]

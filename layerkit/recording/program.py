@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.inspection.notebook import html_table
+from layerkit.inspection.summary import aligned
 from layerkit.recording.arrays import Line, Op, RecordingError, Tape, Value, located, mapped
 
 
@@ -66,6 +68,13 @@ def of_batch(a: Any, b: Any, Na: int, Nb: int, dtype: Any = None) -> OfBatch | N
     return None
 
 
+def _shown(value: Value) -> str:
+    """Return a value's name, if it has one, and its shape."""
+    comma = "," if len(value.shape) == 1 else ""
+    shape = "" if value.scalar else f"({', '.join(map(str, value.shape))}{comma})"
+    return f"{value.name} {shape}".strip() or "number"
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call of a layer's forward or backward: its operations are ``ops[start:stop]``."""
@@ -83,7 +92,7 @@ class Call:
         return RecordingError(f"{located(self.address, self.line)}{what}")
 
 
-@dataclass
+@dataclass(repr=False)
 class Program:
     """The NumPy operations of a step, or of a prediction, in order.
 
@@ -105,6 +114,26 @@ class Program:
     outputs: dict[str, Value]
     generators: dict[str, np.random.Generator] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        given = ", ".join(map(_shown, self.inputs.values()))
+        return f"Program of {len(self.ops)} operations, given {given}"
+
+    def __str__(self) -> str:
+        return aligned(self.table(), ())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table(), ())
+
+    def table(self) -> list[list[str]]:
+        """Return the operations as rows of a table, without the views of the memory."""
+        rows = [["phase", "address", "operation", "reads", "makes", "line"]]
+        for op in self.ops:
+            if op.phase != "memory":
+                reads = ", ".join(map(_shown, op.inputs))
+                makes = ", ".join(map(_shown, op.outputs))
+                rows.append([op.phase, op.address, op.name, reads, makes, op.line.text])
+        return rows
 
     def run(
         self,

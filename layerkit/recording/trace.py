@@ -85,12 +85,11 @@ class Step:
     moments: list[Moment] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(repr=False)
 class Trace:
     """A trace: what becomes of examples in one step of a network, or in a prediction.
 
-    `print` shows it as a table; in a notebook it is a page to step through, which `save` writes to
-    a file.
+    It is shown as a table; in a notebook as a page to step through, which `save` writes to a file.
 
     Attributes
     ----------
@@ -108,7 +107,7 @@ class Trace:
     image: tuple[int, int] | None = None
     classes: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         head = ["phase", "address", "value", "shape", "smallest", "mean", "largest", "zeros"]
         rows = [[*head, "formula"]]
         for step in self.steps:

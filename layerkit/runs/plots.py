@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as PlainFigure
 from matplotlib.ticker import MaxNLocator
 
 from layerkit.arrays import Array
@@ -34,6 +34,13 @@ COLOURS = (
 MOST_CLASSES = 100
 """Of more classes there is no picture of the confusion matrix: nobody could read it."""
 LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
+
+
+class Figure(PlainFigure):
+    """A figure that a notebook shows, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return drawn(self, "png")
 
 
 def draw_run(
@@ -62,11 +69,17 @@ def draw_run(
         save(figure, folder / f"{name}.png")
 
 
-def save(figure: Figure, path: str | Path) -> None:
+def save(figure: PlainFigure, path: str | Path) -> None:
     """Save a picture; FileError if that fails, and what was there before is still there."""
-    path, picture = Path(path), io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:], dpi=120)
-    write_atomically(path, picture.getvalue())
+    path = Path(path)
+    write_atomically(path, drawn(figure, path.suffix[1:]))
+
+
+def drawn(figure: PlainFigure, kind: str) -> bytes:
+    """Return the file of a picture, such as a "png"."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format=kind, dpi=120)
+    return picture.getvalue()
 
 
 def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:

@@ -25,7 +25,7 @@ from layerkit.errors import ConfigError, FileError, LayerkitError, LayerkitWarni
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.files.mapped import Subset, pieces
 from layerkit.guidance import is_own
-from layerkit.progress import Record
+from layerkit.progress import Record, Records
 from layerkit.training.batches import Arrays, Source
 from layerkit.training.options import Training
 from layerkit.training.trainer import Attendant, Trainer, is_finite
@@ -83,7 +83,7 @@ class Checkpointing(Attendant):
         """Restore a saved state in a trainer."""
         progress = trainer.progress
         trainer.load_state_dict(tree)
-        progress.records = [_record(saved) for saved in tree["records"].values()]
+        progress.records = Records(_record(saved) for saved in tree["records"].values())
         over = progress.epoch - (progress.batch > 0) if progress.step else 0
         if len(tree["records"]) != over or [*tree["records"]] != [
             str(epoch + 1) for epoch in range(over)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.errors import ConfigError
 from layerkit.guidance import Guided, Refused
-from layerkit.inspection.notebook import curve, html_table, shortened
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -90,18 +89,9 @@ class Records(list[Record]):
     """The records of a training, a list; in a notebook a table, with a curve for each column."""
 
     def _repr_html_(self) -> str:
-        if not self:
-            return "<p>no records: no epoch has ended</p>"
-        names = list(self[0].row())
-        columns = {name: [record.row().get(name, math.nan) for record in self] for name in names}
-        rows = [[_cell(columns[name][i]) for name in names] for i in range(len(self))]
-        curves = ["", "", *(curve(columns[name]) for name in names[2:])]
-        head = [name.replace("_", " ") for name in names]
-        return html_table(shortened([head, *rows]), range(len(names)), curves)
+        from layerkit.inspection.notebook import table_of_numbers
 
-
-def _cell(x: float) -> str:
-    return f"{x:,}" if isinstance(x, int) else f"{x:.4g}"
+        return table_of_numbers([record.row() for record in self], with_curves_from=2)
 
 
 class Progress(Guided):

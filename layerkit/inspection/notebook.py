@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 MOST_ROWS = 20
 """Of longer tables the middle is left out."""
@@ -36,6 +36,24 @@ def html_table(
     lines = [row(texts[0], "th"), *([row(curves, "td")] if curves else [])]
     lines += [row(cells, "td") for cells in texts[1:]]
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def table_of_numbers(rows: Sequence[Mapping[str, float]], with_curves_from: int) -> str:
+    """Return a table of numbers by their names, with curves of the columns from this one on.
+
+    Examples
+    --------
+    >>> ">0.5</td>" in table_of_numbers([{"loss": 0.5}], 0)
+    True
+    """
+    names = list(rows[0]) if rows else []
+    columns = [[row.get(name, math.nan) for row in rows] for name in names]
+    curves = [curve(column) if i >= with_curves_from else "" for i, column in enumerate(columns)]
+    cells = [[f"{x:,}" if isinstance(x, int) else f"{x:.4g}" for x in column] for column in columns]
+    head = [name.replace("_", " ") for name in names]
+    return html_table(
+        shortened([head, *map(list, zip(*cells, strict=True))]), range(len(names)), curves
+    )
 
 
 def curve(values: Sequence[float], width: int = 90, height: int = 24) -> str:

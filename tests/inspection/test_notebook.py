@@ -78,7 +78,7 @@ def test_of_many_records_the_first_and_the_last_are_shown() -> None:
 
 
 def test_what_is_not_finite_or_not_there_is_shown_too() -> None:
-    assert "no records" in Records()._repr_html_()
+    assert Cells(Records()._repr_html_()).rows == [[]]
     odd = Records([Record(1, 0.1, train_loss=math.inf), Record(2, 0.2, train_loss=0.5)])
     assert [row[2] for row in Cells(odd._repr_html_()).rows[2:]] == ["inf", "0.5"]
 

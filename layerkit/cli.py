@@ -227,8 +227,12 @@ def _parser() -> argparse.ArgumentParser:
     tracing.add_argument(
         "--html", metavar="OUT.html", type=Path, help="also write a page to step through"
     )
-    unrolling.add_argument(
+    part = unrolling.add_mutually_exclusive_group()
+    part.add_argument(
         "--predict", action="store_true", help="the prediction alone, without backward and step"
+    )
+    part.add_argument(
+        "--epoch", action="store_true", help="also initial weights, and the loop around the step"
     )
     command(run_predict, "RUN", "FILE")
     exporting = command(run_export, "RUN", "MODEL")
@@ -377,9 +381,21 @@ def run_unroll(options: argparse.Namespace) -> int:
         images = data.name in ("mnist", "fashion_mnist")
     network.seen.pixels = "bytes" if images else None
     x, optimizer = examples_like(network), None if options.predict else experiment.optimizer
-    weighted = optimizer and (experiment.training.class_weight is not None or data.weight)
+    training, loop = experiment.training, {}
+    weighted = optimizer and (training.class_weight is not None or data.weight)
+    if options.epoch:
+        loop = {name: getattr(training, name) for name in ("epochs", "batch_size", "seed")}
+        for name in ("augmentation", "average", "callbacks", "warm_start"):
+            if getattr(training, name):
+                raise ConfigError(f"{options.file}: training.{name}: the source can't have it")
+        if training.gradient_accumulation_steps > 1:
+            raise ConfigError(
+                f"{options.file}: training.gradient_accumulation_steps = "
+                f"{training.gradient_accumulation_steps}: the source takes whole batches"
+            )
     with at(str(options.file)):
-        source = unroll(network, optimizer, x, sample_weight=[1.0] * len(x) if weighted else None)
+        weights = [1.0] * len(x) if weighted else None
+        source = unroll(network, optimizer, x, sample_weight=weights, **loop)
     print(source, end="")
     return 0
 

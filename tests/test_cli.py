@@ -596,13 +596,22 @@ def test_unroll_prints_source_of_files_and_runs(
         ((trained,), ["x: examples (N, 64), float32", "def train_step(x, t, w, g, v):"]),
         ((trained, "--predict"), ["def predict(x, W0, b0, W1, b1):"]),
         ((DIGITS, "--set", "training.class_weight=balanced"), ["a: sample weights (N,), float64"]),
+        (
+            (DIGITS, "--epoch", "--seed", "3"),
+            ["for epoch in range(30):", "seed = np.random.SeedSequence(3, "],
+        ),
     ]:
         assert run("unroll", *arguments) == 0
         said = capsys.readouterr().out
         for line in lines:
             assert line in said
+    for setting, reason in [
+        ('training.average={type = "EMA"}', "training.average: the source can't have it"),
+        ("training.gradient_accumulation_steps=2", "steps = 2: the source takes whole batches"),
+    ]:
+        assert reason in refused(capsys, "unroll", DIGITS, "--epoch", "--set", setting)
     lbfgs = 'optimizer={type = "LBFGS"}'
-    assert f"{DIGITS}: LBFGS can't be recorded" in refused(capsys, "unroll", DIGITS, "--set", lbfgs)
+    assert f"{DIGITS}: LBFGS searches" in refused(capsys, "unroll", DIGITS, "--set", lbfgs)
 
 
 def test_a_diverging_run_says_where_and_what_to_try(capsys: pytest.CaptureFixture[str]) -> None:

@@ -473,7 +473,7 @@ class Listing:
         if node.value.base is None:
             target = self.names.get(self.unit(node), target)
         there = node.before not in self.folded or node.before.is_view
-        if there and node.args[0] is node.before and self._is_binary(node):
+        if there and self._is_binary(node) and node.args[0] is node.before:
             return f"{target} {BINARY[op.name][0]}= {self._any(node.args[1], op)[0]}"
         if self.flow.is_free(node):
             return f"{target} = {text}"

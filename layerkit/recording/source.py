@@ -18,6 +18,7 @@ from layerkit.network import Network
 from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
 from layerkit.recording.arrays import RecordingError, Value
+from layerkit.recording.epochs import epochs_of
 from layerkit.recording.listing import Listing
 from layerkit.recording.program import Program
 from layerkit.recording.recorder import record
@@ -47,6 +48,9 @@ def unroll(
     t: Any = None,
     *,
     sample_weight: Any = None,
+    epochs: int | None = None,
+    batch_size: int = 128,
+    seed: int = 0,
 ) -> str:
     """Return NumPy source that predicts as the network does; with an optimizer, a training step.
 
@@ -63,6 +67,11 @@ def unroll(
         of the network's dtype, and targets that the loss accepts.
     sample_weight : array, optional
         Then the step has weights, ``a``.
+    epochs : int, optional
+        Then the source has the loop around the step, too, a function `train`: with the initial
+        weights and the order of batches that `layerkit.fit` has for this number of epochs.
+    batch_size, seed : int
+        Of that loop.
 
     Raises
     ------
@@ -128,6 +137,10 @@ def unroll(
     short = short_names(network, numbers(optimizer) if optimizer else ())
     source = listed(program, parts, short)
     check(source, program, short)
+    if optimizer is not None and epochs is not None:
+        options = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+        arguments = source[source.index("(") + 1 : source.index("):")].replace(",", " ").split()
+        source += epochs_of(network, optimizer, program, arguments, short, options)
     return source
 
 

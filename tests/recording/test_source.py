@@ -12,6 +12,7 @@ from layerkit import (
     Adam,
     AdamW,
     Array,
+    BatchNorm,
     CosineSchedule,
     Dense,
     Dropout,
@@ -21,11 +22,15 @@ from layerkit import (
     Momentum,
     Network,
     Optimizer,
+    Orthogonal,
     ReLU,
+    Rprop,
     Sequential,
     Shape,
     Sigmoid,
     SoftmaxCrossEntropy,
+    Standardize,
+    fit,
 )
 from layerkit.losses.base import mean_loss
 from layerkit.recording import RecordingError, unroll
@@ -154,6 +159,36 @@ def test_any_batch_of_bytes(batch: int, dtype: Any) -> None:
     x, t = rng.integers(0, 256, (batch, 784)).astype(np.uint8), rng.integers(0, 10, batch)
     check_step(net, Momentum(lr=4.0), x, t)
     check_prediction(net, x)
+
+
+@pytest.mark.parametrize(
+    ("layers", "optimizer"),
+    [
+        ([Dense(8), Sigmoid(), Dropout(0.2), Dense(3)], Momentum(lr=1.0)),
+        ([Dense(8, init=Orthogonal()), BatchNorm(), ReLU(), Dense(3)], Rprop()),
+        ([Dense(8), Dense(3)], Adam(schedules={"lr": CosineSchedule()})),
+    ],
+)
+def test_a_training(layers: list[Layer], optimizer: Optimizer) -> None:
+    rng = np.random.default_rng(0)
+    net = Network(Sequential(layers), SoftmaxCrossEntropy(), shape=(6,))
+    x, t = rng.normal(size=(100, 6)).astype("f"), rng.integers(0, 3, 100)
+    space: dict[str, Any] = {}
+    exec(unroll(net, optimizer, x, t, epochs=3, batch_size=32, seed=5), space)
+    rates = {
+        n: [getattr(optimizer, n) * f(i, 12) for i in range(12)]
+        for n, f in optimizer.schedules.items()
+    }
+    w, *_, losses = space["train"](x, t, **rates)
+    assert len(losses) == 12
+    fit(net.initialize(5), optimizer, x, t, epochs=3, batch_size=32, seed=5)
+    assert w.tobytes() == net.arena.values.tobytes()
+
+
+def test_a_training_that_needs_the_data_is_refused() -> None:
+    net = Network(Sequential([Standardize(), Dense(3)]), SoftmaxCrossEntropy(), shape=(6,))
+    with pytest.raises(RecordingError, match="fitted to the training data"):
+        unroll(net, SGD(), epochs=1)
 
 
 def test_statements_are_those_of_a_person() -> None:

@@ -10,17 +10,49 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from layerkit import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
     Adam,
+    BatchNorm,
+    Concat,
     ConfigError,
+    Container,
+    Dense,
     Dropout,
     FileError,
     Focal,
     Graph,
+    HardShrink,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
+    Identity,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    LogSoftmax,
     MeanSquaredError,
+    Mish,
     Network,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Residual,
+    RMSNorm,
     Sequential,
     ShapeError,
+    Sigmoid,
+    Softmax,
     SoftmaxCrossEntropy,
+    Softplus,
+    SoftShrink,
+    Softsign,
+    Standardize,
+    Take,
+    Tanh,
+    Threshold,
     fit,
     from_onnx,
     state_dict,
@@ -115,6 +147,36 @@ def test_raw_inputs_are_standardized_by_the_network() -> None:
     net = from_onnx(FOLDER / "standardized.old.onnx", MeanSquaredError())
     assert net.adapted
     assert np.array_equal(net.declared()["body.layers.0.mean"].value, [1, 2, 3, 4, 5, 6])
+
+
+EXPORTABLE: list[Layer] = [
+    *(
+        ReLU(),
+        Sigmoid(),
+        Tanh(),
+        GELU(),
+        GELU("tanh"),
+        Mish(),
+        HardSwish(),
+        HardSigmoid(),
+        ELU(0.5),
+    ),
+    *(SELU(), CELU(2.0), LeakyReLU(), PReLU(), PReLU(shared=False), Softplus(), Softsign()),
+    *(HardTanh(-2.0, 1.5), ReLU6(), Threshold(), SoftShrink(), HardShrink(), Softmax()),
+    *(LogSoftmax(), BatchNorm(), LayerNorm(), RMSNorm(1e-5), Standardize(), Take([0, 2])),
+    *(Residual(Dense(6)), Concat([Dense(2), Identity()])),
+]
+
+
+@pytest.mark.parametrize("layer", EXPORTABLE, ids=repr)
+def test_what_layerkit_exports_comes_back(layer: Layer, tmp_path: Path) -> None:
+    net = Network(Sequential([layer, Dense(3)]), SoftmaxCrossEntropy(), shape=(6,))
+    x = np.random.default_rng(0).normal(size=(20, 6))
+    net.adapt(x).to_onnx(tmp_path / "model.onnx")
+    back = from_onnx(tmp_path / "model.onnx", SoftmaxCrossEntropy())
+    assert np.array_equal(back.outputs(x), net.outputs(x))
+    if not isinstance(layer, Container):
+        assert back.body == Sequential([layer, Dense(3)])
 
 
 # Files by hand

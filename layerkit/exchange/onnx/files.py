@@ -152,7 +152,10 @@ def _model(data: memoryview) -> Model:
         )
     if parts["functions"]:
         name = text(message(parts["functions"][0], {1: "name"})["name"])
-        raise FileError(f"it has functions of its own, such as {shown(name)}; should have none")
+        raise FileError(
+            f"it has functions of its own, such as {shown(name)}; should have none (a network of "
+            "layerkit goes by network.save and Network.load)"
+        )
     model, inputs, outputs = Model(versions[0]), dict[str, Any](), list[str]()
     if not isinstance(parts["graph"][0], memoryview):
         raise ValueError("its graph is a number")

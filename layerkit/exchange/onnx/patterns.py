@@ -79,12 +79,13 @@ def _standardize(found: Found) -> Layer | None:
     """A constant that is added, subtracted, multiplied by or divided by, and stays as it is."""
     one = np.ones((), np.float32)
     mean = found["mean"] if "mean" in found else -found.get("offset", 0 * one)
+    rest = found.get("rest", 0 * mean)
     divisor, factor = found.get("scale", one), found.get("factor", one)
-    if any(array.dtype.kind != "f" for array in (mean, divisor, factor)):
+    if any(array.dtype.kind != "f" for array in (mean, rest, divisor, factor)):
         return None
     with np.errstate(divide="ignore"):
         scale = divisor if "scale" in found else 1 / factor
-    return carrying(Standardize(), mean=mean, rest=0 * mean, scale=scale, fitted=one)
+    return carrying(Standardize(), mean=mean, rest=rest, scale=scale, fitted=one)
 
 
 def _reflected(found: Found) -> Layer | None:
@@ -148,6 +149,7 @@ PATTERNS: list[tuple[str, Callable[[Found], Layer | None]]] = [
         for pattern in ("Add(Mul({}, gamma), beta)", "{}")
     ),
     ("Softmax(Neg(x))", lambda found: Softmin()),
+    ("Div(Sub(Sub(x, mean), rest), scale)", _standardize),
     ("Div(Sub(x, mean), scale)", _standardize),
     ("Mul(Sub(x, mean), factor)", _standardize),
     ("Sub(x, mean)", _standardize),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,13 @@ def record(
     0.0
     """
     network.check_adapted()
+    for address, part in (*network.layers(), ("loss", network.loss)):
+        for name in vars(part):
+            if inspect.isfunction(getattr(type(part), name, None)):
+                raise RecordingError(
+                    f"{address}: {name} was put on this {type(part).__name__}, and no copy has "
+                    "it: write a class of your own with it, so that it can be recorded"
+                )
     if t is None:
         if optimizer is not None or sample_weight is not None:
             raise ConfigError("record: a step needs targets t")

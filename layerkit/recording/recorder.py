@@ -12,21 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from layerkit.arrays import Array, number
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, RecordingError
 from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import (
-    Draws,
-    Line,
-    Recorded,
-    RecordingError,
-    Tape,
-    Value,
-    flat,
-    value_of,
-)
+from layerkit.recording.arrays import Draws, Line, Recorded, Tape, Value, flat, value_of
 from layerkit.recording.program import UNSEEN, Call, Merge, OfBatch, Program
 from layerkit.streams import stream
 

@@ -51,9 +51,10 @@ from layerkit import (
     Sum,
     Tanh,
 )
+from layerkit.errors import RecordingError
 from layerkit.losses.base import ElementwiseLoss, mean_loss
 from layerkit.optimizers.around import numbers
-from layerkit.recording import Program, RecordingError, record
+from layerkit.recording import Program, record
 from layerkit.training.averaging import AveragedWeights
 from tests.test_contract import (
     LAYERS,

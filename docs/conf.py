@@ -49,6 +49,7 @@ html_sidebars = {
         "index",
         "get_started",
         "tutorial",
+        "unroll",
         "afternoon",
         "studies",
         "recipes",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from layerkit.arrays import Array
 from layerkit.errors import RecordingError
 from layerkit.network import Network
@@ -102,7 +104,7 @@ def _initialize(network: Network, vectors: Sequence[str], short: Mapping[str, st
         name, vector = short[address], "w" if isinstance(item, Param) else "states"
         begin, start[vector] = start[vector], start[vector] + item.value.size
         tape, rng = Tape(), stream(0, address)
-        w = tape.give("memory", name, item.value)
+        w = tape.give("memory", name, np.zeros_like(item.value))
         item.init.fill(w, Draws(tape, address, rng))  # type: ignore[arg-type]
         memory = {name: value_of(w)}
         program = Program(tape.ops, {}, memory, {}, {address: rng})

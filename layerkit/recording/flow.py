@@ -65,8 +65,10 @@ def same_as(node: Node) -> Node | None:
     if op.name == "reshape":
         same = (node.value.shape, node.value.dtype) == (other.value.shape, other.value.dtype)
         return other if same else None
-    if is_transpose(node) and is_transpose(other):
-        return other.inputs[0]
+    if is_transpose(node):
+        while (alias := same_as(other)) is not None:
+            other = alias
+        return other.inputs[0] if is_transpose(other) else None
     return None
 
 

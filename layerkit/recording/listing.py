@@ -528,6 +528,8 @@ class Listing:
         """Return the operation of a node as an expression."""
         op, args = node.op, node.args
         assert op is not None
+        if (alias := same_as(node)) is not None:
+            return self._ref(alias)
         if self._is_binary(node):
             symbol, level = BINARY[op.name]
             sides = [self._any(item, op, arithmetic=True) for item in args]
@@ -543,8 +545,6 @@ class Listing:
             return f"{bound(self._ref(args[0]), ATOM)}[{self._index(args[1])}]", ATOM
         if op.kind == "method" and is_transpose(node):
             return f"{bound(self._ref(args[0]), ATOM)}.T", ATOM
-        if (alias := same_as(node)) is not None:
-            return self._ref(alias)
         if is_shape(node):
             shape, dtype = node.value.shape, self._literal(node.value.dtype)
             size = self._literal(shape[0] if len(shape) == 1 else shape)

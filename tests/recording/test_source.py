@@ -175,7 +175,9 @@ def test_a_training(layers: list[Layer], optimizer: Optimizer) -> None:
     net = Network(Sequential(layers), SoftmaxCrossEntropy(), shape=(6,))
     x, t = rng.normal(size=(100, 6)).astype("f"), rng.integers(0, 3, 100)
     space: dict[str, Any] = {}
+    before = net.arena.values.copy()
     exec(unroll(net, optimizer, x, t, epochs=3, batch_size=32, seed=5), space)
+    assert net.arena.values.tobytes() == before.tobytes()
     rates = {
         n: [getattr(optimizer, n) * f(i, 12) for i in range(12)]
         for n, f in optimizer.schedules.items()

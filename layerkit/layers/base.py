@@ -39,7 +39,8 @@ class Layer(Configurable, ABC):
     passed by keyword.
 
     Two laws make any wiring safe: `forward` never writes to its inputs, `backward` never writes to
-    `dy`; and what they return may be overwritten by their own next call, not before. With
+    `dy`; and what they return may be overwritten by their own next call, not before. A third lets
+    the layer be recorded: what is done depends on shapes and options, never on values. With
     ``train=False`` several threads may use the layer at once: keep the result in a local variable
     (``y = ...; self.y = y; return y``), since another thread may write to the layer meanwhile.
 

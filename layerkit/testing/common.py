@@ -17,6 +17,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.inspection.mistakes import mistake
+from layerkit.recording.arrays import RecordingError
 from layerkit.streams import stream
 
 H = 1e-5
@@ -34,17 +35,19 @@ Laws: TypeAlias = Iterable[tuple[str, Law]]
 def run(laws: Laws, report: bool) -> str | None:
     """Check all laws: raise what is said of the first that is broken, or return a table of all.
 
-    An error shows the lines of the user's own code, and none of the checks.
+    An error shows the lines of the user's own code, and none of the checks. What can't be recorded
+    is no error: it costs its recording and nothing else, and has a dash in the table.
     """
     __tracebackhide__ = True
     lines, said = [], set[str]()
     for name, law in laws:
         error = _broken(law)
-        if error and not report:
+        unrecorded = isinstance(error, RecordingError)
+        if error and not report and not unrecorded:
             raise error
         sentence = f": {error}" if error and str(error) not in said else ""
         said.add(str(error))
-        lines.append(f"{'✗' if error else '✓'} {name}{sentence}")
+        lines.append(f"{'-' if unrecorded else '✗' if error else '✓'} {name}{sentence}")
     return "\n".join(lines) if report else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,10 +14,17 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.errors import LayerkitError
+from layerkit.graph.graph import Graph
+from layerkit.graph.sequential import Sequential
+from layerkit.initializers.plain import Constant
 from layerkit.inspection.mistakes import widening
+from layerkit.layers.activations.learned import PReLU
 from layerkit.layers.base import Layer
-from layerkit.layers.shapes import Lambda
+from layerkit.layers.shapes import Lambda, Reshape, Take
+from layerkit.losses.regression import MeanSquaredError
+from layerkit.network import Network
 from layerkit.optimizers.classic import SGD
+from layerkit.recording.recorder import record
 from layerkit.streams import stream
 from layerkit.testing.common import (
     Law,
@@ -57,7 +66,8 @@ def check_layer(
         Examples to use (N, *shape), for a layer that doesn't take all numbers. Derivatives
         with respect to them are not compared. For several inputs, an entry for each, or None.
     report : bool
-        Whether to return a table of all laws, with what is wrong, instead of raising an error.
+        Whether to return a table of all laws, with what is wrong, instead of raising an error. It
+        says too whether the layer can be recorded, which no error does.
 
     Raises
     ------
@@ -86,10 +96,10 @@ give 3.153; it is 0.6667 times the right value everywhere: a factor or a sign is
         raise AssertionError(
             f"check_layer({name}, {wrong[0]}): a shape is a tuple: write ({wrong[0]},)"
         )
-    return run(_laws(layer, shapes, examples), report)
+    return run(_laws(layer, shapes, examples, report), report)
 
 
-def _laws(layer: Layer, shapes: Sequence[Shape], examples: Examples) -> Laws:
+def _laws(layer: Layer, shapes: Sequence[Shape], examples: Examples, report: bool) -> Laws:
     def on(check: Callable[[Probe], object], dtype: str = "float64") -> Law:
         return lambda: check(Probe(layer, *shapes, examples=examples, dtype=dtype))
 
@@ -110,6 +120,8 @@ def _laws(layer: Layer, shapes: Sequence[Shape], examples: Examples) -> Laws:
     yield "derivatives", on(_check_derivatives)
     yield "gradients without dx", on(_check_without_dx)
     yield "copies", on(_check_copies_train_on)
+    if report:
+        yield "recording", on(_check_recording)
 
 
 def _check_plain_arrays(probe: Probe) -> None:
@@ -399,3 +411,21 @@ def _train(probe: Probe) -> None:
     for seed in range(3):
         probe.results(*probe.batch(4, seed=30 + seed))
         optimizer.step(probe.arena.values, probe.arena.grads)
+
+
+def _check_recording(probe: Probe) -> None:
+    """Record a prediction and a step of a network with the layer, which has to return dx."""
+    xs, nodes, start = probe.batch(5)[:-1], dict[str, Layer](), 0
+    for name, shape in zip(probe.names, probe.shapes, strict=True):
+        end = start + math.prod(shape)
+        nodes[name], start = Sequential([Take(list(range(start, end))), Reshape(shape)]), end
+    edges = ["input -> same", *(f"same -> {name}" for name in nodes)]
+    edges.append(f"{', '.join(probe.names)} -> layer -> row -> output")
+    nodes["same"], nodes["layer"] = PReLU(init=Constant(1.0)), copy.deepcopy(probe.original)
+    nodes["row"] = Reshape((math.prod(probe.output_shape),))
+    net = Network(Graph(nodes, edges), MeanSquaredError(), shape=(start,), dtype="float64")
+    rows = np.concatenate([x.reshape(len(x), -1) for x in xs], axis=1)
+    if not net.adapted:
+        net.adapt(rows)
+    record(net, rows)
+    record(net, rows, np.zeros((len(rows), *net.body.output_shape)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,8 +11,13 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
+from layerkit.graph.sequential import Sequential
 from layerkit.inspection.mistakes import WRITES_TO_Z, read_only, shown, widening
+from layerkit.layers.dense import Dense
+from layerkit.layers.shapes import Reshape
 from layerkit.losses.base import Loss, mean_loss
+from layerkit.network import Network
+from layerkit.recording.recorder import record
 from layerkit.testing.common import (
     TRIED,
     Law,
@@ -54,10 +60,10 @@ one; each row has its own derivative: don't divide by N, backward does
     """
     __tracebackhide__ = True
     require_object(loss)
-    return run(_laws(loss, shape, targets), report)
+    return run(_laws(loss, shape, targets, report), report)
 
 
-def _laws(loss: Loss, shape: Shape, targets: Any) -> Laws:
+def _laws(loss: Loss, shape: Shape, targets: Any, report: bool) -> Laws:
     yield "options", partial(check_options, loss)
 
     def on(check: Callable[[Loss, Array, Array], object], dtype: str = "float64") -> Law:
@@ -73,6 +79,8 @@ def _laws(loss: Loss, shape: Shape, targets: Any) -> Laws:
     yield "weights of positions", on(_check_weighted_positions)
     yield "large outputs", on(_check_extremes)
     yield "predictions", on(_check_predictions)
+    if report:
+        yield "recording", partial(_check_recording, loss, shape, targets)
 
 
 def _prepared(loss: Loss, shape: Shape, targets: Any, dtype: str) -> tuple[Loss, Array, Array]:
@@ -357,3 +365,13 @@ def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
         and (not one_of_many or np.allclose(p.sum(axis=-1), 1, atol=1e-5)),
         f"{what}: row 0 is {p[0]}; should be from 0 to 1{' and sum to 1' * one_of_many}",
     )
+
+
+def _check_recording(loss: Loss, shape: Shape, targets: Any) -> None:
+    """Record a prediction and a step of a network with the loss, also with sample weights."""
+    body = Sequential([Dense(math.prod(shape)), Reshape(shape)])
+    net = Network(body, copy.deepcopy(loss), shape=(3,), dtype="float64")
+    x = normal((len(targets), 3), seed=1)
+    record(net, x)
+    record(net, x, targets)
+    record(net, x, targets, sample_weight=np.linspace(0.5, 2, len(x)))

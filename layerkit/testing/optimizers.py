@@ -12,8 +12,12 @@ from layerkit.arrays import Array
 from layerkit.config.tables import from_config, to_config
 from layerkit.initializers.plain import Zeros
 from layerkit.inspection.mistakes import WRITES_TO_G, read_only
+from layerkit.layers.dense import Dense
+from layerkit.losses.regression import MeanSquaredError
+from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Arena, Param
+from layerkit.recording.recorder import record
 from layerkit.streams import stream
 from layerkit.testing.common import (
     Law,
@@ -74,10 +78,10 @@ def check_optimizer(
     """
     __tracebackhide__ = True
     require_object(optimizer)
-    return run(_laws(optimizer, like), report)
+    return run(_laws(optimizer, like, report), report)
 
 
-def _laws(optimizer: Optimizer, like: Optimizer | None) -> Laws:
+def _laws(optimizer: Optimizer, like: Optimizer | None, report: bool) -> Laws:
     table = to_config(optimizer)
 
     def on(check: Callable[[Optimizer], object]) -> Law:
@@ -94,6 +98,8 @@ def _laws(optimizer: Optimizer, like: Optimizer | None) -> Laws:
         yield f"downhill {seed + 1}", on(partial(_check_downhill, seed=seed))
     if like is not None:
         yield f"like {type(like).__name__}", on(partial(_check_like, like=copy.deepcopy(like)))
+    if report:
+        yield "recording", on(_check_recording)
 
 
 def _step(optimizer: Optimizer, w: Array, g: Array) -> None:
@@ -227,3 +233,9 @@ def _check_downhill(optimizer: Optimizer, seed: int) -> None:
         f"{type(optimizer).__name__}: {steps} steps on a bowl of {len(w)} parameters lead from the "
         f"height {start:.3g} to {end:.3g}; is the sign right, w -= lr * g?",
     )
+
+
+def _check_recording(optimizer: Optimizer) -> None:
+    """Record a step of a network."""
+    net = Network(Dense(2), MeanSquaredError(), shape=(3,), dtype="float64")
+    record(net, normal((5, 3), seed=1), np.zeros((5, 2)), optimizer)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from layerkit import (
+    LBFGS,
     SGD,
     Adam,
+    Add,
     Array,
     ConfigError,
     CosineSchedule,
@@ -124,6 +126,14 @@ def test_an_optimizer_is_compared_with_another() -> None:
         check_optimizer(Momentum(lr=1.0, beta=0.9), like=SGD(lr=0.1))
 
 
+class Decides(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return 2 * x if x.size and np.isfinite(x).all() else x * 1
+
+    def backward(self, dy: Array) -> Array:
+        return 2 * dy
+
+
 @pytest.mark.parametrize(
     ("table", "line"),
     [
@@ -139,10 +149,24 @@ def test_an_optimizer_is_compared_with_another() -> None:
         (check_initializer(HeNormal(), report=True), "✓ fill"),
         (check_initializer(FillsHalf(), report=True), "✗ fill: FillsHalf.fill leaves numbers of w"),
         (check_schedule(CosineSchedule(), report=True), "✓ unknown length"),
+        (check_layer(Add(), (3,), (3,), report=True), "✓ recording"),
+        (
+            check_layer(Decides(), (3,), report=True),
+            "- recording: body.nodes.layer: test_rep",
+        ),
+        (check_loss(MeanSquaredError(), (2,), np.ones((3, 2)), report=True), "✓ recording"),
+        (check_optimizer(SGD(), report=True), "✓ recording"),
+        (check_optimizer(LBFGS(), report=True), "- recording: LBFGS searches: it evaluates"),
     ],
 )
 def test_a_report_has_a_line_for_each_law(table: str, line: str) -> None:
     assert any(found.startswith(line) for found in table.splitlines())
+
+
+def test_a_layer_that_decides_by_values_keeps_the_contract() -> None:
+    """It can't be recorded, and that is all."""
+    check_layer(Decides(), (3,))
+    assert "✗" not in str(check_layer(Decides(), (3,), report=True))
 
 
 def test_a_sentence_appears_once_in_a_report() -> None:

@@ -4,7 +4,6 @@ import typing
 from types import ModuleType
 
 import layerkit.exchange as _exchange
-import layerkit.recording as _recording
 from layerkit.arrays import Array as Array
 from layerkit.arrays import Shape as Shape
 from layerkit.callbacks import Callback as Callback
@@ -24,6 +23,7 @@ from layerkit.optimizers.schedules import *
 from layerkit.parameters import *
 from layerkit.progress import Progress as Progress
 from layerkit.progress import Record as Record
+from layerkit.recording import *
 from layerkit.training import *
 
 __version__ = "0.1.0"
@@ -32,20 +32,18 @@ __all__ = [
     for name, value in sorted(globals().items())
     if not name.startswith("_") and not isinstance(value, ModuleType)
 ]
-_LATER = {name: face for face in (_exchange, _recording) for name in face.__all__}
-__all__ += _LATER
+__all__ += _exchange.__all__
 
 if typing.TYPE_CHECKING:
     from layerkit.exchange import *
-    from layerkit.recording import *
 else:
 
     def __dir__() -> list[str]:
-        return [*globals(), *_LATER]
+        return [*globals(), *_exchange.__all__]
 
     def __getattr__(name: str) -> typing.Any:
-        if name in _LATER:
-            return getattr(_LATER[name], name)
+        if name in _exchange.__all__:
+            return getattr(_exchange, name)
         from layerkit.errors import nearest
 
         hint = "" if name.startswith("_") else nearest(name, __all__, "layerkit")

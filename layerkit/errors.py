@@ -16,7 +16,6 @@ __all__ = [
     "FileError",
     "LayerkitError",
     "LayerkitWarning",
-    "RecordingError",
     "ShapeError",
 ]
 
@@ -95,10 +94,6 @@ def row_error(
     error: LayerkitError = kind(before + row.words + after)
     error.row = row
     return error
-
-
-class RecordingError(LayerkitError):
-    """Something that can't be recorded, such as a decision by the value of a number."""
 
 
 class LayerkitWarning(UserWarning):

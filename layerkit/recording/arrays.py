@@ -11,7 +11,7 @@ import operator
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -20,11 +20,15 @@ from typing import Any, NoReturn
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import LayerkitError, RecordingError
+from layerkit.errors import LayerkitError
 
 HERE = os.path.dirname(__file__) + os.sep
 NUMPY = os.path.dirname(np.__file__) + os.sep
 CORE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "arrays.py")
+
+
+class RecordingError(LayerkitError):
+    """Something that can't be recorded, such as a decision by the value of a number."""
 
 
 @dataclass(eq=False, slots=True)
@@ -85,7 +89,7 @@ class Line:
         return linecache.getline(self.file, self.number).strip()
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Op:
     """One operation of NumPy: a function, its arguments, and what it returns.
 
@@ -138,6 +142,35 @@ class Op:
     def refusal(self, what: str) -> RecordingError:
         """Return an error with the address and the line."""
         return RecordingError(f"{located(self.address, self.line)}{what}")
+
+    def text(self, names: Mapping[Value, str]) -> str:
+        """Return the operation as a formula, with these names for its values."""
+        args = [shown(item, names) for item in self.args]
+        kwargs = [f"{k}={shown(v, names)}" for k, v in self.kwargs.items() if k != "out"]
+        called = f"{self.name}({', '.join(args + kwargs)})"
+        if self.name in ("getitem", "setitem"):
+            called = f"{args[0]}[{args[1][1:-1] if isinstance(self.args[1], tuple) else args[1]}]"
+        if self.name == "setitem":
+            return f"{called} = {args[2]}"
+        return f"{', '.join(shown(value, names) for value in self.outputs)} = {called}"
+
+    def __repr__(self) -> str:
+        return f"{self.address}  {self.phase}  {self.text({})}"
+
+
+def shown(item: Any, names: Mapping[Value, str]) -> str:
+    """Return an argument as text: values by name, or else by shape."""
+    if isinstance(item, Value):
+        return names.get(item) or item.name or f"{item.kind} {shown(item.shape, names)}"
+    if isinstance(item, tuple | list):
+        return f"({', '.join(shown(part, names) for part in item)}{',' * (len(item) == 1)})"
+    if isinstance(item, slice):
+        parts = (item.start, item.stop, item.step)
+        ends = ["" if part is None else shown(part, names) for part in parts]
+        return ":".join(ends if item.step is not None else ends[:2])
+    if item is Ellipsis:
+        return "..."
+    return str(getattr(item, "__name__", None) or item)
 
 
 def located(address: str, line: Line) -> str:

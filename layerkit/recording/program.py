@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import RecordingError
 from layerkit.inspection.notebook import html_table
 from layerkit.inspection.summary import aligned
-from layerkit.recording.arrays import Line, Op, Tape, Value, located, mapped
+from layerkit.recording.arrays import Line, Op, RecordingError, Tape, Value, located, mapped, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +68,6 @@ def of_batch(a: Any, b: Any, Na: int, Nb: int, dtype: Any = None) -> OfBatch | N
     return None
 
 
-def _shown(value: Value) -> str:
-    """Return a value's name, if it has one, and its shape."""
-    comma = "," if len(value.shape) == 1 else ""
-    shape = "" if value.scalar else f"({', '.join(map(str, value.shape))}{comma})"
-    return f"{value.name} {shape}".strip() or "number"
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call of a layer's forward or backward: its operations are ``ops[start:stop]``."""
@@ -117,7 +109,10 @@ class Program:
     calls: list[Call] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        given = ", ".join(map(_shown, self.inputs.values()))
+        given = ", ".join(
+            f"{name} {shown(value.shape, {})}" if value.shape else name
+            for name, value in self.inputs.items()
+        )
         return f"Program of {len(self.ops)} operations, given {given}"
 
     def __str__(self) -> str:
@@ -128,13 +123,27 @@ class Program:
 
     def table(self) -> list[list[str]]:
         """Return the operations as rows of a table, without the views of the memory."""
-        rows = [["phase", "address", "operation", "reads", "makes", "line"]]
+        names, rows = self.names(), [["address", "phase", "operation", "shape", "line"]]
         for op in self.ops:
             if op.phase != "memory":
-                reads = ", ".join(map(_shown, op.inputs))
-                makes = ", ".join(map(_shown, op.outputs))
-                rows.append([op.phase, op.address, op.name, reads, makes, op.line.text])
+                formula = op.text(names).replace(f"{op.address}.", "")
+                shape = shown(op.output.shape, names)
+                rows.append([op.address, op.phase, formula, shape, op.line.text])
         return rows
+
+    def names(self) -> dict[Value, str]:
+        """Return a name for each value: its own, that of an output, or v1, v2 …"""
+        named = self.outputs | self.inputs | self.memory
+        names, count = {value: name for name, value in named.items()}, 0
+        for op in self.ops:
+            for value in [*op.inputs, *op.outputs]:
+                if value.kind == "constant" and not value.name:
+                    known = isinstance(value.array, Filled) or np.ndim(value.array) == 0
+                    names.setdefault(value, str(value.array) if known else "constant")
+                elif not value.name and value not in names and op.phase != "memory":
+                    count += 1
+                    names[value] = f"v{count}"
+        return names
 
     def run(
         self,
@@ -224,6 +233,10 @@ class Filled:
     number: Any
     dtype: np.dtype[Any]
 
+    def __str__(self) -> str:
+        shape = shown(self.shape, {})
+        return f"arange({shape[1:-2]})" if self.number is None else f"full({shape}, {self.number})"
+
     def __call__(self, N: int) -> Array:
         shape = sized(self.shape, N)
         if self.number is None:
@@ -239,9 +252,9 @@ def constant(array: Any, N: int) -> Array:
 
 STATE = "a State for what is kept for the next batch"
 UNSEEN = (
-    "write np.dot(a, x) for a.dot(x), np.copyto(a, x) for a[...] = x, np.take_along_axis(a, i, 0) "
-    "for a[i], np.stack([x, y]) for np.array([x, y]), x for np.asarray(x), x.copy() for "
-    f"np.array(x), self.rng for np.random, {STATE}"
+    "write np.zeros_like(x, shape=…) for np.zeros(…), np.dot(a, x) for a.dot(x), "
+    "np.take_along_axis(a, i, 0) for a[i], np.stack([x, y]) for np.array([x, y]), x for "
+    f"np.asarray(x), x.copy() for np.array(x), self.rng for np.random, {STATE}"
 )
 """What to write instead of what NumPy's protocols don't see."""
 LOOP = f"write operations of whole arrays instead of a loop over the examples, {STATE}"
@@ -270,10 +283,11 @@ class Merge:
         return self.a.ops
 
     def calls(self, ours: list[Call], theirs: list[Call]) -> None:
-        """Pair what the layers return, which no operation may have read."""
-        for one, other in zip(ours, theirs, strict=True):
-            for x, y in zip(one.outputs, other.outputs, strict=True):
-                self.value(one, x, y)
+        """Pair the constants that layers return, to name these and not those that read them."""
+        for one, other in zip(ours, theirs, strict=False):
+            for x, y in zip(one.outputs, other.outputs, strict=False):
+                if x.kind == "constant":
+                    self.value(one, x, y)
 
     def pair(self, op: Op | Call, a: Any, b: Any) -> Any:
         """Return two trees of arguments as one; RecordingError where they don't agree."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from layerkit.arrays import Array, number
-from layerkit.errors import ConfigError, RecordingError
+from layerkit.errors import ConfigError
 from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import Draws, Line, Recorded, Tape, Value, flat, value_of
+from layerkit.recording.arrays import (
+    Draws,
+    Line,
+    Recorded,
+    RecordingError,
+    Scalar,
+    Tape,
+    Value,
+    flat,
+    value_of,
+)
 from layerkit.recording.program import UNSEEN, Call, Merge, OfBatch, Program
 from layerkit.streams import stream
 
@@ -79,13 +88,6 @@ def record(
     0.0
     """
     network.check_adapted()
-    for address, part in (*network.layers(), ("loss", network.loss)):
-        for name in vars(part):
-            if inspect.isfunction(getattr(type(part), name, None)):
-                raise RecordingError(
-                    f"{address}: {name} was put on this {type(part).__name__}, and no copy has "
-                    "it: write a class of your own with it, so that it can be recorded"
-                )
     if t is None:
         if optimizer is not None or sample_weight is not None:
             raise ConfigError("record: a step needs targets t")
@@ -118,13 +120,13 @@ def _proved(given: dict[str, Array], subject: Callable[[], Subject]) -> Program:
     """Record two runs of new subjects as one program, and compare it with runs of another."""
     first, second, plain = subject(), subject(), subject()
     looks = list(plain.looks(given))  # first: what a layer raises by itself is raised so
-    (tape, program), (other, twin) = (
+    (tape, program), (other, _) = (
         subject.record({name: _cycle(part, N, start) for name, part in given.items()})
         for subject, N, start in zip((first, second), RECORDED, (0, RECORDED[0]), strict=True)
     )
     merge = Merge(tape, other, *RECORDED)
+    merge.calls(first.returned, second.returned)
     program.ops = merge.ops()
-    merge.calls(program.calls, twin.calls)
     for value in program.inputs.values():  # also those that no operation reads
         value.shape = (OfBatch("{k} * N", 1), *value.shape[1:]) if value.shape else ()
     for look in looks:
@@ -144,6 +146,8 @@ class Subject:
     ----------
     numbers : dict of str to float
         Those of the next step: ``step``, the options that change, and ``share``.
+    returned : list of Call
+        Of the layers and the loss, in the order in which they return.
     converted : bool
         Whether targets are given as the loss takes them, and the sums of the loss are wanted.
     """
@@ -161,6 +165,7 @@ class Subject:
         self.net, self.vectors, self.converted = copy.deepcopy(network), vectors, converted
         self.optimizer: Optimizer | None = None
         self.averaged: AveragedWeights | None = None
+        self.returned: list[Call] = []
         self.numbers: dict[str, Any] = {}
         self.changing: list[str] = []
         if optimizer is not None:
@@ -223,6 +228,7 @@ class Subject:
                 found |= {"total": total, "weight": weight}
         with tape.within("backward", "loss", net.loss):
             dz = net.loss.backward()
+            self.judge(tape, "backward", type(net.loss).gradients, dz)
         net.body.backward(dz)
         return found
 
@@ -239,7 +245,13 @@ class Subject:
             if net.loss.has_probabilities:
                 p = net.loss.predict_proba(z)
                 found["p"] = np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
+            self.judge(tape, "outputs", type(net.loss).predict, *found.values())
         return found
+
+    def judge(self, tape: Tape, phase: str, method: Any, *arrays: Array) -> None:
+        """Remember what the loss returns: it may have been made where nothing is recorded."""
+        values = tuple(tape.find(array) for array in arrays)
+        self.returned.append(Call("loss", phase, 0, 0, (), values, Line.of(method)))
 
     def step(self, tape: Tape, optimizer: Optimizer, numbers: dict[str, Any]) -> None:
         """Let the optimizer take a step, and the average follow it."""
@@ -264,7 +276,7 @@ class Subject:
         layers, tape = dict(self.net.layers()), Tape()
         memory = {name: tape.give("memory", name, part) for name, part in self.memory().items()}
         self._replace(tape, memory)
-        generators, calls = {}, list[Call]()
+        generators = {}
         for address, layer in layers.items():
             if layer.random:
                 generators[address] = copy.deepcopy(layer.rng)
@@ -286,7 +298,8 @@ class Subject:
                     tuple(tape.find(item) for item in flat(items) if isinstance(item, np.ndarray))
                     for items in (args, result)
                 )
-                calls.append(Call(address, name, start, len(tape.ops), taken, returned, line))
+                stop = len(tape.ops)
+                self.returned.append(Call(address, name, start, stop, taken, returned, line))
                 return result
 
             return recorded
@@ -298,9 +311,10 @@ class Subject:
         ):
             outputs = self.run(tape, inputs, numbers)
         given_values, kept, made = (
-            {name: value_of(item) for name, item in items.items()}
+            {name: _value(tape, name, item) for name, item in items.items()}
             for items in (inputs | numbers, memory, outputs)
         )
+        calls = [call for call in self.returned if call.address in layers]
         return tape, Program(tape.ops, given_values, kept, made, generators, calls)
 
     def _replace(self, tape: Tape, memory: dict[str, Recorded]) -> None:
@@ -366,6 +380,14 @@ class Subject:
             if "share" in numbers:
                 numbers["share"] = (1.0, 0.25)[i]
             yield self.look({name: _other(part, N) for name, part in given.items()}, numbers)
+
+
+def _value(tape: Tape, name: str, item: Any) -> Value:
+    if isinstance(item, np.ndarray):
+        return tape.find(item)
+    if not isinstance(item, Scalar):
+        raise RecordingError(f"{name}: a number that was made where nothing is recorded; {UNSEEN}")
+    return item.value
 
 
 def mean(total: Any, weight: Any) -> Any:

@@ -24,8 +24,7 @@ from layerkit import (
     Sequential,
     Shape,
 )
-from layerkit.errors import RecordingError
-from layerkit.recording import record
+from layerkit.recording import RecordingError, record
 from layerkit.recording.functional import functional
 from tests.test_contract import LAYERS, LOSSES, OPTIMIZERS, named, numbers_for
 

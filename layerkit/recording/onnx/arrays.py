@@ -184,8 +184,7 @@ def clip(g: Nodes, op: Op) -> str:
     high = got.get("high", got.get("max", got.get("a_max")))
     dtype = op.output.dtype
     name = g.get(got["x"], dtype)
-    # onnxruntime can't merge a Clip of doubles with a Relu before it
-    if dtype != np.float64 and not any(isinstance(bound, Value) for bound in (low, high)):
+    if not any(isinstance(bound, Value) for bound in (low, high)):
         bounds = ["" if bound is None else g.constant(bound, dtype) for bound in (low, high)]
         return g.add("Clip", name, *bounds)
     for kind, bound in (("Max", low), ("Min", high)):

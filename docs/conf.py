@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called 
 from docs.generate.api import write_api
 from docs.generate.atlas import write_atlas
 from docs.generate.configuration import write_configuration
+from docs.generate.step import write_step
 
 DOCS = Path(__file__).parent
 GENERATED = DOCS / "_generated"
@@ -42,6 +43,7 @@ numpydoc_show_class_members = False
 html_theme = "pydata_sphinx_theme"
 html_title = "layerkit"
 html_static_path = ["_static"]
+html_extra_path = ["_generated/pages"]
 html_css_files = ["style.css"]
 html_sidebars = {
     page: []
@@ -53,6 +55,7 @@ html_sidebars = {
         "afternoon",
         "studies",
         "recipes",
+        "trace",
         "exchange",
         "extending",
         "configuration",
@@ -89,6 +92,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_api(DOCS / "api.md")
     write_configuration(GENERATED / "configuration.md")
     write_atlas(GENERATED / "atlas")
+    write_step(GENERATED / "pages/step.html")
 
 
 def setup(app: Any) -> None:

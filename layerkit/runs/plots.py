@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure as PlainFigure
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from layerkit.arrays import Array
@@ -36,7 +36,7 @@ MOST_CLASSES = 100
 LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
 
 
-class Figure(PlainFigure):
+class _Figure(Figure):
     """A figure that a notebook shows, also without pyplot."""
 
     def _repr_png_(self) -> bytes:
@@ -69,13 +69,13 @@ def draw_run(
         save(figure, folder / f"{name}.png")
 
 
-def save(figure: PlainFigure, path: str | Path) -> None:
+def save(figure: Figure, path: str | Path) -> None:
     """Save a picture; FileError if that fails, and what was there before is still there."""
     path = Path(path)
     write_atomically(path, drawn(figure, path.suffix[1:]))
 
 
-def drawn(figure: PlainFigure, kind: str) -> bytes:
+def drawn(figure: Figure, kind: str) -> bytes:
     """Return the file of a picture, such as a "png"."""
     picture = io.BytesIO()
     figure.savefig(picture, format=kind, dpi=120)
@@ -93,7 +93,7 @@ def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
     panels = {what: names for what, names in panels.items() if names}
     columns = min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
+    figure = _Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
     for number, (what, names) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, columns, number)
         for i, name in enumerate(names):
@@ -114,7 +114,7 @@ def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
 
 def rate_range(found: RateRange) -> Figure:
     """Plot the loss over the learning rates of a range test."""
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    figure = _Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot(found.rates, found.losses, color=TRAIN, alpha=0.3, label="loss of a batch")
     axes.plot(found.rates, found.smoothed, color=TRAIN, label="smoothed")
@@ -138,7 +138,7 @@ def confusion(dataset: Dataset, predicted: Array) -> Figure:
     counts = np.zeros((n, n), int)
     np.add.at(counts, (dataset.test.t, predicted), 1)
     size = max(4.0, 1.5 + 0.45 * n)
-    figure = Figure(figsize=(size, size), layout="constrained")
+    figure = _Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -174,7 +174,7 @@ def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 
 
 
 def _images(x: Array, titles: Sequence[str], dataset: Dataset, rows: int, columns: int) -> Figure:
-    figure = Figure(figsize=(1.5 * columns, 1.8 * rows), layout="constrained")
+    figure = _Figure(figsize=(1.5 * columns, 1.8 * rows), layout="constrained")
     brightest = 255 if x.dtype == np.uint8 else 1
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
@@ -196,7 +196,7 @@ def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
         row, column = divmod(unit, columns)
         mosaic[row, :height, column, :width] = W[:, unit].reshape(image)
     largest = float(np.nanmax(np.abs(mosaic)))
-    figure = Figure(figsize=(columns, rows + 0.4), layout="constrained")
+    figure = _Figure(figsize=(columns, rows + 0.4), layout="constrained")
     axes = figure.subplots()
     axes.axis("off")
     whole = mosaic.reshape(rows * (height + 1), columns * (width + 1))

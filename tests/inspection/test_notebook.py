@@ -105,4 +105,4 @@ def test_a_program_is_a_table_of_its_operations() -> None:
 
 def test_figures_are_pictures_without_pyplot() -> None:
     figure = curves([Record(1, 0.1, train_loss=1.0), Record(2, 0.2, train_loss=0.5)])
-    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]

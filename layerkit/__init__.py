@@ -4,6 +4,7 @@ import typing
 from types import ModuleType
 
 import layerkit.exchange as _exchange
+import layerkit.recording as _recording
 from layerkit.arrays import Array as Array
 from layerkit.arrays import Shape as Shape
 from layerkit.callbacks import Callback as Callback
@@ -23,7 +24,6 @@ from layerkit.optimizers.schedules import *
 from layerkit.parameters import *
 from layerkit.progress import Progress as Progress
 from layerkit.progress import Record as Record
-from layerkit.recording import *
 from layerkit.training import *
 
 __version__ = "0.1.0"
@@ -32,18 +32,20 @@ __all__ = [
     for name, value in sorted(globals().items())
     if not name.startswith("_") and not isinstance(value, ModuleType)
 ]
-__all__ += _exchange.__all__
+_LATER = {name: face for face in (_exchange, _recording) for name in face.__all__}
+__all__ += _LATER
 
 if typing.TYPE_CHECKING:
     from layerkit.exchange import *
+    from layerkit.recording import *
 else:
 
     def __dir__() -> list[str]:
-        return [*globals(), *_exchange.__all__]
+        return [*globals(), *_LATER]
 
     def __getattr__(name: str) -> typing.Any:
-        if name in _exchange.__all__:
-            return getattr(_exchange, name)
+        if name in _LATER:
+            return getattr(_LATER[name], name)
         from layerkit.errors import nearest
 
         hint = "" if name.startswith("_") else nearest(name, __all__, "layerkit")

@@ -325,7 +325,7 @@ def run_show(options: argparse.Namespace) -> int:
 
 def run_trace(options: argparse.Namespace) -> int:
     """Show what becomes of a training example in one step: each layer's numbers and gradients."""
-    from layerkit.recording.trace import trace
+    from layerkit.recording.traces import trace
 
     if options.html and options.html.suffix != ".html":
         raise FileError(f"--html {options.html}: should end in .html")

@@ -16,6 +16,7 @@ __all__ = [
     "FileError",
     "LayerkitError",
     "LayerkitWarning",
+    "RecordingError",
     "ShapeError",
 ]
 
@@ -94,6 +95,10 @@ def row_error(
     error: LayerkitError = kind(before + row.words + after)
     error.row = row
     return error
+
+
+class RecordingError(LayerkitError):
+    """Something that can't be recorded, such as a decision by the value of a number."""
 
 
 class LayerkitWarning(UserWarning):

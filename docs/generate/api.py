@@ -22,6 +22,7 @@ GROUPS = {
     "Schedules": ["optimizers.schedules"],
     "Averaged weights": ["training.averaging"],
     "Network": ["network"],
+    "Recording": ["recording", "recording.predictor"],
     "Exchange": ["exchange"],
     "Training": ["training", "training.lr_range", "progress", "training.divergence"],
     "Metrics": ["metrics"],

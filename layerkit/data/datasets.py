@@ -18,7 +18,6 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
-from layerkit.data.download import fetch
 from layerkit.data.labels import distinct, numbered
 from layerkit.data.readers import Rows, Table, read_csv, read_idx_folder, read_npy_folder, read_npz
 from layerkit.errors import ConfigError, DataError, FileError, at
@@ -253,7 +252,12 @@ class Data(Configurable):
             return Dataset("digits", train, test, DIGITS, image=(8, 8))
         folder = data_dir or os.environ.get("LAYERKIT_DATA")
         name = self.name
-        sets = read_idx_folder(folder, name) if folder else fetch(name)
+        if folder:
+            sets = read_idx_folder(folder, name)
+        else:
+            from layerkit.data.download import fetch
+
+            sets = fetch(name)
         train, test = (Examples(x.reshape(len(x), -1), t) for x, t in sets)
         return Dataset(name, train, test, self.class_names(), image=sets[0][0].shape[1:])
 

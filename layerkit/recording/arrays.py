@@ -20,15 +20,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, RecordingError
 
 HERE = os.path.dirname(__file__) + os.sep
 NUMPY = os.path.dirname(np.__file__) + os.sep
 CORE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "arrays.py")
-
-
-class RecordingError(LayerkitError):
-    """Something that can't be recorded, such as a decision by the value of a number."""
 
 
 @dataclass(eq=False, slots=True)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.errors import RecordingError
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import Draws, RecordingError, Tape, value_of
+from layerkit.recording.arrays import Draws, Tape, value_of
 from layerkit.recording.listing import Listing
 from layerkit.recording.program import Program
 from layerkit.recording.texts import WIDTH, wrapped

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from layerkit.config.options import Configurable
+from layerkit.errors import RecordingError
 from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import Op, RecordingError, Value
+from layerkit.recording.arrays import Op, Value
 from layerkit.recording.authors import combination, same_line, targets_of
 from layerkit.recording.flow import Flow, Node, is_transpose, same_as, section_of
 from layerkit.recording.program import Filled, OfBatch, Program

@@ -12,12 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import ConfigError, FileError, LayerkitError
+from layerkit.errors import ConfigError, FileError, LayerkitError, RecordingError
 from layerkit.files.atomic import write_atomically
 from layerkit.files.mapped import CHUNK
 from layerkit.losses.base import batch_of
 from layerkit.network import Network
-from layerkit.recording.arrays import RecordingError
 from layerkit.recording.listing import Listing
 from layerkit.recording.recorder import record
 from layerkit.recording.source import examples_like, function, imports, short_names

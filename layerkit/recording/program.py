@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.errors import RecordingError
 from layerkit.inspection.notebook import html_table
 from layerkit.inspection.summary import aligned
-from layerkit.recording.arrays import Line, Op, RecordingError, Tape, Value, located, mapped, shown
+from layerkit.recording.arrays import Line, Op, Tape, Value, located, mapped, shown
 
 
 @dataclass(frozen=True, slots=True)

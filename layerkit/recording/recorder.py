@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,22 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from layerkit.arrays import Array, number
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, RecordingError
 from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import (
-    Draws,
-    Line,
-    Recorded,
-    RecordingError,
-    Scalar,
-    Tape,
-    Value,
-    flat,
-    value_of,
-)
+from layerkit.recording.arrays import Draws, Line, Recorded, Scalar, Tape, Value, flat, value_of
 from layerkit.recording.program import UNSEEN, Call, Merge, OfBatch, Program
 from layerkit.streams import stream
 
@@ -88,6 +79,13 @@ def record(
     0.0
     """
     network.check_adapted()
+    for address, part in (*network.layers(), ("loss", network.loss)):
+        for name in vars(part):
+            if inspect.isfunction(getattr(type(part), name, None)):
+                raise RecordingError(
+                    f"{address}: {name} was put on this {type(part).__name__}, and no copy has "
+                    "it: write a class of your own with it, so that it can be recorded"
+                )
     if t is None:
         if optimizer is not None or sample_weight is not None:
             raise ConfigError("record: a step needs targets t")

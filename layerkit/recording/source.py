@@ -13,11 +13,11 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, RecordingError
 from layerkit.network import Network
 from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
-from layerkit.recording.arrays import RecordingError, Value
+from layerkit.recording.arrays import Value
 from layerkit.recording.epochs import epochs_of
 from layerkit.recording.listing import Listing
 from layerkit.recording.program import Program

@@ -16,8 +16,8 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
+from layerkit.errors import RecordingError
 from layerkit.inspection.mistakes import mistake
-from layerkit.recording.arrays import RecordingError
 from layerkit.streams import stream
 
 H = 1e-5

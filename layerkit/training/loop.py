@@ -23,7 +23,6 @@ from layerkit.streams import as_seed
 from layerkit.training.averaging import AveragedWeights
 from layerkit.training.batches import Arrays, Source
 from layerkit.training.class_weights import example_weights
-from layerkit.training.compiled import Compiled
 from layerkit.training.divergence import Divergence
 from layerkit.training.evaluation import measure_sets, metric_names
 from layerkit.training.iterables import Iterated, open_set, open_source
@@ -267,6 +266,8 @@ def prepare(
         check_rule(optimizer, network.arena)
         attendants: list[Attendant] = [Divergence()]
         if options.engine == "compiled":
+            from layerkit.training.compiled import Compiled
+
             attendants.insert(0, engine := Compiled(network, optimizer))
             engine.check(source)
         if options.average and steps:

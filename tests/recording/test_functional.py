@@ -24,7 +24,8 @@ from layerkit import (
     Sequential,
     Shape,
 )
-from layerkit.recording import RecordingError, record
+from layerkit.errors import RecordingError
+from layerkit.recording import record
 from layerkit.recording.functional import functional
 from tests.test_contract import LAYERS, LOSSES, OPTIMIZERS, named, numbers_for
 

@@ -33,6 +33,7 @@ from layerkit import (
     MeanSquaredError,
     Network,
     ReLU,
+    ReLU6,
     Reshape,
     Residual,
     RMSNorm,
@@ -162,6 +163,11 @@ def test_doubles_are_no_floats() -> None:
     assert kinds(onnx_model(random_network(BatchNorm(eps=0.125), (3,), dtype="float64"))) == [
         "BatchNormalization"
     ]
+
+
+def test_onnxruntime_has_nothing_to_merge_that_it_cannot() -> None:
+    net = random_network(Sequential([ReLU(), ReLU6()]), (3,), dtype="float64")
+    check(net, np.random.default_rng(0).normal(size=(7, 3)) * 9)
 
 
 # Inputs and outputs

@@ -27,7 +27,8 @@ from layerkit import (
     Sequential,
     Sigmoid,
 )
-from layerkit.recording import RecordingError, record
+from layerkit.errors import RecordingError
+from layerkit.recording import record
 from tests.recording.test_recording import assert_predicts, assert_steps, batch
 
 DECISION = "a decision by the values of an array; what is done may depend on shapes and options "

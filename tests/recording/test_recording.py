@@ -51,9 +51,10 @@ from layerkit import (
     Sum,
     Tanh,
 )
+from layerkit.errors import RecordingError
 from layerkit.losses.base import ElementwiseLoss, mean_loss
 from layerkit.optimizers.around import numbers
-from layerkit.recording import Program, RecordingError, record
+from layerkit.recording import Program, record
 from layerkit.training.averaging import AveragedWeights
 from tests.test_contract import (
     LAYERS,
@@ -390,3 +391,13 @@ def test_recording_leaves_network_and_optimizer_as_they_are() -> None:
         assert net["body.layers.1"].rng.random() == twin["body.layers.1"].rng.random()  # type: ignore[union-attr]
         net.gradient(x, t)
         optimizer.step(net.arena.values, net.arena.grads)
+
+
+@pytest.mark.parametrize("name", ["forward", "predict"])
+def test_methods_that_were_put_on_an_object_are_refused(name: str) -> None:
+    """A copy of the network, which is what is recorded, doesn't have them."""
+    net = Network(ReLU(), MeanSquaredError(), shape=(3,))
+    part: Any = net.body if name == "forward" else net.loss
+    setattr(part, name, lambda x, train=True: 2 * x)
+    with pytest.raises(RecordingError, match=rf"{name} was put on this (ReLU|MeanSq\w+), and no"):
+        record(net, np.ones((2, 3)))

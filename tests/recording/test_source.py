@@ -32,8 +32,9 @@ from layerkit import (
     Standardize,
     fit,
 )
+from layerkit.errors import RecordingError
 from layerkit.losses.base import mean_loss
-from layerkit.recording import RecordingError, unroll
+from layerkit.recording import unroll
 from layerkit.recording.source import short_names
 from tests.test_contract import LAYERS, LOSSES, OPTIMIZERS, named, numbers_for
 

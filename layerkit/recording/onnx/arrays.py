@@ -184,7 +184,8 @@ def clip(g: Nodes, op: Op) -> str:
     high = got.get("high", got.get("max", got.get("a_max")))
     dtype = op.output.dtype
     name = g.get(got["x"], dtype)
-    if not any(isinstance(bound, Value) for bound in (low, high)):
+    # onnxruntime can't merge a Clip of doubles with a Relu before it
+    if dtype != np.float64 and not any(isinstance(bound, Value) for bound in (low, high)):
         bounds = ["" if bound is None else g.constant(bound, dtype) for bound in (low, high)]
         return g.add("Clip", name, *bounds)
     for kind, bound in (("Max", low), ("Min", high)):

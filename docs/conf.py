@@ -56,6 +56,7 @@ html_sidebars = {
         "studies",
         "recipes",
         "trace",
+        "sklearn",
         "exchange",
         "extending",
         "configuration",

@@ -20,7 +20,7 @@ ROOMS = [
     *("foreign", "guidance", "errors", "arrays", "streams", "config", "parameters", "initializers"),
     *("layers", "graph", "losses", "optimizers", "files", "data", "inputs", "targets", "fitting"),
     *("network", "inspection", "recording", "exchange", "progress", "callbacks", "metrics"),
-    *("training", "testing", "runs", "layerkit", "cli", "__main__"),
+    *("training", "sklearn", "testing", "runs", "layerkit", "cli", "__main__"),
 ]
 """The folders and files of the package, lowest first; "layerkit" is its face."""
 

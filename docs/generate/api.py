@@ -24,6 +24,7 @@ GROUPS = {
     "Network": ["network"],
     "Recording": ["recording", "recording.predictor"],
     "Exchange": ["exchange"],
+    "scikit-learn's estimators": ["sklearn"],
     "Training": ["training", "training.lr_range", "progress", "training.divergence"],
     "Metrics": ["metrics"],
     "Callbacks": ["callbacks"],

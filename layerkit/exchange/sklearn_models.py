@@ -93,7 +93,7 @@ def from_sklearn(model: Any) -> Network:
     if (features := getattr(first, "feature_names_in_", None)) is not None:
         network.seen.features = list(map(str, features))
     if isinstance(last, MLPClassifier):
-        network.classes = _class_names(last)
+        network.classes = class_names(last.classes_)
     return network
 
 
@@ -124,9 +124,15 @@ def _scaler(name: str, step: Any, dtype: np.dtype[Any]) -> Layer:
     return carrying(Standardize(), mean=mean, rest=rest, scale=scale.astype(dtype), fitted=one)
 
 
-def _class_names(model: Any) -> Any:
-    """The names of the classes, None where they are the numbers 0 to K - 1."""
-    classes = np.asarray(model.classes_)
+def class_names(labels: Any) -> Any:
+    """Return names of classes from labels, None where they are the numbers 0 to K - 1.
+
+    Examples
+    --------
+    >>> class_names([0, 1]), class_names([-1, 1]), class_names(["no", "yes"])
+    (None, ['-1', '1'], ['no', 'yes'])
+    """
+    classes = np.asarray(labels)
     if classes.dtype == bool:
         return classes.tolist()
     numbers = classes.dtype.kind in "iuf" and np.array_equal(classes, np.arange(len(classes)))

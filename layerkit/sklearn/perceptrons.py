@@ -1,0 +1,770 @@
+"""MLPClassifier and MLPRegressor: scikit-learn's interface and random numbers, layerkit's network.
+
+X, y, a    all examples, their targets (N, D), their sample weights (or None)
+x, t       those of a batch
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state, column_or_1d, shuffle
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from layerkit.arrays import Array
+from layerkit.config.options import Amount, Configurable, Decay, Rate, Share, Size
+from layerkit.data.sparse import SparseRows
+from layerkit.errors import ConfigError, DataError, DivergenceError
+from layerkit.exchange.sklearn_models import ACTIVATIONS, class_names
+from layerkit.graph.sequential import Sequential
+from layerkit.layers.base import Layer
+from layerkit.layers.dense import Dense
+from layerkit.network import Network
+from layerkit.parameters import Param
+from layerkit.sklearn.objectives import OBJECTIVES
+from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
+
+
+class _Parameters(Configurable):
+    """The checks of the parameters that both estimators have."""
+
+    hidden_layer_sizes: list[Size]
+    activation: Literal["identity", "logistic", "tanh", "relu"]
+    solver: Literal["lbfgs", "sgd", "adam"]
+    alpha: Amount
+    batch_size: Literal["auto"] | Size
+    learning_rate: Literal["constant", "invscaling", "adaptive"]
+    learning_rate_init: Rate
+    power_t: Amount
+    max_iter: Size
+    shuffle: bool
+    tol: Amount
+    verbose: bool | int
+    warm_start: bool
+    momentum: Share
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: Decay
+    beta_1: Decay
+    beta_2: Decay
+    epsilon: Rate
+    n_iter_no_change: Size
+    max_fun: Size
+    loss: Literal["squared_error", "poisson"] = "squared_error"
+
+
+class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
+    """Base of both estimators: everything but their targets and their predictions."""
+
+    network_: Network
+    loss_curve_: list[float]
+    validation_scores_: Any
+    best_validation_score_: Any
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """The weight matrices of the layers: views, so that changes are seen by the network."""
+        return [dense.W.value for dense in self._dense_layers()]
+
+    @coefs_.setter
+    def coefs_(self, new: Sequence[Array]) -> None:
+        for dense, W in zip(self._dense_layers(), new, strict=True):
+            dense.W.value = W
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """The biases of the layers: views, so that changes are seen by the network."""
+        return [dense.b.value for dense in self._dense_layers()]
+
+    @intercepts_.setter
+    def intercepts_(self, new: Sequence[Array]) -> None:
+        for dense, b in zip(self._dense_layers(), new, strict=True):
+            dense.b.value = b
+
+    def _dense_layers(self) -> list[Dense]:
+        if "network_" not in vars(self):
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
+        return [layer for _, layer in self.network_.layers() if isinstance(layer, Dense)]
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the network to data.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, features)
+        y : array (N,) or (N, D)
+            Class labels, or numbers.
+        sample_weight : array (N,), optional
+            How much each example counts.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ConfigError
+            For parameters that are out of range.
+        ValueError
+            For data that don't fit, as scikit-learn's.
+        DivergenceError
+            When the weights are not finite in the end.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    def _is_stochastic(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError("partial_fit takes batches, and solver='lbfgs' needs all examples")
+        return True
+
+    def _sizes(self) -> list[int]:
+        """The units of the hidden layers, as a list."""
+        sizes = self.hidden_layer_sizes
+        return list(sizes) if np.iterable(sizes) else [sizes]
+
+    def _check_parameters(self) -> None:
+        """Raise a ConfigError for parameters that are out of range."""
+        given = self.get_params(deep=False) | {"hidden_layer_sizes": self._sizes()}
+        del given["random_state"]
+        if given["n_iter_no_change"] == math.inf:  # never stops
+            given["n_iter_no_change"] = self.max_iter
+        try:
+            _Parameters(**given)
+        except ConfigError as error:
+            name = type(self).__name__
+            raise ConfigError(str(error).replace(_Parameters.__name__, name)) from None
+
+    @abstractmethod
+    def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """Return X and y as arrays, y as the network takes it."""
+
+    @abstractmethod
+    def _output_activation(self) -> str:
+        """Return scikit-learn's name of the activation of the outputs."""
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:
+        self._check_parameters()
+        first = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        X, y = self._check_data(X, y, incremental, reset=first)
+        a = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        self.n_outputs_ = y.shape[1]
+        self._random_state = check_random_state(self.random_state)
+        if first:
+            self._begin(X)
+        units = [dense.units for dense in self._dense_layers()]
+        if units != [*self._sizes(), self.n_outputs_]:
+            raise ConfigError(
+                f"the network has layers of {units} units, and should go on with "
+                f"{[*self._sizes(), self.n_outputs_]}: fit a new one, with warm_start=False"
+            )
+        dtype = self.network_.arena.values.dtype
+        X, y = X.astype(dtype, copy=False), y.astype(dtype)
+        a = a if a is None else a.astype(dtype, copy=False)
+        with np.errstate(all="ignore"):
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(X, y, a)
+            else:
+                self._fit_stochastic(X, y, a, incremental)
+        if not np.isfinite(self.network_.arena.values).all():
+            raise DivergenceError(
+                "Solver produced non-finite parameter weights: the numbers in X or y may be too "
+                "large, and should be scaled, or learning_rate_init is"
+            )
+        self.network_.inputs.check(X, learn=True)
+        return self
+
+    def _begin(self, X: Any) -> None:
+        """Make the network, and draw its weights as scikit-learn does."""
+        layers: list[Layer] = []
+        for units in self._sizes():
+            layers.append(Dense(units))
+            if activation := ACTIVATIONS[self.activation]:
+                layers.append(activation())
+        self.out_activation_ = self._output_activation()
+        self.network_ = Network(
+            Sequential([*layers, Dense(self.n_outputs_)]),
+            OBJECTIVES[self.out_activation_].loss(),
+            shape=(X.shape[1],),
+            dtype="float64" if self.solver == "lbfgs" else X.dtype.name,
+        )
+        for dense in self._dense_layers():
+            # Glorot and Bengio (2010); 2 instead of 6 since a sigmoid is 4 times as flat as tanh
+            factor = 2 if self.activation == "logistic" else 6
+            bound = math.sqrt(factor / sum(dense.W.shape))
+            W = self._random_state.uniform(-bound, bound, dense.W.shape)
+            b = self._random_state.uniform(-bound, bound, dense.b.shape)
+            dense.W.value, dense.b.value = W.astype(X.dtype), b.astype(X.dtype)
+        names = getattr(self, "feature_names_in_", None)
+        self.network_.seen.features = None if names is None else list(names)
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(self._dense_layers()) + 1
+        if self.solver != "lbfgs":
+            self._begin_curves()
+
+    def _begin_curves(self) -> None:
+        self.loss_curve_ = []
+        self._no_improvement_count = 0
+        stopping = self.early_stopping
+        self.best_loss_ = None if stopping else math.inf
+        self.validation_scores_ = [] if stopping else None
+        self.best_validation_score_ = -math.inf if stopping else None
+        if stopping:
+            self._best_weights = self.network_.arena.values.copy()
+
+    def _activations(self, X: Any) -> Array:
+        """Return the outputs for checked examples, after scikit-learn's output activation."""
+        network = self.network_
+        x = X.astype(network.dtype, copy=False)
+        with np.errstate(all="ignore"):
+            z = network.body.forward(as_batch(x), train=False)
+            return OBJECTIVES[self.out_activation_].activate(network.loss, z)
+
+    def _outputs(self, X: Any) -> Array:
+        """Return the outputs for examples of a user."""
+        check_is_fitted(self)
+        return self._activations(validate_data(self, X, accept_sparse=["csr", "csc"], reset=False))
+
+    def _gradient(self, x: Any, t: Array, a: Array | None, weights: list[Param]) -> float:
+        """Leave the gradient of a batch in the arena, and return the loss that is reported.
+
+        The gradient is that of the sum of the losses and alpha / 2 |W|^2, divided by the weight.
+        """
+        network, objective = self.network_, OBJECTIVES[self.out_activation_]
+        p = objective.activate(network.loss, network.body.forward(as_batch(x)))
+        losses, dz = objective.losses(t, p), p - t
+        weight = float(len(t))
+        if a is not None:
+            losses, dz, weight = losses * a, dz * a[:, None], float(a.sum())
+        g = network.arena.grads
+        if weight == 0:
+            g[:] = 0
+            return 0.0
+        network.body.backward(dz)
+        squares = 0.0
+        for W in weights:
+            W.grad += self.alpha * W.value
+            squares += float(np.vdot(W.value, W.value))
+        g /= weight
+        return (float(losses.sum()) + 0.5 * self.alpha * squares) / weight
+
+    def _fit_lbfgs(self, X: Any, y: Array, a: Array | None) -> None:
+        """Minimize with SciPy's L-BFGS-B, the parameters in scikit-learn's order: W's, then b's."""
+        from scipy.optimize import minimize
+
+        arena, weights = self.network_.arena, [dense.W for dense in self._dense_layers()]
+        places = {name: np.arange(len(arena.values))[part] for name, part in arena.slices.items()}
+        order = np.concatenate(
+            [places[name] for name in sorted(places, key=lambda name: name.endswith(".b"))]
+        )
+
+        def evaluate(values: Array) -> tuple[float, Array]:
+            arena.values[order] = values
+            loss = self._gradient(X, y, a, weights)
+            return loss, arena.grads[order]
+
+        options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}
+        found = minimize(
+            evaluate, arena.values[order], jac=True, method="L-BFGS-B", options=options
+        )
+        arena.values[order] = found.x
+        self.loss_, self.n_iter_ = found.fun, min(found.nit, self.max_iter)
+        if found.status:
+            longer = f"; give more than max_iter={self.max_iter}" * (self.n_iter_ == self.max_iter)
+            warnings.warn(
+                f"lbfgs failed to converge after {self.n_iter_} iteration(s) "
+                f"(status={found.status}): {found.message}{longer}, or scale the data",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _optimizer_of_solver(self) -> Any:
+        if self.solver == "sgd":
+            return _Velocity(self.learning_rate_init, self.momentum, self.nesterovs_momentum)
+        return _UncorrectedAdam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+
+    def _fit_stochastic(self, X: Any, y: Array, a: Array | None, incremental: bool) -> None:
+        """Train for `max_iter` epochs, or until nothing improves; for one if `incremental`."""
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if not hasattr(self, "loss_curve_"):  # a warm start after lbfgs
+            self._begin_curves()
+        if not incremental or not hasattr(self, "_optimizer"):
+            self._optimizer = self._optimizer_of_solver()
+        held_out = None
+        if self.early_stopping:
+            X, y, a, held_out = self._split(X, y, a)
+        N = len(y)
+        if self.batch_size != "auto" and self.batch_size > N:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                f"clipped: {self.batch_size} to {N}",
+                stacklevel=4,
+            )
+        size = min(200 if self.batch_size == "auto" else self.batch_size, N)
+        try:
+            self._train(X, y, a, size, held_out, 1 if incremental else self.max_iter)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        if self.early_stopping:
+            self.network_.arena.values = self._best_weights
+
+    def _split(self, X: Any, y: Array, a: Array | None) -> tuple[Any, Array, Array | None, Any]:
+        """Return the examples to train on, and X, y and a of those that are held out."""
+        arrays = (X, y) if a is None else (X, y, a)
+        parts = train_test_split(
+            *arrays,
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=y if is_classifier(self) and self.n_outputs_ == 1 else None,
+        )
+        trained, held = parts[::2], parts[1::2]
+        if held[0].shape[0] < 2:
+            raise DataError(
+                f"validation_fraction={self.validation_fraction} of {len(y)} examples leaves "
+                f"{held[0].shape[0]} to validate on; should be at least 2"
+            )
+        labels = self._labels(held[1])
+        return trained[0], trained[1], *(trained[2:] or (None,)), (held[0], labels, *held[2:])
+
+    def _labels(self, outputs: Array) -> Any:
+        """Return outputs as the user knows them."""
+        return outputs.ravel() if self.n_outputs_ == 1 else outputs
+
+    def _train(
+        self, X: Any, y: Array, a: Array | None, size: int, held_out: Any, epochs: int
+    ) -> None:
+        N, arena, optimizer = len(y), self.network_.arena, self._optimizer
+        weights = [dense.W for dense in self._dense_layers()]
+        order = np.arange(N)
+        self.n_iter_ = 0
+        for _ in range(epochs):
+            if self.shuffle:
+                order = shuffle(order, random_state=self._random_state)
+            total = 0.0
+            for start in range(0, N, size):
+                rows = order[start : start + size] if self.shuffle else slice(start, start + size)
+                t = y[rows]
+                loss = self._gradient(X[rows], t, None if a is None else a[rows], weights)
+                optimizer.step(arena.values, arena.grads)
+                total += loss * len(t)
+            self.n_iter_ += 1
+            self.t_ += N
+            self.loss_ = total / N
+            self.loss_curve_.append(self.loss_)
+            if self.verbose:
+                print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+            self._count_improvement(held_out)
+            if self.solver == "sgd" and self.learning_rate == "invscaling":
+                optimizer.lr = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+            if self._no_improvement_count > self.n_iter_no_change:
+                if self._stops():
+                    return
+                self._no_improvement_count = 0
+        if self.n_iter_ == self.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _count_improvement(self, held_out: Any) -> None:
+        """Count the epochs without an improvement of at least `tol`, and keep the best weights."""
+        if held_out is not None:
+            score = self._held_out_score(*held_out)
+            self.validation_scores_.append(score)
+            if self.verbose:
+                print(f"Validation score: {score:f}")
+            stale = score < self.best_validation_score_ + self.tol
+            if score > self.best_validation_score_:
+                self.best_validation_score_ = score
+                self._best_weights[:] = self.network_.arena.values
+        else:
+            stale = self.loss_ > self.best_loss_ - self.tol
+            self.best_loss_ = min(self.best_loss_, self.loss_)
+        self._no_improvement_count = self._no_improvement_count + 1 if stale else 0
+
+    def _held_out_score(self, X: Any, y: Any, a: Array | None = None) -> float:
+        p = self._activations(X)
+        if not np.isfinite(p).all():
+            return math.nan
+        score = accuracy_score if is_classifier(self) else r2_score
+        return float(score(y, self._labels(p), sample_weight=a))
+
+    def _stops(self) -> bool:
+        """Return whether to stop after too many epochs without improvement, or go on slower."""
+        what = "Validation score" if self.early_stopping else "Training loss"
+        stops, then = True, "Stopping."
+        if self.solver == "sgd" and self.learning_rate == "adaptive":
+            stops = self._optimizer.lr <= 1e-6
+            then = "Learning rate too small. Stopping."
+            if not stops:
+                self._optimizer.lr /= 5
+                then = f"Setting learning rate to {self._optimizer.lr:f}"
+        if self.verbose:
+            print(
+                f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
+                f"consecutive epochs. {then}"
+            )
+        return stops
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def as_batch(x: Any) -> Any:
+    """Return rows as a Dense takes them."""
+    return x if isinstance(x, np.ndarray) else SparseRows(x)
+
+
+class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
+    """scikit-learn's MLPClassifier, trained by layerkit.
+
+    Parameters, attributes and defaults are scikit-learn's, and from the same `random_state` it has
+    the same first weights, batches and splits, and so the same losses. In addition, `network_` is
+    an ordinary Network.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int
+        Number of units of each hidden layer.
+    activation : {"identity", "logistic", "tanh", "relu"}
+        Of the hidden layers.
+    solver : {"lbfgs", "sgd", "adam"}
+        The optimizer. lbfgs takes all examples at once, for small data.
+    alpha : float
+        The penalty alpha / 2 |W|^2, divided by the number of examples of a batch, is added to the
+        loss.
+    batch_size : int or "auto"
+        Examples of a batch; "auto" is 200, or all if there are fewer.
+    learning_rate : {"constant", "invscaling", "adaptive"}
+        For sgd: lr stays; or it is lr / t^power_t after t examples; or it is divided by 5 whenever
+        training would stop.
+    learning_rate_init : float
+        lr of sgd and adam.
+    power_t : float
+        The exponent of "invscaling".
+    max_iter : int
+        Number of epochs at most; of lbfgs, of iterations.
+    shuffle : bool
+        Whether each epoch has a new order.
+    random_state : int, RandomState or None
+        Of the first weights, the order of the examples and the split of early stopping.
+    tol : float
+        An improvement that is smaller does not count; of lbfgs, the greatest gradient at the end.
+    verbose : bool
+        Whether to print the loss of each epoch.
+    warm_start : bool
+        Whether `fit` goes on with the network of the last one.
+    momentum : float
+        Of sgd, from 0 to 1.
+    nesterovs_momentum : bool
+        Whether sgd looks ahead.
+    early_stopping : bool
+        Whether to hold out examples, to stop when their score does not improve, and to go back to
+        the weights with the best one. Without, training stops when the loss does not improve.
+    validation_fraction : float
+        The share of the examples that is held out.
+    beta_1, beta_2, epsilon : float
+        Of adam.
+    n_iter_no_change : int
+        Training stops after more epochs than this without an improvement.
+    max_fun : int
+        Number of evaluations of the loss at most, for lbfgs.
+
+    Attributes
+    ----------
+    network_ : Network
+        The trained network: to save, export, trace or train on.
+    classes_ : array
+        The class labels, sorted.
+    coefs_, intercepts_ : list of array
+        W and b of each layer.
+    loss_, best_loss_, loss_curve_
+        The loss of the last epoch, the lowest one, and all of them.
+    validation_scores_, best_validation_score_
+        With early stopping, the accuracies on the examples that are held out.
+    n_iter_, t_ : int
+        Number of epochs, and of examples that were trained on.
+    n_layers_, n_outputs_, n_features_in_ : int
+        Number of layers with the input, of outputs and features.
+    feature_names_in_ : array
+        Names of the columns, if X has names.
+    out_activation_ : str
+        What is applied to the outputs: "softmax" or "logistic".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MLPClassifier([8], solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+    >>> clf.predict(X[:2]), round(clf.score(X, y), 2)
+    (array([0, 0]), 0.99)
+    >>> clf.network_.body
+    Sequential(layers=[Dense(units=8), ReLU(), Dense(units=3)])
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            new = set(unique_labels(y)) - set(self.classes_)
+            gone = set() if incremental else set(self.classes_) - set(unique_labels(y))
+            if new or gone:
+                raise DataError(
+                    f"y has the classes {unique_labels(y)}, and self.classes_ from before are "
+                    f"{self.classes_}; warm_start needs the same, partial_fit none but these"
+                )
+        return X, self._label_binarizer.transform(y)
+
+    def _output_activation(self) -> str:
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        return "softmax" if multiclass else "logistic"
+
+    def _begin(self, X: Any) -> None:
+        super()._begin(X)
+        if not self._label_binarizer.y_type_.startswith("multilabel") and len(self.classes_) > 1:
+            self.network_.classes = class_names(self.classes_)
+
+    def _labels(self, outputs: Array) -> Any:
+        return self._label_binarizer.inverse_transform(super()._labels(outputs))
+
+    def predict(self, X: Any) -> Array:
+        """Return the classes (N,), or whether each label is there (N, D)."""
+        return self._labels(self._outputs(X))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probabilities of the classes (N, K), or of each label (N, D)."""
+        p = self._outputs(X)
+        return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithms of the probabilities."""
+        p = self.predict_proba(X)
+        return np.log(p, out=p)
+
+    @available_if(lambda self: self._is_stochastic())  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch on these examples.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array, optional
+            All classes, needed by the first call: a batch may be without some of them.
+        """
+        if not hasattr(self, "classes_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            indicator = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if indicator else classes)
+            self.classes_ = unique_labels(classes)
+        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{self.classes_!r}"
+            )
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
+    """scikit-learn's MLPRegressor, trained by layerkit.
+
+    Parameters, attributes and defaults are scikit-learn's, and from the same `random_state` it has
+    the same first weights, batches and splits, and so the same losses. In addition, `network_` is
+    an ordinary Network.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson"}
+        Half of the squared error, or half of the Poisson deviance, for targets >= 0: the outputs
+        are then the logarithms of the predictions.
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
+    power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
+    nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
+    n_iter_no_change, max_fun
+        As those of MLPClassifier. The score of early stopping is R^2.
+
+    Attributes
+    ----------
+    network_ : Network
+        The trained network: to save, export, trace or train on.
+    coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, \
+    best_validation_score_, n_iter_, t_, n_layers_, n_outputs_, n_features_in_, \
+    feature_names_in_, out_activation_
+        As those of MLPClassifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = MLPRegressor(hidden_layer_sizes=[8], solver="lbfgs", max_iter=2000, random_state=0)
+    >>> round(reg.fit(X, y).score(X, y), 1)
+    0.5
+    """
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and (y < 0).any():
+            raise DataError(f"loss='poisson': a target is {y.min()}; should be >= 0")
+        return X, y
+
+    def _output_activation(self) -> str:
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def predict(self, X: Any) -> Array:
+        """Return the predictions, (N,) of one output, (N, D) of several."""
+        return self._labels(self._outputs(X))
+
+    @available_if(lambda self: self._is_stochastic())  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on these examples; the arguments are those of `fit`."""
+        return self._fit(X, y, sample_weight, incremental=True)

@@ -1,0 +1,323 @@
+"""MLPClassifier and MLPRegressor against those of the installed scikit-learn."""
+
+import inspect
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.neural_network
+from scipy.sparse import csc_array, csr_array
+from sklearn import datasets
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from sklearn.utils.estimator_checks import check_estimator
+
+import layerkit.sklearn
+from layerkit import Network
+from layerkit.errors import LayerkitError
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger"),
+]
+
+KINDS = ("MLPClassifier", "MLPRegressor")
+IRIS = datasets.load_iris(return_X_y=True)
+DIGITS = [part[:300] for part in datasets.load_digits(return_X_y=True)]
+CANCER = datasets.load_breast_cancer(return_X_y=True)
+DIABETES = datasets.load_diabetes(return_X_y=True)
+SETS: dict[str, tuple[str, Any, Any]] = {
+    "iris": ("MLPClassifier", *IRIS),
+    "digits": ("MLPClassifier", *DIGITS),
+    "breast cancer": ("MLPClassifier", *CANCER),
+    "wine": ("MLPClassifier", *datasets.load_wine(return_X_y=True)),
+    "multilabel": (
+        "MLPClassifier",
+        *datasets.make_multilabel_classification(200, 10, random_state=0),
+    ),
+    "diabetes": ("MLPRegressor", *DIABETES),
+    "linnerud": ("MLPRegressor", *datasets.load_linnerud(return_X_y=True)),
+    "made": ("MLPRegressor", *datasets.make_regression(200, 10, noise=3, random_state=0)),
+}
+SOLVERS: dict[str, dict[str, Any]] = {
+    "adam": {"solver": "adam", "activation": "tanh"},
+    "adam stopping early": {"early_stopping": True, "validation_fraction": 0.2},
+    "sgd": {"solver": "sgd", "activation": "logistic"},
+    "sgd with plain momentum": {"solver": "sgd", "nesterovs_momentum": False},
+    "sgd invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1},
+    "sgd adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "learning_rate_init": 0.02,
+        "tol": 0.02,
+        "n_iter_no_change": 2,
+    },
+    "sgd stopping early": {
+        "solver": "sgd",
+        "early_stopping": True,
+        "momentum": 0.5,
+        "validation_fraction": 0.2,
+        "learning_rate_init": 0.02,
+        "n_iter_no_change": 2,
+    },
+}
+
+
+def both(kind: str, **parameters: Any) -> tuple[Any, Any]:
+    """scikit-learn's estimator, and layerkit's."""
+    parameters = {"hidden_layer_sizes": (12, 6), "random_state": 3, "max_iter": 20} | parameters
+    return tuple(getattr(m, kind)(**parameters) for m in (sklearn.neural_network, layerkit.sklearn))
+
+
+def assert_alike(theirs: Any, ours: Any, X: Any, rtol: float = 1e-12) -> None:
+    """The same attributes, curves and predictions."""
+    public = {name for name in vars(theirs) if name.endswith("_") and name[0] != "_"}
+    assert {name for name in public if not hasattr(ours, name)} == set()
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_", "out_activation_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    for name in ("loss_", "loss_curve_", "best_loss_", "validation_scores_"):
+        if getattr(theirs, name, None) is not None:
+            expected = getattr(theirs, name)
+            np.testing.assert_allclose(getattr(ours, name), expected, rtol, err_msg=name)
+    if hasattr(theirs, "classes_"):
+        np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+        np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), 0, 1e4 * rtol)
+    else:
+        expected = theirs.predict(X)
+        np.testing.assert_allclose(ours.predict(X), expected, 0, 1e4 * rtol * abs(expected).max())
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("data", SETS)
+def test_losses_are_scikit_learns(data: str, solver: str) -> None:
+    kind, X, y = SETS[data]
+    X, y = scale(X), y if kind == "MLPClassifier" else scale(y)
+    theirs, ours = both(kind, batch_size=min(50, len(y)), **SOLVERS[solver])
+    assert_alike(theirs.fit(X, y), ours.fit(X, y), X)
+
+
+@pytest.mark.parametrize("data", SETS)
+def test_lbfgs_is_as_near_as_scikit_learn_to_itself(data: str) -> None:
+    """Each iteration multiplies rounding errors: those of the last bit of X show how much."""
+    kind, X, y = SETS[data]
+    X, y = scale(X), y if kind == "MLPClassifier" else scale(y)
+    for iterations in (5, 50):
+        theirs, ours = both(kind, solver="lbfgs", max_iter=iterations)
+        expected = theirs.fit(X, y).loss_
+        moved = clone(theirs).fit(X * (1 + np.finfo(float).eps), y).loss_
+        assert abs(ours.fit(X, y).loss_ - expected) <= 1e-12 * expected + 100 * abs(
+            moved - expected
+        )
+        assert ours.n_iter_ == theirs.n_iter_
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("MLPClassifier", {"hidden_layer_sizes": ()}),
+        ("MLPClassifier", {"hidden_layer_sizes": 7, "shuffle": False, "alpha": 0.3}),
+        ("MLPClassifier", {"activation": "identity", "batch_size": 1000}),
+        ("MLPClassifier", {"random_state": np.random.RandomState(5), "tol": 0.1}),
+        ("MLPClassifier", {"n_iter_no_change": np.inf, "beta_1": 0.8, "beta_2": 0.9}),
+        ("MLPClassifier", {"epsilon": 0.1, "learning_rate_init": 0.1}),
+        ("MLPRegressor", {"hidden_layer_sizes": np.array([4])}),
+        ("MLPRegressor", {"loss": "poisson", "learning_rate_init": 0.01}),
+        ("MLPRegressor", {"loss": "poisson", "solver": "lbfgs", "max_iter": 10}),
+        ("MLPRegressor", {"n_iter_no_change": 1, "tol": 0.5}),
+    ],
+)
+def test_parameters_mean_the_same(
+    kind: str, parameters: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, X, y = SETS["iris" if kind == "MLPClassifier" else "diabetes"]
+    y = y if kind == "MLPClassifier" else y / 100
+    printed = []
+    theirs, ours = both(kind, **parameters, verbose=parameters.get("solver") != "lbfgs")
+    for model in (theirs, clone(ours)):
+        model.fit(X, y)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    if not isinstance(parameters.get("random_state"), np.random.RandomState):
+        assert_alike(theirs, ours.fit(X, y), X)
+
+
+def test_signatures_are_scikit_learns() -> None:
+    for kind in KINDS:
+        for name in ("__init__", "fit", "predict", "partial_fit"):
+            theirs, ours = (
+                {
+                    (p.name, p.default, p.kind)
+                    for p in inspect.signature(getattr(getattr(m, kind), name)).parameters.values()
+                }
+                for m in (sklearn.neural_network, layerkit.sklearn)
+            )
+            assert theirs <= ours, f"{kind}.{name}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["float32", "csr", "csc", "weights", "integers"])
+def test_data_are_taken_as_scikit_learn_takes_them(kind: str, form: str) -> None:
+    _, X, y = SETS["digits" if kind == "MLPClassifier" else "diabetes"]
+    y = y if kind == "MLPClassifier" else y / 100
+    weights = np.linspace(0, 2, len(y)) if form == "weights" else None
+    if form == "float32":
+        X, y = X.astype("f"), y if kind == "MLPClassifier" else y.astype("f")
+    elif form == "integers":
+        X = (X * 10).astype(np.uint8)
+    elif form in ("csr", "csc"):
+        X = {"csr": csr_array, "csc": csc_array}[form](X)
+    for solver in ("adam", "lbfgs"):
+        theirs, ours = both(kind, solver=solver, max_iter=10, early_stopping=solver == "adam")
+        theirs.fit(X, y, sample_weight=weights)
+        ours.fit(X, y, sample_weight=weights)
+        assert_alike(theirs, ours, X, 1e-5 if form == "float32" else 1e-11)
+        if solver == "adam":
+            assert {W.dtype for W in ours.coefs_} == {W.dtype for W in theirs.coefs_}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_partial_fit_and_warm_starts_go_on_as_in_scikit_learn(kind: str, solver: str) -> None:
+    _, X, y = SETS["iris" if kind == "MLPClassifier" else "diabetes"]
+    y = y if kind == "MLPClassifier" else y / 100
+    models = both(kind, solver=solver, max_iter=4)
+    for model in models:
+        classes = {"classes": [0, 1, 2]} if kind == "MLPClassifier" else {}
+        model.partial_fit(X[:60], y[:60], **classes)
+        model.partial_fit(X[60:], y[60:], sample_weight=np.arange(len(y) - 60))
+    assert_alike(*models, X)
+    copied = pickle.loads(pickle.dumps(models[1]))
+    for model in (*models, copied):
+        model.partial_fit(X, y)
+    assert_alike(*models, X)
+    assert copied.loss_curve_ == models[1].loss_curve_
+    for model in models:
+        model.set_params(warm_start=True, early_stopping=False).fit(X, y).fit(X, y)
+    assert_alike(*models, X)
+
+
+LABELS = {
+    "strings": np.array(["no", "yes"]),
+    "objects": np.array(["no", "yes"], dtype=object),
+    "bools": np.array([False, True]),
+    "negative": np.array([-1, 1]),
+    "floats": np.array([0.5, 2.0]),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_labels_come_back_as_they_are(labels: str) -> None:
+    X, y = CANCER[0][::5], LABELS[labels][CANCER[1][::5]]
+    y = y if labels != "floats" else y * 2  # whole numbers: others are no classes
+    models = both("MLPClassifier", early_stopping=True)
+    for model in models:
+        model.fit(scale(X), y)
+    assert_alike(*models, scale(X))
+    named = models[1].network_.predict(scale(X))
+    assert named.tolist() == [
+        n if labels == "bools" else str(n) for n in models[1].predict(scale(X))
+    ]
+
+
+def test_the_network_is_an_ordinary_one(tmp_path: Path) -> None:
+    X, y = scale(IRIS[0]), IRIS[1]
+    model = layerkit.sklearn.MLPClassifier([5], max_iter=5, random_state=0).fit(X, y)
+    model.network_.save(tmp_path / "iris.safetensors")
+    loaded = Network.load(tmp_path / "iris.safetensors")
+    np.testing.assert_allclose(loaded.predict_proba(X), model.predict_proba(X), 1e-14)
+    model.coefs_ = [np.zeros((4, 5)), np.zeros((5, 3))]
+    model.intercepts_[1][:] = [0, 1, 0]
+    assert set(model.predict(X)) == {1}
+    with pytest.raises(LayerkitError, match="uint8"):
+        model.network_.predict(X.astype(np.uint8))
+    with pytest.raises(AttributeError, match="not fitted"):
+        _ = layerkit.sklearn.MLPClassifier().coefs_
+
+
+def test_a_classifier_works_in_scikit_learns_tools() -> None:
+    classifier = layerkit.sklearn.MLPClassifier(learning_rate_init=0.02, random_state=0)
+    model = make_pipeline(StandardScaler(), classifier)
+    search = GridSearchCV(
+        model, {"mlpclassifier__hidden_layer_sizes": [(4,), (16, 8)]}, cv=2, error_score="raise"
+    )
+    assert search.fit(*IRIS).best_score_ > 0.9
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"alpha": -1}, r"MLPClassifier\.alpha = -1: should be greater than or equal to 0"),
+        ({"activation": "rleu"}, "activation = 'rleu': should be 'identity', 'logistic'"),
+        ({"hidden_layer_sizes": (4, 0)}, r"hidden_layer_sizes.* = 0: should be greater than 0"),
+        ({"momentum": 2}, r"momentum = 2: should be"),
+        ({"early_stopping": True, "validation_fraction": 0.01}, "leaves 1 to validate on"),
+        ({"learning_rate_init": 1e200}, "non-finite parameter weights"),
+    ],
+)
+def test_what_is_wrong_is_said(parameters: dict[str, Any], message: str) -> None:
+    X, y = IRIS[0][::2], IRIS[1][::2]
+    with pytest.raises(ValueError, match=message):
+        layerkit.sklearn.MLPClassifier(**parameters).fit(X, y)
+
+
+def test_other_layers_or_classes_than_before_are_refused() -> None:
+    model = layerkit.sklearn.MLPClassifier(warm_start=True, max_iter=2).fit(*IRIS)
+    with pytest.raises(LayerkitError, match="warm_start needs the same"):
+        model.fit(IRIS[0][:100], IRIS[1][:100])
+    with pytest.raises(LayerkitError, match=r"layers of \[100, 3\] units"):
+        model.set_params(hidden_layer_sizes=(7,)).fit(*IRIS)
+    with pytest.raises(LayerkitError, match=r"a target is -1.0; should be >= 0"):
+        layerkit.sklearn.MLPRegressor("poisson").fit(IRIS[0], IRIS[1] - 1.0)
+    assert not hasattr(model.set_params(solver="lbfgs"), "partial_fit")
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 1 iteration"):
+        layerkit.sklearn.MLPClassifier(solver="lbfgs", max_iter=1).fit(*IRIS)
+
+
+def test_an_interrupted_training_leaves_a_usable_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = layerkit.sklearn.MLPClassifier(early_stopping=True, random_state=0)
+    count = type(model)._count_improvement
+
+    def interrupt(self: Any, held_out: Any) -> None:
+        count(self, held_out)
+        if self.n_iter_ == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(model), "_count_improvement", interrupt)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(*IRIS)
+    assert len(model.loss_curve_) == 3
+    assert len(model.predict(IRIS[0])) == 150
+
+
+@pytest.mark.processes
+def test_folds_are_trained_in_processes() -> None:
+    model = layerkit.sklearn.MLPClassifier((8,), max_iter=5, random_state=0)
+    serial, parallel = (cross_val_score(model, *IRIS, cv=4, n_jobs=n) for n in (1, 2))
+    np.testing.assert_array_equal(serial, parallel)
+
+
+SKIPPED = {
+    "check_array_api_input",  # where SCIPY_ARRAY_API is not set
+    "check_sample_weights_pandas_series",  # where pandas is not installed, as the next two
+    "check_classifier_data_not_an_array",
+    "check_regressor_data_not_an_array",
+    "check_classifiers_multilabel_output_format_decision_function",  # which it does not have
+}
+"""Checks that scikit-learn's own estimators skip, too."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_scikit_learns_checks_are_passed(kind: str) -> None:
+    small = {"hidden_layer_sizes": (20,), "max_iter": 50, "learning_rate_init": 0.01}
+    model = getattr(layerkit.sklearn, kind)(**small)
+    results = check_estimator(model, on_skip=None, on_fail=None)
+    assert len(results) > 55
+    assert [r for r in results if r["status"] not in ("passed", "skipped")] == []
+    assert {r["check_name"] for r in results if r["status"] == "skipped"} <= SKIPPED

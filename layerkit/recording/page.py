@@ -24,6 +24,7 @@ MOST = 2**16
 def page(trace: Trace) -> str:
     """Return a page on which one steps through a trace, statement by statement."""
     pictures = _Pictures(trace.image)
+    pictures.first = [step.address for step in trace.steps if step.images == "inputs"]
     sources: list[Statement] = []
     steps = [_step(step, pictures, sources) for step in trace.steps]
     data = {
@@ -40,14 +41,19 @@ def page(trace: Trace) -> str:
 
 
 def _step(step: Step, pictures: _Pictures, sources: list[Statement]) -> dict[str, Any]:
-    moments = [_moment(moment, pictures, sources) for moment in step.moments]
+    moments = [_moment(step, moment, pictures, sources) for moment in step.moments]
     names = ("phase", "address", "layer", "formula")
     return {name: getattr(step, name) for name in names} | {"moments": moments}
 
 
-def _moment(moment: Moment, pictures: _Pictures, sources: list[Statement]) -> dict[str, Any]:
+def _moment(
+    step: Step, moment: Moment, pictures: _Pictures, sources: list[Statement]
+) -> dict[str, Any]:
     found: dict[str, Any] = {
-        what: [[name, pictures.number(array)] for name, array in arrays.items()]
+        what: [
+            [name, pictures.number(array), pictures.axis(step, name, array)]
+            for name, array in arrays.items()
+        ]
         for what, arrays in (("reads", moment.reads), ("writes", moment.writes))
     }
     if moment.statement is not None:
@@ -64,6 +70,7 @@ class _Pictures:
 
     def __init__(self, image: tuple[int, int] | None) -> None:
         self.pixels = math.prod(image) if image else 0
+        self.first: list[str] = []
         self.arrays: list[dict[str, Any]] = []
         self.numbers: dict[tuple[Any, ...], int] = {}
 
@@ -74,6 +81,22 @@ class _Pictures:
             self.numbers[key] = len(self.arrays)
             self.arrays.append(self._plain(array))
         return self.numbers[key]
+
+    def axis(self, step: Step, name: str, array: Array) -> int | None:
+        """Return the axis along which an array has the pixels of images, if there is one."""
+        if array.ndim != 2 or not self.pixels:
+            return None
+        own = name.removeprefix("d").startswith("x")
+        of_first = step.images == "inputs" or name.partition(": ")[2].startswith(
+            tuple(f"{address}." for address in self.first)
+        )
+        if step.images == "all" or (own and step.images):
+            axis = 1
+        elif of_first and array.shape[0] == self.pixels and name.endswith("W"):
+            axis = 0
+        else:
+            return None
+        return axis if array.shape[axis] == self.pixels else None
 
     def _plain(self, array: Array) -> dict[str, Any]:
         axes = self._axes(array.shape)

@@ -72,6 +72,8 @@ class Step:
         What comes out: y, or the gradients dW, db and dx, or the steps of the parameters.
     moments : list of Moment
         Statement by statement.
+    images : {"", "inputs", "all"}
+        Whether its inputs, or all of its arrays, have a number for each pixel of the examples.
     """
 
     phase: str
@@ -83,6 +85,7 @@ class Step:
     call: Call | None
     values: dict[str, Array] = field(default_factory=dict)
     moments: list[Moment] = field(default_factory=list)
+    images: str = ""
 
 
 @dataclass(repr=False)
@@ -244,6 +247,7 @@ class _Run:
         self.last_read = {value: i for i, op in enumerate(program.ops) for value in _read(op)}
         for values in (program.outputs.values(), *(call.outputs for call in program.calls)):
             self.last_read |= dict.fromkeys(values, end)
+        self.images = self._pixelwise()
         self.names: dict[str, dict[Value, str]] = {address: {} for address in parts}
         self.current: dict[Value, Any] = {}
 
@@ -310,7 +314,20 @@ class _Run:
                 step.formula = formulas(type(part))[phase == "backward"]
             self._name(step, part)
             step.moments = list(self._moments(step, part))
+            step.images = "all" if phase == "input" else self.images.get(address, "")
             yield step
+
+    def _pixelwise(self) -> dict[str, str]:
+        """Return the addresses of layers whose inputs, or all arrays, are like the examples."""
+        like, found = set(self._batch()[:1]), dict[str, str]()
+        for call in self.program.calls:
+            layer = self.parts[call.address]
+            if call.phase == "forward" and like & set(call.inputs) and not any(layer.parts()):
+                mixes = any(len(param.shape) > 1 for param in layer.params().values())
+                alike = layer.output_shape == self.network.shape and not mixes
+                found[call.address] = "all" if alike else "inputs"
+                like |= set(call.outputs if alike else ())
+        return found
 
     def _name(self, step: Step, part: Any) -> None:
         """Name the values that a step is given, and those that it returns."""
@@ -480,7 +497,7 @@ def formulas(cls: type) -> tuple[str, str]:
     parts = [part for line in (first, *others[:1]) for part in re.split(r";\s+|\.\s+", line)]
     back = [part.rstrip(".") for part in parts if is_back.match(part)]
     forward = [
-        re.split(r": (?=[a-z])|\.$", part)[0]
+        re.split(r": |\.$", part)[0]
         for part in re.split(r";\s+|\.\s+(?=dy|dx)", first)
         if not is_back.match(part)
     ]

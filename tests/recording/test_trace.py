@@ -269,8 +269,8 @@ def test_the_page_needs_nothing_else_and_has_all_numbers() -> None:
     for step, of in zip(data["steps"], found.steps, strict=True):
         for moment, known in zip(step["moments"], of.moments, strict=True):
             for kind, arrays in (("reads", known.reads), ("writes", known.writes)):
-                assert [name for name, _ in moment[kind]] == list(arrays)
-                for (_, i), array in zip(moment[kind], arrays.values(), strict=True):
+                assert [name for name, *_ in moment[kind]] == list(arrays)
+                for (_, i, _), array in zip(moment[kind], arrays.values(), strict=True):
                     shown = decoded(data["arrays"][i])
                     largest = np.abs(array).max(initial=0.0)
                     np.testing.assert_allclose(shown, array, rtol=1e-3, atol=1e-9 * largest)
@@ -290,6 +290,27 @@ def test_the_page_of_the_tutorials_network_is_small() -> None:
     net = Network(body, SoftmaxCrossEntropy(), shape=(784,))
     x = np.random.default_rng(0).integers(0, 256, (1, 784), np.uint8)
     assert len(page(trace(net, x, [3], Adam(), image=(28, 28)))) < 2e6
+
+
+def test_what_has_pixels_is_shown_as_images_and_nothing_else() -> None:
+    layers = [Standardize(), Dense(4), Sigmoid(), Dense(4)]
+    net = Network(Sequential(layers), SoftmaxCrossEntropy(), shape=(4,))
+    x = np.random.default_rng(0).random((5, 4))
+    net.adapt(x)
+    data = json.loads(Page(page(trace(net, x, T, SGD(lr=0.1), image=(2, 2)))).data)
+    images = {
+        (step["phase"], step["address"], name, axis)
+        for step in data["steps"]
+        for moment in step["moments"]
+        for name, _, axis in moment["reads"] + moment["writes"]
+        if axis is not None
+    }
+    first, dense = "body.layers.0", "body.layers.1"
+    assert {("input", "input", "x", 1), ("forward", first, "y", 1)} <= images
+    assert {("forward", dense, "x", 1), ("forward", dense, "W", 0)} <= images
+    assert {("backward", dense, "dW", 0), ("optimizer", "optimizer", f"w: {dense}.W", 0)} <= images
+    assert {address for _, address, _, _ in images} == {"input", first, dense, "optimizer"}
+    assert not {name for _, address, name, _ in images if address == dense} & {"y", "dy", "b"}
 
 
 @pytest.mark.parametrize(

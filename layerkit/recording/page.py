@@ -35,9 +35,10 @@ def page(trace: Trace) -> str:
         "classes": trace.classes,
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", "\\u003c")  # which would end the data
     title = html.escape(trace.title or "One step of a network")
     template = TEMPLATE.read_text(encoding="utf-8")
-    return template.replace("{title}", title).replace('"{data}"', text.replace("<", "\\u003c"))
+    return template.replace(">TITLE<", f">{title}<").replace(">DATA<", f">{text}<")
 
 
 def _step(step: Step, pictures: _Pictures, sources: list[Statement]) -> dict[str, Any]:

@@ -263,6 +263,8 @@ def test_the_page_needs_nothing_else_and_has_all_numbers() -> None:
     assert not re.search(r"https?:|@import|url\(|fetch\(|import\(", text)
     assert text.count("</script>") == 2
     assert "&lt;b&gt;Step" in text
+    assert text.count("&lt;b&gt;Step&lt;/b&gt;") == 2
+    assert "${step.phase}, ${title}" in text
     data = json.loads(parsed.data)
     assert data["classes"] == found.classes
     assert [s["formula"] for s in data["steps"]] == [s.formula for s in found.steps]

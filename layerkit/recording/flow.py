@@ -29,6 +29,8 @@ class Node:
         The operations that read it, and the end of the program for an output.
     also : tuple of Node
         All that the operation returns, if there are several.
+    inputs : list of Node
+        The nodes among the arguments.
     """
 
     value: Value
@@ -39,6 +41,7 @@ class Node:
     before: Node | None = None
     users: list[int] = field(default_factory=list)
     also: tuple[Node, ...] = ()
+    inputs: list[Node] = field(init=False)
 
     @property
     def is_view(self) -> bool:
@@ -50,10 +53,9 @@ class Node:
         """Whether its operation changes an array other than by ``out``."""
         return self.op is not None and self.op.writes is not None and "out" not in self.op.kwargs
 
-    @property
-    def inputs(self) -> list[Node]:
-        """The nodes among the arguments."""
-        return [item for item in flat((self.args, self.kwargs)) if isinstance(item, Node)]
+    def __post_init__(self) -> None:
+        given = flat((self.args, self.kwargs))
+        self.inputs = [item for item in given if isinstance(item, Node)]
 
 
 def same_as(node: Node) -> Node | None:
@@ -104,6 +106,8 @@ class Flow:
         What is given: inputs, memory, constants.
     results : dict of str to Node
         The outputs.
+    targets : set of Node
+        What is overwritten.
     pinned : set of Value
         Arrays that have to stay where they are: memory, and those that change under a view.
     """
@@ -119,8 +123,10 @@ class Flow:
         self._current: dict[Value, Node] = {}
         outputs = {name: program.outputs[name] for name in wanted}
         for i, op in self._needed(list(outputs.values()), changes):
-            self._add(i, op)
+            if not self._is_idle(op):
+                self._add(i, op)
         self.at = {node.index: node for node in self.nodes}
+        self.targets = {node.before for node in self.nodes}
         self.results = {name: self._find(value) for name, value in outputs.items()}
         for node in self.results.values():
             node.users.append(self.end)
@@ -143,6 +149,18 @@ class Flow:
                 read = op.inputs if target is None else [*op.inputs, target]
                 needed |= {item for value in read for item in (value, value.root)} - self.given
         return found[::-1]
+
+    def _is_idle(self, op: Op) -> bool:
+        """Whether numbers are assigned to their own place: the end of ``x[i] += y``."""
+        if op.name != "setitem":
+            return False
+        array, index, new = op.args
+        if index is ... and new is array:
+            return True
+        view = self._current.get(new) if isinstance(new, Value) else None
+        if view is None or view.op is None or view.op.name != "getitem" or not view.is_view:
+            return False
+        return view.op.args[0] is array and repr(view.op.args[1]) == repr(index)
 
     def _find(self, value: Value) -> Node:
         if value not in self._current:

@@ -122,8 +122,8 @@ class Listing:
         self.imports: set[str] = set()
         self.counts = False
         self._arrange()
-        while long := self._part_of_a_long_line():
-            self.apart.add(long)
+        while long := self._parts_of_long_lines():
+            self.apart |= long
             self._arrange()
         self._make_constants()
 
@@ -150,9 +150,7 @@ class Listing:
         self.folded = {node for node in flow.nodes if self._may_fold(node)}
         while stuck := self._stuck():
             self.folded -= stuck
-        self.statements = [
-            node for node in flow.nodes if node not in self.folded and not self._is_idle(node)
-        ]
+        self.statements = [node for node in flow.nodes if node not in self.folded]
         self._choose_constants()
         self.names = self._named()
 
@@ -184,8 +182,7 @@ class Listing:
             return False
         if same_as(node):
             return True
-        target = any(other.before is node for other in self.flow.nodes)
-        if target and node.op.name != "getitem":
+        if node in self.flow.targets and node.op.name != "getitem":
             return False
         made = node.inputs[0].op is not None and section_of(node.inputs[0]) == section_of(node)
         if made and any(section_of(self.flow.at[i]) != section_of(node) for i in node.users):
@@ -223,13 +220,6 @@ class Listing:
                 found.add(node)
         return found
 
-    def _is_idle(self, node: Node) -> bool:
-        """Whether a statement assigns an array to itself."""
-        if node.op is None or node.op.name != "setitem":
-            return False
-        base, index, new = node.args
-        return index is ... and isinstance(new, Node) and new.value is base.value
-
     def _reads(self, node: Node) -> Iterator[Node]:
         """Yield what a statement reads by name: the nodes that are not folded into it."""
         if is_shape(node):
@@ -241,15 +231,16 @@ class Listing:
             else:
                 yield item
 
-    def _part_of_a_long_line(self) -> Node | None:
-        """Return a node that is better apart, since its line is too long."""
+    def _parts_of_long_lines(self) -> set[Node]:
+        """Return nodes that are better apart, one for each line that is too long."""
+        found = set()
         for node in self.statements:
             if len(self._line(node)) > WIDTH - 4:
                 parts = {part: len(self._ref(part)[0]) for part in self._parts_of(node)}
                 long = [part for part in parts if 12 < parts[part] <= WIDTH - 14]
                 if long:
-                    return max(long, key=parts.__getitem__)
-        return None
+                    found.add(max(long, key=parts.__getitem__))
+        return found
 
     def _parts_of(self, node: Node) -> Iterator[Node]:
         for item in node.inputs:

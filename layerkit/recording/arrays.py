@@ -311,7 +311,7 @@ class Tape:
         first: FrameType | None = None
         while frame is not None:
             file = frame.f_code.co_filename
-            if not file.startswith((HERE, NUMPY)) and not file.startswith("<"):
+            if not file.startswith((HERE, NUMPY)) and not file.startswith("<__array"):
                 if first is None or (first.f_code.co_filename == CORE):
                     first = frame
                 if self.layer is None or frame.f_locals.get("self") is self.layer:

@@ -19,6 +19,7 @@ from layerkit.optimizers.base import Optimizer
 from layerkit.recording.arrays import Op, Value, values_in
 from layerkit.recording.program import OfBatch, Program
 from layerkit.recording.recorder import record
+from layerkit.recording.traces import statement
 from layerkit.streams import stream
 
 PRODUCTS = {"dot", "matmul", "inner", "vdot"}
@@ -39,8 +40,8 @@ MOVES = {
 """Operations that compute nothing."""
 ROUNDS, SECONDS = 400, 1.0
 """How often a step is repeated at most, and for how long."""
-SLOWEST = 10
-"""Number of operations in the second table."""
+SLOWEST, WIDEST = 10, 32
+"""Number of operations in the second table; of characters of a layer in the first."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Profile:
         head = ["µs", "share", "MFLOP", "KB moved", "KB new", "rate"]
         rows = [["phase", "address", "layer", *head]]
         for phase, address, cost in self.layers():
-            layer = "" if phase == "input" else described(self.parts[address])
+            layer = "" if phase == "input" else described(self.parts[address])[:WIDEST]
             rows.append([phase, address if address != phase else "", layer, *cost.cells(whole)])
         rest = whole - total.seconds
         first = (
@@ -167,7 +168,9 @@ class Profile:
             shown = op.inputs[:2] if op.name in PRODUCTS else op.outputs
             shapes = [str(shape_of(value, self.examples)) for value in shown]
             call = f"{op.name} {' '.join(shapes)}"
-            ops.append([time, share, rate, call, op.phase, op.address, op.line.text])
+            own = statement(op.line, type(self.parts[op.address]))
+            line = op.line.text if own else ""
+            ops.append([time, share, rate, call, op.phase, op.address, line])
         moved = added(cost for op, cost in self.costs if op.name not in PRODUCTS).moved
         lines = [
             f"{first}\n",
@@ -216,7 +219,7 @@ def profile(
     """
     program = record(network, x, t, optimizer, sample_weight=sample_weight)
     rows, targets, weights = network.check(x, t, sample_weight)
-    given = {"x": rows[:], "t": network.targets.convert(targets)}
+    given = {"x": rows[:], "t": targets}
     given |= {} if weights is None else {"a": weights}
     N = len(given["x"])
     times, whole = _times(program, network, optimizer, given)
@@ -225,7 +228,7 @@ def profile(
         for op, seconds in zip(program.ops, times, strict=True)
         if op.phase != "memory"
     ]
-    parts: dict[str, Any] = {"loss": network.loss, "optimizer": optimizer}
+    parts: dict[str, Any] = {"input": network.inputs, "loss": network.loss, "optimizer": optimizer}
     large = [cost.moved for _, cost in costs]
     size = sum(n * n for n in large) // max(sum(large), 1)  # of the arrays that most bytes are of
     return Profile(
@@ -318,7 +321,8 @@ def _times(
         own.bind(net.arena)
 
     def layers() -> None:
-        net.backpropagate(net.inputs.convert(given["x"]), given["t"], given.get("a"))
+        x, t = net.inputs.convert(given["x"]), net.targets.convert(given["t"])
+        net.backpropagate(x, t, given.get("a"))
         if own is not None:
             own.step(net.arena.values, net.arena.grads)
 

@@ -210,7 +210,7 @@ def trace(
         given |= scheduled(optimizer)
     if t is not None:
         _, targets, weights = network.check(x, t, sample_weight)
-        given |= {"t": network.targets.convert(targets)}
+        given |= {"t": targets}
         given |= {} if weights is None else {"a": weights}
         for address, layer in network.layers():
             if len(rows) < layer.smallest_batch:
@@ -337,10 +337,11 @@ class _Run:
             for values, known in zip((call.inputs, call.outputs), _ends(call, part), strict=True):
                 names.update({v: n for v, n in zip(values, known, strict=True) if v not in names})
         elif step.phase == "input":
-            given = self.program.inputs["x"]
-            names.update({given: f"x as {given.dtype}", whole[0].inputs[0]: "x"})
+            given = {name: self.program.inputs.get(name) for name in ("x", "t")}
+            names.update({v: f"{name} as {v.dtype}" for name, v in given.items() if v})
+            names.update(zip(self._batch(), ("x", "t", "a"), strict=False))
         elif step.address == "loss":
-            names[whole[0].outputs[0]] = "z"
+            names.update(dict.fromkeys(self._batch()[1:2], "t") | {whole[0].outputs[0]: "z"})
             names.update(dict.fromkeys((v for call in whole[1:] for v in call.inputs), "dz"))
             if "loss" in self.program.outputs:
                 names[self.program.outputs["loss"]] = "L"
@@ -431,10 +432,12 @@ class _Run:
             yield name, vector[self.network.arena.slices[name]].reshape(param.shape)
 
     def _batch(self) -> list[Value]:
-        """Return examples, as the body takes them, targets and weights."""
-        body = next(call for call in self.program.calls if call.address == "body")
+        """Return examples as the body takes them, targets as the loss does, and weights."""
+        x = next(call for call in self.program.calls if call.address == "body").inputs[0]
+        made = [op.output for op in self.program.ops if op.phase == "input"]
+        t = next((value for value in reversed(made) if value is not x), None)
         inputs = self.program.inputs
-        return [body.inputs[0], *(inputs[name] for name in ("t", "a") if name in inputs)]
+        return [v for v in (x, t or inputs.get("t"), inputs.get("a")) if v is not None]
 
     def _values(self, step: Step) -> dict[str, Array]:
         """Return what comes out of a step."""

@@ -14,6 +14,7 @@ from layerkit import (
     Dense,
     Dropout,
     Identity,
+    MeanSquaredError,
     Network,
     RecordingError,
     ReLU,
@@ -94,6 +95,16 @@ def test_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "total" in text
     assert re.search(r"dot \(7, 5\) \(5, 4\) +forward +body.layers.0 +y = product", text)
     assert re.search(r"limit: [\d,]+ µs if only the matrix products took time, at the \d", text)
+
+
+def test_only_lines_of_the_parts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layerkit.recording.costs, "SLOWEST", 1000)
+    net = Network(Dense(1), MeanSquaredError(), shape=(5,))
+    net.targets.check(T.astype(float), 7, learn=True, standardize=True)
+    text = str(profile(net, X, T.astype(float), SGD(lr=0.1)))
+    assert re.search(r"dot \(7, 5\) \(5, 1\) +forward +body +y = product", text)
+    assert "profile(" not in text
+    assert re.search(r"truediv \(\) +loss +loss\n", text)
 
 
 def test_the_machine_is_measured() -> None:

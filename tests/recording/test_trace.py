@@ -103,6 +103,19 @@ def test_all_numbers_are_those_of_the_step(layer: Layer) -> None:
         np.testing.assert_array_equal(seen[f"optimizer optimizer step of {address}"], step)
 
 
+def test_standardized_targets_are_those_of_the_loss() -> None:
+    net, t = Network(Dense(1), MeanSquaredError(), shape=(3,)), 100.0 + T
+    net.check(X, t, learn=True, standardize=True)
+    found = trace(net, X, t)
+    seen = values(found)
+    np.testing.assert_array_equal(
+        seen["input input t"][:, 0], net.targets.convert(t[:, None])[:, 0]
+    )
+    np.testing.assert_allclose(seen["loss loss L"], net.gradient(X, t), rtol=1e-6)
+    names = [name for moment in found.steps[2].moments for name in moment.reads]
+    assert {"z", "t"} <= set(names)
+
+
 def test_a_prediction_has_the_outputs_of_all_layers() -> None:
     net = small(Sigmoid(), Identity())
     seen = values(trace(net, X))

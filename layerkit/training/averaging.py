@@ -112,14 +112,18 @@ class AveragedWeights(Attendant):
         """Set a <- a + s (w - a)."""
         share = self.average.share(self.step, self.steps)
         self.step += 1
-        self.mix(share)
+        if share == 1:  # the same as `mix`, in a tenth of the time
+            for w, a, _ in self.vectors:
+                a[...] = w
+        elif share:
+            self.mix(share)
 
     def mix(self, share: float) -> None:
-        """Do a <- a + share (w - a); exactly a <- w for a share of 1."""
+        """Do a <- a + share (w - a), exactly a for 0 and w for 1; decided by nothing."""
         for w, a, scratch in self.vectors:
             np.subtract(w, a, out=scratch)
             scratch *= share
-            a += scratch
+            np.add(a, scratch, out=a, where=share != 0)
             np.copyto(a, w, where=share == 1)
 
     def epoch_begin(self, trainer: Trainer) -> None:

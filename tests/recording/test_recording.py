@@ -345,6 +345,7 @@ def test_averages_are_recorded(average: Average) -> None:
     x, t, optimizer = batch(50, (3,), "float32"), np.arange(50) % 2, Adam(lr=0.1)
     optimizer.bind(net.arena, 8)
     averaged = AveragedWeights(net.arena, average, 8)
+    net["body.layers.1.b"].value[...] = -0.0  # type: ignore[union-attr]
     step = record(net, x[:5], t[:5], optimizer, average=average)
     for N in (7, 50, 2, 9, 5, 5, 5, 5):
         assert_steps(step, net, x[:N], t[:N], optimizer=optimizer, averaged=averaged)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from layerkit.recording.arrays import Line, Op
-from layerkit.recording.texts import ATOM, BINARY, bound
+from layerkit.recording.texts import ATOM, BINARY, SIGN, bound
 
 ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -19,7 +19,15 @@ ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-AROUND = "lr * weight_decay", "clip_value", "clip_norm", "clip_global_norm", "l1", "l2"
+AROUND = (
+    "lr * weight_decay",
+    "clip_value",
+    "-clip_value",
+    "clip_norm",
+    "clip_global_norm",
+    "l1",
+    "l2",
+)
 """Options that are used where an optimizer has no line of its own."""
 
 
@@ -117,6 +125,10 @@ def _combined(tree: ast.AST, options: Mapping[str, float]) -> Combination | None
     name = name_of(tree)
     if name in options:
         return Combination(options[name], name, ATOM, (name,))
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        inner = _combined(tree.operand, options)
+        text = inner and f"-{bound((inner.text, inner.level), SIGN)}"
+        return inner and Combination(-inner.value, str(text), SIGN, inner.options)
     if not isinstance(tree, ast.BinOp) or type(tree.op) not in ARITHMETIC:
         return None
     left, right = _combined(tree.left, options), _combined(tree.right, options)

@@ -85,6 +85,17 @@ def section_of(node: Node) -> tuple[str, str]:
     return node.op.phase, node.op.address
 
 
+def is_copy(node: Node) -> bool:
+    """Whether an operation fills a new array with the numbers of another one."""
+    if node.op is None or node.op.name != "setitem" or node.args[1] is not ...:
+        return False
+    array, _, new = node.args
+    if not isinstance(new, Node) or array.op is None or array.op.name != "empty_like":
+        return False
+    same = (array.value.shape, array.value.dtype) == (new.value.shape, new.value.dtype)
+    return same and array.users == [node.index]
+
+
 class Flow:
     """The operations that some outputs of a program need.
 

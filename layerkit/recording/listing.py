@@ -25,7 +25,7 @@ from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
 from layerkit.recording.arrays import Op, Value
 from layerkit.recording.authors import combination, same_line, targets_of
-from layerkit.recording.flow import Flow, Node, is_transpose, same_as, section_of
+from layerkit.recording.flow import Flow, Node, is_copy, is_transpose, same_as, section_of
 from layerkit.recording.program import Filled, OfBatch, Program
 from layerkit.recording.texts import (
     ADDING,
@@ -54,6 +54,7 @@ WORDS = {
     "argmax": "best",
     "clip": "clipped",
     "empty_like": "mask",
+    "setitem": "copied",
     "where": "chosen",
     "copy": "copied",
     "dot": "product",
@@ -164,6 +165,8 @@ class Listing:
         if len(node.users) != 1 or flow.end in node.users or node.value.root in flow.pinned:
             return False
         user = flow.at[node.users[0]]
+        if is_copy(user) and user.args[0] is node:
+            return True
         if user.before is node and not flow.is_free(user):
             return False
         if user.is_view and len(user.users) > 1 and self._may_inline(user):
@@ -313,7 +316,8 @@ class Listing:
                 if item.op is None:
                     first.setdefault(unit, -1)
                 last[unit] = i
-            if not node.is_effect and (node.before is None or node.value.base is None):
+            own = node.before is None or node.value.base is None
+            if is_copy(node) or (own and not node.is_effect):
                 for item in [item for item in node.also if item.users] or [node]:
                     unit = self.unit(item)
                     first.setdefault(unit, i)
@@ -479,6 +483,8 @@ class Listing:
         if op.name != "setitem":
             return self._call(node, {})
         base, index, new = node.args
+        if is_copy(node):
+            return f"{self.names[self.unit(node)]} = {bound(self._ref(new), ATOM)}.copy()"
         target = self._ref(base)[0]
         place = f"{target}[{self._index(index)}]"
         if isinstance(new, Node) and new in self.folded and new.op and self._is_binary(new):

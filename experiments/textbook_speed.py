@@ -40,7 +40,7 @@ from layerkit import (
 Engine = Literal["numpy", "compiled"]
 
 
-class PlainDense(Layer):
+class TextbookDense(Layer):
     """y = x W + b."""
 
     units: int
@@ -62,7 +62,7 @@ class PlainDense(Layer):
         return dy @ self.W.value.T if self.wants_dx else None
 
 
-class PlainSigmoid(Layer):
+class TextbookSigmoid(Layer):
     """y = 1 / (1 + exp(-x))."""
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -73,7 +73,7 @@ class PlainSigmoid(Layer):
         return dy * self.y * (1 - self.y)
 
 
-class PlainReLU(Layer):
+class TextbookReLU(Layer):
     """y = max(x, 0)."""
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -84,7 +84,7 @@ class PlainReLU(Layer):
         return dy * (self.x > 0)
 
 
-class PlainCrossEntropy(Loss):
+class TextbookCrossEntropy(Loss):
     """Softmax and cross-entropy, of targets that are 1 for the right class."""
 
     def targets(self, t: Any, shape: Shape) -> Array:
@@ -99,7 +99,7 @@ class PlainCrossEntropy(Loss):
         return self.p - self.t
 
 
-class PlainSGD(Optimizer):
+class TextbookSGD(Optimizer):
     """w <- w - lr g."""
 
     lr: float = 0.05
@@ -108,7 +108,7 @@ class PlainSGD(Optimizer):
         w -= self.lr * g
 
 
-class PlainMomentum(Optimizer):
+class TextbookMomentum(Optimizer):
     """v <- beta v + (1 - beta) g; w <- w - lr v."""
 
     lr: float = 0.1
@@ -162,8 +162,8 @@ if __name__ == "__main__":
             row(
                 "784-64-10, batch 128",
                 lambda: (
-                    network(PlainCrossEntropy(), PlainDense, PlainSigmoid, *small),
-                    PlainMomentum(),
+                    network(TextbookCrossEntropy(), TextbookDense, TextbookSigmoid, *small),
+                    TextbookMomentum(),
                 ),
                 lambda: (network(SoftmaxCrossEntropy(), Dense, Sigmoid, *small), Momentum()),
                 128,
@@ -173,7 +173,10 @@ if __name__ == "__main__":
         print(
             row(
                 "20 layers of 32, batch 32",
-                lambda: (network(PlainCrossEntropy(), PlainDense, PlainReLU, *deep), PlainSGD()),
+                lambda: (
+                    network(TextbookCrossEntropy(), TextbookDense, TextbookReLU, *deep),
+                    TextbookSGD(),
+                ),
                 lambda: (network(SoftmaxCrossEntropy(), Dense, ReLU, *deep), SGD(0.05)),
                 32,
                 rounds,

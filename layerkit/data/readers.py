@@ -61,7 +61,8 @@ class Rows:
                 raise
             words = self.words(error.row.where, error.row.array)
             error.args = (error.row.before + words + error.row.after,)
-            error.row, error.place = None, self.path
+            layer = f", {error.place}" if error.place.startswith("body") else ""
+            error.row, error.place = None, self.path + layer
             raise
 
 

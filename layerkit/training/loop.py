@@ -69,7 +69,7 @@ def train(
         Examples, targets and perhaps sample weights to measure on as well; iterables of batches
         are accepted too. `metrics` are of the validation set, if there is one.
     epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, \
-    standardize_targets, metrics, measure_train, checkpoints, callbacks
+    standardize_targets, metrics, measure_train, engine, checkpoints, callbacks
         See `Training`. The seed may be a Generator, which draws one: ``options.seed`` of the
         `Progress` is that number. A metric may be a function of (y, predicted), or a scorer of
         scikit-learn's.

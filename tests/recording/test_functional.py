@@ -81,7 +81,7 @@ def test_optimizers(optimizer: Optimizer) -> None:
     check(net, rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), optimizer)
 
 
-class Own(Layer):
+class InManyShapes(Layer):
     """A layer that does something."""
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -129,7 +129,7 @@ def other_types(x: Array) -> Array:
 def test_writes_of_a_layer_of_ones_own(action: Callable[[Array], Array]) -> None:
     ACTION[:] = [action]
     x = np.random.default_rng(1).normal(size=(5, 3)) * 2
-    check(Network(Own(), MeanSquaredError(), shape=(3,)), x)
+    check(Network(InManyShapes(), MeanSquaredError(), shape=(3,)), x)
 
 
 def into_a_part(x: Array) -> Array:
@@ -153,7 +153,7 @@ def into_more(x: Array) -> Array:
 )
 def test_what_cannot_be_traced_back(action: Callable[[Array], Array], message: str) -> None:
     ACTION[:] = [action]
-    program = record(Network(Own(), MeanSquaredError(), shape=(3,)), np.ones((2, 3)))
+    program = record(Network(InManyShapes(), MeanSquaredError(), shape=(3,)), np.ones((2, 3)))
     with pytest.raises(RecordingError, match=message):
         functional(program)
 
@@ -175,5 +175,5 @@ def test_several_results_with_names_are_recorded() -> None:
     ACTION[:] = [
         lambda x: np.linalg.svd(x[:, None] * np.ones((3, 1), x.dtype)).S.sum(axis=1)[:, None] + x
     ]
-    program = record(Network(Own(), MeanSquaredError(), shape=(3,)), np.ones((2, 3)))
+    program = record(Network(InManyShapes(), MeanSquaredError(), shape=(3,)), np.ones((2, 3)))
     assert "svd" in [op.name for op in program.ops]

@@ -74,6 +74,7 @@ def test_each_option_reaches_the_training(tmp_path: Path) -> None:
         "standardize_targets": False,
         "metrics": ["f1_macro"],
         "measure_train": False,
+        "engine": "numpy",
         "checkpoints": Checkpoints(tmp_path),
         "callbacks": callbacks,
     }

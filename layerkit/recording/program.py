@@ -183,6 +183,8 @@ class Program:
         for name, value in self.inputs.items():
             item = given.get(name, value.array if value.scalar else None)
             env[value] = item if value.scalar else _fitting(name, value, item, N)
+        if not N and "t" in self.inputs:
+            raise RecordingError("x has no examples; a step needs at least one")
         for name, value in self.memory.items():
             item = value.array.copy() if memory is None else memory.get(name)
             env[value] = _fitting(f"memory[{name!r}]", value, item, 1)

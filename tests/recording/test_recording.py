@@ -366,6 +366,7 @@ def test_a_program_takes_only_what_was_recorded() -> None:
         ({"x": x}, r"t is None; the program takes int64 \(N,\)"),
         ({"x": x.astype(float), "t": t}, r"x is float64 \(5, 3\); the program takes float32 \(N"),
         ({"x": x[:, :2], "t": t}, r"x is float32 \(5, 2\); "),
+        ({"x": x[:0], "t": t[:0]}, "x has no examples; a step needs at least one"),
         ({"x": x, "t": t[:4]}, r"t is int64 \(4,\); the program takes int64 \(N,\)"),
         ({"x": x, "t": t, "lr": 0.1}, "lr: no such input; there are x, t, step"),
         ({"x": x, "t": t, "memory": {}}, r"memory\['w'\] is None; the program takes float32 \(8,"),

@@ -6,19 +6,29 @@ x, t       those of a batch
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+    is_classifier,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state, column_or_1d, shuffle
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d, shuffle
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -29,20 +39,27 @@ from layerkit.data.sparse import SparseRows
 from layerkit.errors import ConfigError, DataError, DivergenceError
 from layerkit.exchange.sklearn_models import ACTIVATIONS, class_names
 from layerkit.graph.sequential import Sequential
+from layerkit.layers.activations.sigmoids import Sigmoid
 from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
+from layerkit.layers.regularization import Dropout
+from layerkit.losses.base import Loss
 from layerkit.network import Network
+from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
 from layerkit.sklearn.objectives import OBJECTIVES
 from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
+from layerkit.streams import stream
+
+Activation = Literal["identity", "logistic", "tanh", "relu"]
 
 
 class _Parameters(Configurable):
     """The checks of the parameters that both estimators have."""
 
     hidden_layer_sizes: list[Size]
-    activation: Literal["identity", "logistic", "tanh", "relu"]
-    solver: Literal["lbfgs", "sgd", "adam"]
+    activation: Activation | Layer | list[Activation | Layer]
+    solver: Literal["lbfgs", "sgd", "adam"] | Optimizer
     alpha: Amount
     batch_size: Literal["auto"] | Size
     learning_rate: Literal["constant", "invscaling", "adaptive"]
@@ -62,10 +79,17 @@ class _Parameters(Configurable):
     epsilon: Rate
     n_iter_no_change: Size
     max_fun: Size
-    loss: Literal["squared_error", "poisson"] = "squared_error"
+    dropout: Decay
+    dtype: Literal["float32", "float64"] | None
+    loss: Literal["squared_error", "poisson"] | Loss = "squared_error"
 
 
-class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
+class _Perceptron(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+    ABC,
+):
     """Base of both estimators: everything but their targets and their predictions."""
 
     network_: Network
@@ -96,9 +120,12 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def _dense_layers(self) -> list[Dense]:
         if "network_" not in vars(self):
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
-        return [layer for _, layer in self.network_.layers() if isinstance(layer, Dense)]
+        body: Any = self.network_.body
+        return [layer for layer in body.layers if isinstance(layer, Dense)]
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+    ) -> Self:
         """Fit the network to data.
 
         Parameters
@@ -108,6 +135,9 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
             Class labels, or numbers.
         sample_weight : array (N,), optional
             How much each example counts.
+        X_val, y_val : arrays, optional
+            Examples to validate on: `validation_scores_` has their score after each epoch, and
+            early stopping takes it, instead of that of examples that are held out.
 
         Returns
         -------
@@ -122,7 +152,10 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
         DivergenceError
             When the weights are not finite in the end.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        if (X_val is None) != (y_val is None):
+            raise DataError("X_val and y_val belong together: give both, or none of them")
+        given = None if X_val is None else (X_val, y_val)
+        return self._fit(X, y, sample_weight, incremental=False, validation=given)
 
     def _is_stochastic(self) -> bool:
         if self.solver == "lbfgs":
@@ -138,13 +171,26 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
         """Raise a ConfigError for parameters that are out of range."""
         given = self.get_params(deep=False) | {"hidden_layer_sizes": self._sizes()}
         del given["random_state"]
+        given.pop("class_weight", None)
         if given["n_iter_no_change"] == math.inf:  # never stops
             given["n_iter_no_change"] = self.max_iter
         try:
             _Parameters(**given)
         except ConfigError as error:
+            lines = [line.partition("; in a file: ")[0] for line in str(error).split("\n")]
             name = type(self).__name__
-            raise ConfigError(str(error).replace(_Parameters.__name__, name)) from None
+            raise ConfigError("\n".join(lines).replace(_Parameters.__name__, name)) from None
+        several = isinstance(self.activation, list | tuple)
+        if several and len(self.activation) != len(self._sizes()):
+            raise ConfigError(
+                f"activation = {self.activation}: {len(self.activation)} for "
+                f"{len(self._sizes())} hidden layers; should be one for each, or one for all"
+            )
+        if self.solver == "lbfgs" and self.dropout:
+            raise ConfigError(
+                f"dropout = {self.dropout}: solver='lbfgs' compares losses of the same network, "
+                "and dropout changes it at each evaluation; take another solver"
+            )
 
     @abstractmethod
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -154,10 +200,14 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
     def _output_activation(self) -> str:
         """Return scikit-learn's name of the activation of the outputs."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: Any = None
+    ) -> Self:
         self._check_parameters()
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, incremental, reset=first)
+        if validation is not None:
+            validation = self._check_validation(*validation)
         a = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         self.n_outputs_ = y.shape[1]
@@ -170,14 +220,14 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 f"the network has layers of {units} units, and should go on with "
                 f"{[*self._sizes(), self.n_outputs_]}: fit a new one, with warm_start=False"
             )
-        dtype = self.network_.arena.values.dtype
+        dtype = np.dtype(self.network_.dtype)
         X, y = X.astype(dtype, copy=False), y.astype(dtype)
         a = a if a is None else a.astype(dtype, copy=False)
         with np.errstate(all="ignore"):
             if self.solver == "lbfgs":
-                self._fit_lbfgs(X, y, a)
+                self._fit_lbfgs(X, y, self._class_weights(y, a, incremental))
             else:
-                self._fit_stochastic(X, y, a, incremental)
+                self._fit_stochastic(X, y, a, incremental, validation)
         if not np.isfinite(self.network_.arena.values).all():
             raise DivergenceError(
                 "Solver produced non-finite parameter weights: the numbers in X or y may be too "
@@ -188,27 +238,37 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _begin(self, X: Any) -> None:
         """Make the network, and draw its weights as scikit-learn does."""
+        several = isinstance(self.activation, list | tuple)
+        hidden = self._sizes()
+        names = list(self.activation) if several else [self.activation] * max(len(hidden), 1)
         layers: list[Layer] = []
-        for units in self._sizes():
-            layers.append(Dense(units))
-            if activation := ACTIVATIONS[self.activation]:
-                layers.append(activation())
+        for units, name in zip(hidden, names, strict=False):
+            layers += [Dense(units), *activations(name)]
+            if self.dropout:
+                layers.append(Dropout(self.dropout))
         self.out_activation_ = self._output_activation()
+        own = self._own_loss()
+        dtype: Any = "float64" if self.solver == "lbfgs" else X.dtype.name
         self.network_ = Network(
             Sequential([*layers, Dense(self.n_outputs_)]),
-            OBJECTIVES[self.out_activation_].loss(),
+            copy.deepcopy(own) if own else OBJECTIVES[self.out_activation_].loss(),
             shape=(X.shape[1],),
-            dtype="float64" if self.solver == "lbfgs" else X.dtype.name,
+            dtype=self.dtype or dtype,
         )
-        for dense in self._dense_layers():
+        for dense, name in zip(self._dense_layers(), [*names, names[-1]], strict=False):
             # Glorot and Bengio (2010); 2 instead of 6 since a sigmoid is 4 times as flat as tanh
-            factor = 2 if self.activation == "logistic" else 6
+            factor = 2 if name == "logistic" or isinstance(name, Sigmoid) else 6
             bound = math.sqrt(factor / sum(dense.W.shape))
             W = self._random_state.uniform(-bound, bound, dense.W.shape)
             b = self._random_state.uniform(-bound, bound, dense.b.shape)
             dense.W.value, dense.b.value = W.astype(X.dtype), b.astype(X.dtype)
-        names = getattr(self, "feature_names_in_", None)
-        self.network_.seen.features = None if names is None else list(names)
+        random = {address: layer for address, layer in self.network_.layers() if layer.random}
+        if random:  # otherwise nothing more is drawn than scikit-learn draws
+            seed = int(self._random_state.randint(2**31))
+            for address, layer in random.items():
+                layer.rng = stream(seed, f"layer {address}")
+        columns = getattr(self, "feature_names_in_", None)
+        self.network_.seen.features = None if columns is None else list(columns)
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(self._dense_layers()) + 1
         if self.solver != "lbfgs":
@@ -224,41 +284,83 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
         if stopping:
             self._best_weights = self.network_.arena.values.copy()
 
+    def _own_loss(self) -> Loss | None:
+        """The loss that was given as an object, if it was."""
+        loss = getattr(self, "loss", None)
+        return loss if isinstance(loss, Loss) else None
+
     def _activations(self, X: Any) -> Array:
         """Return the outputs for checked examples, after scikit-learn's output activation."""
         network = self.network_
         x = X.astype(network.dtype, copy=False)
         with np.errstate(all="ignore"):
             z = network.body.forward(as_batch(x), train=False)
+            if self._own_loss():
+                return network.loss.predict(z)
             return OBJECTIVES[self.out_activation_].activate(network.loss, z)
 
     def _outputs(self, X: Any) -> Array:
         """Return the outputs for examples of a user."""
-        check_is_fitted(self)
-        return self._activations(validate_data(self, X, accept_sparse=["csr", "csc"], reset=False))
+        return self._activations(self._checked(X))
+
+    def _checked(self, X: Any) -> Any:
+        """Return examples to predict from as a valid array."""
+        if "network_" not in vars(self):
+            check_is_fitted(self)
+        if (  # a shortcut for single rows: the checks take longer than the network
+            type(X) is np.ndarray
+            and X.dtype.kind == "f"
+            and X.shape[1:] == self.network_.shape
+            and len(X)
+            and not hasattr(self, "feature_names_in_")
+            and math.isfinite(X.sum())
+        ):
+            return X
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    @property
+    def _n_features_out(self) -> int:
+        """The number of outputs of `transform`, for their names."""
+        return self._dense_layers()[-1].W.shape[0]
+
+    def transform(self, X: Any) -> Array:
+        """Return the outputs of the last hidden layer (N, units).
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, features)
+        """
+        y = as_batch(self._checked(X).astype(self.network_.dtype, copy=False))
+        body: Any = self.network_.body
+        for layer in body.layers[:-1]:
+            y = layer.forward(y, train=False)
+        return np.asarray(y)
 
     def _gradient(self, x: Any, t: Array, a: Array | None, weights: list[Param]) -> float:
         """Leave the gradient of a batch in the arena, and return the loss that is reported.
 
         The gradient is that of the sum of the losses and alpha / 2 |W|^2, divided by the weight.
         """
-        network, objective = self.network_, OBJECTIVES[self.out_activation_]
-        p = objective.activate(network.loss, network.body.forward(as_batch(x)))
-        losses, dz = objective.losses(t, p), p - t
-        weight = float(len(t))
-        if a is not None:
-            losses, dz, weight = losses * a, dz * a[:, None], float(a.sum())
-        g = network.arena.grads
+        network, g = self.network_, self.network_.arena.grads
+        if self._own_loss():
+            total, weight = network.backpropagate(as_batch(x), t, a, mean=False)
+        else:
+            objective = OBJECTIVES[self.out_activation_]
+            p = objective.activate(network.loss, network.body.forward(as_batch(x)))
+            losses, dz, weight = objective.losses(t, p), p - t, float(len(t))
+            if a is not None:
+                losses, dz, weight = losses * a, dz * a[:, None], float(a.sum())
+            network.body.backward(dz)
+            total = float(losses.sum())
         if weight == 0:
             g[:] = 0
             return 0.0
-        network.body.backward(dz)
         squares = 0.0
         for W in weights:
             W.grad += self.alpha * W.value
             squares += float(np.vdot(W.value, W.value))
         g /= weight
-        return (float(losses.sum()) + 0.5 * self.alpha * squares) / weight
+        return (total + 0.5 * self.alpha * squares) / weight
 
     def _fit_lbfgs(self, X: Any, y: Array, a: Array | None) -> None:
         """Minimize with SciPy's L-BFGS-B, the parameters in scikit-learn's order: W's, then b's."""
@@ -290,22 +392,30 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 stacklevel=4,
             )
 
-    def _optimizer_of_solver(self) -> Any:
+    def _new_optimizer(self, steps: int | None) -> Any:
+        if isinstance(self.solver, Optimizer):
+            optimizer = copy.deepcopy(self.solver)
+            optimizer.bind(self.network_.arena, steps)
+            return optimizer
         if self.solver == "sgd":
             return _Velocity(self.learning_rate_init, self.momentum, self.nesterovs_momentum)
         return _UncorrectedAdam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
 
-    def _fit_stochastic(self, X: Any, y: Array, a: Array | None, incremental: bool) -> None:
+    def _fit_stochastic(
+        self, X: Any, y: Array, a: Array | None, incremental: bool, validation: Any
+    ) -> None:
         """Train for `max_iter` epochs, or until nothing improves; for one if `incremental`."""
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if not hasattr(self, "loss_curve_"):  # a warm start after lbfgs
-            self._begin_curves()
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._optimizer_of_solver()
-        held_out = None
-        if self.early_stopping:
+        stopping = getattr(self, "best_loss_", None) is None
+        if not hasattr(self, "loss_curve_") or stopping != self.early_stopping:
+            self._begin_curves()  # a warm start after lbfgs, or with another rule to stop
+        held_out = validation
+        if self.early_stopping and validation is None:
             X, y, a, held_out = self._split(X, y, a)
+        if held_out is not None and self.validation_scores_ is None:
+            self.validation_scores_ = []
+        a = self._class_weights(y, a, incremental)
         N = len(y)
         if self.batch_size != "auto" and self.batch_size > N:
             warnings.warn(
@@ -314,6 +424,9 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
                 stacklevel=4,
             )
         size = min(200 if self.batch_size == "auto" else self.batch_size, N)
+        if not incremental or not hasattr(self, "_optimizer"):
+            steps = None if incremental else self.max_iter * math.ceil(N / size)
+            self._optimizer = self._new_optimizer(steps)
         try:
             self._train(X, y, a, size, held_out, 1 if incremental else self.max_iter)
         except KeyboardInterrupt:
@@ -339,6 +452,16 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
         labels = self._labels(held[1])
         return trained[0], trained[1], *(trained[2:] or (None,)), (held[0], labels, *held[2:])
 
+    def _check_validation(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return examples to validate on as arrays."""
+        check_consistent_length(X, y)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return X, np.asarray(y)
+
+    def _class_weights(self, y: Array, a: Array | None, incremental: bool) -> Array | None:
+        """Return the weights of examples, with those of their classes."""
+        return a
+
     def _labels(self, outputs: Array) -> Any:
         """Return outputs as the user knows them."""
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
@@ -357,8 +480,9 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
             for start in range(0, N, size):
                 rows = order[start : start + size] if self.shuffle else slice(start, start + size)
                 t = y[rows]
-                loss = self._gradient(X[rows], t, None if a is None else a[rows], weights)
-                optimizer.step(arena.values, arena.grads)
+                batch = (X[rows], t, None if a is None else a[rows], weights)
+                loss = self._gradient(*batch)
+                optimizer.step(arena.values, arena.grads, partial(self._gradient, *batch))
                 total += loss * len(t)
             self.n_iter_ += 1
             self.t_ += N
@@ -388,6 +512,7 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
             self.validation_scores_.append(score)
             if self.verbose:
                 print(f"Validation score: {score:f}")
+        if self.early_stopping:
             stale = score < self.best_validation_score_ + self.tol
             if score > self.best_validation_score_:
                 self.best_validation_score_ = score
@@ -427,6 +552,20 @@ class _Perceptron(BaseEstimator, ABC):  # type: ignore[misc]
         return tags
 
 
+def activations(given: str | Layer) -> list[Layer]:
+    """Return a layer of its own for each place in a network, by scikit-learn's name or a copy.
+
+    Examples
+    --------
+    >>> activations("logistic"), activations("identity")
+    ([Sigmoid()], [])
+    """
+    if isinstance(given, Layer):
+        return [copy.deepcopy(given)]
+    activation = ACTIVATIONS[given]
+    return [activation()] if activation else []
+
+
 def as_batch(x: Any) -> Any:
     """Return rows as a Dense takes them."""
     return x if isinstance(x, np.ndarray) else SparseRows(x)
@@ -443,10 +582,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     ----------
     hidden_layer_sizes : sequence of int
         Number of units of each hidden layer.
-    activation : {"identity", "logistic", "tanh", "relu"}
-        Of the hidden layers.
-    solver : {"lbfgs", "sgd", "adam"}
-        The optimizer. lbfgs takes all examples at once, for small data.
+    activation : {"identity", "logistic", "tanh", "relu"}, Layer, or a list of them
+        Of the hidden layers, or one for each. Any layer, such as ``GELU()``; copies are used.
+    solver : {"lbfgs", "sgd", "adam"} or Optimizer
+        The optimizer. lbfgs takes all examples at once, for small data. Any optimizer of layerkit,
+        with its own learning rate and schedules; a copy is used.
     alpha : float
         The penalty alpha / 2 |W|^2, divided by the number of examples of a batch, is added to the
         loss.
@@ -486,6 +626,13 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         Training stops after more epochs than this without an improvement.
     max_fun : int
         Number of evaluations of the loss at most, for lbfgs.
+    dropout : float
+        The share of each hidden layer's outputs that is dropped while it is trained.
+    dtype : {"float32", "float64"}, optional
+        Of the network; by default that of X.
+    class_weight : "balanced" or dict, optional
+        How much the examples of each class count, in the loss alone; "balanced" gives all classes
+        the same weight. Multiplied with `sample_weight`.
 
     Attributes
     ----------
@@ -522,9 +669,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: Any = "auto",
         learning_rate: str = "constant",
@@ -545,7 +692,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dropout: float = 0.0,
+        dtype: str | None = None,
+        class_weight: Any = None,
     ) -> None:
+        self.class_weight = class_weight
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -569,6 +720,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dropout = dropout
+        self.dtype = dtype
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -603,6 +756,17 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         super()._begin(X)
         if not self._label_binarizer.y_type_.startswith("multilabel") and len(self.classes_) > 1:
             self.network_.classes = class_names(self.classes_)
+
+    def _class_weights(self, y: Array, a: Array | None, incremental: bool) -> Array | None:
+        if self.class_weight is None:
+            return a
+        if incremental and self.class_weight == "balanced":
+            raise ConfigError(
+                "class_weight = 'balanced': partial_fit does not see all examples; give a dict "
+                "with a weight for each class"
+            )
+        weights = compute_sample_weight(self.class_weight, self._labels(y)).astype(y.dtype)
+        return weights if a is None else a * weights
 
     def _labels(self, outputs: Array) -> Any:
         return self._label_binarizer.inverse_transform(super()._labels(outputs))
@@ -660,13 +824,14 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"}
+    loss : {"squared_error", "poisson"} or Loss
         Half of the squared error, or half of the Poisson deviance, for targets >= 0: the outputs
-        are then the logarithms of the predictions.
+        are then the logarithms of the predictions. Or a loss of layerkit that takes a target for
+        each output, such as ``Huber()``.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
     nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-    n_iter_no_change, max_fun
+    n_iter_no_change, max_fun, dropout, dtype
         As those of MLPClassifier. The score of early stopping is R^2.
 
     Attributes
@@ -689,11 +854,11 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: Any = "auto",
         learning_rate: str = "constant",
@@ -714,6 +879,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dropout: float = 0.0,
+        dtype: str | None = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -739,6 +906,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dropout = dropout
+        self.dtype = dtype
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -753,7 +922,9 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if self.loss == "poisson" and (y < 0).any():
+        if isinstance(own := self._own_loss(), Loss):
+            own.targets(y, y.shape[1:] or (1,))
+        elif self.loss == "poisson" and (y < 0).any():
             raise DataError(f"loss='poisson': a target is {y.min()}; should be >= 0")
         return X, y
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import check_estimator
 
 import layerkit.sklearn
-from layerkit import Network
+from layerkit import GELU, LBFGS, Adam, Dense, Dropout, Huber, Network, Poisson, Tanh
 from layerkit.errors import LayerkitError
 
 pytestmark = [
@@ -258,6 +258,11 @@ def test_a_classifier_works_in_scikit_learns_tools() -> None:
         ({"momentum": 2}, r"momentum = 2: should be"),
         ({"early_stopping": True, "validation_fraction": 0.01}, "leaves 1 to validate on"),
         ({"learning_rate_init": 1e200}, "non-finite parameter weights"),
+        ({"activation": ["relu", "relu"]}, "2 for 1 hidden layers; should be one for each"),
+        ({"activation": GELU}, r"is a class; should be an object, such as GELU\(\)"),
+        ({"solver": "lbfgs", "dropout": 0.1}, "dropout = 0.1: solver='lbfgs' compares losses"),
+        ({"dtype": "float16"}, "dtype = 'float16': should be 'float32' or 'float64'$"),
+        ({"class_weight": {7: 1.0}}, "not in class_weight"),
     ],
 )
 def test_what_is_wrong_is_said(parameters: dict[str, Any], message: str) -> None:
@@ -274,6 +279,12 @@ def test_other_layers_or_classes_than_before_are_refused() -> None:
         model.set_params(hidden_layer_sizes=(7,)).fit(*IRIS)
     with pytest.raises(LayerkitError, match=r"a target is -1.0; should be >= 0"):
         layerkit.sklearn.MLPRegressor("poisson").fit(IRIS[0], IRIS[1] - 1.0)
+    with pytest.raises(LayerkitError, match="give both"):
+        model.fit(*IRIS, X_val=IRIS[0])
+    with pytest.raises(LayerkitError, match="partial_fit does not see all examples"):
+        clone(model).set_params(class_weight="balanced").partial_fit(*IRIS, classes=[0, 1, 2])
+    with pytest.raises(LayerkitError, match=r"target -1.0; should be a count"):
+        layerkit.sklearn.MLPRegressor(Poisson()).fit(IRIS[0], IRIS[1] - 1.0)
     assert not hasattr(model.set_params(solver="lbfgs"), "partial_fit")
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 1 iteration"):
         layerkit.sklearn.MLPClassifier(solver="lbfgs", max_iter=1).fit(*IRIS)
@@ -293,6 +304,87 @@ def test_an_interrupted_training_leaves_a_usable_estimator(monkeypatch: pytest.M
         model.fit(*IRIS)
     assert len(model.loss_curve_) == 3
     assert len(model.predict(IRIS[0])) == 150
+
+
+# What scikit-learn's own do not have
+
+
+def test_layers_optimizers_and_losses_of_layerkit_are_taken() -> None:
+    X, y = scale(IRIS[0]), IRIS[1]
+    model = layerkit.sklearn.MLPClassifier(
+        (5, 3),
+        activation=[GELU(), "tanh"],
+        dropout=0.1,
+        solver=Adam(lr=0.02),
+        dtype="float32",
+        random_state=0,
+    )
+    again = pickle.loads(pickle.dumps(clone(model))).fit(X, y)
+    assert model.fit(X, y).loss_curve_ == again.loss_curve_
+    body: Any = model.network_.body
+    assert [type(part) for part in body.layers] == [
+        *(Dense, GELU, Dropout, Dense, Tanh, Dropout, Dense)
+    ]
+    assert {W.dtype.name for W in model.coefs_} == {"float32"}
+    assert model.score(X, y) > 0.9
+    assert model.solver.t == 0, "a copy is trained"
+
+    huber = layerkit.sklearn.MLPRegressor(Huber(), solver=LBFGS(), max_iter=30, random_state=0)
+    _, X, y = SETS["made"]
+    assert huber.fit(scale(X), scale(y)).score(scale(X), scale(y)) > 0.9
+
+
+def test_dropout_leaves_the_first_weights_as_they_are() -> None:
+    plain, dropping = (
+        layerkit.sklearn.MLPClassifier(
+            max_iter=1, learning_rate_init=1e-99, dropout=d, random_state=0
+        )
+        for d in (0.0, 0.5)
+    )
+    np.testing.assert_array_equal(plain.fit(*IRIS).coefs_[0], dropping.fit(*IRIS).coefs_[0])
+    assert plain.loss_ != dropping.loss_
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_class_weights_are_sample_weights(solver: str) -> None:
+    X, y = IRIS[0][20:], IRIS[1][20:]
+    weights = {0: 130 / 3 / 30, 1: 130 / 3 / 50, 2: 130 / 3 / 50}
+    losses = []
+    for given in ("balanced", weights, None):
+        model = layerkit.sklearn.MLPClassifier(
+            (4,), solver=solver, max_iter=5, class_weight=given, random_state=0
+        )
+        a = np.array([weights[label] for label in y]) if given is None else None
+        losses.append(model.fit(X, y, sample_weight=a).loss_)
+    np.testing.assert_allclose(losses, losses[0], 1e-12)
+
+
+def test_given_examples_are_validated_on() -> None:
+    X, y, X_val, y_val = scale(IRIS[0])[::2], IRIS[1][::2], scale(IRIS[0])[1::2], IRIS[1][1::2]
+    model = layerkit.sklearn.MLPClassifier((8,), max_iter=40, random_state=0)
+    plain = clone(model).fit(X, y)
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    assert model.loss_curve_ == plain.loss_curve_
+    assert len(model.validation_scores_) == model.n_iter_
+    assert model.validation_scores_[-1] == model.score(X_val, y_val)
+    model.set_params(early_stopping=True, learning_rate_init=0.05)
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    assert model.best_validation_score_ == model.score(X_val, y_val) > 0.9
+
+
+def test_the_last_hidden_layer_is_a_transformer() -> None:
+    X = IRIS[0]
+    model = layerkit.sklearn.MLPClassifier((7, 5), max_iter=3).fit(*IRIS)
+    expected = model.network_.outputs(X, of="body.layers.3")
+    np.testing.assert_allclose(model.transform(csr_array(X)), expected, 1e-12)
+    assert model.get_feature_names_out().tolist() == [f"mlpclassifier{i}" for i in range(5)]
+
+
+def test_warm_starts_may_stop_by_another_rule() -> None:
+    model = layerkit.sklearn.MLPClassifier((4,), solver="lbfgs", max_iter=3, warm_start=True)
+    model.fit(*IRIS)
+    assert len(model.set_params(solver="adam").fit(*IRIS).loss_curve_) == 3
+    assert len(model.set_params(early_stopping=True).fit(*IRIS).validation_scores_) == 3
 
 
 @pytest.mark.processes

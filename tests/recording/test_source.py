@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from layerkit import (
     LBFGS,
@@ -32,6 +34,7 @@ from layerkit import (
     Standardize,
     fit,
 )
+from layerkit.config.tables import from_config, to_config
 from layerkit.errors import RecordingError
 from layerkit.losses.base import mean_loss
 from layerkit.recording import unroll
@@ -192,6 +195,26 @@ def test_a_training_that_needs_the_data_is_refused() -> None:
     net = Network(Sequential([Standardize(), Dense(3)]), SoftmaxCrossEntropy(), shape=(6,))
     with pytest.raises(RecordingError, match="fitted to the training data"):
         unroll(net, SGD(), epochs=1)
+
+
+ROWS = [pair for pair in LAYERS if len(pair[1]) == 1 and numbers_for(*pair) is None]
+RULES = [rule for rule in [*OPTIMIZERS, *CHANGED] if not isinstance(rule, LBFGS)]
+
+
+@settings(deadline=None, max_examples=15, derandomize=True)
+@given(
+    layers=st.lists(st.integers(0, len(ROWS) - 1), min_size=2, max_size=5),
+    rule=st.integers(0, len(RULES) - 1),
+)
+def test_any_layers_together(layers: list[int], rule: int) -> None:
+    optimizer = from_config(to_config(RULES[rule]), type(RULES[rule]))
+    pairs = [ROWS[i] for i in layers]
+    body = [copy.deepcopy(part) for layer, shape in pairs for part in (Dense(shape[-1]), layer)]
+    net = Network(Sequential([*body, Dense(3)]), SoftmaxCrossEntropy(), shape=(4,))
+    x = np.random.default_rng(0).normal(size=(9, 4)).astype("f")
+    net.adapt(x)
+    check_prediction(net, x)
+    check_step(net, optimizer, x, np.arange(9) % 3)
 
 
 def test_statements_are_those_of_a_person() -> None:

@@ -381,23 +381,32 @@ def run_unroll(options: argparse.Namespace) -> int:
         images = data.name in ("mnist", "fashion_mnist")
     network.seen.pixels = "bytes" if images else None
     x, optimizer = examples_like(network), None if options.predict else experiment.optimizer
-    training, loop = experiment.training, {}
-    weighted = optimizer and (training.class_weight is not None or data.weight)
-    if options.epoch:
-        loop = {name: getattr(training, name) for name in ("epochs", "batch_size", "seed")}
-        for name in ("augmentation", "average", "callbacks", "warm_start"):
-            if getattr(training, name):
-                raise ConfigError(f"{options.file}: training.{name}: the source can't have it")
-        if training.gradient_accumulation_steps > 1:
-            raise ConfigError(
-                f"{options.file}: training.gradient_accumulation_steps = "
-                f"{training.gradient_accumulation_steps}: the source takes whole batches"
-            )
+    loop = _loop_of(experiment, options.file) if options.epoch else {}
+    weighted = optimizer and (experiment.training.class_weight is not None or data.weight)
     with at(str(options.file)):
         weights = [1.0] * len(x) if weighted else None
         source = unroll(network, optimizer, x, sample_weight=weights, **loop)
     print(source, end="")
     return 0
+
+
+def _loop_of(experiment: Experiment, file: Path) -> dict[str, int]:
+    """Return the options of an unrolled loop; ConfigError for what it does not have."""
+    training = experiment.training
+    for name in ("augmentation", "average", "callbacks", "warm_start"):
+        if getattr(training, name):
+            raise ConfigError(f"{file}: training.{name}: the source can't have it")
+    if experiment.standardize_targets:
+        raise ConfigError(
+            f"{file}: training.standardize_targets: the source takes targets as they are; "
+            "--set training.standardize_targets=false"
+        )
+    if training.gradient_accumulation_steps > 1:
+        raise ConfigError(
+            f"{file}: training.gradient_accumulation_steps = "
+            f"{training.gradient_accumulation_steps}: the source takes whole batches"
+        )
+    return {name: getattr(training, name) for name in ("epochs", "batch_size", "seed")}
 
 
 def run_evaluate(options: argparse.Namespace) -> int:

@@ -607,6 +607,7 @@ def test_unroll_prints_source_of_files_and_runs(
             assert line in said
     for setting, reason in [
         ('training.average={type = "EMA"}', "training.average: the source can't have it"),
+        ("training.standardize_targets=true", "takes targets as they are"),
         ("training.gradient_accumulation_steps=2", "steps = 2: the source takes whole batches"),
     ]:
         assert reason in refused(capsys, "unroll", DIGITS, "--epoch", "--set", setting)

@@ -13,7 +13,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable
-from layerkit.errors import LayerkitError, RecordingError
+from layerkit.errors import ConfigError, LayerkitError, RecordingError
 from layerkit.network import Network
 from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
@@ -77,6 +77,8 @@ def unroll(
     ------
     RecordingError
         When the network can't be recorded.
+    ConfigError
+        For targets, weights or epochs without an optimizer.
     ShapeError, DataError
         For examples or targets that don't fit.
 
@@ -126,6 +128,9 @@ def unroll(
         return loss
     """
     step = optimizer is not None
+    for name, value in (("t", t), ("sample_weight", sample_weight), ("epochs", epochs)):
+        if value is not None and not step:
+            raise ConfigError(f"unroll: {name} is for a step, which needs an optimizer")
     x = examples_like(network) if x is None else x
     t = targets_like(network, x, t) if step else None
     if not network.adapted:  # what is printed does not depend on it

@@ -35,7 +35,7 @@ from layerkit import (
     fit,
 )
 from layerkit.config.tables import from_config, to_config
-from layerkit.errors import RecordingError
+from layerkit.errors import ConfigError, RecordingError
 from layerkit.losses.base import mean_loss
 from layerkit.recording import unroll
 from layerkit.recording.source import short_names
@@ -189,6 +189,14 @@ def test_a_training(layers: list[Layer], optimizer: Optimizer) -> None:
     assert len(losses) == 12
     fit(net.initialize(5), optimizer, x, t, epochs=3, batch_size=32, seed=5)
     assert w.tobytes() == net.arena.values.tobytes()
+
+
+def test_parts_of_a_step_need_an_optimizer() -> None:
+    net = Network(Dense(3), SoftmaxCrossEntropy(), shape=(6,))
+    for name, value in (("t", [0]), ("sample_weight", [1.0]), ("epochs", 2)):
+        options: dict[str, Any] = {name: value}
+        with pytest.raises(ConfigError, match=f"unroll: {name} is for a step"):
+            unroll(net, x=np.ones((1, 6)), **options)
 
 
 def test_a_training_that_needs_the_data_is_refused() -> None:

@@ -12,7 +12,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import (
@@ -44,6 +44,7 @@ from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
 from layerkit.layers.regularization import Dropout
 from layerkit.losses.base import Loss
+from layerkit.losses.classes import Classifier as ClassLoss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
@@ -55,7 +56,7 @@ Activation = Literal["identity", "logistic", "tanh", "relu"]
 
 
 class _Parameters(Configurable):
-    """The checks of the parameters that both estimators have."""
+    """The checks of the parameters; a base of both estimators' own."""
 
     hidden_layer_sizes: list[Size]
     activation: Activation | Layer | list[Activation | Layer]
@@ -81,7 +82,14 @@ class _Parameters(Configurable):
     max_fun: Size
     dropout: Decay
     dtype: Literal["float32", "float64"] | None
-    loss: Literal["squared_error", "poisson"] | Loss = "squared_error"
+
+
+class _ClassifierParameters(_Parameters):
+    loss: Loss | None
+
+
+class _RegressorParameters(_Parameters):
+    loss: Literal["squared_error", "poisson"] | Loss
 
 
 class _Perceptron(
@@ -92,6 +100,7 @@ class _Perceptron(
 ):
     """Base of both estimators: everything but their targets and their predictions."""
 
+    checks: ClassVar[type[_Parameters]]
     network_: Network
     loss_curve_: list[float]
     validation_scores_: Any
@@ -175,11 +184,11 @@ class _Perceptron(
         if given["n_iter_no_change"] == math.inf:  # never stops
             given["n_iter_no_change"] = self.max_iter
         try:
-            _Parameters(**given)
+            self.checks(**given)
         except ConfigError as error:
             lines = [line.partition("; in a file: ")[0] for line in str(error).split("\n")]
             name = type(self).__name__
-            raise ConfigError("\n".join(lines).replace(_Parameters.__name__, name)) from None
+            raise ConfigError("\n".join(lines).replace(self.checks.__name__, name)) from None
         several = isinstance(self.activation, list | tuple)
         if several and len(self.activation) != len(self._sizes()):
             raise ConfigError(
@@ -286,8 +295,15 @@ class _Perceptron(
 
     def _own_loss(self) -> Loss | None:
         """The loss that was given as an object, if it was."""
-        loss = getattr(self, "loss", None)
-        return loss if isinstance(loss, Loss) else None
+        return self.loss if isinstance(self.loss, Loss) else None
+
+    def _own_targets(self, t: Array) -> Array:
+        """Return targets as a loss that was given takes them."""
+        return t
+
+    def _own_activations(self, z: Array) -> Array:
+        """Return what a loss that was given makes of outputs."""
+        return self.network_.loss.predict(z)
 
     def _activations(self, X: Any) -> Array:
         """Return the outputs for checked examples, after scikit-learn's output activation."""
@@ -296,7 +312,7 @@ class _Perceptron(
         with np.errstate(all="ignore"):
             z = network.body.forward(as_batch(x), train=False)
             if self._own_loss():
-                return network.loss.predict(z)
+                return self._own_activations(z)
             return OBJECTIVES[self.out_activation_].activate(network.loss, z)
 
     def _outputs(self, X: Any) -> Array:
@@ -343,6 +359,7 @@ class _Perceptron(
         """
         network, g = self.network_, self.network_.arena.grads
         if self._own_loss():
+            t = self._own_targets(t)
             total, weight = network.backpropagate(as_batch(x), t, a, mean=False)
         else:
             objective = OBJECTIVES[self.out_activation_]
@@ -633,6 +650,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     class_weight : "balanced" or dict, optional
         How much the examples of each class count, in the loss alone; "balanced" gives all classes
         the same weight. Multiplied with `sample_weight`.
+    loss : Loss, optional
+        A loss of layerkit, such as ``SoftmaxCrossEntropy(label_smoothing=0.1)`` or ``Hinge()``
+        instead of the logarithmic one.
 
     Attributes
     ----------
@@ -666,6 +686,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     Sequential(layers=[Dense(units=8), ReLU(), Dense(units=3)])
     """
 
+    checks = _ClassifierParameters
+
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -695,8 +717,10 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         dropout: float = 0.0,
         dtype: str | None = None,
         class_weight: Any = None,
+        loss: Loss | None = None,
     ) -> None:
         self.class_weight = class_weight
+        self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -746,10 +770,35 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
                     f"y has the classes {unique_labels(y)}, and self.classes_ from before are "
                     f"{self.classes_}; warm_start needs the same, partial_fit none but these"
                 )
-        return X, self._label_binarizer.transform(y)
+        kind, y = self._label_binarizer.y_type_, self._label_binarizer.transform(y)
+        if self._judges_classes() and y.shape[1] == 1:
+            y = np.hstack([1 - y, y])
+        if self.loss and not (
+            self.loss.judges_classes
+            and (kind == "binary" or self._judges_classes() == (kind == "multiclass"))
+        ):
+            right = "BinaryCrossEntropy" if kind.startswith("multilabel") else "SoftmaxCrossEntropy"
+            raise ConfigError(
+                f"loss = {self.loss}: y has {kind} targets; take one such as {right}()"
+            )
+        return X, y
+
+    def _judges_classes(self) -> bool:
+        """Whether a loss was given that judges the outputs together, one for each class."""
+        return isinstance(self.loss, ClassLoss)
+
+    def _own_targets(self, t: Array) -> Array:
+        return t.argmax(axis=1) if self._judges_classes() else t
+
+    def _own_activations(self, z: Array) -> Array:
+        loss = self.network_.loss
+        if loss.has_probabilities:
+            return loss.predict_proba(z)
+        p = loss.predict(z)
+        return np.eye(z.shape[1])[p] if self._judges_classes() else p
 
     def _output_activation(self) -> str:
-        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        multiclass = self._label_binarizer.y_type_ == "multiclass" or self._judges_classes()
         return "softmax" if multiclass else "logistic"
 
     def _begin(self, X: Any) -> None:
@@ -769,17 +818,24 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         return weights if a is None else a * weights
 
     def _labels(self, outputs: Array) -> Any:
+        if self._label_binarizer.y_type_ == "binary":
+            outputs = outputs[:, -1:]  # two outputs for two classes, with a loss that was given
         return self._label_binarizer.inverse_transform(super()._labels(outputs))
 
     def predict(self, X: Any) -> Array:
         """Return the classes (N,), or whether each label is there (N, D)."""
         return self._labels(self._outputs(X))
 
+    def _has_probabilities(self) -> bool:
+        return self.loss is None or self.loss.has_probabilities
+
+    @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Return the probabilities of the classes (N, K), or of each label (N, D)."""
         p = self._outputs(X)
         return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
 
+    @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithms of the probabilities."""
         p = self.predict_proba(X)
@@ -851,6 +907,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     >>> round(reg.fit(X, y).score(X, y), 1)
     0.5
     """
+
+    checks = _RegressorParameters
 
     def __init__(
         self,

@@ -18,7 +18,23 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import check_estimator
 
 import layerkit.sklearn
-from layerkit import GELU, LBFGS, Adam, Dense, Dropout, Huber, Network, Poisson, Tanh
+from layerkit import (
+    GELU,
+    LBFGS,
+    Adam,
+    BinaryCrossEntropy,
+    Dense,
+    Dropout,
+    Focal,
+    Hinge,
+    Huber,
+    Loss,
+    MultiMargin,
+    Network,
+    Poisson,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
 from layerkit.errors import LayerkitError
 
 pytestmark = [
@@ -332,6 +348,51 @@ def test_layers_optimizers_and_losses_of_layerkit_are_taken() -> None:
     huber = layerkit.sklearn.MLPRegressor(Huber(), solver=LBFGS(), max_iter=30, random_state=0)
     _, X, y = SETS["made"]
     assert huber.fit(scale(X), scale(y)).score(scale(X), scale(y)) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "score"),
+    [
+        ("iris", SoftmaxCrossEntropy(label_smoothing=0.1), 0.9),
+        ("iris", MultiMargin(), 0.9),
+        ("breast cancer", Focal(), 0.9),
+        ("breast cancer", Hinge(), 0.9),
+        ("multilabel", Hinge(), 0.3),
+    ],
+)
+def test_classifiers_take_losses_for_classes(data: str, loss: Loss, score: float) -> None:
+    _, X, y = SETS[data]
+    model = layerkit.sklearn.MLPClassifier(
+        (8,), loss=loss, learning_rate_init=0.02, random_state=0, class_weight="balanced"
+    )
+    X, y = scale(X), y if y.ndim == 2 else np.array(["a", "b", "c"])[y]
+    assert model.fit(X, y).score(X, y) > score
+    np.testing.assert_array_equal(model.network_.predict(X), model.predict(X))
+    assert hasattr(model, "predict_proba") == loss.has_probabilities
+
+
+def test_the_same_loss_has_the_same_curve() -> None:
+    for data, loss in (("iris", SoftmaxCrossEntropy()), ("breast cancer", BinaryCrossEntropy())):
+        _, X, y = SETS[data]
+        plain, own = (
+            layerkit.sklearn.MLPClassifier((8,), loss=given, max_iter=9, random_state=0)
+            for given in (None, loss)
+        )
+        plain.fit(scale(X), y)
+        np.testing.assert_allclose(own.fit(scale(X), y).loss_curve_, plain.loss_curve_, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "message"),
+    [
+        ("iris", Hinge(), r"multiclass targets; take one such as SoftmaxCrossEntropy\(\)"),
+        ("multilabel", Focal(), r"take one such as BinaryCrossEntropy\(\)"),
+        ("breast cancer", Huber(), "binary targets; take one such as"),
+    ],
+)
+def test_losses_that_judge_otherwise_are_refused(data: str, loss: Loss, message: str) -> None:
+    with pytest.raises(LayerkitError, match=message):
+        layerkit.sklearn.MLPClassifier(loss=loss).fit(*SETS[data][1:])
 
 
 def test_dropout_leaves_the_first_weights_as_they_are() -> None:

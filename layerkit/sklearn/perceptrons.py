@@ -11,6 +11,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -34,6 +35,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from layerkit.arrays import Array
+from layerkit.callbacks.base import Callback
 from layerkit.config.options import Amount, Configurable, Decay, Rate, Share, Size
 from layerkit.data.sparse import SparseRows
 from layerkit.errors import ConfigError, DataError, DivergenceError
@@ -48,6 +50,7 @@ from layerkit.losses.classes import Classifier as ClassLoss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
+from layerkit.progress import Progress
 from layerkit.sklearn.objectives import OBJECTIVES
 from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
 from layerkit.streams import stream
@@ -82,6 +85,7 @@ class _Parameters(Configurable):
     max_fun: Size
     dropout: Decay
     dtype: Literal["float32", "float64"] | None
+    callbacks: list[Callback] | None
 
 
 class _ClassifierParameters(_Parameters):
@@ -194,6 +198,10 @@ class _Perceptron(
             raise ConfigError(
                 f"activation = {self.activation}: {len(self.activation)} for "
                 f"{len(self._sizes())} hidden layers; should be one for each, or one for all"
+            )
+        if self.solver == "lbfgs" and self.callbacks:
+            raise ConfigError(
+                "callbacks: solver='lbfgs' has no epochs to observe; take another solver"
             )
         if self.solver == "lbfgs" and self.dropout:
             raise ConfigError(
@@ -486,28 +494,58 @@ class _Perceptron(
     def _train(
         self, X: Any, y: Array, a: Array | None, size: int, held_out: Any, epochs: int
     ) -> None:
+        N, score = len(y), "validation_accuracy" if is_classifier(self) else "validation_r2"
+        measured = ["train_loss"] if held_out is None else ["train_loss", score]
+        batches = math.ceil(N / size)
+        progress = Progress(self.network_, self._optimizer, epochs, batches, N, measured)
+        callbacks = self.callbacks or []
+        for callback in callbacks:
+            callback.check(progress)
+        with ExitStack() as ends:  # all of them, even if training is interrupted
+            for callback in callbacks:
+                ends.callback(callback.train_end, progress)
+                callback.train_begin(progress)
+            self._train_epochs(X, y, a, size, held_out, progress)
+
+    def _train_epochs(
+        self, X: Any, y: Array, a: Array | None, size: int, held_out: Any, progress: Progress
+    ) -> None:
         N, arena, optimizer = len(y), self.network_.arena, self._optimizer
         weights = [dense.W for dense in self._dense_layers()]
         order = np.arange(N)
         self.n_iter_ = 0
-        for _ in range(epochs):
+        for _ in range(progress.epochs):
+            progress.begin_epoch()
+            self._tell("epoch_begin", progress)
             if self.shuffle:
                 order = shuffle(order, random_state=self._random_state)
-            total = 0.0
             for start in range(0, N, size):
                 rows = order[start : start + size] if self.shuffle else slice(start, start + size)
                 t = y[rows]
                 batch = (X[rows], t, None if a is None else a[rows], weights)
-                loss = self._gradient(*batch)
+                self._tell("batch_begin", progress)
+                progress.size, progress.loss = len(t), self._gradient(*batch)
                 optimizer.step(arena.values, arena.grads, partial(self._gradient, *batch))
-                total += loss * len(t)
+                progress.loss_sum += progress.loss * len(t)
+                progress.weight_sum += len(t)
+                progress.batch += 1
+                progress.step += 1
+                self._tell("batch_end", progress)
+                if progress.leaving and progress.batch != progress.batches:
+                    self.loss_ = progress.mean_loss
+                    return
             self.n_iter_ += 1
             self.t_ += N
-            self.loss_ = total / N
+            self.loss_ = progress.mean_loss
             self.loss_curve_.append(self.loss_)
             if self.verbose:
                 print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
             self._count_improvement(held_out)
+            values = [self.loss_, *(self.validation_scores_ or [])[-1:]]
+            progress.end_epoch(dict(zip(progress.measured, values, strict=False)))
+            self._tell("epoch_end", progress)
+            if progress.leaving:
+                return
             if self.solver == "sgd" and self.learning_rate == "invscaling":
                 optimizer.lr = self.learning_rate_init / (self.t_ + 1) ** self.power_t
             if self._no_improvement_count > self.n_iter_no_change:
@@ -519,8 +557,12 @@ class _Perceptron(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
+
+    def _tell(self, hook: str, progress: Progress) -> None:
+        for callback in self.callbacks or ():
+            getattr(callback, hook)(progress)
 
     def _count_improvement(self, held_out: Any) -> None:
         """Count the epochs without an improvement of at least `tol`, and keep the best weights."""
@@ -647,6 +689,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         The share of each hidden layer's outputs that is dropped while it is trained.
     dtype : {"float32", "float64"}, optional
         Of the network; by default that of X.
+    callbacks : list of Callback, optional
+        Observers of the training: early stopping by any rule, logs, a progress bar. They see
+        "train_loss" and, of examples to validate on, "validation_accuracy" or "validation_r2".
     class_weight : "balanced" or dict, optional
         How much the examples of each class count, in the loss alone; "balanced" gives all classes
         the same weight. Multiplied with `sample_weight`.
@@ -716,6 +761,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         max_fun: int = 15000,
         dropout: float = 0.0,
         dtype: str | None = None,
+        callbacks: list[Callback] | None = None,
         class_weight: Any = None,
         loss: Loss | None = None,
     ) -> None:
@@ -746,6 +792,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         self.max_fun = max_fun
         self.dropout = dropout
         self.dtype = dtype
+        self.callbacks = callbacks
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -887,7 +934,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
     nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-    n_iter_no_change, max_fun, dropout, dtype
+    n_iter_no_change, max_fun, dropout, dtype, callbacks
         As those of MLPClassifier. The score of early stopping is R^2.
 
     Attributes
@@ -939,6 +986,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         max_fun: int = 15000,
         dropout: float = 0.0,
         dtype: str | None = None,
+        callbacks: list[Callback] | None = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -966,6 +1014,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         self.max_fun = max_fun
         self.dropout = dropout
         self.dtype = dtype
+        self.callbacks = callbacks
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(

@@ -25,6 +25,7 @@ from layerkit import (
     BinaryCrossEntropy,
     Dense,
     Dropout,
+    EarlyStopping,
     Focal,
     Hinge,
     Huber,
@@ -35,6 +36,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
     Tanh,
 )
+from layerkit.callbacks import History, TimeLimit
 from layerkit.errors import LayerkitError
 
 pytestmark = [
@@ -431,6 +433,25 @@ def test_given_examples_are_validated_on() -> None:
     model.set_params(early_stopping=True, learning_rate_init=0.05)
     model.fit(X, y, X_val=X_val, y_val=y_val)
     assert model.best_validation_score_ == model.score(X_val, y_val) > 0.9
+
+
+def test_callbacks_observe_the_training() -> None:
+    X, y = scale(IRIS[0]), IRIS[1]
+    history, stop = History(), EarlyStopping(monitor="validation_accuracy", patience=2)
+    model = layerkit.sklearn.MLPClassifier((8,), learning_rate_init=0.05, random_state=0)
+    plain = clone(model).fit(X, y)
+    model.set_params(callbacks=[history, stop]).fit(X, y, X_val=X, y_val=y)
+    assert [record.train_loss for record in history.records] == model.loss_curve_
+    assert model.loss_curve_ == plain.loss_curve_[: model.n_iter_]
+    assert [r.validation_accuracy for r in history.records] == model.validation_scores_
+    assert model.n_iter_ < plain.n_iter_
+    assert model.score(X, y) == max(model.validation_scores_), "the best weights are restored"
+    model.set_params(callbacks=[TimeLimit(1e-9)]).fit(X, y)
+    assert (model.n_iter_, model.loss_curve_) == (1, plain.loss_curve_[:1])
+    model.set_params(batch_size=10).fit(X, y)
+    assert (model.n_iter_, len(model.loss_curve_), model.loss_ > 0) == (0, 0, True)
+    with pytest.raises(LayerkitError, match="'lbfgs' has no epochs"):
+        model.set_params(solver="lbfgs").fit(X, y)
 
 
 def test_the_last_hidden_layer_is_a_transformer() -> None:

@@ -14,26 +14,11 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.recording.arrays import Op, Value, mapped
-from layerkit.recording.program import OfBatch, Program, constant
+from layerkit.recording.program import OfBatch, Program, constant, needed
+from layerkit.recording.texts import BINARY
 
 REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 """Methods that are the `reduce` of a ufunc, which is called in less time."""
-SIGNS = {
-    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
-    "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
-}  # fmt: skip
-"""The operators of single numbers."""
-
-
-def needed(program: Program, outputs: list[Value]) -> list[Op]:
-    """Return the operations on which the outputs depend, and those that change memory."""
-    wanted = {value.root for value in outputs} | set(program.memory.values())
-    found = []
-    for op in reversed(program.ops):
-        if any(value.root in wanted for value in op.outputs):
-            wanted.update(value.root for value in op.inputs)
-            found.append(op)
-    return found[::-1]
 
 
 def changing(ops: list[Op]) -> set[Value]:
@@ -104,7 +89,8 @@ class Compiler:
         results: dict[Op, Any] = {}
         copies = {name: array.copy() for name, array in memory.items()}
         program.run(memory=copies, watch=results.__setitem__, **given)
-        ops = needed(program, outputs)
+        wanted = [*outputs, *program.memory.values()]
+        ops = [program.ops[i] for i in needed(program.ops, wanted)]
         self.changing, self.forwarded = changing(ops), forwarded(ops)
         for op in ops:
             self.add(op, results[op][0])
@@ -170,7 +156,7 @@ class Compiler:
                 self.lines.append(f"{number} = {self.text(op.args[0])}.item()")
             else:
                 a, b = map(self.text, op.args)
-                self.lines.append(f"{number} = {a} {SIGNS[op.name]} {b}")
+                self.lines.append(f"{number} = {a} {BINARY[op.name][0]} {b}")
         elif not self.write(op, result):
             self.line(self.call(op), *op.args, **op.kwargs)
             if op.writes is None:

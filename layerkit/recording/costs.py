@@ -17,7 +17,7 @@ from layerkit.inspection.summary import aligned, described
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.recording.arrays import Op, Value, values_in
-from layerkit.recording.program import OfBatch, Program
+from layerkit.recording.program import Program, sized
 from layerkit.recording.recorder import record
 from layerkit.recording.traces import statement
 from layerkit.streams import stream
@@ -166,7 +166,7 @@ class Profile:
         for op, cost in slowest:
             time, share, *_, rate = cost.cells(whole)
             shown = op.inputs[:2] if op.name in PRODUCTS else op.outputs
-            shapes = [str(shape_of(value, self.examples)) for value in shown]
+            shapes = [str(sized(value.shape, self.examples)) for value in shown]
             call = f"{op.name} {' '.join(shapes)}"
             own = statement(op.line, type(self.parts[op.address]))
             line = op.line.text if own else ""
@@ -254,16 +254,11 @@ def _place(op: Op) -> tuple[str, str]:
 # what is done, by the shapes
 
 
-def shape_of(value: Value, N: int) -> tuple[int, ...]:
-    """Return the shape of a value for N examples."""
-    return tuple(n(N) if isinstance(n, OfBatch) else n for n in value.shape)
-
-
 def work(op: Op, N: int) -> tuple[int, int, int, int]:
     """Return flops, bytes moved, bytes of new arrays, and flops of products of an operation."""
 
     def count(value: Value) -> int:
-        return int(np.prod(shape_of(value, N), dtype=np.int64))
+        return int(np.prod(sized(value.shape, N), dtype=np.int64))
 
     def size(value: Value) -> int:
         return 0 if value.scalar else count(value) * value.dtype.itemsize
@@ -282,7 +277,7 @@ def work(op: Op, N: int) -> tuple[int, int, int, int]:
         moved = sum(map(size, [*dict.fromkeys(read), *written]))
     new = sum(map(size, made))
     if op.name in PRODUCTS:
-        flops = 2 * count(op.output) * shape_of(read[0], N)[-1]
+        flops = 2 * count(op.output) * sized(read[0].shape, N)[-1]
         return flops, moved, new, flops
     flops = 0 if op.name in MOVES else max(map(count, [*read, *written]), default=0)
     return flops, moved, new, 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.recording.arrays import Op, Value, flat, mapped
-from layerkit.recording.program import Filled, OfBatch, Program
+from layerkit.recording.program import Filled, OfBatch, Program, needed
 
 SIZE = 11
 """The number of examples with which a program was recorded."""
@@ -133,9 +133,10 @@ class Flow:
         self.leaves: dict[Value, Node] = {}
         self._current: dict[Value, Node] = {}
         outputs = {name: program.outputs[name] for name in wanted}
-        for i, op in self._needed(list(outputs.values()), changes):
-            if not self._is_idle(op):
-                self._add(i, op)
+        memory = program.memory.values() if changes else ()
+        for i in needed(program.ops, [*outputs.values(), *memory], self.given):
+            if not self._is_idle(program.ops[i]):
+                self._add(i, program.ops[i])
         self.at = {node.index: node for node in self.nodes}
         self.targets = {node.before for node in self.nodes}
         self.results = {name: self._find(value) for name, value in outputs.items()}
@@ -143,23 +144,6 @@ class Flow:
             node.users.append(self.end)
         self._arrays = _arrays(program)
         self.pinned = self._pinned()
-
-    def _needed(self, outputs: list[Value], changes: bool) -> list[tuple[int, Op]]:
-        memory = [*self.program.memory.values()] if changes else []
-        needed = {item for value in outputs for item in (value, value.root)} | set(memory)
-        needed -= self.given
-        found = []
-        for i, op in reversed(list(enumerate(self.program.ops))):
-            target = op.writes
-            if target is None:
-                wanted = any(value in needed for value in op.outputs) or op.kind == "draw"
-            else:
-                wanted = target.root in needed
-            if wanted:
-                found.append((i, op))
-                read = op.inputs if target is None else [*op.inputs, target]
-                needed |= {item for value in read for item in (value, value.root)} - self.given
-        return found[::-1]
 
     def _is_idle(self, op: Op) -> bool:
         """Whether numbers are assigned to their own place: the end of ``x[i] += y``."""

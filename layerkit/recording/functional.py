@@ -11,13 +11,12 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.recording.arrays import Op, Value, mapped
-from layerkit.recording.program import OfBatch, Program
+from layerkit.recording.program import OfBatch, Program, needed
 
 SAME = {"astype", "asarray", "asanyarray", "ascontiguousarray"}
 """Views of all numbers, in their order and shape."""
 RESHAPING = {"reshape", "ravel", "squeeze", "expand_dims", "atleast_1d", "atleast_2d"}
 """Views of all numbers in their order, in another shape."""
-
 TURNING = {"transpose", "swapaxes", "moveaxis", "rollaxis", "matrix_transpose"}
 """Views with another order of the axes."""
 
@@ -61,18 +60,8 @@ def functional(program: Program, outputs: Iterable[str] | None = None) -> Progra
         name: value for name, value in program.memory.items() if value in folder.now
     }
     wanted = {name: folder.read(ends[name]) for name in (ends if outputs is None else outputs)}
-    ops = needed(folder.ops, wanted.values())
+    ops = [folder.ops[i] for i in needed(folder.ops, wanted.values())]
     return Program(ops, program.inputs, program.memory, wanted, program.generators)
-
-
-def needed(ops: list[Op], wanted: Iterable[Value]) -> list[Op]:
-    """Return the operations on which values depend, and all draws of random numbers."""
-    alive, kept = set(wanted), list[Op]()
-    for op in reversed(ops):
-        if not alive.isdisjoint(op.outputs) or op.kind == "draw":
-            alive.update(op.inputs)
-            kept.append(op)
-    return kept[::-1]
 
 
 class Folder:
@@ -100,7 +89,7 @@ class Folder:
             if mask is not None:
                 new = self.add(op, "where", np.where, (mask, new, old), old)
         else:
-            new = self.add(op, op.name, changing(op.call), args, old, kwargs, kind=op.kind)
+            new = self.add(op, op.name, on_copy(op.call), args, old, kwargs, kind=op.kind)
         self.write(op.writes, new, op)
 
     def computed(self, op: Op, args: Any, kwargs: Any) -> Value:
@@ -206,7 +195,7 @@ def _kind(item: Any) -> Any:
     return type(item) if type(item) in (int, float) else np.asarray(item).dtype
 
 
-def changing(call: Callable[..., Any]) -> Callable[..., Array]:
+def on_copy(call: Callable[..., Any]) -> Callable[..., Array]:
     """Return a function that changes a copy of its first argument, and returns that."""
 
     def changed(x: Array, *args: Any, **kwargs: Any) -> Array:
@@ -221,4 +210,4 @@ def _set(x: Array, index: Any, new: Any) -> None:
     x[index] = new
 
 
-SETITEM = changing(_set)
+SETITEM = on_copy(_set)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -211,6 +211,24 @@ class Program:
                 if watch:
                     watch(op, tuple(env[value] for value in op.outputs))
         return {name: fill(value) for name, value in self.outputs.items()}
+
+
+def needed(
+    ops: Sequence[Op], wanted: Iterable[Value], given: Set[Value] = frozenset()
+) -> list[int]:
+    """Return which operations values depend on, and which draw random numbers; by their indices.
+
+    `given` are values that need no operation.
+    """
+    alive = {item for value in wanted for item in (value, value.root)} - given
+    found = []
+    for i, op in reversed(list(enumerate(ops))):
+        changed = op.outputs if op.writes is None else (op.writes.root,)
+        if op.kind == "draw" or not alive.isdisjoint(changed):
+            found.append(i)
+            read = [*op.inputs, *op.outputs] if op.writes else op.inputs
+            alive |= {item for value in read for item in (value, value.root)} - given
+    return found[::-1]
 
 
 def sized(shape: tuple[Any, ...], N: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.recording.arrays import Op, Value
-from layerkit.recording.functional import transposed
+from layerkit.recording.functional import RESHAPING, SAME, TURNING, transposed
 from layerkit.recording.onnx.indices import getitem, setitem
 from layerkit.recording.onnx.nodes import INT, Nodes, Unknown
 from layerkit.recording.onnx.numbers import Numbers, ufunc
@@ -350,16 +350,9 @@ OPERATIONS: dict[str, Callable[[Nodes, Op], Any]] = {
     "put_along_axis": put_along_axis,
     "where": where,
     "clip": clip,
-    **dict.fromkeys(
-        ("astype", "copy", "asarray", "asanyarray", "ascontiguousarray", "real", "conj"), same
-    ),
-    **dict.fromkeys(
-        ("reshape", "ravel", "flatten", "squeeze", "expand_dims", "atleast_1d", "atleast_2d"),
-        reshape,
-    ),
-    **dict.fromkeys(
-        ("transpose", "swapaxes", "moveaxis", "rollaxis", "matrix_transpose"), transpose
-    ),
+    **dict.fromkeys((*SAME, "copy", "real", "conj"), same),
+    **dict.fromkeys((*RESHAPING, "flatten"), reshape),
+    **dict.fromkeys(TURNING, transpose),
     "concatenate": concatenate,
     "stack": stack,
     **dict.fromkeys(("split", "array_split"), split),

@@ -88,6 +88,11 @@ def trim_examples(app: Any, name: str, source: list[str]) -> None:
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
 
 
+def skip_routing(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:
+    """Metadata routing is scikit-learn's; its docstrings refer to pages of its own."""
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
 def write_pages(app: Any, config: Any) -> None:
     """Make what is generated from the classes, before Sphinx looks for pages."""
     write_api(DOCS / "api.md")
@@ -100,3 +105,4 @@ def setup(app: Any) -> None:
     app.connect("config-inited", write_pages)
     app.connect("source-read", trim_examples)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
+    app.connect("autodoc-skip-member", skip_routing)

@@ -144,7 +144,8 @@ def unroll(
     check(source, program, short)
     if optimizer is not None and epochs is not None:
         options = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
-        arguments = source[source.index("(") + 1 : source.index("):")].replace(",", " ").split()
+        signature = source.partition("def train_step(")[2].partition("):")[0]
+        arguments = signature.replace(",", " ").split()
         source += epochs_of(network, optimizer, program, arguments, short, options)
     return source
 
@@ -196,7 +197,8 @@ def function(
         body += [*gap, *heading(phase, listing.parts.get(address), address), *lines]
     body.append(f"return {', '.join(listing.result(name) for name in wanted)}")
     doc = [f'"""{says[0]}', *says[1:], '"""'] if len(says) > 1 else [f'"""{says[0]}"""']
-    lines = wrapped(f"def {signature}:", WIDTH)
+    indent = " " * len(f"def {signature.partition('(')[0]}(")
+    lines = textwrap.wrap(f"def {signature}:", WIDTH, subsequent_indent=indent)
     return [*lines, *(f"    {line}" if line else "" for line in [*doc, *body])]
 
 

@@ -19,6 +19,7 @@ from layerkit import (
     Dense,
     Dropout,
     Layer,
+    LayerNorm,
     Loss,
     MeanSquaredError,
     Momentum,
@@ -171,6 +172,7 @@ def test_any_batch_of_bytes(batch: int, dtype: Any) -> None:
         ([Dense(8), Sigmoid(), Dropout(0.2), Dense(3)], Momentum(lr=1.0)),
         ([Dense(8, init=Orthogonal()), BatchNorm(), ReLU(), Dense(3)], Rprop()),
         ([Dense(8), Dense(3)], Adam(schedules={"lr": CosineSchedule()})),
+        ([Dense(8), LayerNorm(), ReLU(), Dense(3)], SGD()),
     ],
 )
 def test_a_training(layers: list[Layer], optimizer: Optimizer) -> None:
@@ -223,6 +225,12 @@ def test_any_layers_together(layers: list[int], rule: int) -> None:
     net.adapt(x)
     check_prediction(net, x)
     check_step(net, optimizer, x, np.arange(9) % 3)
+
+
+def test_a_long_signature_is_wrapped() -> None:
+    body = Sequential([Dense(8) for _ in range(20)])
+    source = unroll(Network(body, MeanSquaredError(), shape=(8,)))
+    assert max(map(len, source.splitlines())) <= 88
 
 
 def test_statements_are_those_of_a_person() -> None:

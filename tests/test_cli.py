@@ -568,6 +568,9 @@ def test_files_and_folders_that_are_not_there(capsys: pytest.CaptureFixture[str]
     assert "none.toml" in refused(capsys, "train", "none.toml")
     assert "is a folder" in refused(capsys, "train", ".")
     assert "not a run's folder" in refused(capsys, "evaluate", ".")
+    assert "not a run's folder: it is a file" in refused(capsys, "evaluate", DIGITS)
+    Path("model.safetensors").write_bytes(b"\xb0")
+    assert "give the folder of its run" in refused(capsys, "show", "model.safetensors")
     assert "no train-images-idx3-ubyte" in refused(
         capsys, "train", EXPERIMENTS / "relu_sgd.toml", "--data-dir", "."
     )

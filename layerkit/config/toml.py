@@ -22,6 +22,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return _parsed(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        hint = "; of a network, give the folder of its run" if path.suffix == ".safetensors" else ""
+        raise FileError(f"{path}: not a TOML file, which is text in UTF-8{hint}") from error
     except ValueError as error:
         raise FileError(f"{path}: not a TOML file: {error}") from error
     except RecursionError:

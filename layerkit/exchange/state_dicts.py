@@ -16,6 +16,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.errors import ConfigError, FileError, ShapeError, at, listed, suggestion
 from layerkit.files.atomic import file_errors, write_tensors
+from layerkit.files.networks import CONFIG_KEY
 from layerkit.layers.activations.learned import PReLU
 from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
@@ -175,6 +176,8 @@ def _load_file(network: Network, path: str | Path, names: Names | None) -> None:
 
     try:
         with at(str(path)), file_errors(f"{path}: can't be read"), safe_open(path, "numpy") as file:
+            if CONFIG_KEY in (file.metadata() or {}):
+                raise ConfigError("it is a network of layerkit; Network.load reads it")
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             for name, part in slices.items():
                 if part.get_dtype() not in DTYPES:

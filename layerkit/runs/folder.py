@@ -195,7 +195,8 @@ def find_config(folder: str | Path) -> Path:
     """Return the configuration file of a run; FileError if the folder is not a run's."""
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
-        raise FileError(f"{folder}: not a run's folder: there is no {CONFIG} in it")
+        why = "it is a file" if folder.is_file() else f"there is no {CONFIG} in it"
+        raise FileError(f"{folder}: not a run's folder: {why}")
     return folder / CONFIG
 
 

@@ -219,7 +219,7 @@ def profile(
     """
     program = record(network, x, t, optimizer, sample_weight=sample_weight)
     rows, targets, weights = network.check(x, t, sample_weight)
-    given = {"x": rows[:], "t": targets}
+    given = {"x": np.asarray(rows[:]), "t": targets}
     given |= {} if weights is None else {"a": weights}
     N = len(given["x"])
     times, whole = _times(program, network, optimizer, given)

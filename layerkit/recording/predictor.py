@@ -52,9 +52,9 @@ class Predictor:
     def __call__(self, x: Any) -> Array:
         """Return the predictions for examples (N, *shape)."""
         try:
-            run = self.functions[x.shape, x.dtype]
+            run = self.functions[type(x), x.shape, x.dtype]
         except (AttributeError, KeyError):
-            x = self.network.inputs.check(x)[:]
+            x = np.asarray(self.network.inputs.check(x)[:])
             run = self.prepare(x)
         if self.scale is not self.network.seen.scale:  # the targets have got other units
             run = self.prepare(x)
@@ -68,5 +68,5 @@ class Predictor:
         output = program.outputs["p" if network.loss.has_probabilities else "y"]
         run = Compiler(program, memory, {"x": x}, [output]).function()
         if x.dtype != np.uint8 or network.seen.pixels == "bytes":  # else bytes may be flags
-            self.functions[x.shape, x.dtype] = run
+            self.functions[np.ndarray, x.shape, x.dtype] = run
         return run

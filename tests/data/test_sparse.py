@@ -32,6 +32,8 @@ from layerkit import (
     Standardize,
     evaluate,
     fit,
+    profile,
+    trace,
     train,
 )
 from layerkit.data.sparse import SparseRows, takes_sparse
@@ -299,3 +301,13 @@ def test_parts_of_them(kind: Any) -> None:
         np.testing.assert_array_equal(np.asarray(rows[index]), dense[index])
     with pytest.raises(DataError, match="need no Subset: give x"):
         Subset(kind(dense), np.array([1]))
+
+
+def test_steps_and_predictions_of_sparse_examples_are_recorded() -> None:
+    net, t = network(Dense(3)), np.arange(9) % 2
+    x = sparse.csr_array(X[:9])
+    predict = net.predictor()
+    for given in (x, X[:9], x):
+        np.testing.assert_allclose(predict(given), net.predict_proba(X[:9]), rtol=1e-5)
+    assert str(trace(net, x, t)) == str(trace(net, X[:9], t))
+    assert profile(net, x, t).total.flops == profile(net, X[:9], t).total.flops

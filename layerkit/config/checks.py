@@ -8,6 +8,7 @@ Python number, and an array or a range a list.
 
 from __future__ import annotations
 
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
@@ -63,6 +64,16 @@ def checked(cls: type, values: dict[str, Any]) -> dict[str, Any]:
     checks = _checks(cls)
     items = [(name, checks[name], _without_numpy(value)) for name, value in values.items()]
     return dict(zip(values, _all(items), strict=True))
+
+
+def check_kind(name: str, value: Any, kind: type, order: str) -> None:
+    """Raise a ConfigError for an argument of another type, such as a class; `order` has all."""
+    if not isinstance(value, kind):
+        hint = f"; the arguments are {order}"
+        if isinstance(value, type):
+            hint = f", such as {value.__name__}()"
+        shown = reprlib.repr(value) if hasattr(value, "__len__") else repr(value)
+        raise ConfigError(f"{name} = {shown}: should be of type {kind.__name__}{hint}")
 
 
 def hints(cls: Any) -> dict[str, Any]:

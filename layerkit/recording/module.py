@@ -29,8 +29,10 @@ EXAMPLES = '''\
 def examples(x):
     """Return examples as {dtype}{bytes}."""
     x = np.asarray(x)
-    if x.ndim != {ndim} or x.shape[1:] != {shape} or not len(x):
+    if x.ndim != {ndim} or x.shape[1:] != {shape}:
         raise ValueError(f"examples have shape {{x.shape}}; should be {batch}")
+    if not len(x):
+        raise ValueError("no examples")
     if not np.isfinite(x).all():
         raise ValueError("x is not finite")
 {pixels}    return x.astype(np.{dtype})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -238,9 +239,9 @@ def sized(shape: tuple[Any, ...], N: int) -> tuple[int, ...]:
 
 def _fitting(name: str, value: Value, item: Any, N: int) -> Array:
     """Return an array; RecordingError for another shape or dtype than recorded."""
-    found = getattr(item, "shape", None)
+    found = item.shape if isinstance(item, np.ndarray) else None
     if found != sized(value.shape, N) or item.dtype != value.dtype:
-        what = f"{item.dtype} {found}" if found is not None else repr(item)
+        what = f"{item.dtype} {found}" if found is not None else reprlib.repr(item)
         wanted = ", ".join(map(str, value.shape)) + "," * (len(value.shape) == 1)
         raise RecordingError(f"{name} is {what}; the program takes {value.dtype} ({wanted})")
     return item

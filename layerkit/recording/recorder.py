@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from layerkit.arrays import Array, number
+from layerkit.config.checks import check_kind
 from layerkit.errors import ConfigError, RecordingError
 from layerkit.layers.watch import watched
 from layerkit.network import Network
@@ -78,6 +79,7 @@ def record(
     >>> float(abs(z - net.outputs(np.ones((5, 3)))).max())
     0.0
     """
+    check_parts(network, optimizer)
     network.check_adapted()
     for address, part in (*network.layers(), ("loss", network.loss)):
         for name in vars(part):
@@ -97,6 +99,13 @@ def record(
     if average is not None and optimizer is None:
         raise ConfigError("record: an average needs an optimizer, whose steps it follows")
     return _proved(given, lambda: Subject(network, optimizer, average, vectors=t is not None))
+
+
+def check_parts(network: Any, optimizer: Any, order: str = "network, x, t, optimizer") -> None:
+    """Raise a ConfigError for objects of other types, such as classes."""
+    check_kind("network", network, Network, order)
+    if optimizer is not None:
+        check_kind("optimizer", optimizer, Optimizer, order)
 
 
 def record_batch(network: Network, batch: Sequence[Array | None]) -> Program:

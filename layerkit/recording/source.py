@@ -21,7 +21,7 @@ from layerkit.recording.arrays import Value
 from layerkit.recording.epochs import epochs_of
 from layerkit.recording.listing import Listing
 from layerkit.recording.program import Program
-from layerkit.recording.recorder import record
+from layerkit.recording.recorder import check_parts, record
 from layerkit.recording.texts import WIDTH, wrapped
 from layerkit.streams import stream
 
@@ -78,7 +78,7 @@ def unroll(
     RecordingError
         When the network can't be recorded.
     ConfigError
-        For targets, weights or epochs without an optimizer.
+        For targets, weights or epochs without an optimizer; for parts of other types.
     ShapeError, DataError
         For examples or targets that don't fit.
 
@@ -127,10 +127,18 @@ def unroll(
         w -= g * lr
         return loss
     """
+    check_parts(network, optimizer, "network, optimizer, x, t")
     step = optimizer is not None
     for name, value in (("t", t), ("sample_weight", sample_weight), ("epochs", epochs)):
         if value is not None and not step:
             raise ConfigError(f"unroll: {name} is for a step, which needs an optimizer")
+    for name, number, least in (
+        ("epochs", epochs, 1),
+        ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
+    ):
+        if number is not None and not (isinstance(number, int | np.integer) and number >= least):
+            raise ConfigError(f"{name} = {number!r}: should be a whole number, at least {least}")
     x = examples_like(network) if x is None else x
     t = targets_like(network, x, t) if step else None
     if not network.adapted:  # what is printed does not depend on it

@@ -6,6 +6,7 @@ import ast
 import html
 import inspect
 import linecache
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -201,10 +202,13 @@ def trace(
     >>> print(f"{found.steps[2].values['L']:.2f}")
     2.33
     """
-    if image is not None and network.shape != (image[0] * image[1],):
-        raise ConfigError(f"image = {image}: an example has the shape {network.shape}")
     program = record(network, x, t, optimizer, sample_weight=sample_weight)
-    rows = network.inputs.check(x)[:]
+    if image is not None and not (np.shape(image) == (2,) and network.shape == (math.prod(image),)):
+        raise ConfigError(
+            f"image = {image}: should be a height and a width; an example has the shape "
+            f"{network.shape}"
+        )
+    rows = np.asarray(network.inputs.check(x)[:])
     given: dict[str, Any] = {"x": rows}
     if optimizer is not None:
         given |= scheduled(optimizer)

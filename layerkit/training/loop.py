@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from layerkit.config.checks import check_kind
 from layerkit.errors import ConfigError, DataError, DivergenceError, at, suggestion
 from layerkit.fitting import adapt, all_or_nothing, check_layers
 from layerkit.inspection.mistakes import WRITES_TO_Z, calling
@@ -295,12 +295,7 @@ def prepare(
 def check_kinds(network: Any, optimizer: Any) -> None:
     """Raise a ConfigError for objects of other types, such as classes."""
     for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer)):
-        if not isinstance(value, kind):
-            hint = "; the arguments are network, optimizer, x, t"
-            if isinstance(value, type):
-                hint = f", such as {value.__name__}()"
-            shown = reprlib.repr(value) if hasattr(value, "__len__") else repr(value)
-            raise ConfigError(f"{name} = {shown}: should be of type {kind.__name__}{hint}")
+        check_kind(name, value, kind, "network, optimizer, x, t")
 
 
 def _check_options(

@@ -54,7 +54,7 @@ from layerkit import (
 from layerkit.errors import RecordingError
 from layerkit.losses.base import ElementwiseLoss, mean_loss
 from layerkit.optimizers.around import numbers
-from layerkit.recording import Program, record
+from layerkit.recording import Program, record, unroll
 from layerkit.training.averaging import AveragedWeights
 from tests.test_contract import (
     LAYERS,
@@ -353,6 +353,20 @@ def test_averages_are_recorded(average: Average) -> None:
         record(net, x, t, average=average)
 
 
+def test_parts_of_other_types_are_refused() -> None:
+    net, x = network(Dense(2), (3,), SoftmaxCrossEntropy()), batch(5, (3,), "float32")
+    wrong: list[tuple[Any, Any, str]] = [
+        (net, SGD, r"optimizer = <class .*>: should be of type Optimizer, such as SGD\(\)"),
+        (net, "SGD", "optimizer = 'SGD': should be of type Optimizer; the arguments are network, "),
+        (net.body, SGD(), r"network = Dense\(units=2\): should be of type Network"),
+    ]
+    for body, optimizer, says in wrong:
+        with pytest.raises(ConfigError, match=says):
+            record(body, x, np.arange(5) % 2, optimizer)
+        with pytest.raises(ConfigError, match=says):
+            unroll(body, optimizer)
+
+
 # Running
 
 
@@ -366,6 +380,7 @@ def test_a_program_takes_only_what_was_recorded() -> None:
         ({"x": x}, r"t is None; the program takes int64 \(N,\)"),
         ({"x": x.astype(float), "t": t}, r"x is float64 \(5, 3\); the program takes float32 \(N"),
         ({"x": x[:, :2], "t": t}, r"x is float32 \(5, 2\); "),
+        ({"x": [[0.0] * 9] * 9, "t": t}, r"x is \[\[0.0, .* \.\.\.\]; the program takes"),
         ({"x": x[:0], "t": t[:0]}, "x has no examples; a step needs at least one"),
         ({"x": x, "t": t[:4]}, r"t is int64 \(4,\); the program takes int64 \(N,\)"),
         ({"x": x, "t": t, "lr": 0.1}, "lr: no such input; there are x, t, step"),

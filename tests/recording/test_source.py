@@ -201,6 +201,14 @@ def test_parts_of_a_step_need_an_optimizer() -> None:
             unroll(net, x=np.ones((1, 6)), **options)
 
 
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"epochs": 1.5}, {"batch_size": 0}, {"seed": -1}])
+def test_numbers_of_a_loop_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    net = Network(Dense(3), SoftmaxCrossEntropy(), shape=(6,))
+    [(name, value)] = wrong.items()
+    with pytest.raises(ConfigError, match=f"{name} = {value}: should be a whole number, at least"):
+        unroll(net, SGD(), **{"epochs": 1, **wrong})
+
+
 def test_a_training_that_needs_the_data_is_refused() -> None:
     net = Network(Sequential([Standardize(), Dense(3)]), SoftmaxCrossEntropy(), shape=(6,))
     with pytest.raises(RecordingError, match="fitted to the training data"):

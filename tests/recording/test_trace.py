@@ -221,7 +221,8 @@ def test_the_table_is_aligned() -> None:
     ("layers", "x", "optimizer", "image", "says"),
     [
         ([BatchNorm()], X[:1], None, None, "BatchNorm needs at least 2 examples in a batch"),
-        ([], X, None, (2, 2), r"image = \(2, 2\): an example has the shape \(3,\)"),
+        ([], X, None, (2, 2), r"image = \(2, 2\): .*; an example has the shape \(3,\)"),
+        ([], X, None, 3, "image = 3: should be a height and a width"),
         ([], X[:, :2], None, None, "examples have shape"),
         ([], X, LBFGS(), None, "LBFGS searches"),
         ([Standardize()], X, None, None, "has not seen them yet"),

@@ -61,7 +61,8 @@ class Rows:
                 raise
             words = self.words(error.row.where, error.row.array)
             error.args = (error.row.before + words + error.row.after,)
-            layer = f", {error.place}" if error.place.startswith("body") else ""
+            address = error.place.partition(",")[0]
+            layer = f", {address}" if address.startswith("body") else ""
             error.row, error.place = None, self.path + layer
             raise
 

@@ -77,6 +77,8 @@ html_theme_options = {
 def escape_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]):
     """In docstrings, which are written for the reader of the code, *, | and _ are no markup."""
     for i, line in enumerate(lines):
+        # scikit-learn's methods refer to its own pages
+        line = lines[i] = re.sub(r":(?:ref|term):`([^`<]+?)( <[^>]*>)?`", r"\1", line)
         if not line.lstrip().startswith((">>>", "...")):
             parts = line.split("`")
             parts[::2] = [re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]

@@ -224,6 +224,8 @@ class _Perceptron(
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, incremental, reset=first)
         if validation is not None:
+            if self.solver == "lbfgs":
+                raise ConfigError("X_val: solver='lbfgs' has no epochs to validate after")
             validation = self._check_validation(*validation)
         a = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
@@ -240,6 +242,8 @@ class _Perceptron(
         dtype = np.dtype(self.network_.dtype)
         X, y = X.astype(dtype, copy=False), y.astype(dtype)
         a = a if a is None else a.astype(dtype, copy=False)
+        if not self.network_.adapted:
+            self.network_.adapt(X)
         with np.errstate(all="ignore"):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, self._class_weights(y, a, incremental))
@@ -257,7 +261,7 @@ class _Perceptron(
         """Make the network, and draw its weights as scikit-learn does."""
         several = isinstance(self.activation, list | tuple)
         hidden = self._sizes()
-        names = list(self.activation) if several else [self.activation] * max(len(hidden), 1)
+        names = list(self.activation) if several else [self.activation] * len(hidden)
         layers: list[Layer] = []
         for units, name in zip(hidden, names, strict=False):
             layers += [Dense(units), *activations(name)]
@@ -272,7 +276,8 @@ class _Perceptron(
             shape=(X.shape[1],),
             dtype=self.dtype or dtype,
         )
-        for dense, name in zip(self._dense_layers(), [*names, names[-1]], strict=False):
+        last = names[-1] if several and names else self.activation
+        for dense, name in zip(self._dense_layers(), [*names, last], strict=True):
             # Glorot and Bengio (2010); 2 instead of 6 since a sigmoid is 4 times as flat as tanh
             factor = 2 if name == "logistic" or isinstance(name, Sigmoid) else 6
             bound = math.sqrt(factor / sum(dense.W.shape))
@@ -299,7 +304,11 @@ class _Perceptron(
         self.validation_scores_ = [] if stopping else None
         self.best_validation_score_ = -math.inf if stopping else None
         if stopping:
-            self._best_weights = self.network_.arena.values.copy()
+            self._keep_best()
+
+    def _keep_best(self) -> None:
+        arena = self.network_.arena
+        self._best = arena.values.copy(), arena.states.copy()
 
     def _own_loss(self) -> Loss | None:
         """The loss that was given as an object, if it was."""
@@ -457,7 +466,7 @@ class _Perceptron(
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         if self.early_stopping:
-            self.network_.arena.values = self._best_weights
+            self.network_.arena.values, self.network_.arena.states = self._best
 
     def _split(self, X: Any, y: Array, a: Array | None) -> tuple[Any, Array, Array | None, Any]:
         """Return the examples to train on, and X, y and a of those that are held out."""
@@ -575,7 +584,7 @@ class _Perceptron(
             stale = score < self.best_validation_score_ + self.tol
             if score > self.best_validation_score_:
                 self.best_validation_score_ = score
-                self._best_weights[:] = self.network_.arena.values
+                self._keep_best()
         else:
             stale = self.loss_ > self.best_loss_ - self.tol
             self.best_loss_ = min(self.best_loss_, self.loss_)

@@ -22,6 +22,7 @@ from layerkit import (
     GELU,
     LBFGS,
     Adam,
+    BatchNorm,
     BinaryCrossEntropy,
     Dense,
     Dropout,
@@ -33,7 +34,10 @@ from layerkit import (
     MultiMargin,
     Network,
     Poisson,
+    ReLU,
+    Sequential,
     SoftmaxCrossEntropy,
+    Standardize,
     Tanh,
 )
 from layerkit.callbacks import History, TimeLimit
@@ -299,6 +303,8 @@ def test_other_layers_or_classes_than_before_are_refused() -> None:
         layerkit.sklearn.MLPRegressor("poisson").fit(IRIS[0], IRIS[1] - 1.0)
     with pytest.raises(LayerkitError, match="give both"):
         model.fit(*IRIS, X_val=IRIS[0])
+    with pytest.raises(LayerkitError, match="X_val: solver='lbfgs' has no epochs"):
+        clone(model).set_params(solver="lbfgs").fit(*IRIS, X_val=IRIS[0], y_val=IRIS[1])
     with pytest.raises(LayerkitError, match="partial_fit does not see all examples"):
         clone(model).set_params(class_weight="balanced").partial_fit(*IRIS, classes=[0, 1, 2])
     with pytest.raises(LayerkitError, match=r"target -1.0; should be a count"):
@@ -395,6 +401,29 @@ def test_the_same_loss_has_the_same_curve() -> None:
 def test_losses_that_judge_otherwise_are_refused(data: str, loss: Loss, message: str) -> None:
     with pytest.raises(LayerkitError, match=message):
         layerkit.sklearn.MLPClassifier(loss=loss).fit(*SETS[data][1:])
+
+
+def test_layers_with_states_are_fitted_and_go_back_to_their_best() -> None:
+    X, y = 100 + 50 * scale(IRIS[0]), IRIS[1]
+    norm = Sequential([BatchNorm(), Standardize(), ReLU()])
+    model = layerkit.sklearn.MLPClassifier(
+        (8,),
+        activation=norm,
+        early_stopping=True,
+        learning_rate_init=0.05,
+        batch_size=20,
+        random_state=0,
+    )
+    X_val, y_val = X[::3], y[::3]
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    assert model.score(X_val, y_val) == model.best_validation_score_ > 0.9
+    assert model.network_.adapted
+
+
+def test_without_hidden_layers_there_may_be_no_activation() -> None:
+    linear = layerkit.sklearn.MLPClassifier((), activation=[], max_iter=3, random_state=0)
+    plain = clone(linear).set_params(activation="relu").fit(*IRIS)
+    assert linear.fit(*IRIS).loss_curve_ == plain.loss_curve_
 
 
 def test_dropout_leaves_the_first_weights_as_they_are() -> None:

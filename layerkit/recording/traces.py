@@ -539,7 +539,7 @@ def statement(line: Line, cls: type) -> Statement | None:
         and not hasattr(node, "body")
         and node.lineno <= line.number <= (node.end_lineno or 0)
     ]
-    if not nodes:
+    if len(nodes) != 1:  # none, or several on one line
         return whole._replace(start=line.number - first, stop=line.number - first + 1)
     (node,) = nodes
     return whole._replace(

@@ -207,6 +207,20 @@ def test_the_first_step_of_a_schedule_is_taken() -> None:
     np.testing.assert_allclose(step, -rate * gradient, rtol=1e-3)
 
 
+def test_a_line_may_have_several_statements() -> None:
+    class TwoInTrace(Layer):
+        def forward(self, x: Array, train: bool = True) -> Array:
+            self.x = x; return 2 * x  # fmt: skip  # noqa: E702
+
+        def backward(self, dy: Array) -> Array:
+            return 2 * dy
+
+    found = trace(small(TwoInTrace()), X, T)
+    [moment] = next(step for step in found.steps if step.layer == "TwoInTrace").moments
+    assert moment.statement is not None
+    assert "return 2 * x" in moment.statement.lines[moment.statement.start]
+
+
 def test_the_table_is_aligned() -> None:
     text = str(trace(small(), X[:1], T[:1], SGD(lr=0.1)))
     lines = text.split("\n")

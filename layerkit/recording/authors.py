@@ -32,23 +32,23 @@ AROUND = (
 
 
 @cache
-def statements_of(file: str) -> dict[int, ast.stmt]:
-    """Return the simple statements of a file by the numbers of their lines."""
+def statements_of(file: str) -> dict[int, ast.stmt | None]:
+    """Return the simple statements of a file by their lines; None where a line has several."""
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except SyntaxError:
         return {}
     simple = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return | ast.Expr
-    return {
-        number: node
-        for node in ast.walk(tree)
-        if isinstance(node, simple)
-        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
-    }
+    found: dict[int, ast.stmt | None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, simple):
+            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                found[number] = None if number in found else node
+    return found
 
 
 def statement_at(line: Line) -> ast.stmt | None:
-    """Return the statement that a line belongs to."""
+    """Return the statement that has a line for itself, or several lines."""
     return statements_of(line.file).get(line.number)
 
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from layerkit.config.options import Configurable
-from layerkit.errors import RecordingError
 from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
@@ -598,8 +597,7 @@ class Listing:
         if special is not None and getattr(special, name, None) is function:
             self.imports.add(name)
             return f"{name}{dotted}"
-        where = f"{op.address}: {op.line}: {op.line.text}"
-        raise RecordingError(f"{where}: {name} is not a function of NumPy or scipy.special")
+        raise op.refusal(f"{name} is not a function of NumPy or scipy.special")
 
     def _any(self, item: Any, op: Op, arithmetic: bool = False) -> Text:
         """Return an argument."""

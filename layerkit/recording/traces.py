@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import html
 import inspect
-import linecache
 import math
 import re
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from layerkit.network import Network
 from layerkit.optimizers.around import check_schedules
 from layerkit.optimizers.base import Optimizer
 from layerkit.recording.arrays import Line, Op, Value, values_in
+from layerkit.recording.authors import statement_at
 from layerkit.recording.program import Call, Filled, Program, constant
 from layerkit.recording.recorder import record
 
@@ -511,18 +511,9 @@ def formulas(cls: type) -> tuple[str, str]:
     return "; ".join(forward), "; ".join(back)
 
 
-@cache
-def _parsed(file: str) -> ast.Module | None:
-    """Return the source of a file, or of a cell of a notebook; None where there is none."""
-    try:
-        return ast.parse("".join(linecache.getlines(file)))
-    except SyntaxError:
-        return None
-
-
 def statement(line: Line, cls: type) -> Statement | None:
     """Return the statement on a line of a method of a class; None elsewhere."""
-    tree, whole, first = _parsed(line.file), None, 0
+    whole, first = None, 0
     for base in cls.__mro__:
         method = inspect.unwrap(vars(base).get(line.function, len))
         code = getattr(method, "__code__", None)
@@ -530,18 +521,11 @@ def statement(line: Line, cls: type) -> Statement | None:
             whole, first = whole_method(method), code.co_firstlineno
             if whole and not first <= line.number < first + len(whole.lines):
                 whole = None
-    if whole is None or tree is None:
+    if whole is None:
         return None
-    nodes = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt)
-        and not hasattr(node, "body")
-        and node.lineno <= line.number <= (node.end_lineno or 0)
-    ]
-    if len(nodes) != 1:  # none, or several on one line
+    node = statement_at(line)
+    if node is None:  # as of a condition, or of several statements on one line
         return whole._replace(start=line.number - first, stop=line.number - first + 1)
-    (node,) = nodes
     return whole._replace(
         start=node.lineno - first,
         stop=(node.end_lineno or 0) - first + 1,

@@ -197,3 +197,23 @@ def test_results_are_written_where_they_belong() -> None:
         patch.setattr(Compiler, "function", spying)
         trained(PlainMomentum(), "compiled", [PlainDense(3)], batch_size=133)
     assert sum("setitem" in line for line in lines) == 1  # dz[t, …] -= 1, of the loss
+
+
+class Wasteful(Layer):
+    """Draws more than it uses."""
+
+    random = True
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        if not train:
+            return x * 1
+        self.rng.random(3)
+        return x * self.rng.random(x.shape, x.dtype)
+
+    def backward(self, dy: Array) -> Array:
+        return dy * 1
+
+
+def test_numbers_that_nobody_reads_are_drawn() -> None:
+    """Otherwise those after them would be others."""
+    assert_same(SGD(), layers=[Wasteful(), Dense(3)])

@@ -18,7 +18,7 @@ from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.recording.arrays import Op, Value, values_in
 from layerkit.recording.program import Program, sized
-from layerkit.recording.recorder import record
+from layerkit.recording.recorder import inputs_of, record
 from layerkit.recording.traces import statement
 from layerkit.streams import stream
 
@@ -218,9 +218,8 @@ def profile(
     ('backward', 'body'): 160, ('optimizer', 'optimizer'): 0}
     """
     program = record(network, x, t, optimizer, sample_weight=sample_weight)
-    rows, targets, weights = network.check(x, t, sample_weight)
-    given = {"x": np.asarray(rows[:]), "t": targets}
-    given |= {} if weights is None else {"a": weights}
+    given = inputs_of(network, x, t, sample_weight)
+    given["x"] = np.asarray(given["x"])  # of sparse rows
     N = len(given["x"])
     times, whole = _times(program, network, optimizer, given)
     costs = [

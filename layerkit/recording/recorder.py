@@ -88,14 +88,9 @@ def record(
                     f"{address}: {name} was put on this {type(part).__name__}, and no copy has "
                     "it: write a class of your own with it, so that it can be recorded"
                 )
-    if t is None:
-        if optimizer is not None or sample_weight is not None:
-            raise ConfigError("record: a step needs targets t")
-        given: dict[str, Any] = {"x": network.inputs.check(x)[:]}
-    else:
-        rows, targets, weights = network.check(x, t, sample_weight)
-        given = {"x": rows[:], "t": targets, "a": weights}
-        given = {name: part for name, part in given.items() if part is not None}
+    if t is None and (optimizer is not None or sample_weight is not None):
+        raise ConfigError("record: a step needs targets t")
+    given = inputs_of(network, x, t, sample_weight)
     if average is not None and optimizer is None:
         raise ConfigError("record: an average needs an optimizer, whose steps it follows")
     return _proved(given, lambda: Subject(network, optimizer, average, vectors=t is not None))
@@ -106,6 +101,14 @@ def check_parts(network: Any, optimizer: Any, order: str = "network, x, t, optim
     check_kind("network", network, Network, order)
     if optimizer is not None:
         check_kind("optimizer", optimizer, Optimizer, order)
+
+
+def inputs_of(network: Network, x: Any, t: Any = None, sample_weight: Any = None) -> dict[str, Any]:
+    """Return the inputs x, t and a of a program, as far as they are given."""
+    if t is None:
+        return {"x": network.inputs.check(x)[:]}
+    rows, targets, weights = network.check(x, t, sample_weight)
+    return {"x": rows[:], "t": targets} | ({} if weights is None else {"a": weights})
 
 
 def record_batch(network: Network, batch: Sequence[Array | None]) -> Program:

@@ -26,7 +26,7 @@ from layerkit.optimizers.base import Optimizer
 from layerkit.recording.arrays import Line, Op, Value, values_in
 from layerkit.recording.authors import statement_at
 from layerkit.recording.program import Call, Filled, Program, constant
-from layerkit.recording.recorder import record
+from layerkit.recording.recorder import inputs_of, record
 
 
 class Statement(NamedTuple):
@@ -208,20 +208,17 @@ def trace(
             f"image = {image}: should be a height and a width; an example has the shape "
             f"{network.shape}"
         )
-    rows = np.asarray(network.inputs.check(x)[:])
-    given: dict[str, Any] = {"x": rows}
+    given = inputs_of(network, x, t, sample_weight)
+    given["x"] = np.asarray(given["x"])  # of sparse rows
+    N = len(given["x"])
+    for address, layer in network.layers() if t is not None else ():
+        if layer.smallest_batch > N:
+            raise ConfigError(
+                f"{address}: {type(layer).__name__} needs at least {layer.smallest_batch} "
+                f"examples in a batch; there {'is' if N == 1 else 'are'} {N}"
+            )
     if optimizer is not None:
         given |= scheduled(optimizer)
-    if t is not None:
-        _, targets, weights = network.check(x, t, sample_weight)
-        given |= {"t": targets}
-        given |= {} if weights is None else {"a": weights}
-        for address, layer in network.layers():
-            if len(rows) < layer.smallest_batch:
-                raise ConfigError(
-                    f"{address}: {type(layer).__name__} needs at least {layer.smallest_batch} "
-                    f"examples in a batch; there {'is' if len(rows) == 1 else 'are'} {len(rows)}"
-                )
     parts: dict[str, Any] = {"input": network.inputs, "loss": network.loss, "optimizer": optimizer}
     steps = _Run(network, program, parts | dict(network.layers())).steps(given)
     return Trace(title, steps, image, [str(name) for name in network.classes or []])

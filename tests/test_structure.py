@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -115,6 +116,12 @@ def early(found: set[Import]) -> set[tuple[str, str]]:
 def test_every_room_has_its_place() -> None:
     rooms = {room(name) for arrow in imports() for name in arrow[:2]}
     assert rooms == set(ROOMS)
+
+
+def test_the_design_lists_the_rooms_in_their_order() -> None:
+    page = (PACKAGE.parent / "docs/design.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^(\w+)(?:/|\.py)", page.partition("```text")[2].partition("```")[0], re.M)
+    assert listed == [name for name in ROOMS if name not in ("layerkit", "__main__")]
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:

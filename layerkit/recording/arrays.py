@@ -558,7 +558,7 @@ def record_ufunc(
 
 
 def record_function(tape: Tape, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Carry out and log a function of NumPy that is no ufunc."""
+    """Carry out and log a function of NumPy that is not a ufunc."""
     name = func.__name__
     if name in SHAPES:
         return func(*mapped(args, real), **mapped(kwargs, real))

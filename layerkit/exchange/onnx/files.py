@@ -262,7 +262,7 @@ def _attribute(parts: dict[str, list[Any]], where: str) -> Any:
 def _numbers(values: list[Any], dtype: str) -> Array:
     """Return numbers of a fixed size, each by itself or packed into bytes."""
     if not all(isinstance(value, memoryview) for value in values):
-        raise ValueError("a whole number stands where others should")
+        raise ValueError("a whole number is where another number should be")
     return np.frombuffer(values[0] if len(values) == 1 else b"".join(values), dtype)
 
 

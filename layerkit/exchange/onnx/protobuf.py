@@ -82,7 +82,7 @@ def message(data: Any, names: Mapping[int, str]) -> dict[str, list[Any]]:
     ('hi', [5], [])
     """
     if not isinstance(data, memoryview):
-        raise ValueError(f"the number {data} stands where a message should")
+        raise ValueError(f"the number {data} is where a message should be")
     found: dict[str, list[Any]] = {name: [] for name in names.values()}
     for number, value in fields(data):
         if number in names:
@@ -99,7 +99,7 @@ def text(values: list[Any]) -> str:
         If it is a number, or not UTF-8.
     """
     if values and not isinstance(values[-1], memoryview):
-        raise ValueError(f"the number {values[-1]} stands where a text should")
+        raise ValueError(f"the number {values[-1]} is where a text should be")
     return bytes(values[-1]).decode() if values else ""
 
 

@@ -24,7 +24,7 @@ from layerkit.parameters import State
 BATCH = -(2**62)
 """The length of the batch, among lengths that are computed."""
 MORE_NUMBERS, MORE_PER_BYTE = 4_000_000, 4
-"""How many numbers a network may have: so many, and so many for each byte of its file."""
+"""A network may have MORE_NUMBERS numbers, and MORE_PER_BYTE for each byte of its file."""
 LONGEST_NAME = 60
 
 

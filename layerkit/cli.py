@@ -334,7 +334,7 @@ def run_trace(options: argparse.Namespace) -> int:
     step = _one_step(options, example=options.example, batch=options.batch)
     what = f"example {options.example}" if options.batch is None else f"{options.batch} examples"
     title = f"{what} of {step.dataset.name}, in one step of {options.file}"
-    with step.experiment.limited():
+    with at(str(options.file)), step.experiment.limited():
         found = trace(
             step.network,
             step.x,
@@ -356,7 +356,7 @@ def run_profile(options: argparse.Namespace) -> int:
     from layerkit.recording.costs import profile
 
     step = _one_step(options)
-    with step.experiment.limited():
+    with at(str(options.file)), step.experiment.limited():
         found = profile(
             step.network, step.x, step.t, step.optimizer, sample_weight=step.sample_weight
         )

@@ -46,10 +46,12 @@ def epochs_of(
     options : mapping of str to int
         Epochs, batch_size and seed.
     """
-    if network.fitted:
-        raise RecordingError(
-            "a layer is fitted to the training data, which the source doesn't have"
-        )
+    for address, layer in network.layers():
+        if layer.fitted is not None:
+            raise RecordingError(
+                f"{address}: {type(layer).__name__} is fitted to the training data, which the "
+                "source doesn't have"
+            )
     batch = [name for name in arguments if name in ("x", "t", "a")]
     scheduled = [name for name in arguments if name in optimizer.schedules]
     vectors = [name for name in arguments if name in ("w", "states")]

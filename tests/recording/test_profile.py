@@ -122,7 +122,7 @@ def test_what_cannot_be_recorded_is_refused() -> None:
     [
         ([], 0, "A step of 32 examples takes"),
         (["--set", "training.batch_size=5"], 0, "A step of 5 examples takes"),
-        (["--set", 'optimizer={type="LBFGS"}'], 1, "LBFGS searches"),
+        (["--set", 'optimizer={type="LBFGS"}'], 1, "digits.toml: LBFGS searches"),
         (["--set", "training.batch_size=0"], 1, "batch_size"),
     ],
 )

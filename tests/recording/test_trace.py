@@ -421,7 +421,7 @@ def test_the_command_traces_a_file_and_a_run(
         (["--batch", "0"], "a batch of 0 examples: digits has 1,437 training examples"),
         (["--html", "page.txt"], "--html page.txt: should end in .html"),
         (["--set", "optimizer.type=LBFGS", "--set", "optimizer.beta=1"], "beta"),
-        (["--set", 'optimizer={type="LBFGS"}'], "LBFGS searches"),
+        (["--set", 'optimizer={type="LBFGS"}'], "digits.toml: LBFGS searches"),
     ],
 )
 def test_the_command_refuses(

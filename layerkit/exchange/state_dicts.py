@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from layerkit.arrays import Array, Shape
+from layerkit.config.checks import check_kind
 from layerkit.errors import ConfigError, FileError, ShapeError, at, listed, suggestion
 from layerkit.files.atomic import file_errors, write_tensors
 from layerkit.files.networks import CONFIG_KEY
@@ -238,6 +239,7 @@ def _checked(name: str, read: Callable[[str], Array], network: Network) -> Array
 
 def _layers(network: Network, names: Names | None) -> dict[str, Layer]:
     """The layers with parameters or states by address; ConfigError if PyTorch has none like it."""
+    check_kind("network", network, Network, "network, path")
     known = {address: layer for address, layer in network.layers() if layer.declared()}
     for address in names or ():
         if address not in known:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,7 +67,7 @@ def outputs(x):
 def write_module(network: Network, path: str | Path, weights: Weights = "inside") -> None:
     """Write a module of the functions that `Network.to_python` promises."""
     path = Path(path)
-    if path.suffix != ".py" or not path.stem.isidentifier():
+    if path.suffix != ".py" or not path.stem.isidentifier() or iskeyword(path.stem):
         raise FileError(f"{path}: should be a module's name, such as model.py")
     if weights not in ("inside", "beside"):
         raise ConfigError(f"weights = {weights!r}; should be 'inside' or 'beside'")

@@ -120,6 +120,8 @@ def test_without_a_loss_that_can_be_told_one_has_to_be_given() -> None:
     path = FOLDER / "sequential.new.onnx"
     with pytest.raises(ConfigError, match=re.escape(f"{path}: the model ends with Dense, which")):
         from_onnx(path)
+    with pytest.raises(ConfigError, match="loss = 'Huber': should be of type Loss; the arguments"):
+        from_onnx(path, loss="Huber")  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="judges at least two outputs"):
         from_onnx(FOLDER / "gate.new.onnx", SoftmaxCrossEntropy())
 

@@ -277,6 +277,8 @@ def test_a_missing_file_and_whole_numbers_are_refused(tmp_path: Path) -> None:
     save_file({"a.weight": np.ones((6, 6), np.int8)}, tmp_path / "int8.safetensors")
     with pytest.raises(ConfigError, match=r"a.weight is I8; should be one of F16, F32, F64"):
         load_state_dict(three(), tmp_path / "int8.safetensors")
+    with pytest.raises(ConfigError, match=r"network = .*: should be of type Network; the arg"):
+        save_state_dict(three().body, tmp_path / "body.safetensors")  # type: ignore[arg-type]
     three().save(tmp_path / "own.safetensors")
     with pytest.raises(ConfigError, match="it is a network of layerkit; "):
         load_state_dict(three(), tmp_path / "own.safetensors")

@@ -122,6 +122,7 @@ def test_what_cannot_be_said_is_refused_before_anything_is_written(tmp_path: Pat
         (own, "model.py", "inside", "body.layers.0: .*(vectorized)"),
         (good, "model.txt", "inside", "model.txt: should be a module's name, such as model.py"),
         (good, "my-model.py", "inside", "should be a module's name"),
+        (good, "class.py", "inside", "should be a module's name"),
         (good, "model.py", "outside", "weights = 'outside'; should be 'inside' or 'beside'"),
         (good, "none/model.py", "beside", "can't be written"),
     ]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from layerkit.config.checks import check_kind
 from layerkit.errors import ConfigError, FileError, listed
 from layerkit.exchange.onnx.files import Model, Operation, read_model, shown
 from layerkit.exchange.onnx.operators import OPERATORS, constant
@@ -57,6 +58,8 @@ def from_onnx(path: str | Path, loss: Loss | None = None) -> Network:
     ConfigError
         When no loss is given for a model whose end doesn't tell.
     """
+    if loss is not None:
+        check_kind("loss", loss, Loss, "path, loss")
     model, size = read_model(path)
     try:
         translation = _translated(model, size)

@@ -1,7 +1,7 @@
 """layerkit: neural networks as layers, in NumPy."""
 
+import types
 import typing
-from types import ModuleType
 
 import layerkit.exchange as _exchange
 import layerkit.recording as _recording
@@ -30,7 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     name
     for name, value in sorted(globals().items())
-    if not name.startswith("_") and not isinstance(value, ModuleType)
+    if not name.startswith("_") and not isinstance(value, types.ModuleType)
 ]
 _LATER = {name: face for face in (_exchange, _recording) for name in face.__all__}
 __all__ += _LATER

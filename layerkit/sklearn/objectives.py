@@ -12,25 +12,16 @@ half of the mean is reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 from scipy.special import xlogy
 
 from layerkit.arrays import Array
 from layerkit.losses.base import Loss
-from layerkit.losses.binary import BinaryCrossEntropy
-from layerkit.losses.classes import SoftmaxCrossEntropy
-from layerkit.losses.regression import MeanSquaredError, Poisson
 
 
-class Objective(NamedTuple):
-    """A loss of layerkit, scikit-learn's output activation and the losses that it reports."""
-
-    loss: type[Loss]
-    activate: Callable[[Loss, Array], Array]
-    losses: Callable[[Array, Array], Array]
+def activated(loss: Loss, z: Array) -> Array:
+    """Return the outputs after scikit-learn's output activation."""
+    return loss.predict_proba(z) if loss.has_probabilities else loss.predict(z)
 
 
 def clipped(p: Array) -> Array:
@@ -60,14 +51,10 @@ def half_deviances(t: Array, p: Array) -> Array:
     return (xlogy(t, t / p) - t + p).sum(axis=1)
 
 
-OBJECTIVES = {
-    "softmax": Objective(
-        SoftmaxCrossEntropy, lambda loss, z: loss.predict_proba(z), softmax_losses
-    ),
-    "logistic": Objective(
-        BinaryCrossEntropy, lambda loss, z: loss.predict_proba(z), logistic_losses
-    ),
-    "identity": Objective(MeanSquaredError, lambda loss, z: loss.predict(z), half_squares),
-    "exp": Objective(Poisson, lambda loss, z: loss.predict(z), half_deviances),
+REPORTED = {
+    "softmax": softmax_losses,
+    "logistic": logistic_losses,
+    "identity": half_squares,
+    "exp": half_deviances,
 }
-"""By scikit-learn's name of the output activation."""
+"""The losses that are reported, by scikit-learn's name of the output activation."""

@@ -39,7 +39,7 @@ from layerkit.callbacks.base import Callback
 from layerkit.config.options import Amount, Configurable, Decay, Rate, Share, Size
 from layerkit.data.sparse import SparseRows
 from layerkit.errors import ConfigError, DataError, DivergenceError
-from layerkit.exchange.sklearn_models import ACTIVATIONS, class_names
+from layerkit.exchange.sklearn_models import ACTIVATIONS, LOSSES, class_names
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.activations.sigmoids import Sigmoid
 from layerkit.layers.base import Layer
@@ -51,7 +51,7 @@ from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
 from layerkit.progress import Progress
-from layerkit.sklearn.objectives import OBJECTIVES
+from layerkit.sklearn.objectives import REPORTED, activated
 from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
 from layerkit.streams import stream
 
@@ -272,7 +272,7 @@ class _Perceptron(
         dtype: Any = "float64" if self.solver == "lbfgs" else X.dtype.name
         self.network_ = Network(
             Sequential([*layers, Dense(self.n_outputs_)]),
-            copy.deepcopy(own) if own else OBJECTIVES[self.out_activation_].loss(),
+            copy.deepcopy(own) if own else LOSSES[self.out_activation_](),
             shape=(X.shape[1],),
             dtype=self.dtype or dtype,
         )
@@ -330,7 +330,7 @@ class _Perceptron(
             z = network.body.forward(as_batch(x), train=False)
             if self._own_loss():
                 return self._own_activations(z)
-            return OBJECTIVES[self.out_activation_].activate(network.loss, z)
+            return activated(network.loss, z)
 
     def _outputs(self, X: Any) -> Array:
         """Return the outputs for examples of a user."""
@@ -379,9 +379,9 @@ class _Perceptron(
             t = self._own_targets(t)
             total, weight = network.backpropagate(as_batch(x), t, a, mean=False)
         else:
-            objective = OBJECTIVES[self.out_activation_]
-            p = objective.activate(network.loss, network.body.forward(as_batch(x)))
-            losses, dz, weight = objective.losses(t, p), p - t, float(len(t))
+            p = activated(network.loss, network.body.forward(as_batch(x)))
+            losses = REPORTED[self.out_activation_](t, p)
+            dz, weight = p - t, float(len(t))
             if a is not None:
                 losses, dz, weight = losses * a, dz * a[:, None], float(a.sum())
             network.body.backward(dz)

@@ -103,17 +103,17 @@ def text(values: list[Any]) -> str:
     return bytes(values[-1]).decode() if values else ""
 
 
-def whole(values: list[Any], default: int = 0) -> int:
-    """Return a whole number of 64 bits with its sign, the last one if there are several.
+def whole(values: list[Any]) -> int:
+    """Return a whole number of 64 bits with its sign, the last one if there are several, else 0.
 
     Raises
     ------
     ValueError
         If it is a text.
     """
-    value = values[-1] if values else default
+    value = values[-1] if values else 0
     if not isinstance(value, int):
-        raise ValueError("bytes stand where a number should")
+        raise ValueError("bytes are where a number should be")
     return value - 2**64 if value >= 2**63 else value
 
 

@@ -53,19 +53,19 @@ def functional(program: Program, outputs: Iterable[str] | None = None) -> Progra
     >>> [(op.name, len(op.kwargs), op.writes is None) for op in pure.ops]
     [('dot', 0, True), ('add', 0, True)]
     """
-    folder = Folder()
+    rewriter = Rewriter()
     for op in program.ops:
-        folder.fold(op)
+        rewriter.rewrite(op)
     ends = program.outputs | {
-        name: value for name, value in program.memory.items() if value in folder.now
+        name: value for name, value in program.memory.items() if value in rewriter.now
     }
-    wanted = {name: folder.read(ends[name]) for name in (ends if outputs is None else outputs)}
-    ops = [folder.ops[i] for i in needed(folder.ops, wanted.values())]
+    wanted = {name: rewriter.read(ends[name]) for name in (ends if outputs is None else outputs)}
+    ops = [rewriter.ops[i] for i in needed(rewriter.ops, wanted.values())]
     return Program(ops, program.inputs, program.memory, wanted, program.generators)
 
 
-class Folder:
-    """Carries out operations on names of arrays: which new value each old one has become."""
+class Rewriter:
+    """The rewriting of operations: which new value each old one has become."""
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
@@ -74,7 +74,7 @@ class Folder:
         self.ages = Counter[Value]()
         self.seen: dict[Value, int] = {}
 
-    def fold(self, op: Op) -> None:
+    def rewrite(self, op: Op) -> None:
         """Add the functional form of an operation."""
         if op.writes is None:
             self.made.update(dict.fromkeys(op.outputs, op))

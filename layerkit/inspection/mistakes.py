@@ -49,7 +49,7 @@ def mistake(error: Exception, law: str) -> str:
         return law
     if isinstance(error, TypeError) and "converted to Python scalar" in text:
         return "calls a function of one number with an array: write np.tanh(x), not math.tanh(x)"
-    names = [name for name in ("value", "grad") if text.endswith(f"attribute '{name}'")]
+    names = [name for name in ("value", "grad") if f"attribute '{name}'" in text]
     if names and isinstance(error, AttributeError) and "'numpy.ndarray'" in text:
         return (
             f"takes {names[0]} of a plain array: a parameter is a Param, as in "

@@ -139,6 +139,7 @@ class Part:
         return space[head.partition("(")[0]]
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # of NumPy 2.5
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case[0])
 def test_layers_are_recorded_or_refused(case: tuple[Any, ...], tmp_path: Path) -> None:
     text, said, *_ = case

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from layerkit import Array
+    from layerkit import Array, Network
 
 PAUSE = 0.1
 """Seconds before each round: the threads of the side before may still be spinning."""
@@ -89,8 +89,20 @@ def matrices(task: Task) -> list[Array]:
     return [rng.standard_normal(pair, np.float32) / np.float32(pair[0] ** 0.5) for pair in pairs]
 
 
-def layerkit(task: Task, x: Array, t: Array, threads: int, engine: Any = "numpy") -> Side:
+def layerkit(task: Task, x: Array, t: Array, threads: int) -> Side:
     """`train` without measuring and `Network.predict_proba`; images stay bytes up to the batch."""
+    network, train = trained(task, x, t, "numpy")
+    return Side(x, lambda x: x, train, network.predict_proba)
+
+
+def compiled(task: Task, x: Array, t: Array, threads: int) -> Side:
+    """`train` with the compiled engine, and `Network.predictor`: arrays are made once."""
+    network, train = trained(task, x, t, "compiled")
+    return Side(x, lambda x: x, train, network.predictor())
+
+
+def trained(task: Task, x: Array, t: Array, engine: Any) -> tuple[Network, Callable[[], None]]:
+    """Return a network of layerkit, and a function that trains it for an epoch."""
     import layerkit as lk
 
     activation = {"sigmoid": lk.Sigmoid, "relu": lk.ReLU}[task.activation]
@@ -104,14 +116,7 @@ def layerkit(task: Task, x: Array, t: Array, threads: int, engine: Any = "numpy"
     def train() -> None:
         next(epochs)
 
-    return Side(x, lambda x: x, train, network.predict_proba)
-
-
-def compiled(task: Task, x: Array, t: Array, threads: int) -> Side:
-    """`train` with the compiled engine, and `Network.predictor`: arrays are made once."""
-    side = layerkit(task, x, t, threads, "compiled")
-    network = side.probabilities.__self__  # type: ignore[attr-defined]
-    return Side(x, side.inputs, side.train, network.predictor())
+    return network, train
 
 
 def pytorch(task: Task, x: Array, t: Array, threads: int) -> Side:

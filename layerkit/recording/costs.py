@@ -39,7 +39,7 @@ MOVES = {
 }
 """Operations that compute nothing."""
 ROUNDS, SECONDS = 400, 1.0
-"""How often a step is repeated at most, and for how long."""
+"""Limits of the repetitions of a step: their number, and seconds."""
 SLOWEST, WIDEST = 10, 32
 """Number of operations in the second table; of characters of a layer in the first."""
 

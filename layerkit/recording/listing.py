@@ -60,7 +60,7 @@ WORDS = {
     "getitem": "part",
     "reshape": "rows",
 }
-"""What the results of operations are called to which the layer gives no name."""
+"""Names for the results of operations to which the layer gives none."""
 LIMITS = {
     float(getattr(np.finfo(dtype), limit)): (name, f"float(np.finfo(np.{dtype}).{limit})")
     for dtype in ("float32", "float64")

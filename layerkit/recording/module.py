@@ -55,7 +55,7 @@ BYTES = {
         raise ValueError("trained on other numbers than bytes: give x.astype(float)")
 """,
 }
-"""What becomes of bytes, by the pixels that the network has learned from."""
+"""Lines that treat bytes, by the pixels that the network has learned from."""
 IN_CHUNKS = f'''\
 def outputs(x):
     """Return the outputs of the network for examples, {CHUNK} at a time."""

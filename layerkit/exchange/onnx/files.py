@@ -82,7 +82,7 @@ STORED = {
     "int64": "<i8",
     "bool": "?",
 }
-"""How the numbers of each type that is read lie in the file, as NumPy calls it."""
+"""NumPy's dtype of the numbers in the file, for each type that is read."""
 IN_FIELD = {"float32": "float", "float64": "double", "int64": "int64"}
 """The field for each type, where it is not raw bytes; int32 for all others."""
 

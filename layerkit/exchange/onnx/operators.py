@@ -472,7 +472,7 @@ OPERATORS: dict[str, tuple[Callable[[Translation, Operation], None], int]] = {
     "Transpose": (_transpose, 1),
     "Unsqueeze": (_unsqueeze, 2),
 }
-"""What translates each operator, and the number of inputs that it may have."""
+"""Functions that translate an operator, and the number of inputs that it may have."""
 
 
 # Constants
@@ -524,7 +524,7 @@ LENGTHS: dict[str, Callable[[Array, Array], Array]] = {
     "Mul": np.multiply,
     "Div": np.floor_divide,
 }
-"""What is computed with lengths, by exporters that don't fold it; none of them is negative."""
+"""Arithmetic with lengths, left by exporters that don't fold it; no length is negative."""
 
 
 def _are_lengths(inputs: list[Array]) -> bool:

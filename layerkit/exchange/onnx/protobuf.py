@@ -14,7 +14,7 @@ from typing import Any
 MOST_FIELDS = 100_000
 """The number of fields that a message may have: each needs much more memory than its bytes."""
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
-"""How the value of a field is encoded; 3 and 4 are of groups, which nobody writes any more."""
+"""Encodings of a field's value; 3 and 4 are of groups, which nobody writes any more."""
 SIZES = {EIGHT_BYTES: 8, FOUR_BYTES: 4}
 
 

@@ -373,4 +373,4 @@ OPERATIONS: dict[str, Callable[[Nodes, Op], Any]] = {
     "getitem": getitem,
     "setitem": setitem,
 }
-"""What adds the nodes of an operation that is not one of single numbers."""
+"""Functions that add the nodes of an operation, unless it is one of single numbers."""

@@ -453,7 +453,8 @@ def run_lr_range(options: argparse.Namespace) -> int:
         print(f"{found.rates[i]:8.2g}  {found.smoothed[i]:.4g}")
     print(found)
     try:
-        from layerkit.runs.plots import rate_range, save
+        from layerkit.runs.plots.figures import save
+        from layerkit.runs.plots.training import rate_range
     except ImportError:
         print("No picture without matplotlib: pip install 'layerkit[plot]'")
     else:

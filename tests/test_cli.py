@@ -43,7 +43,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than training."""
-    monkeypatch.setitem(sys.modules, "layerkit.runs.plots", None)
+    monkeypatch.setitem(sys.modules, "layerkit.runs.plots.run", None)
 
 
 def run(*arguments: str | Path) -> int:

@@ -158,7 +158,7 @@ class Run:
         measured = self.experiment.measure("test")
         print("Test " + ", test ".join(f"{name} {x:.4f}" for name, x in measured.items()))
         try:
-            from layerkit.runs.plots import draw_run
+            from layerkit.runs.plots.run import draw_run
         except ImportError:
             print("No pictures without matplotlib: pip install 'layerkit[plot]'")
         else:

@@ -52,7 +52,7 @@ T = np.arange(30) % 2
 
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "layerkit.runs.plots", None)
+    monkeypatch.setitem(sys.modules, "layerkit.runs.plots.run", None)
 
 
 @pytest.fixture

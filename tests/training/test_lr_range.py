@@ -207,7 +207,7 @@ def test_the_command_without_matplotlib(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(__import__("sys").modules, "layerkit.runs.plots", None)
+    monkeypatch.setitem(__import__("sys").modules, "layerkit.runs.plots.figures", None)
     assert main(["lr-range", str(DIGITS)]) == 0
     said = capsys.readouterr().out
     assert "No picture without matplotlib" in said

@@ -62,7 +62,7 @@ def write_results(plan: Plan, results: Sequence[Result], folder: str | Path) -> 
         write_atomically(folder / BEST, tomli_w.dumps(config).encode())
         written.append(BEST)
         try:
-            from layerkit.runs.plots import save
+            from layerkit.runs.plots.figures import save
         except ImportError:
             print("No picture without matplotlib: pip install 'layerkit[plot]'")
         else:

@@ -1,0 +1,44 @@
+"""Figures: their colours, the names in them, and their files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from layerkit.files.atomic import write_atomically
+
+TRAIN, TEST = "#0072b2", "#d55e00"
+COLOURS = (
+    TRAIN,
+    TEST,
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+    "#882255",
+    "#999999",
+    "#999933",
+)
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return drawn(self, "png")
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Save a picture; FileError if that fails, and what was there before is still there."""
+    path = Path(path)
+    write_atomically(path, drawn(figure, path.suffix[1:]))
+
+
+def drawn(figure: Figure, kind: str) -> bytes:
+    """Return the file of a picture, such as a "png"."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format=kind, dpi=120)
+    return picture.getvalue()

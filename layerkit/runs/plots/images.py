@@ -1,0 +1,65 @@
+"""Plots of images: examples, mistakes, and weights of a first layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from layerkit.arrays import Array
+from layerkit.data.datasets import Dataset, Examples
+from layerkit.runs.plots.figures import NotebookFigure
+
+
+def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
+    """Plot the first images with their labels, after the tutorial's function of this name."""
+    titles = [dataset.classes[t] for t in examples.t[: rows * columns]]
+    return _images(examples.inputs[: rows * columns], titles, dataset, rows, columns)
+
+
+def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 8) -> Figure:
+    """Plot the first misclassified test images, given the predicted class numbers."""
+    wrong = np.flatnonzero(predicted != dataset.test.t)
+    rows = max(1, math.ceil(min(len(wrong), most) / columns))
+    shown = wrong[: rows * columns]
+    titles = [
+        f"{dataset.classes[dataset.test.t[i]]}\ntaken for {dataset.classes[predicted[i]]}"
+        for i in shown
+    ]
+    figure = _images(dataset.test.take(shown).inputs[:], titles, dataset, rows, columns)
+    figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are misclassified")
+    return figure
+
+
+def _images(x: Array, titles: Sequence[str], dataset: Dataset, rows: int, columns: int) -> Figure:
+    figure = NotebookFigure(figsize=(1.5 * columns, 1.8 * rows), layout="constrained")
+    brightest = 255 if x.dtype == np.uint8 else 1
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, image, title in zip(grid, x, titles, strict=False):
+        axes.imshow(image.reshape(dataset.image), cmap="gray", vmin=0, vmax=brightest)
+        axes.set_title(title, size=9)
+    return figure
+
+
+def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
+    """Plot the weights of each unit of the first layer as an image: what the unit looks for."""
+    units = min(W.shape[1], most)
+    columns = math.ceil(math.sqrt(units))
+    rows = math.ceil(units / columns)
+    height, width = image
+    mosaic = np.full((rows, height + 1, columns, width + 1), np.nan)
+    for unit in range(units):
+        row, column = divmod(unit, columns)
+        mosaic[row, :height, column, :width] = W[:, unit].reshape(image)
+    largest = float(np.nanmax(np.abs(mosaic)))
+    figure = NotebookFigure(figsize=(columns, rows + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.axis("off")
+    whole = mosaic.reshape(rows * (height + 1), columns * (width + 1))
+    axes.imshow(whole, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    axes.set_title(f"weights of {units} units: red is positive, blue negative")
+    return figure

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from layerkit import Dense, Network, Record, SoftmaxCrossEntropy
 from layerkit.data import Data, Dataset, Examples
 from layerkit.runs.plots import confusion, curves, draw_run, mistakes, save, show_images, weights
+from layerkit.runs.plots.figures import drawn
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,18 @@ def test_confusion_counts_every_pair() -> None:
         for text in confusion(dataset, np.array([0, 1, 1, 1, 1])).axes[0].texts
     }
     assert texts == {(0, 0): "1", (1, 0): "1", (1, 1): "3"}
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    t, names = np.array([0, 1]), ["$_$", "_b"]
+    figure = confusion(Dataset("d", Examples(t, t), Examples(t, t), names), t)
+    metrics = {f"test_f1_class_{k}": 0.5 for k in t}
+    lines = curves([Record(1, 0.1, train_loss=2.0, metrics=metrics)], names)
+    for drawing in (figure, lines):
+        assert drawn(drawing, "png").startswith(b"\x89PNG")
+    legend = lines.axes[1].get_legend()
+    assert legend
+    assert [text.get_text() for text in legend.get_texts()] == [r"\$_\$", " _b"]
 
 
 def test_weights_show_each_unit_once() -> None:

@@ -31,6 +31,22 @@ class NotebookFigure(Figure):
         return drawn(self, "png")
 
 
+def label(name: object, most: int = 24) -> str:
+    r"""Return a name as matplotlib should write it: as it is, in one line, not too long.
+
+    Between two dollars it would read a formula, and of what begins with _ make no legend.
+
+    Examples
+    --------
+    >>> label("$5 to $10"), label("_other"), label("the age of the applicant in years")
+    ('\\$5 to \\$10', ' _other', 'the age of the applican…')
+    """
+    text = " ".join(str(name).split())
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    return (" " * text.startswith("_") + text).replace("$", r"\$")
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Save a picture; FileError if that fails, and what was there before is still there."""
     path = Path(path)

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from layerkit.arrays import Array
 from layerkit.data.datasets import Dataset, Examples
-from layerkit.runs.plots.figures import NotebookFigure
+from layerkit.runs.plots.figures import NotebookFigure, label
 
 
 def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
     """Plot the first images with their labels, after the tutorial's function of this name."""
-    titles = [dataset.classes[t] for t in examples.t[: rows * columns]]
+    titles = [label(dataset.classes[t]) for t in examples.t[: rows * columns]]
     return _images(examples.inputs[: rows * columns], titles, dataset, rows, columns)
 
 
@@ -24,10 +24,8 @@ def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 
     wrong = np.flatnonzero(predicted != dataset.test.t)
     rows = max(1, math.ceil(min(len(wrong), most) / columns))
     shown = wrong[: rows * columns]
-    titles = [
-        f"{dataset.classes[dataset.test.t[i]]}\ntaken for {dataset.classes[predicted[i]]}"
-        for i in shown
-    ]
+    names = [label(name) for name in dataset.classes]
+    titles = [f"{names[dataset.test.t[i]]}\ntaken for {names[predicted[i]]}" for i in shown]
     figure = _images(dataset.test.take(shown).inputs[:], titles, dataset, rows, columns)
     figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are misclassified")
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from layerkit.progress import Record
-from layerkit.runs.plots.figures import COLOURS, TEST, TRAIN, NotebookFigure
+from layerkit.runs.plots.figures import COLOURS, TEST, TRAIN, NotebookFigure, label
 from layerkit.training.lr_range import RateRange
 
 LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST, "--s")}
@@ -31,14 +31,16 @@ def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
         axes = figure.add_subplot(rows, columns, number)
         for i, name in enumerate(names):
             part, _, of_class = name.partition("_class_")
-            label = part.partition("_")[0]
-            colour, line = LINES[label]
+            shown = part.partition("_")[0]
+            colour, line = LINES[shown]
             values = [metrics.get(name, math.nan) for metrics in measured]
             if of_class:
                 colour = COLOURS[i % len(COLOURS)]
-                label = classes[int(of_class)] if classes else f"class {of_class}"
-            axes.plot(epochs, values, line, color=colour, markersize=4, label=label)
-        axes.set(xlabel="epoch", ylabel=what.replace("_", " "), xlim=(0.5, len(epochs) + 0.5))
+                shown = label(classes[int(of_class)]) if classes else f"class {of_class}"
+            axes.plot(epochs, values, line, color=colour, markersize=4, label=shown)
+        axes.set(
+            xlabel="epoch", ylabel=label(what.replace("_", " ")), xlim=(0.5, len(epochs) + 0.5)
+        )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
 from layerkit.data.labels import distinct, numbered
 from layerkit.data.readers import Rows, Table, read_csv, read_idx_folder, read_npy_folder, read_npz
-from layerkit.errors import ConfigError, DataError, FileError, at
+from layerkit.data.splits import TimeWarning, draw_folds, split_in_time, times_of, words_of
+from layerkit.errors import ConfigError, DataError, FileError, at, warn
 from layerkit.files.mapped import Subset
 from layerkit.losses.base import Loss
 from layerkit.streams import as_seed, stream
@@ -46,7 +48,7 @@ class Examples:
 
     For a mapped file, x is the whole file, and `rows` (N,) says which of its rows are the
     examples: row ``rows[i]`` of x belongs to ``t[i]``. `source` are the rows of a data file, if
-    they come from one.
+    they come from one, and `time` (N,) their times, if they are split by time.
     """
 
     x: Array
@@ -54,6 +56,7 @@ class Examples:
     w: Array | None = None
     rows: Array | None = None
     source: Rows | None = None
+    time: Array | None = None
 
     def __len__(self) -> int:
         return len(self.t)
@@ -70,7 +73,8 @@ class Examples:
         if isinstance(self.x, np.memmap):
             rows = chosen if self.rows is None else self.rows[chosen]
             return Examples(self.x, t, w, rows, source)
-        return Examples(self.x[chosen], t, w, source=source)
+        time = None if self.time is None else self.time[chosen]
+        return Examples(self.x[chosen], t, w, source=source, time=time)
 
     def naming(self) -> AbstractContextManager[None]:
         """Name the row of the data file in every error about one of the examples."""
@@ -99,7 +103,15 @@ class Dataset:
         if self.validation is not None:
             sizes.insert(1, f"{len(self.validation):,} validation examples")
         targets = f"{len(self.classes)} classes" if self.classes else "numbers to predict"
-        return f"{self.name}: {', '.join(sizes)}, {self.train.x.shape[1]} features, {targets}"
+        until = [
+            f"{name} to {words_of(part.time.max())}"
+            for name, part in self.parts().items()
+            if part.time is not None
+        ]
+        return (
+            f"{self.name}: {', '.join(sizes)}, {self.train.x.shape[1]} features, {targets}"
+            f"{'; ' * bool(until)}{', '.join(until)}"
+        )
 
     def parts(self) -> dict[str, Examples]:
         """Return the examples of each part: train, validation if there is one, test."""
@@ -135,6 +147,10 @@ class Data(Configurable):
     weight : str, optional
         The column of a ``.csv`` file with the weights of the examples. Other files have them in
         the array w, if there is one.
+    time : str, optional
+        The column of a ``.csv`` file with the times of the examples, ISO dates or numbers, to split
+        by: the latest examples are the test set, the latest before them the validation set. Those
+        of the same time stay together. A feature only if it is one of `features`.
     target : {"class", "number"}
         "class" for classification, "number" for regression: then y may be (N, D), and the split
         is not stratified.
@@ -160,11 +176,13 @@ class Data(Configurable):
     validation_size: Fraction | None = None
     validation: str | Path | None = None
     weight: str | None = None
+    time: str | None = None
     target: Literal["class", "number"] = "class"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        csv_only, path_only = ["label", "features", "weight"], ["classes", "test", "validation"]
+        csv_only = ["label", "features", "weight", "time"]
+        path_only = ["classes", "test", "validation"]
         if self.path is None:
             self.name = self.name or "digits"
             self._refuse([*csv_only, *path_only], f"name = {self.name!r}")
@@ -202,8 +220,10 @@ class Data(Configurable):
             if getattr(self, option) in (self.features or []):
                 name = getattr(self, option)
                 raise ConfigError(f"features: the {option} {name!r} is among them")
-        if self.weight and self.weight == self.label:
-            raise ConfigError(f"weight = {self.weight!r}: that is the label")
+        for option, other in (("weight", "label"), ("time", "label"), ("time", "weight")):
+            name = getattr(self, option)
+            if name and name == getattr(self, other):
+                raise ConfigError(f"{option} = {name!r}: that is the {other}")
 
     def _refuse(self, options: list[str], because: str) -> None:
         for option in options:
@@ -232,15 +252,51 @@ class Data(Configurable):
             For values that can't be used.
         """
         seed = as_seed(seed)
+        return self._with_validation(self._load(seed, data_dir), seed)
+
+    def load_folds(
+        self, folds: int, seed: int = 0, data_dir: str | Path | None = None
+    ) -> Iterator[Dataset]:
+        """Load the data, and return the data sets of a cross-validation, one for each fold.
+
+        All examples but those of the test set are divided into folds. The test set of each data set
+        is the fold that it holds out; its validation set, if there is one, is held out from the
+        others. Folds are drawn from the seed, and classes have the same share in each. With `time`
+        the folds follow one another, and each is trained with all before it.
+
+        Raises
+        ------
+        FileError, DataError
+            As `load` does, and for fewer examples of a class than folds.
+
+        Examples
+        --------
+        >>> [len(fold.train) for fold in Data(name="digits").load_folds(5)]
+        [1149, 1149, 1150, 1150, 1150]
+        """
+        whole = self._load(seed, data_dir)
+        train = whole.train
+        with at(whole.name):
+            drawn = draw_folds(folds, train.t, train.time, whole.classes, seed)
+        return (
+            self._with_validation(
+                replace(whole, train=train.take(kept), test=train.take(held_out)), seed
+            )
+            for kept, held_out in drawn
+        )
+
+    def _load(self, seed: int, data_dir: str | Path | None) -> Dataset:
+        """Load the data, without the validation set that is to be held out from them."""
         if self.path is None:
-            dataset = self._load_known(seed, data_dir)
-        else:
-            dataset = self._load_path(Path(self.path), seed)
-        if self.validation_size:
-            with at(dataset.name):
-                train, held_out = self._split(dataset.train, "validation_size", seed)
-            dataset = replace(dataset, train=train, validation=held_out)
-        return dataset
+            return self._load_known(seed, data_dir)
+        return self._load_path(Path(self.path), seed)
+
+    def _with_validation(self, dataset: Dataset, seed: int) -> Dataset:
+        if not self.validation_size:
+            return dataset
+        with at(dataset.name):
+            train, held_out = self._split(dataset.train, "validation_size", seed)
+        return replace(dataset, train=train, validation=held_out)
 
     def _load_known(self, seed: int, data_dir: str | Path | None) -> Dataset:
         if self.name is None or self.name == "digits":
@@ -281,13 +337,16 @@ class Data(Configurable):
             train, test = examples, self._like(table, classes, self.test)
         image = table.x.shape[1:] if table.x.ndim == 3 else None
         held_out = self._like(table, classes, self.validation) if self.validation else None
+        for name, later in ((self.validation, held_out), (self.test, test)):
+            if name is not None and later is not None:
+                self._warn_about_leak(name, later, train)
         return Dataset(path, train, test, classes, table.features, image, held_out)
 
     def _read(self, path: str | Path, features: list[str] | None) -> tuple[Table, Array]:
         """Return the contents of a file, and its labels once more: they are there."""
         kind, numbers = _kind(path), self.target == "number"
         if kind == ".csv":
-            table = read_csv(path, self.label, features, self.weight, numbers)
+            table = read_csv(path, self.label, features, self.weight, numbers, self.time)
         else:
             table = (read_npz if kind else read_npy_folder)(path, numbers)
         if table.y is None:
@@ -313,15 +372,37 @@ class Data(Configurable):
     def _examples(self, path: str, table: Table, y: Array, classes: list[str]) -> Examples:
         x, w = table.x, table.w
         source = table.rows(path, self.label, self.weight)
+        time = None
+        if table.times and table.lines is not None:
+            time = times_of(table.times, table.lines, self.time or "")
         with source.naming():
             t = y if self.target == "number" else numbered(y.astype(str), classes)
             weights = None if w is None else Loss.check_weights(w, len(x))
-        return Examples(x.reshape(len(x), -1), t, weights, source=source)
+        return Examples(x.reshape(len(x), -1), t, weights, source=source, time=time)
+
+    def _warn_about_leak(self, name: str | Path, later: Examples, train: Examples) -> None:
+        """Warn if a file to measure on begins before the last of the training examples."""
+        if later.time is None or train.time is None:
+            return
+        if later.time.dtype != train.time.dtype:
+            raise DataError(
+                f"{name}, column {self.time!r}: {words_of(later.time[0])}; {self.path} has "
+                f"{words_of(train.time[0])}: should both be dates, or both numbers"
+            )
+        first, last = later.time.min(), train.time.max()
+        if first < last:
+            warn(
+                f"{name} begins at {words_of(first)}, but training examples of {self.path} are as "
+                f"late as {words_of(last)}: what is measured may say too much of later examples",
+                TimeWarning,
+            )
 
     def _split(self, examples: Examples, option: str, seed: int) -> tuple[Examples, Examples]:
         """Hold out the share of the examples that `option` gives."""
         from sklearn.model_selection import train_test_split
 
+        if examples.time is not None:
+            return self._split_in_time(examples, option)
         t = examples.t if self.target == "class" else None
         try:
             kept, held_out = train_test_split(
@@ -344,6 +425,18 @@ class Data(Configurable):
             reason = str(error).split(". ")[0]
             raise DataError(f"{what}: {remedy} ({reason})") from error
         return examples.take(kept), examples.take(held_out)
+
+    def _split_in_time(self, examples: Examples, option: str) -> tuple[Examples, Examples]:
+        """Hold out the latest share of the examples."""
+        assert examples.time is not None
+        earlier, later = split_in_time(examples.time, [1 - (getattr(self, option) or 0.2)])
+        kept = examples.take(earlier)
+        if self.target == "class" and len(np.unique(kept.t)) < 2:
+            raise DataError(
+                f"all {len(kept)} examples before {words_of(examples.time[later].min())} are of "
+                f"one class; change {option}, or add examples"
+            )
+        return kept, examples.take(later)
 
 
 def _kind(path: str | Path) -> str:

@@ -72,7 +72,7 @@ class Table(NamedTuple):
 
     y are labels (N,), strings or integers, or numbers to predict, (N,) or (N, D); w are the
     weights of the examples (N,); `features` are the names of the columns of x; `lines` (N,) are
-    those of a ``.csv`` file.
+    those of a ``.csv`` file, and `times` the cells of its column of times.
     """
 
     x: Array
@@ -80,6 +80,7 @@ class Table(NamedTuple):
     w: Array | None = None
     features: list[str] | None = None
     lines: Array | None = None
+    times: list[str] | None = None
 
     def rows(self, path: str, label: str | None = None, weight: str | None = None) -> Rows:
         """Return the rows of the file, for errors; the names are those of a ``.csv`` file."""
@@ -95,6 +96,7 @@ def read_csv(
     features: list[str] | None = None,
     weight: str | None = None,
     numbers: bool = False,
+    time: str | None = None,
 ) -> Table:
     """Read a ``.csv`` file: features (N, features), their names, and labels and weights if named.
 
@@ -110,6 +112,8 @@ def read_csv(
         The column with the weights of the examples.
     numbers : bool
         Whether the labels are numbers to predict, not classes.
+    time : str, optional
+        The column with the times of the examples; it is a feature only if it is one of `features`.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def read_csv(
             header = [name.strip() for name in next(rows, [])]
             if not header:
                 raise DataError("empty")
-            others = [name for name in (label, weight) if name]
+            others = [name for name in (label, weight, time) if name]
             names = features or [name for name in header if name not in others]
             counts, column_of = Counter(header), {name: i for i, name in enumerate(header)}
             for name in [*names, *others]:
@@ -137,7 +141,7 @@ def read_csv(
                         f"line, split at commas, has the columns {listed(map(repr, header))}"
                     )
             columns = [column_of[name] for name in [*names, *([weight] if weight else [])]]
-            x, y, lines = [], [], []
+            x, y, lines, times = [], [], [], []
             last = rows.line_num
             for row in rows:
                 line, last = last + 1, rows.line_num  # a cell may go over several lines
@@ -147,6 +151,8 @@ def read_csv(
                     raise DataError(f"line {line}: {len(row)} cells under {len(header)} columns")
                 lines.append(line)
                 x.append(_numbers_in(row, columns, header, line))
+                if time:
+                    times.append(row[column_of[time]].strip())
                 if label and numbers:
                     y.append(_numbers_in(row, [column_of[label]], header, line)[0])
                 elif label:
@@ -164,7 +170,7 @@ def read_csv(
     table = np.stack(x)
     w = table[:, -1] if weight else None
     labels = np.array(y) if label else None
-    return Table(table[:, : len(names)], labels, w, names, np.array(lines))
+    return Table(table[:, : len(names)], labels, w, names, np.array(lines), times or None)
 
 
 def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:

@@ -300,7 +300,7 @@ def test_large_integers_are_different_classes(tmp_path: Path) -> None:
 
 def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
-    x, labels, _, names, lines = read_csv(path, None, ["b", "a"])
+    x, labels, _, names, lines = read_csv(path, None, ["b", "a"])[:5]
     assert labels is None
     assert names == ["b", "a"]
     assert lines is not None

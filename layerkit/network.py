@@ -204,6 +204,10 @@ class Network(Configurable):
                 "them yet: train it, or call network.adapt(x)"
             )
 
+    def set_params(self, **params: Any) -> Self:
+        """Raise a ConfigError: what is built from its options doesn't change with them."""
+        raise ConfigError("a Network is built already: make a new one with other options")
+
     def layers(self) -> Iterator[tuple[str, Layer]]:
         """All layers with their addresses, a container before its parts."""
         return self.body.walk("body")

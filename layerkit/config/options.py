@@ -6,12 +6,13 @@ Python and in files alike; `layerkit.config.tables` turns objects into plain dat
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from inspect import Parameter, Signature
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform
 
 from layerkit.config.checks import Wrong, checked
 from layerkit.errors import ConfigError, suggestion
@@ -197,6 +198,51 @@ class Configurable(Guided):
             ]
             hints = dict.fromkeys(advice(mistake, cls) for mistake in mistakes)
             raise ConfigError("".join([lines, *hints])) from None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the options by name; if `deep`, also what is inside of them, by address.
+
+        An address is that of files and errors, with `__` for the dots, as scikit-learn has it.
+
+        Examples
+        --------
+        >>> from layerkit import Dense, ReLU, Sequential
+        >>> body = Sequential([Dense(8), ReLU()])
+        >>> body.get_params()["layers__0__units"]
+        8
+        >>> body.set_params(layers__0__units=16)
+        Sequential(layers=[Dense(units=16), ReLU()])
+        >>> body.set_params(layers__0__unit=16)
+        Traceback (most recent call last):
+        ...
+        layerkit.errors.ConfigError: Sequential has no option 'layers__0__unit'; did you mean \
+'layers__0__units'?
+        """
+        from layerkit.config.addresses import inside
+
+        options = Configurable.__getstate__(self)
+        return dict(inside(options)) if deep else options
+
+    def set_params(self, **params: Any) -> Self:
+        """Set options by name or address, and return the object; ConfigError if one is wrong."""
+        from layerkit.config.addresses import replaced_in
+
+        before = Configurable.__getstate__(self)
+        for address in sorted(params, key=lambda address: address.count("__")):
+            if address not in (known := self.get_params()):
+                hint = suggestion(address, list(known), type(self))
+                raise ConfigError(f"{type(self).__name__} has no option {address!r}{hint}")
+            options = Configurable.__getstate__(self)
+            vars(self).update(replaced_in(options, address, params[address]))
+        try:
+            self.check_options()
+        except ConfigError:
+            vars(self).update(before)
+            raise
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy or a pickle has the options, and nothing that came later."""

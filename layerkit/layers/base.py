@@ -14,13 +14,13 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
-from layerkit.errors import ShapeError, at
+from layerkit.errors import ConfigError, ShapeError, at
 from layerkit.guidance import Refused, not_called
 from layerkit.initializers.base import Initializer
 from layerkit.initializers.plain import Zeros
@@ -81,6 +81,15 @@ class Layer(Configurable, ABC):
     def _hint(self, name: str) -> str:
         unbuilt = "" if self.address else "; it is not built: put it into a Network first"
         return super()._hint(name) or unbuilt
+
+    def set_params(self, **params: Any) -> Self:
+        """Set options by name or address; ConfigError for a layer that is built with the old."""
+        if self.address:
+            raise ConfigError(
+                f"{self.address}: is built already; set the options of a copy, copy.deepcopy(…), "
+                "and put it into a new Network"
+            )
+        return super().set_params(**params)
 
     @property
     def rng(self) -> np.random.Generator:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from layerkit import (
     SGD,
@@ -26,6 +27,7 @@ from layerkit import (
     Rate,
     ReLU,
     Reshape,
+    Residual,
     Sequential,
     ShapeError,
     Sigmoid,
@@ -37,6 +39,7 @@ from layerkit import (
     to_config,
 )
 from layerkit.callbacks import CSVLog
+from layerkit.optimizers.schedules import ConstantSchedule, CosineSchedule
 
 TABLE: dict[str, Any] = {
     "type": "Network",
@@ -440,3 +443,43 @@ def test_where_several_types_are_allowed_a_sentence_says_all(value: Any, sentenc
 def test_a_path_is_a_string_or_a_path() -> None:
     with pytest.raises(ConfigError, match=r"^CSVLog.path = 3: should be a string or a path$"):
         CSVLog(cast(Any, 3))
+
+
+def test_options_are_known_by_their_addresses() -> None:
+    body = Sequential([Dense(8), Residual(Dense(4))])
+    assert {"layers__0__units", "layers__1__body", "layers__0__init"} <= body.get_params().keys()
+    body.set_params(layers__0__units=3, layers__0=Dense(5), layers__1__body__units=3)
+    assert body == Sequential([Dense(3), Residual(Dense(3))])
+    adam = Adam(schedules={"lr": ConstantSchedule()}).set_params(
+        schedules__lr=CosineSchedule(), lr=0.1
+    )
+    assert adam == Adam(lr=0.1, schedules={"lr": CosineSchedule()})
+    same = clone(adam)
+    assert same == adam
+    assert same is not adam
+
+
+@pytest.mark.parametrize(
+    ("address", "value", "message"),
+    [
+        ("layers__0__unit", 1, "no option 'layers__0__unit'; did you mean 'layers__0__units'"),
+        ("layers__2", ReLU(), "no option 'layers__2'"),
+        ("layers__0__units", -1, r"Dense.units = -1: should be greater than 0"),
+        ("layers", [], "Sequential.layers"),
+        ("layers__1", 7, "layers.1 = 7: should be of type Layer"),
+    ],
+)
+def test_addresses_and_values_that_are_wrong_change_nothing(
+    address: str, value: Any, message: str
+) -> None:
+    body = Sequential([Dense(8), ReLU()])
+    with pytest.raises(ConfigError, match=message):
+        body.set_params(**{address: value})
+    assert body == Sequential([Dense(8), ReLU()])
+
+
+def test_what_is_built_keeps_its_options() -> None:
+    net = Network(Sequential([Dense(8), ReLU()]), SoftmaxCrossEntropy(), shape=(2,))
+    for part in (net, net.body, net["body.layers.0"]):
+        with pytest.raises(ConfigError, match="is built already"):
+            part.set_params(dtype="float64")  # type: ignore[union-attr]

@@ -19,7 +19,8 @@ from layerkit.errors import ConfigError, DataError
 from layerkit.exchange.sklearn_models import class_names
 from layerkit.losses.base import Loss
 from layerkit.losses.classes import Classifier as ClassLoss
-from layerkit.sklearn.perceptrons import _Parameters, _Perceptron
+from layerkit.sklearn.checks import _Parameters
+from layerkit.sklearn.perceptrons import _Perceptron
 
 
 class _ClassifierParameters(_Parameters):

@@ -11,9 +11,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import (
@@ -23,14 +21,11 @@ from sklearn.base import (
     is_classifier,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_consistent_length, check_random_state, shuffle
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from layerkit.arrays import Array
-from layerkit.callbacks.base import Callback
-from layerkit.config.options import Amount, Configurable, Decay, Rate, Share, Size
 from layerkit.data.sparse import SparseRows
 from layerkit.errors import ConfigError, DataError, DivergenceError
 from layerkit.exchange.sklearn_models import ACTIVATIONS, LOSSES
@@ -41,44 +36,11 @@ from layerkit.layers.dense import Dense
 from layerkit.layers.regularization import Dropout
 from layerkit.losses.base import Loss
 from layerkit.network import Network
-from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.progress import Progress
+from layerkit.sklearn.checks import _Parameters, check_parameters
+from layerkit.sklearn.epochs import Epochs
 from layerkit.sklearn.objectives import REPORTED, activated
-from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
 from layerkit.streams import stream
-
-Activation = Literal["identity", "logistic", "tanh", "relu"]
-
-
-class _Parameters(Configurable):
-    """The checks of the parameters; a base of both estimators' own."""
-
-    hidden_layer_sizes: list[Size]
-    activation: Activation | Layer | list[Activation | Layer]
-    solver: Literal["lbfgs", "sgd", "adam"] | Optimizer
-    alpha: Amount
-    batch_size: Literal["auto"] | Size
-    learning_rate: Literal["constant", "invscaling", "adaptive"]
-    learning_rate_init: Rate
-    power_t: Amount
-    max_iter: Size
-    shuffle: bool
-    tol: Amount
-    verbose: bool | int
-    warm_start: bool
-    momentum: Share
-    nesterovs_momentum: bool
-    early_stopping: bool
-    validation_fraction: Decay
-    beta_1: Decay
-    beta_2: Decay
-    epsilon: Rate
-    n_iter_no_change: Size
-    max_fun: Size
-    dropout: Decay
-    dtype: Literal["float32", "float64"] | None
-    callbacks: list[Callback] | None
 
 
 class _Perceptron(
@@ -165,35 +127,6 @@ class _Perceptron(
         sizes = self.hidden_layer_sizes
         return list(sizes) if np.iterable(sizes) else [sizes]
 
-    def _check_parameters(self) -> None:
-        """Raise a ConfigError for parameters that are out of range."""
-        given = self.get_params(deep=False) | {"hidden_layer_sizes": self._sizes()}
-        del given["random_state"]
-        given.pop("class_weight", None)
-        if given["n_iter_no_change"] == math.inf:  # never stops
-            given["n_iter_no_change"] = self.max_iter
-        try:
-            self.checks(**given)
-        except ConfigError as error:
-            lines = [line.partition("; in a file: ")[0] for line in str(error).split("\n")]
-            name = type(self).__name__
-            raise ConfigError("\n".join(lines).replace(self.checks.__name__, name)) from None
-        several = isinstance(self.activation, list | tuple)
-        if several and len(self.activation) != len(self._sizes()):
-            raise ConfigError(
-                f"activation = {self.activation}: {len(self.activation)} for "
-                f"{len(self._sizes())} hidden layers; should be one for each, or one for all"
-            )
-        if self.solver == "lbfgs" and self.callbacks:
-            raise ConfigError(
-                "callbacks: solver='lbfgs' has no epochs to observe; take another solver"
-            )
-        if self.solver == "lbfgs" and self.dropout:
-            raise ConfigError(
-                f"dropout = {self.dropout}: solver='lbfgs' compares losses of the same network, "
-                "and dropout changes it at each evaluation; take another solver"
-            )
-
     @abstractmethod
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         """Return X and y as arrays, y as the network takes it."""
@@ -205,7 +138,7 @@ class _Perceptron(
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: Any = None
     ) -> Self:
-        self._check_parameters()
+        check_parameters(self)
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, incremental, reset=first)
         if validation is not None:
@@ -411,15 +344,6 @@ class _Perceptron(
                 stacklevel=4,
             )
 
-    def _new_optimizer(self, steps: int | None) -> Any:
-        if isinstance(self.solver, Optimizer):
-            optimizer = copy.deepcopy(self.solver)
-            optimizer.bind(self.network_.arena, steps)
-            return optimizer
-        if self.solver == "sgd":
-            return _Velocity(self.learning_rate_init, self.momentum, self.nesterovs_momentum)
-        return _UncorrectedAdam(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
-
     def _fit_stochastic(
         self, X: Any, y: Array, a: Array | None, incremental: bool, validation: Any
     ) -> None:
@@ -442,12 +366,9 @@ class _Perceptron(
                 f"clipped: {self.batch_size} to {N}",
                 stacklevel=4,
             )
-        size = min(200 if self.batch_size == "auto" else self.batch_size, N)
-        if not incremental or not hasattr(self, "_optimizer"):
-            steps = None if incremental else self.max_iter * math.ceil(N / size)
-            self._optimizer = self._new_optimizer(steps)
+        epochs = Epochs(self, X, y, a, held_out, incremental)
         try:
-            self._train(X, y, a, size, held_out, 1 if incremental else self.max_iter)
+            epochs.run()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         if self.early_stopping:
@@ -484,120 +405,6 @@ class _Perceptron(
     def _labels(self, outputs: Array) -> Any:
         """Return outputs as the user knows them."""
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
-
-    def _train(
-        self, X: Any, y: Array, a: Array | None, size: int, held_out: Any, epochs: int
-    ) -> None:
-        N, score = len(y), "validation_accuracy" if is_classifier(self) else "validation_r2"
-        measured = ["train_loss"] if held_out is None else ["train_loss", score]
-        batches = math.ceil(N / size)
-        progress = Progress(self.network_, self._optimizer, epochs, batches, N, measured)
-        callbacks = self.callbacks or []
-        for callback in callbacks:
-            callback.check(progress)
-        with ExitStack() as ends:  # all of them, even if training is interrupted
-            for callback in callbacks:
-                ends.callback(callback.train_end, progress)
-                callback.train_begin(progress)
-            self._train_epochs(X, y, a, size, held_out, progress)
-
-    def _train_epochs(
-        self, X: Any, y: Array, a: Array | None, size: int, held_out: Any, progress: Progress
-    ) -> None:
-        N, arena, optimizer = len(y), self.network_.arena, self._optimizer
-        weights = [dense.W for dense in self._dense_layers()]
-        order = np.arange(N)
-        self.n_iter_ = 0
-        for _ in range(progress.epochs):
-            progress.begin_epoch()
-            self._tell("epoch_begin", progress)
-            if self.shuffle:
-                order = shuffle(order, random_state=self._random_state)
-            for start in range(0, N, size):
-                rows = order[start : start + size] if self.shuffle else slice(start, start + size)
-                t = y[rows]
-                batch = (X[rows], t, None if a is None else a[rows], weights)
-                self._tell("batch_begin", progress)
-                progress.size, progress.loss = len(t), self._gradient(*batch)
-                optimizer.step(arena.values, arena.grads, partial(self._gradient, *batch))
-                progress.loss_sum += progress.loss * len(t)
-                progress.weight_sum += len(t)
-                progress.batch += 1
-                progress.step += 1
-                self._tell("batch_end", progress)
-                if progress.leaving and progress.batch != progress.batches:
-                    self.loss_ = progress.mean_loss
-                    return
-            self.n_iter_ += 1
-            self.t_ += N
-            self.loss_ = progress.mean_loss
-            self.loss_curve_.append(self.loss_)
-            if self.verbose:
-                print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-            self._count_improvement(held_out)
-            values = [self.loss_, *(self.validation_scores_ or [])[-1:]]
-            progress.end_epoch(dict(zip(progress.measured, values, strict=False)))
-            self._tell("epoch_end", progress)
-            if progress.leaving:
-                return
-            if self.solver == "sgd" and self.learning_rate == "invscaling":
-                optimizer.lr = self.learning_rate_init / (self.t_ + 1) ** self.power_t
-            if self._no_improvement_count > self.n_iter_no_change:
-                if self._stops():
-                    return
-                self._no_improvement_count = 0
-        if self.n_iter_ == self.max_iter:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=6,
-            )
-
-    def _tell(self, hook: str, progress: Progress) -> None:
-        for callback in self.callbacks or ():
-            getattr(callback, hook)(progress)
-
-    def _count_improvement(self, held_out: Any) -> None:
-        """Count the epochs without an improvement of at least `tol`, and keep the best weights."""
-        if held_out is not None:
-            score = self._held_out_score(*held_out)
-            self.validation_scores_.append(score)
-            if self.verbose:
-                print(f"Validation score: {score:f}")
-        if self.early_stopping:
-            stale = score < self.best_validation_score_ + self.tol
-            if score > self.best_validation_score_:
-                self.best_validation_score_ = score
-                self._keep_best()
-        else:
-            stale = self.loss_ > self.best_loss_ - self.tol
-            self.best_loss_ = min(self.best_loss_, self.loss_)
-        self._no_improvement_count = self._no_improvement_count + 1 if stale else 0
-
-    def _held_out_score(self, X: Any, y: Any, a: Array | None = None) -> float:
-        p = self._activations(X)
-        if not np.isfinite(p).all():
-            return math.nan
-        score = accuracy_score if is_classifier(self) else r2_score
-        return float(score(y, self._labels(p), sample_weight=a))
-
-    def _stops(self) -> bool:
-        """Return whether to stop after too many epochs without improvement, or go on slower."""
-        what = "Validation score" if self.early_stopping else "Training loss"
-        stops, then = True, "Stopping."
-        if self.solver == "sgd" and self.learning_rate == "adaptive":
-            stops = self._optimizer.lr <= 1e-6
-            then = "Learning rate too small. Stopping."
-            if not stops:
-                self._optimizer.lr /= 5
-                then = f"Setting learning rate to {self._optimizer.lr:f}"
-        if self.verbose:
-            print(
-                f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
-                f"consecutive epochs. {then}"
-            )
-        return stops
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

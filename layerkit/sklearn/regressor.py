@@ -14,7 +14,8 @@ from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
 from layerkit.errors import DataError
 from layerkit.losses.base import Loss
-from layerkit.sklearn.perceptrons import _Parameters, _Perceptron
+from layerkit.sklearn.checks import _Parameters
+from layerkit.sklearn.perceptrons import _Perceptron
 
 
 class _RegressorParameters(_Parameters):

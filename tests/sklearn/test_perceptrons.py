@@ -42,6 +42,7 @@ from layerkit import (
 )
 from layerkit.callbacks import History, TimeLimit
 from layerkit.errors import LayerkitError
+from layerkit.sklearn.epochs import Epochs
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -316,14 +317,14 @@ def test_other_layers_or_classes_than_before_are_refused() -> None:
 
 def test_an_interrupted_training_leaves_a_usable_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
     model = layerkit.sklearn.MLPClassifier(early_stopping=True, random_state=0)
-    count = type(model)._count_improvement
+    count = Epochs._count_improvement
 
-    def interrupt(self: Any, held_out: Any) -> None:
-        count(self, held_out)
-        if self.n_iter_ == 3:
+    def interrupt(self: Epochs) -> None:
+        count(self)
+        if self.model.n_iter_ == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(model), "_count_improvement", interrupt)
+    monkeypatch.setattr(Epochs, "_count_improvement", interrupt)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(*IRIS)
     assert len(model.loss_curve_) == 3

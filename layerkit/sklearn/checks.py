@@ -1,0 +1,73 @@
+"""The checks of the perceptrons' parameters, in layerkit's sentences."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from layerkit.callbacks.base import Callback
+from layerkit.config.options import Amount, Configurable, Decay, Rate, Share, Size
+from layerkit.errors import ConfigError
+from layerkit.layers.base import Layer
+from layerkit.optimizers.base import Optimizer
+
+Activation = Literal["identity", "logistic", "tanh", "relu"]
+
+
+class _Parameters(Configurable):
+    """The checks of the parameters; a base of both estimators' own."""
+
+    hidden_layer_sizes: list[Size]
+    activation: Activation | Layer | list[Activation | Layer]
+    solver: Literal["lbfgs", "sgd", "adam"] | Optimizer
+    alpha: Amount
+    batch_size: Literal["auto"] | Size
+    learning_rate: Literal["constant", "invscaling", "adaptive"]
+    learning_rate_init: Rate
+    power_t: Amount
+    max_iter: Size
+    shuffle: bool
+    tol: Amount
+    verbose: bool | int
+    warm_start: bool
+    momentum: Share
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: Decay
+    beta_1: Decay
+    beta_2: Decay
+    epsilon: Rate
+    n_iter_no_change: Size
+    max_fun: Size
+    dropout: Decay
+    dtype: Literal["float32", "float64"] | None
+    callbacks: list[Callback] | None
+
+
+def check_parameters(model: Any) -> None:
+    """Raise a ConfigError for parameters of a perceptron that are out of range."""
+    sizes = model._sizes()
+    given = model.get_params(deep=False) | {"hidden_layer_sizes": sizes}
+    del given["random_state"]
+    given.pop("class_weight", None)
+    if given["n_iter_no_change"] == math.inf:  # never stops
+        given["n_iter_no_change"] = model.max_iter
+    try:
+        model.checks(**given)
+    except ConfigError as error:
+        lines = [line.partition("; in a file: ")[0] for line in str(error).split("\n")]
+        name = type(model).__name__
+        raise ConfigError("\n".join(lines).replace(model.checks.__name__, name)) from None
+    several = isinstance(model.activation, list | tuple)
+    if several and len(model.activation) != len(sizes):
+        raise ConfigError(
+            f"activation = {model.activation}: {len(model.activation)} for {len(sizes)} hidden "
+            "layers; should be one for each, or one for all"
+        )
+    if model.solver == "lbfgs" and model.callbacks:
+        raise ConfigError("callbacks: solver='lbfgs' has no epochs to observe; take another solver")
+    if model.solver == "lbfgs" and model.dropout:
+        raise ConfigError(
+            f"dropout = {model.dropout}: solver='lbfgs' compares losses of the same network, "
+            "and dropout changes it at each evaluation; take another solver"
+        )

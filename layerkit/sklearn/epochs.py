@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import shuffle
 
 from layerkit.arrays import Array
+from layerkit.callbacks.base import Callback
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress
 from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
@@ -39,11 +41,21 @@ class Epochs:
         user knows it.
     incremental : bool
         Whether to train for one epoch, and go on with the optimizer as it is.
+    observers : sequence of Callback
+        Callbacks beside those of the model.
     """
 
     def __init__(
-        self, model: Any, X: Any, t: Array, a: Array | None, held_out: Any, incremental: bool
+        self,
+        model: Any,
+        X: Any,
+        t: Array,
+        a: Array | None,
+        held_out: Any,
+        incremental: bool,
+        observers: Sequence[Callback],
     ) -> None:
+        self.callbacks = [*(model.callbacks or ()), *observers]
         self.model, self.X, self.t, self.a, self.held_out = model, X, t, a, held_out
         N = len(t)
         self.size = min(200 if model.batch_size == "auto" else model.batch_size, N)
@@ -58,10 +70,10 @@ class Epochs:
     def run(self) -> None:
         """Train for these epochs, or until nothing improves."""
         progress = self.progress
-        for callback in self.model.callbacks or ():
+        for callback in self.callbacks:
             callback.check(progress)
         with ExitStack() as ends:  # all of them, even if training is interrupted
-            for callback in self.model.callbacks or ():
+            for callback in self.callbacks:
                 ends.callback(callback.train_end, progress)
                 callback.train_begin(progress)
             self._run()
@@ -122,7 +134,7 @@ class Epochs:
         self._tell("epoch_end")
 
     def _tell(self, hook: str) -> None:
-        for callback in self.model.callbacks or ():
+        for callback in self.callbacks:
             getattr(callback, hook)(self.progress)
 
     def _count_improvement(self) -> None:

@@ -26,6 +26,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from layerkit.arrays import Array
+from layerkit.callbacks.base import Callback
 from layerkit.data.sparse import SparseRows
 from layerkit.errors import ConfigError, DataError, DivergenceError
 from layerkit.exchange.sklearn_models import ACTIVATIONS, LOSSES
@@ -37,6 +38,7 @@ from layerkit.layers.regularization import Dropout
 from layerkit.losses.base import Loss
 from layerkit.network import Network
 from layerkit.parameters import Param
+from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.checks import _Parameters, check_parameters
 from layerkit.sklearn.epochs import Epochs
 from layerkit.sklearn.objectives import REPORTED, activated
@@ -44,6 +46,7 @@ from layerkit.streams import stream
 
 
 class _Perceptron(
+    CallbackSupport,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
@@ -139,6 +142,8 @@ class _Perceptron(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: Any = None
     ) -> Self:
         check_parameters(self)
+        epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
+        task = self._fit_task(X, y, sample_weight, epochs)
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, incremental, reset=first)
         if validation is not None:
@@ -162,11 +167,11 @@ class _Perceptron(
         a = a if a is None else a.astype(dtype, copy=False)
         if not self.network_.adapted:
             self.network_.adapt(X)
-        with np.errstate(all="ignore"):
+        with task as observers, np.errstate(all="ignore"):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, self._class_weights(y, a, incremental))
             else:
-                self._fit_stochastic(X, y, a, incremental, validation)
+                self._fit_stochastic(X, y, a, incremental, validation, observers)
         if not np.isfinite(self.network_.arena.values).all():
             raise DivergenceError(
                 "Solver produced non-finite parameter weights: the numbers in X or y may be too "
@@ -345,7 +350,13 @@ class _Perceptron(
             )
 
     def _fit_stochastic(
-        self, X: Any, y: Array, a: Array | None, incremental: bool, validation: Any
+        self,
+        X: Any,
+        y: Array,
+        a: Array | None,
+        incremental: bool,
+        validation: Any,
+        observers: list[Callback],
     ) -> None:
         """Train for `max_iter` epochs, or until nothing improves; for one if `incremental`."""
         if self.early_stopping and incremental:
@@ -366,7 +377,7 @@ class _Perceptron(
                 f"clipped: {self.batch_size} to {N}",
                 stacklevel=4,
             )
-        epochs = Epochs(self, X, y, a, held_out, incremental)
+        epochs = Epochs(self, X, y, a, held_out, incremental, observers)
         try:
             epochs.run()
         except KeyboardInterrupt:

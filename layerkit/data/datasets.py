@@ -19,6 +19,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
+from layerkit.data.dialects import Dialect
 from layerkit.data.labels import distinct, numbered
 from layerkit.data.readers import Rows, Table, read_csv, read_idx_folder, read_npy_folder, read_npz
 from layerkit.data.splits import TimeWarning, draw_folds, split_in_time, times_of, words_of
@@ -127,8 +128,9 @@ class Data(Configurable):
     name : {"digits", "mnist", "fashion_mnist"}, optional
         A well-known data set. The default is the digits of scikit-learn, if there is no `path`.
     path : str or Path, optional
-        Your own data: a ``.npz`` file with arrays x and y, a ``.csv`` file with a header, or a
-        folder with ``x.npy`` and ``y.npy``, where x may be larger than memory.
+        Your own data: a ``.csv`` or ``.tsv`` file with a header, plain or ``.gz``; a ``.npz`` file
+        with arrays x and y; or a folder with ``x.npy`` and ``y.npy``, where x may be larger than
+        memory.
     label : str, optional
         The column of a ``.csv`` file that holds the label; required there.
     features : list of str, optional
@@ -154,6 +156,14 @@ class Data(Configurable):
     target : {"class", "number"}
         "class" for classification, "number" for regression: then y may be (N, D), and the split
         is not stratified.
+    delimiter : str, optional
+        What is between the cells of a ``.csv`` file; by default it is found, if it is one of
+        ``, ; |`` or a tab.
+    decimal : {".", ","}, optional
+        The decimal mark of a ``.csv`` file; by default it is found, and refused where it is not
+        certain.
+    encoding : str, optional
+        The encoding of a ``.csv`` file, such as ``"latin-1"``; UTF-8 by default.
 
     Raises
     ------
@@ -178,10 +188,13 @@ class Data(Configurable):
     weight: str | None = None
     time: str | None = None
     target: Literal["class", "number"] = "class"
+    delimiter: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        csv_only = ["label", "features", "weight", "time"]
+        csv_only = ["label", "features", "weight", "time", "delimiter", "decimal", "encoding"]
         path_only = ["classes", "test", "validation"]
         if self.path is None:
             self.name = self.name or "digits"
@@ -193,14 +206,16 @@ class Data(Configurable):
             return
         if self.name:
             raise ConfigError(f"name = {self.name!r} and path = {self.path!r}: give one of them")
-        kind = _kind(self.path)
+        kind = kind_of(self.path)
         if kind not in (".csv", ".npz", ""):
-            raise ConfigError(f"path = {self.path!r}: should end in .csv or .npz, or be a folder")
+            raise ConfigError(
+                f"path = {self.path!r}: should end in .csv, .tsv or .npz, or be a folder"
+            )
         for option, size in (("test", "test_size"), ("validation", "validation_size")):
             file = getattr(self, option)
             if file is not None:
                 self._refuse([size], f"{option} = {file!r}")
-                if _kind(file) != kind:
+                if kind_of(file) != kind:
                     raise ConfigError(
                         f"{option} = {file!r}: should be of the same kind as {self.path}"
                     )
@@ -224,6 +239,12 @@ class Data(Configurable):
             name = getattr(self, option)
             if name and name == getattr(self, other):
                 raise ConfigError(f"{option} = {name!r}: that is the {other}")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise ConfigError(f"delimiter = {self.delimiter!r}: should be one character")
+        try:
+            "".encode(self.encoding or "utf-8")
+        except LookupError as error:
+            raise ConfigError(f"encoding = {self.encoding!r}: Python knows none of it") from error
 
     def _refuse(self, options: list[str], because: str) -> None:
         for option in options:
@@ -317,6 +338,11 @@ class Data(Configurable):
         train, test = (Examples(x.reshape(len(x), -1), t) for x, t in sets)
         return Dataset(name, train, test, self.class_names(), image=sets[0][0].shape[1:])
 
+    @property
+    def dialect(self) -> Dialect:
+        """How a ``.csv`` file is written, as far as it is said."""
+        return Dialect(self.delimiter, self.decimal, self.encoding or "utf-8")
+
     def class_names(self) -> list[str]:
         """Return the names of the classes, as far as they are known without reading `path`."""
         if self.path is not None:
@@ -344,9 +370,11 @@ class Data(Configurable):
 
     def _read(self, path: str | Path, features: list[str] | None) -> tuple[Table, Array]:
         """Return the contents of a file, and its labels once more: they are there."""
-        kind, numbers = _kind(path), self.target == "number"
+        kind, numbers = kind_of(path), self.target == "number"
         if kind == ".csv":
-            table = read_csv(path, self.label, features, self.weight, numbers, self.time)
+            table = read_csv(
+                path, self.label, features, self.weight, numbers, self.time, self.dialect
+            )
         else:
             table = (read_npz if kind else read_npy_folder)(path, numbers)
         if table.y is None:
@@ -439,6 +467,18 @@ class Data(Configurable):
         return kept, examples.take(later)
 
 
-def _kind(path: str | Path) -> str:
-    """Return the extension of a file, an empty string for a folder."""
-    return "" if str(path).endswith(("/", os.sep)) else Path(path).suffix
+def kind_of(path: str | Path) -> str:
+    """Return the kind of a file by its name: the extension, but ``.csv`` for all tables of text.
+
+    That of a folder is an empty string.
+
+    Examples
+    --------
+    >>> kind_of("a.tsv.gz"), kind_of("a.npz"), kind_of("a/")
+    ('.csv', '.npz', '')
+    """
+    if str(path).endswith(("/", os.sep)):
+        return ""
+    *_, first, second = ["", "", *(suffix.lower() for suffix in Path(path).suffixes)]
+    kind = first + second if second == ".gz" else second
+    return ".csv" if kind.removesuffix(".gz") in (".csv", ".tsv") else kind

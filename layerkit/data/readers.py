@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
+import itertools
 import math
 import zipfile
 import zlib
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array, Shape, check_memory
+from layerkit.data.dialects import FOUND, Dialect, Sheet, find_decimal, open_csv, with_points
 from layerkit.data.labels import is_number
 from layerkit.errors import DataError, FileError, LayerkitError, listed, nearest
 from layerkit.files.mapped import releaser
@@ -97,13 +98,14 @@ def read_csv(
     weight: str | None = None,
     numbers: bool = False,
     time: str | None = None,
+    dialect: Dialect = FOUND,
 ) -> Table:
     """Read a ``.csv`` file: features (N, features), their names, and labels and weights if named.
 
     Parameters
     ----------
     path : str or Path
-        A table with a header, separated by commas.
+        A table with a header, plain or ``.gz``.
     label : str, optional
         The column with the labels; None if they are not wanted.
     features : list of str, optional
@@ -114,6 +116,8 @@ def read_csv(
         Whether the labels are numbers to predict, not classes.
     time : str, optional
         The column with the times of the examples; it is a feature only if it is one of `features`.
+    dialect : Dialect
+        How the file is written; by default it is looked at.
 
     Raises
     ------
@@ -122,72 +126,129 @@ def read_csv(
     DataError
         For a missing column, a short or long row, a cell that is not a finite number.
     """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            header = [name.strip() for name in next(rows, [])]
-            if not header:
-                raise DataError("empty")
-            others = [name for name in (label, weight, time) if name]
-            names = features or [name for name in header if name not in others]
-            counts, column_of = Counter(header), {name: i for i, name in enumerate(header)}
-            for name in [*names, *others]:
-                if counts[name] != 1:
-                    meant = "" if counts[name] else nearest(name, header)
-                    raise DataError(
-                        f"{counts[name]} columns called {name!r}; should be one"
-                        f"{f' ({meant})' if meant else ''}. The first "
-                        f"line, split at commas, has the columns {listed(map(repr, header))}"
-                    )
-            columns = [column_of[name] for name in [*names, *([weight] if weight else [])]]
-            x, y, lines, times = [], [], [], []
-            last = rows.line_num
-            for row in rows:
-                line, last = last + 1, rows.line_num  # a cell may go over several lines
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise DataError(f"line {line}: {len(row)} cells under {len(header)} columns")
-                lines.append(line)
-                x.append(_numbers_in(row, columns, header, line))
-                if time:
-                    times.append(row[column_of[time]].strip())
-                if label and numbers:
-                    y.append(_numbers_in(row, [column_of[label]], header, line)[0])
-                elif label:
-                    y.append(row[column_of[label]].strip())
-                    if not y[-1]:
-                        raise DataError(f"line {line}, column {label!r}: there is no label")
-    except OSError as error:
-        raise FileError(f"{path}: can't be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{path}: is not a table of comma-separated values: {error}") from error
-    if not x:
+    others = [name for name in (label, weight, time) if name]
+    words = [name for name in (None if numbers else label, time) if name]
+    with open_csv(path, dialect) as sheet:
+        names = features or [name for name in sheet.header if name not in others]
+        _check_header(sheet, [*names, *others])
+        numeric = [*names, *(name for name in others if name not in (*names, *words))]
+        found = None if dialect.decimal == "," else _read_fast(sheet, numeric, words)
+    if found is None:
+        raw = read_raw(path, numeric, words, dialect)
+        table, texts, lines = _as_numbers(raw, numeric), raw.columns, raw.lines
+    else:
+        table, texts, lines = found
+    if not len(lines):
         raise DataError("no examples: there are no rows under the header")
     if not names:
         raise DataError(f"no features: there are no columns besides {', '.join(others)}")
-    table = np.stack(x)
-    w = table[:, -1] if weight else None
-    labels = np.array(y) if label else None
-    return Table(table[:, : len(names)], labels, w, names, np.array(lines), times or None)
+    y = None
+    if label:
+        y = table[:, numeric.index(label)] if numbers else texts[label]
+        if not numbers and (y == "").any():
+            line = lines[np.argmax(y == "")]
+            raise DataError(f"line {line}, column {label!r}: there is no label")
+    w = table[:, numeric.index(weight)] if weight else None
+    times = texts[time].tolist() if time else None
+    return Table(table[:, : len(names)], y, w, names, lines, times)
 
 
-def _numbers_in(row: list[str], columns: list[int], header: list[str], line: int) -> Array:
-    cells = [row[column] for column in columns]
-    try:
-        numbers, text = np.array(cells, float), "".join(cells)
-        if np.isfinite(numbers).all() and text.isascii() and "_" not in text:
-            return numbers
-    except ValueError:
-        pass
-    for column in columns:
-        if not is_number(row[column]):
+def _check_header(sheet: Sheet, names: list[str]) -> None:
+    """Raise a DataError unless a sheet has one column of each of these names."""
+    counts = Counter(sheet.header)
+    for name in names:
+        if counts[name] != 1:
+            meant = "" if counts[name] else nearest(name, sheet.header)
             raise DataError(
-                f"line {line}, column {header[column]!r}: {row[column]!r}; "
-                "should be a finite number"
+                f"{counts[name]} columns called {name!r}; should be one"
+                f"{f' ({meant})' if meant else ''}. {sheet.outline}"
             )
-    return numbers
+
+
+BLOCK = 1000
+"""The number of rows of a ``.csv`` file that are read at once."""
+
+
+def _read_fast(
+    sheet: Sheet, numeric: list[str], words: list[str]
+) -> tuple[Array, dict[str, Array], Array] | None:
+    """Read columns of numbers as Python writes them, columns of words, and the lines.
+
+    None if a cell is no such number, or none of these can be read.
+    """
+    column_of = {name: i for i, name in enumerate(sheet.header)}
+    columns = [column_of[name] for name in numeric]
+    lines: list[int] = []
+    texts: dict[str, list[str]] = {name: [] for name in words}
+    blocks = [np.empty((0, len(numeric)))]
+    rows = iter(sheet)
+    while block := list(itertools.islice(rows, BLOCK)):
+        lines += [line for line, _ in block]
+        for name, cells in texts.items():
+            cells += [row[column_of[name]].strip() for _, row in block]
+        cells = [row[column] for _, row in block for column in columns]
+        text = "".join(cells)
+        try:
+            numbers = np.fromiter(map(float, cells), float, len(cells))
+        except ValueError:
+            return None
+        if not np.isfinite(numbers).all() or not text.isascii() or "_" in text:
+            return None
+        blocks.append(numbers.reshape(len(block), -1))
+    return (
+        np.concatenate(blocks),
+        {name: np.array(cells) for name, cells in texts.items()},
+        np.array(lines),
+    )
+
+
+class Raw(NamedTuple):
+    """The columns of a table as they are in a file, by name, and the lines of its rows (N,).
+
+    Cells are stripped strings; those of numbers are as Python writes them, whatever the `decimal`
+    mark in the file.
+    """
+
+    columns: dict[str, Array]
+    lines: Array
+    decimal: str
+
+
+def read_raw(path: str | Path, names: list[str], words: list[str], dialect: Dialect) -> Raw:
+    """Read columns of a ``.csv`` file, which it has; `words` are not looked at for numbers.
+
+    Raises
+    ------
+    FileError, DataError
+        As by `read_csv`, but for cells: each is taken.
+    """
+    with open_csv(path, dialect) as sheet:
+        header, content = sheet.header, list(sheet)
+    column_of = {name: i for i, name in enumerate(header)}
+    cells = {
+        name: [row[column_of[name]].strip() for _, row in content] for name in (*names, *words)
+    }
+    looked_at = {name: cells[name] for name in names}
+    decimal = dialect.decimal or find_decimal(looked_at)
+    cells |= {name: with_points(column, decimal) for name, column in looked_at.items()}
+    columns = {name: np.array(column) for name, column in cells.items()}
+    return Raw(columns, np.array([line for line, _ in content]), decimal)
+
+
+def _as_numbers(raw: Raw, names: list[str]) -> Array:
+    """Return columns as numbers (N, columns); DataError for the first cell that is none."""
+    wrong = {
+        next((i for i, cell in enumerate(raw.columns[name]) if not is_number(cell)), None): name
+        for name in reversed(names)
+    }
+    if rows := [row for row in wrong if row is not None]:
+        row = min(rows)
+        name = wrong[row]
+        raise DataError(
+            f"line {raw.lines[row]}, column {name!r}: {raw.columns[name][row].item()!r}; "
+            "should be a finite number"
+        )
+    return np.stack([raw.columns[name].astype(float) for name in names], axis=1)
 
 
 def read_npz(path: str | Path, numbers: bool = False) -> Table:

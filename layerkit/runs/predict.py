@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.data.datasets import Data
+from layerkit.data.datasets import Data, kind_of
 from layerkit.data.readers import Table, read_csv, read_npz
 from layerkit.errors import DataError, FileError, at
 from layerkit.network import Network
@@ -43,10 +43,11 @@ def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
 
 def _read(file: Path, data: Data, learned: str) -> Table:
     """Read the examples; DataError where bytes and floats are mixed up."""
-    if file.suffix not in (".csv", ".npz"):
-        raise FileError(f"{file}: should end in .csv or .npz")
-    if file.suffix == ".csv":
-        table = read_csv(file, None, data.features)
+    kind = kind_of(file)
+    if kind not in (".csv", ".npz"):
+        raise FileError(f"{file}: should end in .csv, .tsv or .npz")
+    if kind == ".csv":
+        table = read_csv(file, None, data.features, dialect=data.dialect)
     else:
         table = read_npz(file, data.target == "number")
     x = table.x

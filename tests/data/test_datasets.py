@@ -312,7 +312,8 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("", "empty"),
-        ("a;kind\n1;x\n", "split at commas, has the columns 'a;kind'"),
+        ("a:kind\n1:x\n", "split at commas, has the columns 'a:kind'"),
+        ("a;kin\n1;x\n", "split at semicolons, has the columns 'a', 'kin'"),
         ("a,kind\n", "no rows under the header"),
         ("kind\nx\ny\n", "no features: there are no columns besides kind"),
         ("a,b\n1,2\n", "0 columns called 'kind'; should be one. The first line, split at commas"),
@@ -460,6 +461,12 @@ def test_damaged_own_files_are_refused(tmp_path: Path) -> None:
         ({"path": "a.csv"}, "label: missing"),
         ({"path": "a.csv", "label": "b", "features": ["a", "b"]}, "'b' is among them"),
         ({"path": "a.npz", "label": "y"}, "whose arrays are called x, y and w"),
+        ({"path": "a.npz", "decimal": ","}, "decimal = ',': not allowed with a .npz"),
+        ({"path": "a.csv", "label": "y", "delimiter": ", "}, "should be one character"),
+        (
+            {"path": "a.csv", "label": "y", "encoding": "latin-0"},
+            "'latin-0': Python knows none of it",
+        ),
         ({"path": "a.npz", "test_size": 1.0}, "less than 1"),
         ({"name": "mnst"}, "'digits', 'mnist' or 'fashion_mnist'"),
         ({"name": "mnist", "validation": "a.npz"}, "validation = 'a.npz': not allowed with name"),

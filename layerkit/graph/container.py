@@ -85,23 +85,31 @@ class Container(Layer):
         return _suiting(reversed(wishes["input"]))
 
     def want_dx(self, wanted: bool) -> None:
-        """Set `wants_dx` here and in all parts; a part that reads another part has to return dx."""
+        """Set `wants_dx` here and in all parts: a part returns dx if something it reads wants it.
+
+        What is before all parameters gets no gradient, and its `backward` is not called.
+        """
         super().want_dx(wanted)
-        wiring = self.wiring()
-        for name, part in self.parts():
-            part.want_dx(wanted or set(wiring.get(name, ())) != {"input"})
+        parts, self.asked = dict(self.parts()), {"input"} if wanted else set[str]()
+        for name, sources in self.wiring().items():
+            if name != "output":
+                parts[name].want_dx(not self.asked.isdisjoint(sources))
+                if parts[name].wants_dy():
+                    self.asked.add(name)
 
     def build(self, shape: Shape) -> Shape:
         """Build the parts, each after those that it reads."""
-        if "default_init" not in vars(self):  # the outermost container tells all that is inside
+        outermost = "default_init" not in vars(self)  # it tells all that is inside
+        if outermost:
             self.init_before()
-            self.want_dx(self.wants_dx)
         parts, wiring, shapes = dict(self.parts()), self.wiring(), {"input": shape}
         (self.result,) = wiring.pop("output")
         self.order = [(name, parts[name], names) for name, names in wiring.items()]
         for name, part, names in self.order:
             read = [shapes[source] for source in names]
             shapes[name] = part.place(*read, address=f"{self.address}.{name}")
+        if outermost:
+            self.want_dx(self.wants_dx)
         return shapes[self.result]
 
     def _check_wiring(self) -> None:
@@ -132,6 +140,8 @@ class Container(Layer):
         """Run the parts in reverse: each gets the sum of the gradients of all that read it."""
         sent = defaultdict[str, list[Array]](list, {self.result: [dy]})
         for name, part, names in reversed(self.order):
+            if name not in self.asked:
+                continue
             dx = part.backward(total(sent.pop(name)))
             if part.wants_dx:
                 for source, d in zip(names, _each(dx, part, len(names)), strict=True):

@@ -66,7 +66,9 @@ class Sequential(Container):
         return x
 
     def backward(self, dy: Array) -> Array | None:
-        """Run the layers in reverse, last to first."""
+        """Run the layers in reverse, last to first; to the first with parameters, if no further."""
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
+            if not layer.wants_dx:
+                return None
         return dy

@@ -172,6 +172,10 @@ class Layer(Configurable, ABC):
         """Set `wants_dx`, which says whether anybody reads what `backward` returns."""
         self.wants_dx = wanted
 
+    def wants_dy(self) -> bool:
+        """Whether `backward` has something to do: dx is wanted, or there are parameters inside."""
+        return self.wants_dx or any(layer.params() for _, layer in self.walk(self.address))
+
     def check(self, *xs: Any, **options: Any) -> None:
         """Raise a DataError for inputs that this layer can't take. Called before a training."""
 

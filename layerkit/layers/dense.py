@@ -19,9 +19,9 @@ from layerkit.parameters import Param
 class Dense(Layer):
     """y = x W + b: every output is a weighted sum of all features.
 
-    dW = x^T dy, db = sum of dy over the batch, dx = dy W^T; None in a first layer, where nobody
-    wants dx. Features are along the last axis: a sequence (T, d) is a batch of T rows, and dW and
-    db are the sums over all of them.
+    dW = x^T dy, db = sum of dy over the batch, dx = dy W^T; None where nobody wants dx, since
+    nothing before has parameters. Features are along the last axis: a sequence (T, d) is a batch of
+    T rows, and dW and db are the sums over all of them.
     Shapes: x (N, …, features), W (features, units), b (units,), y (N, …, units).
 
     Parameters

@@ -182,7 +182,7 @@ class Embedding(Layer):
     """y = W[x]: an embedding table. Each whole number x becomes a row of W, which is learned.
 
     dW[i] = sum of the dy where x is i; dx = 0, since whole numbers have no neighbourhood, or None
-    in a first layer.
+    where nobody wants it.
     Shapes: x (N, …), W (n, dim), y (N, …, dim). A sequence (T,) of token numbers becomes (T, dim).
 
     Parameters

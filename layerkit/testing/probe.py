@@ -43,9 +43,9 @@ class Probe:
         if examples is None or isinstance(examples, np.ndarray):
             examples = [examples] * count
         self.examples = examples
-        self.layer.want_dx(wants_dx)
         with calling(f"{self.name}.build"):
             self.output_shape = self.layer.place(*shapes, address="layer")
+        self.layer.want_dx(wants_dx)
         self.layers = dict(layers_of(self.layer))
         self.smallest = max(layer.smallest_batch for layer in self.layers.values())
         self.arena = Arena(

@@ -1,6 +1,7 @@
 import copy
 import pickle
 import random
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -43,6 +44,7 @@ from layerkit import (
 )
 from layerkit.graph.container import Container, Wiring
 from layerkit.inspection.drawing import svg
+from layerkit.layers.watch import watched
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.testing import check_layer
 
@@ -55,12 +57,13 @@ def network(body: Layer, shape: Shape = (4,), dtype: Any = "float64") -> Network
 
 
 def results(part: Layer, dy: Array) -> dict[str, Array]:
-    """y, dx and all gradients of a part that stands behind another layer; biases are not 0."""
-    net = network(Sequential([Identity(), part]))
+    """y, dx and all gradients of a part whose dx is wanted; biases are not 0."""
+    net = network(part)
+    net.body.want_dx(True)
     net.arena.values += 0.1
     y = net.body.forward(X)
     dx = net.body.backward(dy)
-    where = "body.layers.1."
+    where = "body."
     values = {name.removeprefix(where): param.value for name, param in net.params().items()}
     grads = {f"d {name.removeprefix(where)}": param.grad for name, param in net.params().items()}
     return {"y": y, "dx": dx, **values, **grads}
@@ -401,7 +404,6 @@ class Guarded(Layer):
         return guarded(2 * x)
 
     def backward(self, dy: Array) -> Array:
-        self.asked = self.wants_dx
         return guarded(2 * dy)
 
 
@@ -429,29 +431,80 @@ def containers(part: Callable[[], Layer]) -> list[Layer]:
 
 @pytest.mark.parametrize("i", range(len(containers(Identity))))
 def test_nothing_is_added_into_an_array_of_a_part(i: int) -> None:
-    net = network(Sequential([Identity(), containers(Guarded)[i]]))
+    net = network(containers(Guarded)[i])
+    net.body.want_dx(True)
     y = net.body.forward(guarded(X.copy()))
     net.body.backward(guarded(np.ones_like(y)))
 
 
+def called_back(net: Network) -> list[str]:
+    """Go forward and backward; return the addresses of the leaves whose backward was called."""
+    called = []
+
+    def noting(address: str, name: str, method: Any) -> Any:
+        def noted(*given: Any, **options: Any) -> Any:
+            if name == "backward":
+                called.append(address)
+            return method(*given, **options)
+
+        return noted
+
+    with watched(net.layers(), noting):
+        net.body.backward(np.cos(net.body.forward(X)))
+    return called
+
+
+def leaves(net: Network) -> dict[str, Layer]:
+    return {address: layer for address, layer in net.layers() if not any(layer.parts())}
+
+
 @pytest.mark.parametrize("i", range(len(containers(Identity))))
-def test_only_parts_behind_parameters_are_asked_for_dx(i: int) -> None:
-    first = network(containers(Guarded)[i])
-    first.body.backward(np.ones_like(first.body.forward(X)))
-    later = network(Sequential([Identity(), containers(Guarded)[i]]))
-    later.body.backward(np.ones_like(later.body.forward(X)))
-    asked = {
-        address: layer.asked for address, layer in first.layers() if isinstance(layer, Guarded)
-    }
-    behind = "body.nodes.b" if i == 4 else ""
-    assert asked == {address: address == behind for address in asked}
-    assert all(layer.asked for _, layer in later.layers() if isinstance(layer, Guarded))
+def test_only_what_reads_parameters_is_asked_for_dx(i: int) -> None:
+    first = network(containers(lambda: Dense(4))[i])
+    within = "body.nodes.b" if i == 4 else "body"
+    for address, layer in leaves(first).items():
+        behind = address == within or isinstance(layer, Add | Multiply | Join)
+        assert layer.wants_dx == behind
+    assert sorted(called_back(first)) == sorted(leaves(first))
+    plain = network(Sequential([containers(Guarded)[i], Dense(3)]))
+    assert called_back(plain) == ["body.layers.1"]
+    behind_a_dense = network(Sequential([Dense(4), containers(Guarded)[i]]))
+    assert sorted(called_back(behind_a_dense)) == sorted(leaves(behind_a_dense))
+    plain.body.want_dx(True)
+    assert sorted(called_back(plain)) == sorted(leaves(plain))
+
+
+@pytest.mark.parametrize(
+    ("edges", "called", "asked"),
+    [
+        (["input -> p -> q -> d -> output"], "d", ""),
+        (["input -> p -> q", "input -> d", "q, d -> both -> output"], "d both", "both"),
+        (["input -> p -> d", "p, d -> both -> q -> output"], "d both q", "both q"),
+        (["input -> d -> p -> q -> output"], "d p q", "p q"),
+        (["input -> p", "input -> q", "p, q -> both -> d -> output"], "d", ""),
+        (["input -> p -> q -> output"], "", ""),
+    ],
+)
+def test_no_gradient_goes_to_what_is_before_all_parameters(
+    edges: list[str], called: str, asked: str
+) -> None:
+    nodes = {"p": Guarded(), "q": ReLU(), "d": Dense(4), "both": Add()}
+    graph = Graph(
+        {name: node for name, node in nodes.items() if re.search(rf"\b{name}\b", str(edges))}, edges
+    )
+    net, wanted = network(graph), network(copy.deepcopy(graph))
+    wanted.body.want_dx(True)
+    assert set(called_back(net)) == {f"body.nodes.{name}" for name in called.split()}
+    assert sorted(called_back(wanted)) == sorted(leaves(wanted))
+    assert {name for name, node in graph.nodes.items() if node.wants_dx} == set(asked.split())
+    np.testing.assert_array_equal(net.arena.grads, wanted.arena.grads)
 
 
 @pytest.mark.parametrize("i", range(len(containers(Identity))))
 def test_gradients_are_the_same_whether_dx_is_wanted_or_not(i: int) -> None:
     first = network(containers(lambda: Dense(4))[i])
-    later = network(Sequential([Identity(), containers(lambda: Dense(4))[i]]))
+    later = network(containers(lambda: Dense(4))[i])
+    later.body.want_dx(True)
     y = first.body.forward(X)
     later.arena.values = first.arena.values
     np.testing.assert_array_equal(later.body.forward(X), y)
@@ -500,7 +553,7 @@ def test_a_layer_that_does_not_return_a_dx_for_each_input_is_refused(dx: Any) ->
         def backward(self, dy: Array) -> Any:
             return dx
 
-    net = network(Graph({"a": Identity(), "b": Wrong()}, ["input -> a", "a, input -> b -> output"]))
+    net = network(Graph({"a": Dense(4), "b": Wrong()}, ["input -> a", "a, input -> b -> output"]))
     net.body.forward(X[:2])
     with pytest.raises(ShapeError, match=r"body.nodes.b: Wrong.backward .* a tuple of 2 arrays"):
         net.body.backward(np.ones((2, 4)))
@@ -509,8 +562,8 @@ def test_a_layer_that_does_not_return_a_dx_for_each_input_is_refused(dx: Any) ->
 @pytest.mark.parametrize("i", range(len(containers(Identity))))
 def test_dx_can_be_wanted_and_not_wanted_of_a_network_that_is_built(i: int) -> None:
     body = Sequential([containers(lambda: Dense(4))[i], Sigmoid()])
-    first = network(copy.deepcopy(body))
-    later = network(Sequential([Identity(), body]))
+    first, later = network(copy.deepcopy(body)), network(body)
+    later.body.want_dx(True)
     later.arena.values = first.arena.values
     dy = np.cos(later.body.forward(X))
     right = later.body.backward(dy)

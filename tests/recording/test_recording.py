@@ -232,6 +232,15 @@ def test_graphs_of_random_layers_are_recorded(body: Layer, dtype: str, N: int) -
         assert_steps(step, net, x[:n], t[:n], optimizer=optimizer)
 
 
+def test_a_step_has_no_gradients_before_all_parameters() -> None:
+    body = Sequential([Tanh(), Flatten(), Dense(3), ReLU(), Dense(3)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(2, 3))
+    ops = record(net, batch(50, (2, 3), "float32"), np.arange(50) % 3).ops
+    back = {op.address for op in ops if op.phase == "backward" and op.address != "loss"}
+    assert back == {f"body.layers.{i}" for i in (2, 3, 4)}
+    assert len([op for op in ops if op.phase == "backward" and op.name == "dot"]) == 5
+
+
 def test_bytes_names_and_standardized_targets_are_converted() -> None:
     x = np.random.default_rng(0).integers(0, 256, (9, 4), np.uint8)
     net = network(Dense(3), (4,), SoftmaxCrossEntropy())

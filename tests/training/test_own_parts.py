@@ -28,6 +28,7 @@ from layerkit import (
     Sequential,
     Shape,
     Sigmoid,
+    Standardize,
     Zeros,
     fit,
     train,
@@ -560,6 +561,21 @@ def test_a_trial_leaves_nothing(layer: Layer | None, examples: int) -> None:
     before = known(net)
     train(net, OwnDrawsNoise(), X[:examples], Y[:examples])
     assert known(net) == before
+
+
+def test_a_layer_before_all_parameters_is_tried_once_and_then_left_alone() -> None:
+    calls = []
+
+    class Front(OwnPlain):
+        def backward(self, dy: Array) -> Any:
+            calls.append(self.wants_dx)
+            return super().backward(dy)
+
+    for layers in ([Front(), Dense(2)], [Standardize(), Front(), Dense(2)]):
+        net = Network(Sequential(layers), MeanSquaredError(), shape=(3,))
+        fit(net, SGD(), X, Y, epochs=3)
+        assert not any(layer.wants_dx for _, layer in net.layers())
+    assert calls == [False, True]
 
 
 def test_networks_without_parameters_and_patient_optimizers_are_trained() -> None:

@@ -11,6 +11,10 @@ from layerkit.callbacks import Callback as Callback
 from layerkit.callbacks import EarlyStopping as EarlyStopping
 from layerkit.callbacks import ModelCheckpoint as ModelCheckpoint
 from layerkit.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+from layerkit.columns import Category as Category
+from layerkit.columns import Column as Column
+from layerkit.columns import Date as Date
+from layerkit.columns import Number as Number
 from layerkit.config import *
 from layerkit.errors import *
 from layerkit.files.checkpoints import Checkpoints as Checkpoints

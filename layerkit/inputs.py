@@ -46,6 +46,9 @@ class Inputs:
     ) -> None:
         self.shape, self.dtype, self.seen = shape, np.dtype(dtype), seen or SeenData()
         self.body = body
+        from layerkit.data.tables import table_of
+
+        self.table = table_of(body)
 
     def check(self, x: Any, *, learn: bool = False) -> Array | Subset:
         """Return examples as an array (N, *shape), after looking at all of them.
@@ -57,10 +60,12 @@ class Inputs:
         ShapeError, DataError
             For examples that don't fit or are not finite, or are other pixels than in training.
         """
+        if self.table is not None:
+            x = self.table.encode(x)
         columns = getattr(x, "columns", None)
         self.seen.check_columns(columns, learn=learn)
         rows = as_rows(x)
-        if columns is not None and rows.dtype == np.uint8:  # a table is no image
+        if (columns is not None or self.table) and rows.dtype == np.uint8:  # a table is no image
             rows = rows[:].astype(np.int16)
         if rows.shape == self.shape:
             raise ShapeError(f"one example of shape {rows.shape} without a batch axis; try x[None]")
@@ -79,6 +84,8 @@ class Inputs:
         low, high = 0.0, 1.0  # the range of all numbers, together with these two
         if rows.dtype.kind == "f" or (rows.dtype != np.uint8 and (learn or self.seen.pixels)):
             for i, chunk in enumerate(self.chunks(rows)):
+                if self.table:  # which takes gaps
+                    chunk = np.where(np.isnan(chunk), 0, chunk)
                 lowest, highest = float(chunk.min()), float(chunk.max())
                 low, high = min(low, lowest), max(high, highest)
                 if not (math.isfinite(lowest) and math.isfinite(highest)):

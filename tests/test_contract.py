@@ -44,6 +44,7 @@ from layerkit import (
     Bilinear,
     BinaryCrossEntropy,
     BinaryStep,
+    Category,
     CenteredRMSProp,
     ChainedSchedule,
     Concat,
@@ -54,6 +55,7 @@ from layerkit import (
     CosineSchedule,
     CosineSimilarity,
     CyclicSchedule,
+    Date,
     Dense,
     Dropout,
     ELiSH,
@@ -109,6 +111,7 @@ from layerkit import (
     NAdam,
     Nesterov,
     Normal,
+    Number,
     OneCycleSchedule,
     Ones,
     Optimizer,
@@ -152,6 +155,7 @@ from layerkit import (
     StepSchedule,
     Sum,
     SwiGLU,
+    Table,
     Take,
     Tanh,
     TanhShrink,
@@ -172,6 +176,14 @@ from layerkit.testing import (
     check_schedule,
 )
 
+COLUMNS = [
+    Category("city", ["Ulm", "Bonn"], gaps=True),
+    Number("age", gaps=True),
+    Date("sold", "2024-02-01", gaps=True),
+    Category("street", ["a", "b", "c"], embedding=2, gaps=True),
+    Date("born", "1970-01-01", cycles=["day"]),
+    Category("door", ["x"], embedding=3),
+]
 LAYERS: list[tuple[Layer, Shape]] = [
     (Dense(4), (3,)),
     (Dense(1, init=HeUniform()), (1,)),
@@ -287,6 +299,8 @@ LAYERS: list[tuple[Layer, Shape]] = [
     (BatchNorm(scale=False, shift=False), (3,)),
     (Standardize(), (3,)),
     (Standardize(), (2, 3)),
+    (Table([Number("age"), Number("height", gaps=True), Date("born", "1970-01-01")]), (3,)),
+    (Table(COLUMNS), (6,)),
     (Flatten(), (3,)),
     (Flatten(), (2, 3, 2)),
     (Reshape((3, 2)), (2, 3)),
@@ -493,6 +507,11 @@ def named(value: object) -> str:
 
 def numbers_for(layer: Layer, shape: Shape) -> Array | None:
     """Examples for a layer that doesn't take any numbers."""
+    if isinstance(layer, Table) and len(columns := layer.columns or []) > 3:
+        most = [len(c.categories or []) + 1 if isinstance(c, Category) else 9 for c in columns]
+        x = np.indices((7, *shape)).sum(axis=0) % most + 0.0
+        x[range(6), range(6)] = np.nan
+        return x
     return np.indices((7, *shape)).sum(axis=0) % layer.n if isinstance(layer, Embedding) else None
 
 

@@ -18,10 +18,11 @@ from docs.generate.afternoon import PAGE, code_lines, counted, heart
 PACKAGE = Path(layerkit.__file__).parent
 
 ROOMS = [
-    *("foreign", "guidance", "errors", "arrays", "streams", "config", "parameters", "initializers"),
-    *("layers", "graph", "losses", "optimizers", "files", "data", "inputs", "targets", "fitting"),
-    *("network", "inspection", "recording", "exchange", "progress", "callbacks", "metrics"),
-    *("training", "sklearn", "testing", "runs", "layerkit", "cli", "__main__"),
+    *("foreign", "guidance", "errors", "arrays", "streams", "config", "columns", "parameters"),
+    *("initializers", "layers", "graph", "losses", "optimizers", "files", "data", "inputs"),
+    *("targets", "fitting", "network", "inspection", "recording", "exchange", "progress"),
+    *("callbacks", "metrics", "training", "sklearn", "testing", "runs", "layerkit", "cli"),
+    "__main__",
 ]
 """The folders and files of the package, lowest first; "layerkit" is its face."""
 

@@ -31,6 +31,7 @@ GROUPS = {
     "Configuration": ["config", "config.options", "config.schema"],
     "Errors": ["errors", "errors.at"],
     "Data": ["data", "data.readers"],
+    "Columns of tables": ["columns"],
     "Experiments and runs": ["runs", "runs.experiment", "runs.folder", "runs.sweep", "runs.verify"],
     "Checks": ["testing"],
     "Looking inside": ["inspection", "layers.watch", "inspection.drawing", "runs.plots"],

@@ -52,6 +52,7 @@ from layerkit.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNo
 from layerkit.layers.regularization import AlphaDropout, Dropout, GaussianNoise
 from layerkit.layers.shapes import Embedding, Flatten, Lambda, Reshape, Take
 from layerkit.layers.standardize import Standardize
+from layerkit.layers.table import Table
 
 __all__ = [
     "APL",
@@ -119,6 +120,7 @@ __all__ = [
     "Squareplus",
     "Standardize",
     "SwiGLU",
+    "Table",
     "Take",
     "Tanh",
     "TanhShrink",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -58,47 +59,12 @@ class Standardize(Layer):
         return shape
 
     def adapt(self, batches: Iterable[Array]) -> None:
-        """Measure mean and scale, batch by batch.
-
-        Two sets of numbers with the means m1, m2 and the sums of squared deviations S1, S2 have
-        together S = S1 + S2 + (m2 - m1)^2 N1 N2 / (N1 + N2).
-
-        Source: Chan, Golub and LeVeque (1983), Algorithms for computing the sample variance.
-        """
-        origin = mean = squares = np.zeros(self.output_shape)
-        count = 0
+        """Measure mean and scale, batch by batch."""
+        moments = Moments(self.output_shape)
         for batch in batches:
-            x = batch.astype(np.float64)
-            if not count:
-                # everything is measured from here, so that what is constant is exactly 0
-                origin = batch[0].astype(np.float64)
-            x -= origin
-            step, share = x.mean(axis=0) - mean, len(x) / (count + len(x))
-            squares = squares + x.var(axis=0) * len(x) + step * step * (count * share)
-            mean = mean + step * share
-            count += len(x)
-        scale = np.sqrt(squares / count)
-        if not np.isfinite(scale).all():
-            raise DataError("Standardize: the examples differ by more than a float64 can square")
-        self.check_digits(origin + mean, scale)
-        self.scale.value = scale
-        self.scale.value[self.scale.value == 0] = 1
-        self.mean.value = origin + mean
-        self.rest.value = (origin - self.mean.value) + mean
-
-    def check_digits(self, mean: Array, scale: Array) -> None:
-        """Refuse a feature that varies by less than a few steps between neighbouring numbers."""
-        dtype = self.mean.value.dtype
-        steps = np.spacing(np.abs(mean).astype(dtype))
-        lost = np.argwhere((scale.astype(dtype) > 0) & (scale < FEW * steps))
-        if len(lost):
-            place = tuple(map(int, lost[0]))
-            wider = 'use dtype = "float64", or ' if dtype == np.float32 else ""
-            raise DataError(
-                f"Standardize: feature {', '.join(map(str, place))} varies by {scale[place]:.3g} "
-                f"around {mean[place]:.8g}, where {dtype} can't tell its values apart: the numbers "
-                f"are {steps[place]:.3g} apart; {wider}subtract {mean[place]:.8g} first"
-            )
+            moments.add(batch)
+        found = moments.fitted("Standardize: feature {}", self.mean.value.dtype)
+        self.mean.value, self.rest.value, self.scale.value = found
 
     def forward(self, x: Array, train: bool = True) -> Array:
         y = x - self.mean.value
@@ -108,3 +74,70 @@ class Standardize(Layer):
 
     def backward(self, dy: Array) -> Array:
         return dy / self.scale.value
+
+
+class Moments:
+    """Mean and standard deviation of numbers that come batch by batch.
+
+    Two sets of numbers with the means m1, m2 and the sums of squared deviations S1, S2 have
+    together S = S1 + S2 + (m2 - m1)^2 N1 N2 / (N1 + N2).
+
+    Source: Chan, Golub and LeVeque (1983), Algorithms for computing the sample variance.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one example.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.origin = self.mean = self.squares = np.zeros(shape)
+        self.count = 0
+
+    def add(self, batch: Array) -> None:
+        """Take a batch (N, *shape) into account."""
+        if not len(batch):
+            return
+        x = batch.astype(np.float64)
+        if not self.count:
+            # everything is measured from here, so that what is constant is exactly 0
+            self.origin = batch[0].astype(np.float64)
+        x -= self.origin
+        step, share = x.mean(axis=0) - self.mean, len(x) / (self.count + len(x))
+        spread = x.var(axis=0) * len(x) + step * step * (self.count * share)
+        self.squares = self.squares + spread
+        self.mean = self.mean + step * share
+        self.count += len(x)
+
+    def fitted(self, name: str, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+        """Return the mean in two parts, and the scale, 1 where all numbers are equal.
+
+        Raises
+        ------
+        DataError
+            When the scale isn't finite, or so small that numbers of the dtype can't show it; `name`
+            says of what, and has {} for the place in an example.
+        """
+        scale = np.sqrt(self.squares / max(self.count, 1))
+        if not np.isfinite(scale).all():
+            what = name.partition(":")[0]
+            raise DataError(f"{what}: the examples differ by more than a float64 can square")
+        exact = self.origin + self.mean
+        check_digits(name, exact, scale, dtype)
+        scale = np.where(scale == 0, 1.0, scale)
+        mean = exact.astype(dtype)
+        return mean, (self.origin - mean) + self.mean, scale
+
+
+def check_digits(name: str, mean: Array, scale: Array, dtype: np.dtype[Any]) -> None:
+    """Refuse a feature that varies by less than a few steps between neighbouring numbers."""
+    steps = np.spacing(np.abs(mean).astype(dtype))
+    lost = np.argwhere((scale.astype(dtype) > 0) & (scale < FEW * steps))
+    if len(lost):
+        place = tuple(map(int, lost[0]))
+        wider = 'use dtype = "float64", or ' if dtype == np.float32 else ""
+        raise DataError(
+            f"{name.format(', '.join(map(str, place)))} varies by {scale[place]:.3g} "
+            f"around {mean[place]:.8g}, where {dtype} can't tell its values apart: the numbers "
+            f"are {steps[place]:.3g} apart; {wider}subtract {mean[place]:.8g} first"
+        )

@@ -34,7 +34,7 @@ def examples(x):
         raise ValueError(f"examples have shape {{x.shape}}; should be {batch}")
     if not len(x):
         raise ValueError("no examples")
-    if not np.isfinite(x).all():
+    if {wrong}.any():
         raise ValueError("x is not finite")
 {pixels}    return x.astype(np.{dtype})
 '''
@@ -185,6 +185,7 @@ def described(network: Network) -> dict[str, Any]:
         "ndim": 1 + len(network.shape),
         "batch": batch_of(network.shape),
         "dtype": dtype,
+        "wrong": "~np.isfinite(x)" if network.inputs.table is None else "np.isinf(x)",
         "bytes": "" if kind == "other" else DIVIDED,
         "pixels": BYTES[kind].format(dtype=dtype),
     }

@@ -55,7 +55,7 @@ class Predictor:
             run = self.functions[type(x), x.shape, x.dtype]
         except (AttributeError, KeyError):
             x = np.asarray(self.network.inputs.check(x)[:])
-            run = self.prepare(x)
+            run = self.functions.get((np.ndarray, x.shape, x.dtype)) or self.prepare(x)
         if self.scale is not self.network.seen.scale:  # the targets have got other units
             run = self.prepare(x)
         return run(x).copy()

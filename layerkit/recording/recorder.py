@@ -410,9 +410,12 @@ def mean(total: Any, weight: Any) -> Any:
 
 
 def _other(rows: Array, N: int) -> Array:
-    """Return N rows, not as they were recorded: from the second on, or a single one halved."""
-    if len(rows) == 1 and rows.dtype.kind == "f" and (rows % 1).any():
-        rows = rows / 2
+    """Return N rows, not as they were recorded: from the second on, or a single one halved.
+
+    Whole numbers stay: they may be codes of categories.
+    """
+    if len(rows) == 1 and rows.dtype.kind == "f":
+        rows = np.where(rows % 1 == 0, rows, rows / 2)
     return _cycle(rows, N, start=1)
 
 

@@ -312,6 +312,9 @@ def examples_like(network: Network) -> Array:
     numbers = stream(0, "examples for a listing").random((3, *network.shape))
     if network.seen.pixels == "bytes":
         return (255 * numbers).astype(np.uint8)
+    if network.inputs.table is not None:  # codes of categories are whole numbers
+        most = network.inputs.table.most
+        numbers = np.where(most < 0, numbers, np.floor(numbers * (most + 1)))
     return numbers.astype(network.dtype)
 
 

@@ -424,7 +424,7 @@ def _check_recording(probe: Probe) -> None:
     nodes["same"], nodes["layer"] = PReLU(init=Constant(1.0)), copy.deepcopy(probe.original)
     nodes["row"] = Reshape((math.prod(probe.output_shape),))
     net = Network(Graph(nodes, edges), MeanSquaredError(), shape=(start,), dtype="float64")
-    rows = np.concatenate([x.reshape(len(x), -1) for x in xs], axis=1)
+    rows = np.nan_to_num(np.concatenate([x.reshape(len(x), -1) for x in xs], axis=1))
     if not net.adapted:
         net.adapt(rows)
     record(net, rows)

@@ -1,0 +1,554 @@
+"""Columns of tables: numbers, categories and dates, which become one number for each cell.
+
+A raw table is a dict of columns by name. Its cells are numbers (gaps are nan), dates (datetime64,
+gaps are NaT), or words (strings in an array of objects, gaps are None; truth values are words).
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import field
+from decimal import Decimal
+from numbers import Real
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.config.options import Configurable, Limits, Size
+from layerkit.errors import (
+    ConfigError,
+    DataError,
+    LayerkitError,
+    LayerkitWarning,
+    listed,
+    row_error,
+    suggestion,
+    warn,
+)
+
+__all__ = ["Category", "Column", "Date", "Number", "RawTable", "choose_columns", "raw_table"]
+
+GAPS = ("", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "?")
+"""Words that stand for a missing value."""
+ONE_HOT = 12
+"""Up to this many categories each have a feature of their own; more of them have vectors."""
+SMALL = 20
+"""Up to this many rows, a word that occurs once is a category, and no column is an identifier."""
+PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
+"""Of the cycles of dates, in days."""
+IDENTIFIERS = ("", "id", "index", "unnamed: 0")
+
+
+class Column(Configurable, ABC):
+    """Base class of the kinds of columns: how the cells of one become numbers.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    gaps : bool
+        Whether a missing value has a feature of its own, as it occurs in the training data.
+    """
+
+    name: str
+    gaps: bool = field(default=False, kw_only=True)
+
+    @abstractmethod
+    def encode(self, values: Array) -> Array:
+        """Return the cells of a raw table as numbers (N,), gaps as nan.
+
+        Raises
+        ------
+        DataError
+            With the first row whose cell can't be one.
+        """
+
+    @property
+    @abstractmethod
+    def becomes(self) -> str:
+        """The features that it becomes, in words."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that depends on the training data is known."""
+        return True
+
+    def completed(self, values: Array) -> Self:
+        """Return the column with what is not known yet taken from the training data."""
+        return self
+
+    def wrong(self, row: int, cell: object, wanted: str) -> LayerkitError:
+        """Return the error about a cell."""
+        return row_error(
+            f"column {self.name!r} of ", (row,), f" is {cell!r}; should be {wanted}", "x"
+        )
+
+
+class Number(Column):
+    """Numbers. A gap is filled with the mean.
+
+    Examples
+    --------
+    >>> Number("age").encode(raw_table({"age": ["31", "", "4.5"]})["age"])
+    array([31. ,  nan,  4.5])
+    """
+
+    @property
+    def becomes(self) -> str:
+        return "standardized"
+
+    def encode(self, values: Array) -> Array:
+        if values.dtype.kind in "iuf":
+            numbers = values.astype(float)
+        else:
+            number = {cell: _number(cell) for cell in set(values.tolist())}
+            numbers = np.array([number[cell] for cell in values.tolist()], float)
+            gaps = np.array([cell is None for cell in values.tolist()], bool)
+            for row in np.flatnonzero(np.isnan(numbers) & ~gaps):
+                raise self.wrong(int(row), values[row], "a number")
+        for row in np.flatnonzero(np.isinf(numbers)):
+            raise self.wrong(int(row), float(numbers[row]), "a finite number")
+        return numbers
+
+
+class Category(Column):
+    """Words, each one of a few. The code of a category is its place in the list, from 1 on.
+
+    A word that is none of them has the code 0: it was rare in training, or is new.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    categories : list of str, optional
+        The words; by default those of the training data, the most frequent first.
+    embedding : int, optional
+        How many numbers are learned for each category; by default, each has a feature that is 1
+        where it is the category of an example, else 0.
+    gaps : bool
+        Whether a missing value is a category too, as it occurs in the training data.
+
+    Examples
+    --------
+    >>> city = Category("city", ["Ulm", "Bonn"])
+    >>> city.encode(raw_table({"city": ["Bonn", "Rom", "?"]})["city"])
+    array([ 2.,  0., nan])
+    """
+
+    categories: Annotated[list[str], Limits(min_length=1)] | None = None
+    embedding: Size | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        twice = [word for word, n in Counter(self.categories or []).items() if n > 1]
+        if twice:
+            raise ConfigError(f"Category.categories of {self.name!r}: {twice[0]!r} is there twice")
+
+    @property
+    def becomes(self) -> str:
+        K = len(self.categories or [])
+        how = f"{self.embedding} learned numbers each" if self.embedding else "one-hot"
+        return f"{K:,} categor{'y' if K == 1 else 'ies'}, {how}"
+
+    @property
+    def complete(self) -> bool:
+        return self.categories is not None
+
+    def completed(self, values: Array) -> Category:
+        if self.categories is not None:
+            return self
+        words = _frequent(values)
+        if not words:
+            raise DataError(f"column {self.name!r} has no word that occurs more than once")
+        return Category(self.name, words, self.embedding, gaps=self.gaps or has_gaps(values))
+
+    def encode(self, values: Array) -> Array:
+        words = _words(values)
+        known = self.categories or []
+        if values.dtype.kind in "iuf" and all(math.isnan(_number(word)) for word in known):
+            raise DataError(
+                f"column {self.name!r} has numbers, such as {values[0]}; should be words, such as "
+                f"{known[0]!r}"
+            )
+        code: dict[str | None, float] = {None: math.nan}
+        code |= {word: i for i, word in enumerate(known, 1)}
+        return np.array([code.get(word, 0.0) for word in words], float)
+
+
+class Date(Column):
+    """Dates, perhaps with a time of day: the days since an origin, and where in a cycle they are.
+
+    The time is that on the clock: time zones are left out.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    origin : str, optional
+        In the form ``2024-12-31``; by default the earliest date in the training data.
+    format : str, optional
+        Of dates that are written in another form, as in Python's `strptime`, such as
+        ``"%d.%m.%Y"``.
+    cycles : list of {"year", "week", "day"}
+        The sine and cosine of the place in each are features.
+    gaps : bool
+        Whether a missing date has a feature of its own, as it occurs in the training data.
+
+    Examples
+    --------
+    >>> Date("sold", "2024-12-31").encode(raw_table({"sold": ["2025-01-01T12:00", None]})["sold"])
+    array([1.5, nan])
+    """
+
+    origin: str | None = None
+    format: str | None = None
+    cycles: list[Literal["year", "week", "day"]] = field(default_factory=lambda: ["year", "week"])
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.origin is not None and _date(self.origin, None) is None:
+            raise ConfigError(
+                f"Date.origin of {self.name!r}: {self.origin!r}; should be a date such as "
+                "'2024-12-31'"
+            )
+
+    @property
+    def becomes(self) -> str:
+        return ", ".join([f"days since {self.origin}, standardized", *self.cycles])
+
+    @property
+    def complete(self) -> bool:
+        return self.origin is not None
+
+    def completed(self, values: Array) -> Date:
+        if self.origin is not None:
+            return self
+        dates = self.dates(values)
+        there = dates[~np.isnat(dates)]
+        if not len(there):
+            raise DataError(f"column {self.name!r} has no date")
+        origin, gaps = str(there.min().astype("datetime64[D]")), len(there) < len(dates)
+        cycles = self.cycles
+        if "day" not in cycles and (there != there.astype("datetime64[D]")).any():
+            cycles = [*cycles, "day"]
+        return Date(self.name, origin, self.format, cycles, gaps=self.gaps or gaps)
+
+    def dates(self, values: Array) -> Array:
+        """Return the cells as dates."""
+        if values.dtype.kind == "M":
+            return values
+        if values.dtype.kind != "O":
+            raise self.wrong(0, values[0].item(), self.wanted)
+        date = {cell: _date(cell, self.format) for cell in set(values.tolist())}
+        for row, cell in enumerate(values.tolist()):
+            if date[cell] is None and cell is not None:
+                raise self.wrong(row, cell, self.wanted)
+        return np.array([date[cell] for cell in values.tolist()], "datetime64[us]")
+
+    @property
+    def wanted(self) -> str:
+        """What cells should be."""
+        form = self.format or "%Y-%m-%d"
+        return f"a date such as {datetime.date(2024, 12, 31).strftime(form)!r}"
+
+    def encode(self, values: Array) -> Array:
+        days: Array = (self.dates(values) - np.datetime64(self.origin, "us")) / DAY
+        return days
+
+
+DAY = np.timedelta64(1, "D")
+KINDS: dict[str, type[Column]] = {"number": Number, "category": Category, "date": Date}
+
+
+def _number(cell: Any) -> float:
+    """Return the number that a cell is, nan if it is none; 1_000 is none."""
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return math.nan
+    text = str(cell)
+    return number if text.isascii() and "_" not in text else math.nan
+
+
+def _date(cell: Any, form: str | None) -> datetime.datetime | None:
+    """Return the date that a cell is, None if it is none."""
+    try:
+        date = (
+            datetime.datetime.strptime(cell, form)
+            if form
+            else datetime.datetime.fromisoformat(cell)
+        )
+    except (TypeError, ValueError):
+        return None
+    return date.replace(tzinfo=None)
+
+
+def _words(values: Array) -> list[str | None]:
+    """Return the cells as words, None for gaps; 3.0 is written 3, as without gaps."""
+    cells = values.tolist()
+    if values.dtype.kind == "O":
+        return cells
+    if values.dtype.kind == "M":
+        return [None if date is None else date.isoformat() for date in cells]
+    whole = {cell: str(int(cell)) for cell in set(cells) if math.isfinite(cell) and cell % 1 == 0}
+    return [None if cell != cell else whole.get(cell, str(cell)) for cell in cells]
+
+
+def _frequent(values: Array) -> list[str]:
+    """Return the words that occur more than once, the most frequent first; in few rows, all."""
+    counts = Counter(word for word in _words(values) if word is not None)
+    least = 2 if len(values) > SMALL else 1
+    kept = [word for word, count in counts.items() if count >= least]
+    return sorted(kept, key=lambda word: (-counts[word], word))
+
+
+def has_gaps(values: Array) -> bool:
+    """Whether cells of a raw table are missing."""
+    return bool(gaps_in(values).any())
+
+
+def gaps_in(values: Array) -> Array:
+    """Return which cells of a raw table are missing."""
+    if values.dtype.kind == "O":
+        return np.array([cell is None for cell in values.tolist()], bool)
+    return np.asarray(values != values)
+
+
+def kind_of(values: Array) -> type[Column]:
+    """Return the kind of column that these cells of a training set are.
+
+    Numbers if all are numbers, unless one is written with a zero before it, like a post code; dates
+    if all are dates in the form ``2024-12-31``; else categories.
+    """
+    if values.dtype.kind != "O":
+        return Date if values.dtype.kind == "M" else Number
+    cells = set(values.tolist()) - {None}
+    if all(math.isfinite(_number(cell)) for cell in cells):
+        coded = any(cell[0] == "0" and cell[1:2].isdigit() for cell in cells)
+        return Category if coded else Number
+    return Date if all(_date(cell, None) for cell in cells) else Category
+
+
+def choose(name: str, values: Array) -> Column:
+    """Return a column of that kind, with what it has to know of these cells of a training set.
+
+    Words that occur once are no categories. Up to 12 categories have a feature each; K more have
+    vectors of 1.6 K^0.56 numbers.
+
+    Source: fastai's emb_sz_rule.
+
+    Examples
+    --------
+    >>> raw = raw_table({"city": ["Ulm", "Bonn", "Ulm"], "age": ["31", "7", None]})
+    >>> choose("city", raw["city"]), choose("age", raw["age"])
+    (Category(name='city', categories=['Ulm', 'Bonn']), Number(name='age', gaps=True))
+    """
+    column = kind_of(values)(name, gaps=has_gaps(values)).completed(values)
+    if isinstance(column, Category) and len(column.categories or []) > ONE_HOT:
+        column.embedding = min(600, round(1.6 * len(column.categories or []) ** 0.56))
+    return column
+
+
+def reason_to_leave_out(name: str, values: Array) -> str:
+    """Return why nothing can be learned from a column; an empty string if something can."""
+    there = values[~gaps_in(values)]
+    if not len(there):
+        return "empty"
+    counts, kind = Counter(there.tolist()), kind_of(values)
+    if len(counts) == 1 and len(there) == len(values):
+        return f"{there[0]} in all rows"
+    if len(values) <= SMALL or kind is Date:
+        return ""
+    if kind is Category:
+        once = sum(count == 1 for count in counts.values())
+        return "another word in most rows" if once * 2 > len(there) else ""
+    if len(counts) == len(values):
+        numbers = Number(name).encode(values)
+        in_order = numbers[0] in (0, 1) and (np.diff(numbers) == 1).all()
+        whole = (numbers == np.floor(numbers)).all()
+        if in_order or (whole and name.strip().lower() in IDENTIFIERS):
+            return "the number of the row"
+    return ""
+
+
+def choose_columns(
+    raw: Mapping[str, Array], kinds: Mapping[str, Any] | None = None
+) -> list[Column]:
+    """Return the columns of a raw table with training data, each of a kind that suits it.
+
+    Parameters
+    ----------
+    raw : RawTable
+    kinds : mapping of str to str or Column or None, optional
+        Of some columns: ``"number"``, ``"category"``, ``"date"``, or a Column; None leaves one out.
+
+    Raises
+    ------
+    ConfigError
+        For a kind that is none, or of a column that isn't there.
+    DataError
+        When no column is left.
+
+    Warns
+    -----
+    LayerkitWarning
+        With the columns that are left out, since nothing can be learned from them: one that
+        numbers the rows, has another word in most of them, or the same value in all.
+    """
+    kinds, columns, out = dict(kinds or {}), list[Column](), list[str]()
+    for name in kinds:
+        if name not in raw:
+            raise ConfigError(f"there is no column {name!r}{suggestion(name, list(raw))}")
+    for name, values in raw.items():
+        if name not in kinds:
+            reason = reason_to_leave_out(name, values)
+            if reason:
+                out.append(f"{name!r} ({reason})")
+            else:
+                columns.append(choose(name, values))
+        elif kinds[name] is not None:
+            columns.append(_given(name, kinds[name], values))
+    if out:
+        left = f"columns that tell nothing are left out: {listed(out)}"
+        if not columns:
+            raise DataError(f"{left}; and there are no others")
+        warn(f"{left}; to keep one, say which kind it is", LayerkitWarning)
+    if not columns:
+        raise DataError("there are no columns")
+    return columns
+
+
+def _given(name: str, kind: Any, values: Array) -> Column:
+    """Return a column of a kind that a user gives."""
+    if isinstance(kind, str) and kind in KINDS:
+        kind = KINDS[kind](name, gaps=has_gaps(values))
+    if not isinstance(kind, Column):
+        raise ConfigError(
+            f"column {name!r}: {kind!r} should be 'number', 'category', 'date', a Number, Category "
+            "or Date, or None to leave it out"
+        )
+    if kind.name != name:
+        raise ConfigError(f"column {name!r}: the {type(kind).__name__} is called {kind.name!r}")
+    return kind.completed(values)
+
+
+class RawTable(dict[str, Array]):
+    """Columns by name whose gaps are marked: what `raw_table` makes."""
+
+
+def raw_table(x: Any, gaps: Collection[str] = GAPS) -> RawTable:
+    """Return the columns of a DataFrame, or of a dict, with one mark for all kinds of gaps.
+
+    DataFrames of pandas, polars and other libraries are read by Narwhals.
+
+    Parameters
+    ----------
+    x : DataFrame or dict of arrays or lists
+    gaps : collection of str
+        The words that stand for a missing value.
+
+    Raises
+    ------
+    DataError
+        For anything else, for columns of different lengths, or of arrays.
+
+    Examples
+    --------
+    >>> raw_table({"city": ["Ulm", "NA", " Bonn "], "new": [1, None, 3]})
+    {'city': array(['Ulm', None, 'Bonn'], dtype=object), 'new': array([ 1., nan,  3.])}
+    """
+    if isinstance(x, RawTable):
+        return x
+    table = RawTable()
+    for name, values in x.items() if isinstance(x, Mapping) else _columns_of(x):
+        if str(name) in table:
+            raise DataError(f"there are two columns called {str(name)!r}")
+        table[str(name)] = _cells(str(name), values, gaps)
+    lengths = {name: len(values) for name, values in table.items()}
+    if len(set(lengths.values())) > 1:
+        found = listed(f"{name!r} has {n}" for name, n in lengths.items())
+        raise DataError(f"columns of different lengths: {found}")
+    return table
+
+
+def is_table(x: Any) -> bool:
+    """Whether an object is a table with named columns: a dict or a DataFrame."""
+    return isinstance(x, Mapping) or hasattr(x, "columns")
+
+
+def _columns_of(frame: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a DataFrame as arrays or lists."""
+    import narwhals as nw
+
+    try:
+        table = nw.from_native(frame, eager_only=True)
+    except TypeError as error:
+        raise DataError(
+            f"a table of type {type(frame).__name__}; should be a DataFrame in memory, or a dict "
+            "of columns"
+        ) from error
+    for column in table.iter_columns():
+        if isinstance(column.dtype, nw.Datetime):
+            column = column.dt.replace_time_zone(None)
+        if column.dtype.is_numeric() and not column.dtype.is_decimal():
+            if column.is_null().any():
+                column = column.cast(nw.Float64)
+            yield column.name, column.to_numpy()
+        else:
+            yield column.name, column.to_list()
+
+
+def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
+    """Return a column of a raw table: one of numbers, dates or words."""
+    if np.ma.isMaskedArray(values):
+        raise DataError(f"column {name!r} is a masked array; should have nan where it is masked")
+    array = values if isinstance(values, np.ndarray) else np.empty(len(values), object)
+    if array is not values:
+        array[:] = values
+    if array.ndim != 1:
+        raise DataError(f"column {name!r} has shape {array.shape}; should be (N,)")
+    if array.dtype.kind in "iuf":
+        return array
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[us]")
+    if array.dtype.kind == "m":
+        return array / DAY
+    cells = array.tolist()
+    try:
+        found = {cell: _cell(cell, gaps) for cell in set(cells)}
+    except TypeError as error:
+        raise DataError(
+            f"column {name!r} has cells such as {cells[0]!r}; should be numbers, words or dates"
+        ) from error
+    kinds = {type(cell) for cell in found.values() if cell is not None}
+    if kinds and all(issubclass(kind, Real | Decimal) for kind in kinds):
+        return np.array([math.nan if found[c] is None else float(found[c]) for c in cells])
+    if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
+        return np.array([found[cell] for cell in cells], "datetime64[us]")
+    words = {cell: value if value is None else str(value) for cell, value in found.items()}
+    column = np.empty(len(cells), object)
+    column[:] = [words[cell] for cell in cells]
+    return column
+
+
+def _cell(cell: Any, gaps: Collection[str]) -> Any:
+    """Return a cell as a word, number or date; None for a gap."""
+    if isinstance(cell, bytes):
+        cell = cell.decode(errors="replace")
+    if isinstance(cell, str):
+        word = cell.strip()
+        if word in gaps:
+            return None
+        return word.capitalize() if word.lower() in ("true", "false") else word
+    if isinstance(cell, bool | np.bool):
+        return str(bool(cell))
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:
+        return None
+    if isinstance(cell, datetime.datetime):
+        return cell.replace(tzinfo=None)
+    return cell

@@ -124,9 +124,8 @@ class Moments:
             raise DataError(f"{what}: the examples differ by more than a float64 can square")
         exact = self.origin + self.mean
         check_digits(name, exact, scale, dtype)
-        scale = np.where(scale == 0, 1.0, scale)
-        mean = exact.astype(dtype)
-        return mean, (self.origin - mean) + self.mean, scale
+        mean, rounded = exact.astype(dtype), scale.astype(dtype)
+        return mean, (self.origin - mean) + self.mean, np.where(rounded == 0, 1, rounded)
 
 
 def check_digits(name: str, mean: Array, scale: Array, dtype: np.dtype[Any]) -> None:

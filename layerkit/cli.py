@@ -278,7 +278,7 @@ def run_train(options: argparse.Namespace) -> int:
             return 0
         dataset = experiment.load_data(options.data_dir)
         resume: Resume = "force" if options.force else bool(options.resume)
-        run = Run(experiment, dataset, folder, resume)
+        run = Run(experiment, dataset, folder, resume, experiment.load_folds(options.data_dir))
         run.begin()
         try:
             run.train(interruption)

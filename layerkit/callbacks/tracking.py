@@ -199,7 +199,7 @@ class MLflow(Tracker):
             self.client.log_batch(self.run_id, params=params[start : start + most])
 
 
-COMMAND_ONLY = ("training.threads", "training.warm_start")
+COMMAND_ONLY = ("training.threads", "training.folds", "training.warm_start")
 """Options that only the command uses: a `Trainer` has their defaults."""
 
 

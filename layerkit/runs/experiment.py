@@ -80,6 +80,13 @@ class Experiment(Configurable):
         self._check_fit(dataset)
         return dataset
 
+    def load_folds(self, data_dir: str | Path | None = None) -> Iterator[Dataset]:
+        """Return the data sets of the cross-validation, none without one; errors as `load_data`."""
+        training = self.training
+        if training.folds is None:
+            return iter(())
+        return self.data.load_folds(training.folds, training.seed, data_dir)
+
     def _augmentation(self, dataset: Dataset) -> Augmentation | None:
         """Return the augmentation, with the size of the images; ShapeError if there are none."""
         augmentation = self.training.augmentation

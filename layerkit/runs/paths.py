@@ -22,10 +22,13 @@ CONFIG, DATA, HISTORY, BEST, ENVIRONMENT, RESULT, DIVERGENCE = (
     "divergence.safetensors",
 )
 """The names of files in a run's folder, besides these and pictures."""
+FOLDS = "folds"
+"""The folder of the folds of a cross-validation, and the name of the table of their results."""
 LOCK = ".lock"
 """A file in a run's folder whose lock is held while it is trained."""
 PICTURES = ("confusion.png", "curves.png", "examples.png", "mistakes.png", "weights.png")
 OWN = {CONFIG, DATA, ENVIRONMENT, RESULT, LOCK, MODEL, CHECKPOINTS, *PICTURES}
+OWN |= {FOLDS, f"{FOLDS}.csv"}
 """The names that the run itself writes, and no callback."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from layerkit.runs.folder import (
     write_result,
     write_run,
 )
+from layerkit.runs.folds import Folds
 from layerkit.runs.paths import BEST, DIVERGENCE, HISTORY, LOCK, MODEL
 from layerkit.runs.signals import Interruption
 from layerkit.training.options import Resume
@@ -56,13 +58,21 @@ class Run:
         The folder for all files of the run.
     resume : bool or "force"
         Whether to resume from the newest checkpoint of the folder.
+    folds : iterable of Dataset
+        The data sets of a cross-validation, which comes before the training.
     """
 
     def __init__(
-        self, experiment: Experiment, dataset: Dataset, folder: str | Path, resume: Resume = False
+        self,
+        experiment: Experiment,
+        dataset: Dataset,
+        folder: str | Path,
+        resume: Resume = False,
+        folds: Iterable[Dataset] = (),
     ) -> None:
         self.experiment, self.dataset = experiment, dataset
         self.folder, self.resume, self.first = Path(folder), resume, _FirstLoss()
+        self.folds = Folds(experiment, folds, self.folder, resume)
         with ExitStack() as lock, experiment.limited():
             if resume:
                 lock.enter_context(lock_run(folder))
@@ -120,10 +130,18 @@ class Run:
     def train(self, interruption: Interruption) -> None:
         """Train, and save the history, the network, its metrics on the test examples, and pictures.
 
-        Those of an interrupted training too.
+        Those of an interrupted training too. If there are folds, they are trained first.
         """
         with self.lock:
-            self._train(interruption)
+            try:
+                whole = self.folds.train(interruption)
+            except Exception as error:
+                self.broken = self.folds.begun and not isinstance(error, DivergenceError)
+                if not self.resume and not self.folds.begun:
+                    discard(self.folder)
+                raise
+            if whole:
+                self._train(interruption)
 
     def _train(self, interruption: Interruption) -> None:
         network, folder = self.experiment.network, self.folder
@@ -176,9 +194,11 @@ class Run:
 
     def left(self, interruption: Interruption) -> str:
         """Return a sentence on where the run was left; empty if there is nothing to resume."""
-        progress, where = self.progress, "before the first step"
+        progress, where = self.folds.progress or self.progress, "before the first step"
         if progress.step:
             where = f"in epoch {progress.epoch}, after step {progress.step:,}"
+        if self.folds.progress:
+            where = f"in fold {self.folds.number}, {where}"
         if self.finished:
             return ""
         if interruption.status:

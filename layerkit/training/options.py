@@ -58,6 +58,9 @@ class Training(Configurable):
     measure_train : bool
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
+    folds : int, optional
+        Number of folds of a cross-validation by ``layerkit train``: so many networks are trained
+        and measured, each on the examples that one fold holds out, and then that of the run.
     warm_start : str or Path, optional
         A saved network, or the folder of a run that has one, whose weights are the first ones.
     engine : {"numpy", "compiled"}
@@ -80,6 +83,7 @@ class Training(Configurable):
     standardize_targets: bool | None = None
     metrics: list[str] = field(default_factory=list)
     measure_train: bool = True
+    folds: Annotated[int, Limits(ge=2)] | None = None
     warm_start: str | Path | None = None
     engine: Literal["numpy", "compiled"] = "numpy"
     checkpoints: Checkpoints | None = None

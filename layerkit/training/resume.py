@@ -209,7 +209,8 @@ def describe(
     These are the configuration, SHA-256 digests of the data and what decides the last bits. Batches
     of an iterable have no digest.
     """
-    left_out = ("threads", "engine", "checkpoints", "callbacks")  # engines agree to the bit
+    # engines agree to the bit, and folds are trainings of their own
+    left_out = ("threads", "engine", "checkpoints", "callbacks", "folds")
     training = {
         option.name: getattr(options, option.name)
         for option in fields(options)

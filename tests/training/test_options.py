@@ -39,7 +39,7 @@ X = np.random.default_rng(0).normal(size=(14, 4))
 T = np.arange(14) % 3
 BESIDE = {"sample_weight", "validation", "test", "resume"}
 """Options of `train` that a configuration file has elsewhere: in its data, and in the command."""
-FILES = {"threads", "warm_start"}
+FILES = {"threads", "folds", "warm_start"}
 """Options of a configuration file that in Python are a matter of the caller's."""
 
 

@@ -295,7 +295,11 @@ def read_plan(path: str | Path) -> Plan:
     with at(f"{path}: base"):
         experiment = read_toml(base) if file.base else table
     with at(str(base)):
-        from_config(experiment, Experiment)
+        if folds := from_config(experiment, Experiment).training.folds:
+            raise ConfigError(
+                f"training.folds = {folds}: not in a sweep, which compares by the validation set; "
+                "leave it out, and cross-validate the best of its experiments"
+            )
     with at(str(path)):
         return Plan(path, experiment, file.sweep, file.search).checked()
 

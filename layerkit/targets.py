@@ -7,7 +7,8 @@ a    sample weights
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +18,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.data.given import as_array
 from layerkit.data.labels import distinct, numbered, plain
 from layerkit.data.seen import SeenData
-from layerkit.errors import ConfigError, DataError, listed, row_error
+from layerkit.errors import ConfigError, DataError, LayerkitError, listed, row_error
 from layerkit.losses.base import ElementwiseLoss, Loss, spread
 
 EQUAL = 1e-14
@@ -57,6 +58,24 @@ class Targets:
         """Whether the loss knows what standardized targets mean for its outputs."""
         return self.loss.rescale(np.zeros(1), np.ones(1)) is not None
 
+    @property
+    def names(self) -> list[Any] | None:
+        """The names of the outputs: of the classes, or of the targets."""
+        return self.seen.classes if self.exclusive else self.seen.targets
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Name the target in every error about one of several of an example."""
+        try:
+            yield
+        except LayerkitError as error:
+            row, names = error.row, self.seen.targets
+            if row and row.array == "y" and len(row.where) == 2 and names:
+                example, column = row.where
+                words = f"example {example}, column {names[column]!r}"
+                error.args = (row.before + words + row.after,)
+            raise
+
     def check(
         self,
         t: Any,
@@ -69,7 +88,7 @@ class Targets:
         """Return targets after looking at all of them, and their weights.
 
         Names of classes become numbers. Where a position has several targets, those that are
-        missing (nan) get the weight 0.
+        missing (nan) get the weight 0. The columns of a table are the names of the targets.
 
         Parameters
         ----------
@@ -79,7 +98,7 @@ class Targets:
         sample_weight : array, optional
             Of each example, of each position, or of each target.
         learn : bool
-            Whether names of classes are learned, if none are known.
+            Whether names of classes and targets are learned, if none are known.
         standardize : bool
             Whether mean and scale of the targets are learned, if they are not known.
 
@@ -90,7 +109,7 @@ class Targets:
         ConfigError
             For targets that can't be standardized.
         """
-        targets, a = as_array(t, "targets"), sample_weight
+        targets, a, names = as_array(t, "targets"), sample_weight, _names_of(t)
         if isinstance(t, list | tuple) and targets.dtype.kind == "U":
             targets = np.array(t, object)  # NumPy has made strings of numbers and None too
         targets = plain(targets)
@@ -106,15 +125,20 @@ class Targets:
             targets = self._numbers(targets, learn)
         elif targets.shape == (N, *self.shape) and isinstance(self.loss, ElementwiseLoss):
             targets, a = _without_gaps(targets, a)
-        targets = self.loss.targets(targets, self.shape)
+        if names and not self.exclusive and self.shape == (len(names),):
+            self.seen.check_targets(names, learn=learn)
+        with self._naming():
+            targets = self.loss.targets(targets, self.shape)
         if standardize and self.seen.scale is None:
             self._measure(targets, a)
         if targets.dtype.kind == "f" and self.seen.scale is None:
             with np.errstate(over="ignore"):
                 targets = targets.astype(self.dtype)
             if not np.isfinite(targets).all():
-                row = int(np.argwhere(~np.isfinite(targets))[0, 0])
-                raise row_error("the target of ", (row,), f" is too big for {self.dtype}")
+                row = tuple(map(int, np.argwhere(~np.isfinite(targets))[0]))
+                where = row[:1] if targets.shape[1:] == (1,) else row
+                with self._naming():
+                    raise row_error("the target of ", where, f" is too big for {self.dtype}")
         return targets, a
 
     def convert(self, t: Array) -> Array:
@@ -160,6 +184,9 @@ class Targets:
         self.name(seen.classes)
         mean, scale = np.array(seen.mean or [], float), np.array(seen.scale or [], float)
         fitting = mean.shape == scale.shape and np.isfinite(mean).all() and (scale > 0).all()
+        names = seen.targets
+        if names is not None and not len(set(names)) == len(names) == D:
+            raise ConfigError(f"targets = {names!r}: should be the names of {D} outputs")
         vars(self.seen).update(vars(seen))
         if not fitting or self.factor.shape != (D,):
             raise ConfigError(f"mean = {seen.mean}, scale = {seen.scale}: don't fit {D} outputs")
@@ -241,7 +268,9 @@ class Targets:
         weights = np.ones(t.shape) if a is None else spread(a, t.shape)
         total = weights.sum(axes)
         if not total.all():
-            raise DataError("standardize_targets: no example counts, or a target is missing in all")
+            names, first = self.seen.targets, int(np.argmin(total != 0))
+            which = f"target {names[first]!r}" if names else "a target"
+            raise DataError(f"standardize_targets: no example counts, or {which} is missing in all")
         with np.errstate(over="ignore", invalid="ignore"):
             mean = (weights * t).sum(axes) / total
             scale = np.sqrt((weights * (t - mean) ** 2).sum(axes) / total)
@@ -252,9 +281,22 @@ class Targets:
         self._units()
 
 
+def _names_of(t: Any) -> list[str] | None:
+    """Return the names of the columns of a DataFrame, or that of a Series, if they are strings."""
+    columns = getattr(t, "columns", None)
+    if columns is None:
+        columns = [getattr(t, "name", None) or None]
+    names = list(columns)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
 def _without_gaps(t: Array, a: Array | None) -> tuple[Array, Array | None]:
-    """Return targets and weights, where missing targets are 0 and have the weight 0."""
+    """Return targets and weights, where missing targets have the weight 0.
+
+    They become a target that is there, since 0 may be none that the loss can judge.
+    """
     gaps = np.isnan(t) if t.dtype.kind == "f" and t.shape[-1] > 1 else np.zeros(1, bool)
     if not gaps.any():
         return t, a
-    return np.where(gaps, 0, t), ~gaps * spread(np.ones(len(t)) if a is None else a, t.shape)
+    known = 0 if gaps.all() else t[~gaps][0]
+    return np.where(gaps, known, t), ~gaps * spread(np.ones(len(t)) if a is None else a, t.shape)

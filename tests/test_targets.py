@@ -20,6 +20,7 @@ from layerkit import (
     CosineSimilarity,
     DataError,
     Dense,
+    ElementwiseLoss,
     FileError,
     GaussianNLL,
     Huber,
@@ -38,6 +39,7 @@ from layerkit import (
     fit,
     train,
 )
+from layerkit.arrays import Array
 from layerkit.data.seen import SeenData
 from layerkit.files.atomic import read_tensors, write_tensors
 from layerkit.files.checkpoints import Checkpoints
@@ -576,3 +578,62 @@ def test_metrics_of_targets_with_gaps_are_means_over_the_outputs() -> None:
 def test_a_single_target_that_is_missing_is_refused() -> None:
     with pytest.raises(DataError, match="target nan of example 3; should be finite"):
         network(1, MeanSquaredError()).gradient(X, np.where(np.arange(120) == 3, np.nan, T))
+
+
+# Names of targets
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_of_a_table_are_the_names_of_the_targets(library: str, tmp_path: Path) -> None:
+    frames = pytest.importorskip(library)
+    prices = [None if gap else float(price) for gap, price in zip(GAPS[:, 0], T, strict=True)]
+    table = frames.DataFrame({"price": prices, "rent": SEVERAL[:, 1]})
+    net, plain = (network(2, MeanSquaredError()) for _ in range(2))
+    fit(net, Adam(), X, table, standardize_targets=True, **QUICK)
+    array = np.stack([np.where(GAPS[:, 0], np.nan, T), SEVERAL[:, 1]], axis=1)
+    fit(plain, Adam(), X, array, standardize_targets=True, **QUICK)
+    np.testing.assert_array_equal(net.arena.values, plain.arena.values)
+    assert (net.seen.targets, plain.seen.targets) == (["price", "rent"], None)
+    for other, reason in ((["rent", "price"], "in another order than"), (["price", "x"], "not")):
+        renamed = frames.DataFrame(dict.fromkeys(other, SEVERAL[:, 0]))
+        with pytest.raises(DataError, match=rf"{reason} those .*: give t\[network.seen.targets\]"):
+            evaluate(net, X, renamed)
+    net.save(tmp_path / "net.safetensors")
+    assert Network.load(tmp_path / "net.safetensors").seen.targets == ["price", "rent"]
+    one = network(1, MeanSquaredError())
+    fit(one, Adam(), X, frames.Series(T, name="price") if library == "pandas" else table["rent"])
+    assert one.seen.targets == (["price"] if library == "pandas" else ["rent"])
+
+
+@pytest.mark.parametrize(
+    ("loss", "value", "words"),
+    [
+        (MeanSquaredError(), math.inf, "target inf of example 3, column 'rent'; should be finite"),
+        (MeanSquaredError(), 1e300, "the target of example 3, column 'rent' is too big for"),
+        (BinaryCrossEntropy(), 2.0, "label 2.0 of example 3, column 'rent'; should be from 0 to 1"),
+    ],
+)
+def test_an_error_about_one_of_several_targets_has_its_name(
+    loss: Loss, value: float, words: str
+) -> None:
+    net, t = network(2, loss), np.zeros((120, 2))
+    net.seen.targets = ["price", "rent"]
+    t[3, 1] = value
+    with pytest.raises(DataError, match=words):
+        net.gradient(X, t)
+
+
+def test_a_missing_target_may_be_of_a_loss_that_cannot_judge_0() -> None:
+    class LogRatio(ElementwiseLoss):
+        def values(self, z: Array, t: Array) -> Array:
+            self.error = z - np.log(t)
+            return self.error**2
+
+        def slopes(self) -> Array:
+            return 2 * self.error
+
+    net, t = network(2, LogRatio()), np.array([[math.nan, 1.0], [2.0, 3.0]])
+    assert math.isfinite(net.gradient(X[:2], t))
+    whole = net.arena.grads.copy()
+    net.gradient(X[:2], np.where(np.isnan(t), 5.0, t), sample_weight=~np.isnan(t))
+    np.testing.assert_array_equal(net.arena.grads, whole)

@@ -1,7 +1,7 @@
 """Data sets: the embedded digits, MNIST and Fashion-MNIST, and your own files.
 
 x    inputs, one example per row (N, features); bytes for images of 0 to 255, else floats
-t    targets: class numbers (N,), or numbers to predict, (N,) or (N, D)
+t    targets: class numbers (N,), or numbers to predict or labels, (N,) or (N, D)
 w    weights of the examples (N,)
 """
 
@@ -21,9 +21,17 @@ from layerkit.arrays import Array
 from layerkit.config.options import Configurable, Fraction
 from layerkit.data.dialects import Dialect
 from layerkit.data.labels import distinct, numbered
-from layerkit.data.readers import Rows, Table, read_csv, read_idx_folder, read_npy_folder, read_npz
+from layerkit.data.readers import (
+    Rows,
+    Table,
+    Target,
+    read_csv,
+    read_idx_folder,
+    read_npy_folder,
+    read_npz,
+)
 from layerkit.data.splits import TimeWarning, draw_folds, split_in_time, times_of, words_of
-from layerkit.errors import ConfigError, DataError, FileError, at, warn
+from layerkit.errors import ConfigError, DataError, FileError, LayerkitWarning, at, listed, warn
 from layerkit.files.mapped import Subset
 from layerkit.losses.base import Loss
 from layerkit.streams import as_seed, stream
@@ -86,9 +94,9 @@ class Examples:
 class Dataset:
     """A data set: training and test examples, perhaps validation examples, and their names.
 
-    `classes` are the names of the classes by class number, empty for numbers to predict;
-    `features` are the names of the columns of x if they have names; `image` is (height, width) if
-    each row of x is an image.
+    `classes` are the names of the classes by class number, empty for numbers to predict and for
+    labels; `features` are the names of the columns of x if they have names, `targets` those of the
+    columns of t; `image` is (height, width) if each row of x is an image.
     """
 
     name: str
@@ -98,12 +106,18 @@ class Dataset:
     features: list[str] | None = None
     image: tuple[int, int] | None = None
     validation: Examples | None = None
+    target: Target = "class"
+    targets: list[str] | None = None
 
     def __str__(self) -> str:
         sizes = [f"{len(self.train):,} training examples", f"{len(self.test):,} test examples"]
         if self.validation is not None:
             sizes.insert(1, f"{len(self.validation):,} validation examples")
-        targets = f"{len(self.classes)} classes" if self.classes else "numbers to predict"
+        targets = "labels" if self.target == "labels" else "numbers to predict"
+        if self.classes:
+            targets = f"{len(self.classes)} classes"
+        elif self.targets and len(self.targets) > 1:
+            targets = f"{len(self.targets)} {targets}: {listed(self.targets)}"
         until = [
             f"{name} to {words_of(part.time.max())}"
             for name, part in self.parts().items()
@@ -131,8 +145,10 @@ class Data(Configurable):
         Your own data: a ``.csv`` or ``.tsv`` file with a header, plain or ``.gz``; a ``.npz`` file
         with arrays x and y; or a folder with ``x.npy`` and ``y.npy``, where x may be larger than
         memory.
-    label : str, optional
-        The column of a ``.csv`` file that holds the label; required there.
+    label : str or list of str, optional
+        The column of a ``.csv`` file that holds the label; required there. Several columns are
+        several numbers or labels, of which some may be missing; of other files, they are the names
+        of the columns of y. Examples without any are left out, with a warning.
     features : list of str, optional
         The columns of a ``.csv`` file to learn from; by default all but label and weight.
     classes : list of str, optional
@@ -153,9 +169,10 @@ class Data(Configurable):
         The column of a ``.csv`` file with the times of the examples, ISO dates or numbers, to split
         by: the latest examples are the test set, the latest before them the validation set. Those
         of the same time stay together. A feature only if it is one of `features`.
-    target : {"class", "number"}
-        "class" for classification, "number" for regression: then y may be (N, D), and the split
-        is not stratified.
+    target : {"class", "number", "labels"}
+        "class" for classification, "number" for regression, "labels" for several labels that don't
+        exclude each other, 0 or 1. In the last two y may be (N, D), with nan where a target is
+        missing, and the split is not stratified.
     delimiter : str, optional
         What is between the cells of a ``.csv`` file; by default it is found, if it is one of
         ``, ; |`` or a tab.
@@ -178,7 +195,7 @@ class Data(Configurable):
 
     name: Literal["digits", "mnist", "fashion_mnist"] | None = None
     path: str | Path | None = None
-    label: str | None = None
+    label: str | list[str] | None = None
     features: list[str] | None = None
     classes: list[str] | None = None
     test_size: Fraction | None = None
@@ -187,7 +204,7 @@ class Data(Configurable):
     validation: str | Path | None = None
     weight: str | None = None
     time: str | None = None
-    target: Literal["class", "number"] = "class"
+    target: Target = "class"
     delimiter: str | None = None
     decimal: Literal[".", ","] | None = None
     encoding: str | None = None
@@ -199,8 +216,8 @@ class Data(Configurable):
         if self.path is None:
             self.name = self.name or "digits"
             self._refuse([*csv_only, *path_only], f"name = {self.name!r}")
-            if self.target == "number":
-                raise ConfigError(f"target = 'number': {self.name} has classes")
+            if self.target != "class":
+                raise ConfigError(f"target = {self.target!r}: {self.name} has classes")
             if self.name != "digits":
                 self._refuse(["test_size"], f"name = {self.name!r}, which has a test set")
             return
@@ -219,32 +236,56 @@ class Data(Configurable):
                     raise ConfigError(
                         f"{option} = {file!r}: should be of the same kind as {self.path}"
                     )
-        if self.target == "number":
-            self._refuse(["classes"], "target = 'number'")
+        if self.target != "class":
+            self._refuse(["classes"], f"target = {self.target!r}")
         if len(set(self.classes or [])) < len(self.classes or []):
             twice = Counter(self.classes).most_common(1)[0][0]
             raise ConfigError(f"classes: {twice!r} is listed twice")
+        self._check_label(kind)
         if kind != ".csv":
+            if isinstance(self.label, list):
+                csv_only.remove("label")
             given = any(getattr(self, option) is not None for option in csv_only)
             if given and not kind and not Path(self.path).exists():
                 raise FileError(f"path = {self.path!r}: there is no such file or folder")
             self._refuse(csv_only, f"a {kind or 'folder'}, whose arrays are called x, y and w")
         elif not self.label:
             raise ConfigError(f"label: missing; which column of {self.path} holds the label?")
-        for option in ("label", "weight"):
-            if getattr(self, option) in (self.features or []):
-                name = getattr(self, option)
+        others = [("label", name) for name in self.labels]
+        for option, name in [*others, ("weight", self.weight)]:
+            if kind == ".csv" and name in (self.features or []):
                 raise ConfigError(f"features: the {option} {name!r} is among them")
-        for option, other in (("weight", "label"), ("time", "label"), ("time", "weight")):
-            name = getattr(self, option)
-            if name and name == getattr(self, other):
-                raise ConfigError(f"{option} = {name!r}: that is the {other}")
+        if self.weight in self.labels:
+            raise ConfigError(f"weight = {self.weight!r}: that is the label")
+        for other, names in (("label", self.labels), ("weight", [self.weight])):
+            if self.time and self.time in names:
+                raise ConfigError(f"time = {self.time!r}: that is the {other}")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise ConfigError(f"delimiter = {self.delimiter!r}: should be one character")
         try:
             "".encode(self.encoding or "utf-8")
         except LookupError as error:
             raise ConfigError(f"encoding = {self.encoding!r}: Python knows none of it") from error
+
+    @property
+    def labels(self) -> list[str]:
+        """The columns with the labels; none where y has no names."""
+        return [self.label] if isinstance(self.label, str) else self.label or []
+
+    def _check_label(self, kind: str) -> None:
+        """Raise a ConfigError for columns that can't be what `target` says."""
+        if isinstance(self.label, list) and self.target == "class":
+            raise ConfigError(
+                f"label = {self.label!r}: of several columns, set target = 'number' if they are "
+                "numbers to predict, or 'labels' if each is 0 or 1"
+            )
+        if kind == ".csv" and self.label and self.target == "labels" and len(self.labels) < 2:
+            raise ConfigError(
+                f"label = {self.label!r}: target = 'labels' means several columns; one is a class, "
+                "target = 'class'"
+            )
+        if len(set(self.labels)) < len(self.labels):
+            raise ConfigError(f"label = {self.label!r}: a column is listed twice")
 
     def _refuse(self, options: list[str], because: str) -> None:
         for option in options:
@@ -350,12 +391,14 @@ class Data(Configurable):
         return CLOTHES if self.name == "fashion_mnist" else DIGITS
 
     def _load_path(self, file: Path, seed: int) -> Dataset:
-        path, numbers = str(file), self.target == "number"
+        path = str(file)
         with at(path):
             table, y = self._read(path, self.features)
-            classes = [] if numbers else self.classes or distinct(y)
+            classes = self.classes or []
+            if self.target == "class" and not classes:
+                classes = distinct(y[~_without(y)])
             examples = self._examples(path, table, y, classes)
-            if not numbers and len(np.unique(examples.t)) < 2:
+            if self.target == "class" and len(np.unique(examples.t)) < 2:
                 raise DataError(f"{len(examples)} examples of 1 class; should be of at least two")
             if self.test is None:
                 train, test = self._split(examples, "test_size", seed)
@@ -366,20 +409,36 @@ class Data(Configurable):
         for name, later in ((self.validation, held_out), (self.test, test)):
             if name is not None and later is not None:
                 self._warn_about_leak(name, later, train)
-        return Dataset(path, train, test, classes, table.features, image, held_out)
+        return Dataset(
+            path,
+            train,
+            test,
+            classes,
+            table.features,
+            image,
+            held_out,
+            self.target,
+            None if self.target == "class" else self.labels or None,
+        )
 
     def _read(self, path: str | Path, features: list[str] | None) -> tuple[Table, Array]:
         """Return the contents of a file, and its labels once more: they are there."""
-        kind, numbers = kind_of(path), self.target == "number"
+        kind = kind_of(path)
         if kind == ".csv":
             table = read_csv(
-                path, self.label, features, self.weight, numbers, self.time, self.dialect
+                path, self.labels, features, self.weight, self.target, self.time, self.dialect
             )
         else:
-            table = (read_npz if kind else read_npy_folder)(path, numbers)
-        if table.y is None:
+            table = (read_npz if kind else read_npy_folder)(path, self.target)
+        y = table.y
+        if y is None:
             raise DataError("no labels: an array y is missing")
-        return table, table.y
+        if self.labels and y.reshape(len(y), -1).shape[1] != len(self.labels):
+            raise DataError(
+                f"y has shape {y.shape}; label names {len(self.labels)} columns: "
+                f"{listed(self.labels)}"
+            )
+        return table, y
 
     def _like(self, known: Table, classes: list[str], path: str | Path) -> Examples:
         """Read another file with the same features and classes."""
@@ -399,14 +458,28 @@ class Data(Configurable):
 
     def _examples(self, path: str, table: Table, y: Array, classes: list[str]) -> Examples:
         x, w = table.x, table.w
-        source = table.rows(path, self.label, self.weight)
+        source = table.rows(path, self.labels, self.weight)
         time = None
         if table.times and table.lines is not None:
             time = times_of(table.times, table.lines, self.time or "")
         with source.naming():
-            t = y if self.target == "number" else numbered(y.astype(str), classes)
             weights = None if w is None else Loss.check_weights(w, len(x))
-        return Examples(x.reshape(len(x), -1), t, weights, source=source, time=time)
+        examples = Examples(x.reshape(len(x), -1), y, weights, source=source, time=time)
+        without = _without(y)
+        if without.any():
+            first = source.words((int(without.argmax()),), "y")
+            if without.all():
+                raise DataError(f"no example has a label; the first one is missing in {first}")
+            warn(
+                f"{path}: {without.sum():,} of {len(y):,} examples have no label, first in "
+                f"{first}, and are left out",
+                LayerkitWarning,
+            )
+            examples = examples.take(np.flatnonzero(~without))
+        if self.target != "class":
+            return examples
+        with examples.naming():
+            return replace(examples, t=numbered(examples.t.astype(str), classes))
 
     def _warn_about_leak(self, name: str | Path, later: Examples, train: Examples) -> None:
         """Warn if a file to measure on begins before the last of the training examples."""
@@ -465,6 +538,12 @@ class Data(Configurable):
                 f"one class; change {option}, or add examples"
             )
         return kept, examples.take(later)
+
+
+def _without(y: Array) -> Array:
+    """Return which examples have no label at all (N,)."""
+    gaps = y == "" if y.dtype.kind == "U" else y != y  # nan
+    return gaps.reshape(len(y), -1).all(axis=1)
 
 
 def kind_of(path: str | Path) -> str:

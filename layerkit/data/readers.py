@@ -8,19 +8,31 @@ import math
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from layerkit.arrays import Array, Shape, check_memory
-from layerkit.data.dialects import FOUND, Dialect, Sheet, find_decimal, open_csv, with_points
+from layerkit.data.dialects import (
+    FOUND,
+    GAPS,
+    Dialect,
+    Sheet,
+    find_decimal,
+    open_csv,
+    with_points,
+)
 from layerkit.data.labels import is_number
 from layerkit.errors import DataError, FileError, LayerkitError, listed, nearest
 from layerkit.files.mapped import releaser
+
+Target = Literal["class", "number", "labels"]
+"""What is predicted: a class, one or more numbers, or several labels that are there or not."""
+FLAGS = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0, "0.0": 0.0, "1.0": 1.0}
 
 
 @dataclass(frozen=True)
@@ -48,9 +60,9 @@ class Rows:
                 rest = tuple(map(int, np.unravel_index(rest[0], self.shape)))
             return f"{array}{[number, *rest]}"
         names = self.columns[array]
-        if array == "x" and not rest:
+        if not rest and (array == "x" or len(names) > 1):
             return f"line {number}"
-        return f"line {number}, column {names[rest[0] if array == 'x' else 0]!r}"
+        return f"line {number}, column {names[rest[0] if rest and len(names) > 1 else 0]!r}"
 
     @contextmanager
     def naming(self) -> Iterator[None]:
@@ -71,9 +83,9 @@ class Rows:
 class Table(NamedTuple):
     """The contents of a data file: examples x (N, ...), and labels, weights and names if any.
 
-    y are labels (N,), strings or integers, or numbers to predict, (N,) or (N, D); w are the
-    weights of the examples (N,); `features` are the names of the columns of x; `lines` (N,) are
-    those of a ``.csv`` file, and `times` the cells of its column of times.
+    y are labels (N,), strings or integers, or numbers to predict, (N,) or (N, D), nan where one is
+    missing; w are the weights of the examples (N,); `features` are the names of the columns of x;
+    `lines` (N,) are those of a ``.csv`` file, and `times` the cells of its column of times.
     """
 
     x: Array
@@ -83,20 +95,20 @@ class Table(NamedTuple):
     lines: Array | None = None
     times: list[str] | None = None
 
-    def rows(self, path: str, label: str | None = None, weight: str | None = None) -> Rows:
+    def rows(self, path: str, labels: Sequence[str] = (), weight: str | None = None) -> Rows:
         """Return the rows of the file, for errors; the names are those of a ``.csv`` file."""
         if self.lines is None:
             return Rows(path, np.arange(len(self.x)), {}, self.x.shape[1:])
-        columns = {"x": self.features or [], "y": [label or ""], "w": [weight or ""]}
+        columns = {"x": self.features or [], "y": list(labels), "w": [weight or ""]}
         return Rows(path, self.lines, columns, self.x.shape[1:])
 
 
 def read_csv(
     path: str | Path,
-    label: str | None,
+    labels: Sequence[str],
     features: list[str] | None = None,
     weight: str | None = None,
-    numbers: bool = False,
+    target: Target = "class",
     time: str | None = None,
     dialect: Dialect = FOUND,
 ) -> Table:
@@ -106,14 +118,15 @@ def read_csv(
     ----------
     path : str or Path
         A table with a header, plain or ``.gz``.
-    label : str, optional
-        The column with the labels; None if they are not wanted.
+    labels : sequence of str
+        The column with the labels, or several; none if they are not wanted.
     features : list of str, optional
         The columns with the features; by default all others.
     weight : str, optional
         The column with the weights of the examples.
-    numbers : bool
-        Whether the labels are numbers to predict, not classes.
+    target : {"class", "number", "labels"}
+        What the labels are. A class may be missing, and is an empty string then; a number or one
+        of several labels is nan.
     time : str, optional
         The column with the times of the examples; it is a feature only if it is one of `features`.
     dialect : Dialect
@@ -126,8 +139,9 @@ def read_csv(
     DataError
         For a missing column, a short or long row, a cell that is not a finite number.
     """
-    others = [name for name in (label, weight, time) if name]
-    words = [name for name in (None if numbers else label, time) if name]
+    others = [*labels, *filter(None, (weight, time))]
+    words = [*(labels if target != "number" else ()), *filter(None, (time,))]
+    gaps = {*GAPS, *dialect.missing}
     with open_csv(path, dialect) as sheet:
         names = features or [name for name in sheet.header if name not in others]
         _check_header(sheet, [*names, *others])
@@ -135,7 +149,9 @@ def read_csv(
         found = None if dialect.decimal == "," else _read_fast(sheet, numeric, words)
     if found is None:
         raw = read_raw(path, numeric, words, dialect)
-        table, texts, lines = _as_numbers(raw, numeric), raw.columns, raw.lines
+        if target == "number":
+            raw = _without_words(raw, labels, gaps)
+        table, texts, lines = _as_numbers(raw, numeric, labels), raw.columns, raw.lines
     else:
         table, texts, lines = found
     if not len(lines):
@@ -143,11 +159,14 @@ def read_csv(
     if not names:
         raise DataError(f"no features: there are no columns besides {', '.join(others)}")
     y = None
-    if label:
-        y = table[:, numeric.index(label)] if numbers else texts[label]
-        if not numbers and (y == "").any():
-            line = lines[np.argmax(y == "")]
-            raise DataError(f"line {line}, column {label!r}: there is no label")
+    if labels:
+        if target == "number":
+            columns = [table[:, numeric.index(name)] for name in labels]
+        elif target == "labels":
+            columns = [_as_flags(name, texts[name], lines, gaps) for name in labels]
+        else:
+            columns = [texts[name] for name in labels]
+        y = np.stack(columns, axis=1) if len(labels) > 1 else columns[0]
     w = table[:, numeric.index(weight)] if weight else None
     times = texts[time].tolist() if time else None
     return Table(table[:, : len(names)], y, w, names, lines, times)
@@ -235,10 +254,42 @@ def read_raw(path: str | Path, names: list[str], words: list[str], dialect: Dial
     return Raw(columns, np.array([line for line, _ in content]), decimal)
 
 
-def _as_numbers(raw: Raw, names: list[str]) -> Array:
-    """Return columns as numbers (N, columns); DataError for the first cell that is none."""
+def _without_words(raw: Raw, names: Sequence[str], gaps: set[str]) -> Raw:
+    """Return a table with nan for each gap in columns of numbers."""
+    columns = {
+        name: np.where(np.isin(raw.columns[name], list(gaps)), "nan", raw.columns[name])
+        for name in names
+    }
+    return raw._replace(columns=raw.columns | columns)
+
+
+def _as_flags(name: str, cells: Array, lines: Array, gaps: set[str]) -> Array:
+    """Return a column of labels as 0 and 1 (N,), nan for gaps."""
+    known = FLAGS | dict.fromkeys(gaps, math.nan)
+    flags = [known.get(cell, FLAGS.get(cell.lower())) for cell in cells.tolist()]
+    if None in flags:
+        row = flags.index(None)
+        raise DataError(
+            f"line {lines[row]}, column {name!r}: {cells[row].item()!r}; should be 0 or 1, true or "
+            "false, or empty if it is not known"
+        )
+    return np.array(flags, float)
+
+
+def _as_numbers(raw: Raw, names: list[str], gaps: Sequence[str]) -> Array:
+    """Return columns as numbers (N, columns); DataError for the first cell that is none.
+
+    Cells of the columns in `gaps` may be nan.
+    """
     wrong = {
-        next((i for i, cell in enumerate(raw.columns[name]) if not is_number(cell)), None): name
+        next(
+            (
+                i
+                for i, cell in enumerate(raw.columns[name])
+                if not is_number(cell) and not (name in gaps and cell == "nan")
+            ),
+            None,
+        ): name
         for name in reversed(names)
     }
     if rows := [row for row in wrong if row is not None]:
@@ -251,14 +302,14 @@ def _as_numbers(raw: Raw, names: list[str]) -> Array:
     return np.stack([raw.columns[name].astype(float) for name in names], axis=1)
 
 
-def read_npz(path: str | Path, numbers: bool = False) -> Table:
+def read_npz(path: str | Path, target: Target = "class") -> Table:
     """Read a ``.npz`` file: the arrays x (N, ...) and, if they are there, y and w.
 
     Parameters
     ----------
     path : str or Path
-    numbers : bool
-        Whether y are numbers to predict, not classes.
+    target : {"class", "number", "labels"}
+        What y are.
 
     Raises
     ------
@@ -276,7 +327,7 @@ def read_npz(path: str | Path, numbers: bool = False) -> Table:
                 raise DataError(f"has arrays {listed(arrays) or 'none'}; should have x (and y)")
             # looked at before they are read: gigabytes of zeros may be packed in few bytes
             outlines = {name: _outline(arrays.zip, name) for name in "xyw" if name in arrays}
-            _check_shapes(Table(outlines["x"], outlines.get("y"), outlines.get("w")), numbers)
+            _check_shapes(Table(outlines["x"], outlines.get("y"), outlines.get("w")), target)
             check_memory(f"{path}: its arrays", *((a.shape, a.dtype) for a in outlines.values()))
             table = Table(arrays["x"], arrays.get("y"), arrays.get("w"))
     except OSError as error:
@@ -285,7 +336,7 @@ def read_npz(path: str | Path, numbers: bool = False) -> Table:
         raise
     except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise FileError(f"{path}: {_reason(error, '.npz')}") from error
-    return _checked(table, numbers)
+    return _checked(table, target)
 
 
 def _outline(archive: zipfile.ZipFile, name: str) -> Array:
@@ -310,7 +361,7 @@ def _outline(archive: zipfile.ZipFile, name: str) -> Array:
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
-def read_npy_folder(folder: str | Path, numbers: bool = False) -> Table:
+def read_npy_folder(folder: str | Path, target: Target = "class") -> Table:
     """Read a folder of arrays: ``x.npy``, ``y.npy`` and, if it is there, ``w.npy``.
 
     x is mapped, never read as a whole, so it may be larger than memory.
@@ -318,8 +369,8 @@ def read_npy_folder(folder: str | Path, numbers: bool = False) -> Table:
     Parameters
     ----------
     folder : str or Path
-    numbers : bool
-        Whether y are numbers to predict, not classes.
+    target : {"class", "number", "labels"}
+        What y are.
 
     Raises
     ------
@@ -349,7 +400,7 @@ def read_npy_folder(folder: str | Path, numbers: bool = False) -> Table:
         arrays[name] = array if name == "x" else np.array(array)
     if not arrays["x"].flags.c_contiguous:
         raise DataError("x.npy is in Fortran order; save it with np.ascontiguousarray")
-    return _checked(Table(arrays["x"], arrays["y"], arrays.get("w")), numbers)
+    return _checked(Table(arrays["x"], arrays["y"], arrays.get("w")), target)
 
 
 def _reason(error: Exception, kind: str) -> str:
@@ -358,14 +409,14 @@ def _reason(error: Exception, kind: str) -> str:
     return f"damaged, or not a {kind} file: {error}"
 
 
-def _check_shapes(table: Table, numbers: bool) -> None:
+def _check_shapes(table: Table, target: Target) -> None:
     x, y, w = table[:3]
     if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
         raise DataError(f"x is {x.dtype} {x.shape}; should be numbers, at least one row (N, ...)")
     for name, values, what in (("y", y, "a label"), ("w", w, "a weight")):
         if values is None:
             continue
-        several = name == "y" and numbers and values.size
+        several = name == "y" and target != "class" and values.size
         if (values.shape[:1] if several else values.shape) != (len(x),):
             shape = f"({len(x)},)"
             raise DataError(
@@ -373,8 +424,8 @@ def _check_shapes(table: Table, numbers: bool) -> None:
             )
 
 
-def _checked(table: Table, numbers: bool) -> Table:
-    _check_shapes(table, numbers)
+def _checked(table: Table, target: Target) -> Table:
+    _check_shapes(table, target)
     x, y = table[:2]
     rows = max(1, 2**20 * len(x) // x.size)  # at once: x may be larger than memory
     release = releaser(x)
@@ -383,11 +434,10 @@ def _checked(table: Table, numbers: bool) -> Table:
         release(x[start : start + rows].nbytes)
     if y is None:
         return table
-    if numbers:
+    if target != "class":
         if y.dtype.kind not in "biuf":
             raise DataError(f"y is {y.dtype}, such as {y[0]}; should be numbers")
-        several = y.ndim > 1 and y.shape[1] > 1  # some of which may be missing
-        _check_finite("y", np.where(np.isnan(y), 0, y) if several else y)
+        _check_finite("y", np.where(np.isnan(y), 0, y))  # some may be missing
     elif y.dtype.kind not in "iuU":
         whole = np.zeros(len(y), bool)
         if y.dtype.kind == "f":

@@ -26,6 +26,8 @@ class SeenData(Configurable):
         The names of the columns, where the inputs were a table, such as a DataFrame.
     classes : list, optional
         The names of the classes, by class number.
+    targets : list of str, optional
+        The names of the targets, one for each output: those of the columns of a table.
     mean, scale : list of float, optional
         Of each target, where targets are standardized.
     """
@@ -33,6 +35,7 @@ class SeenData(Configurable):
     pixels: Pixels | None = None
     features: list[str] | None = None
     classes: list[str] | list[bool] | None = None
+    targets: list[str] | None = None
     mean: list[float] | None = None
     scale: list[float] | None = None
 
@@ -48,6 +51,19 @@ class SeenData(Configurable):
             raise DataError(
                 f"the columns of x, {listed(names)}, are {order} those of the training, "
                 f"{listed(self.features)}: give x[network.seen.features]"
+            )
+
+    def check_targets(self, names: list[str], *, learn: bool) -> None:
+        """Raise a DataError for several targets by other names than in training."""
+        if len(set(names)) < len(names):
+            raise DataError(f"the targets are called {listed(names)}: each needs a name of its own")
+        if learn and self.targets is None:
+            self.targets = names
+        if self.targets is not None and len(names) > 1 and names != self.targets:
+            order = "in another order than" if sorted(names) == sorted(self.targets) else "not"
+            raise DataError(
+                f"the targets, {listed(names)}, are {order} those of the training, "
+                f"{listed(self.targets)}: give t[network.seen.targets]"
             )
 
     def check_pixels(self, pixels: Pixels, span: tuple[float, float], *, learn: bool) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape, number
 from layerkit.config.options import Configurable
-from layerkit.errors import DataError, ShapeError, row_error
+from layerkit.errors import DataError, LayerkitError, ShapeError, row_error
 from layerkit.guidance import is_own, not_called
 
 
@@ -100,9 +100,8 @@ class Loss(Configurable, ABC):
             raise DataError(f"targets of type {targets.dtype}; should be numbers")
         finite = np.isfinite(targets)
         if not finite.all():
-            index = first_false(finite)
-            place = index[:-1] if shape[-1:] == (1,) else index
-            raise row_error(f"target {targets[index]} of ", place, "; should be finite")
+            left_out = ", or the example left out" * (shape[-1:] == (1,))
+            raise wrong_target("target", targets, finite, f"should be finite{left_out}")
         return targets if targets.dtype.kind == "f" else targets.astype(float)
 
     @staticmethod
@@ -317,6 +316,13 @@ def first_false(right: Array) -> tuple[int, ...]:
     (1, 1)
     """
     return tuple(int(i) for i in np.argwhere(~right)[0])
+
+
+def wrong_target(what: str, targets: Array, right: Array, allowed: str) -> LayerkitError:
+    """Return the error about the first target (N, ..., D) that is not right."""
+    index = first_false(right)
+    place = index[:-1] if targets.shape[-1] == 1 else index
+    return row_error(f"{what} {targets[index]} of ", place, f"; {allowed}")
 
 
 class ElementwiseLoss(Loss):

@@ -15,8 +15,8 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Amount
-from layerkit.errors import DataError, ShapeError
-from layerkit.losses.base import ElementwiseLoss
+from layerkit.errors import ShapeError
+from layerkit.losses.base import ElementwiseLoss, wrong_target
 
 
 class BinaryClassifier(ElementwiseLoss):
@@ -73,9 +73,9 @@ class BinaryCrossEntropy(BinaryClassifier):
 
     def targets(self, t: Any, shape: Shape) -> Array:
         labels = super().targets(t, shape)
-        wrong = (labels < 0) | (labels > 1)
-        if wrong.any():
-            raise DataError(f"label {labels[wrong][0]}; should be from 0 to 1")
+        right = (labels >= 0) & (labels <= 1)
+        if not right.all():
+            raise wrong_target("label", labels, right, "should be from 0 to 1")
         return labels
 
     def values(self, z: Array, t: Array) -> Array:
@@ -120,9 +120,9 @@ class Hinge(BinaryClassifier):
 
     def targets(self, t: Any, shape: Shape) -> Array:
         labels = super().targets(t, shape)
-        wrong = (labels != 0) & (labels != 1)
-        if wrong.any():
-            raise DataError(f"label {labels[wrong][0]}; should be 0 or 1")
+        right = (labels == 0) | (labels == 1)
+        if not right.all():
+            raise wrong_target("label", labels, right, "should be 0 or 1")
         return labels
 
     def values(self, z: Array, t: Array) -> Array:

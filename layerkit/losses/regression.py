@@ -16,8 +16,8 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.config.options import Limits, Rate
-from layerkit.errors import ConfigError, DataError, ShapeError, row_error
-from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes, first_false
+from layerkit.errors import ConfigError, ShapeError, row_error
+from layerkit.losses.base import ElementwiseLoss, Loss, check_shapes, first_false, wrong_target
 
 Levels = Annotated[tuple[Annotated[float, Limits(gt=0, lt=1)], ...], Limits(min_length=1)]
 """Numbers between 0 and 1, one or more."""
@@ -205,7 +205,7 @@ class Poisson(ElementwiseLoss):
     def targets(self, t: Any, shape: Shape) -> Array:
         counts = super().targets(t, shape)
         if (counts < 0).any():
-            raise DataError(f"target {counts[counts < 0][0]}; should be a count, >= 0")
+            raise wrong_target("target", counts, counts >= 0, "should be a count, >= 0")
         return counts
 
     def values(self, z: Array, t: Array) -> Array:

@@ -18,6 +18,7 @@ from layerkit.data.datasets import Data, Dataset
 from layerkit.errors import DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.fitting import check_layers
+from layerkit.losses.base import ElementwiseLoss
 from layerkit.metrics.metrics import check_metrics, of_numbers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -128,13 +129,26 @@ class Experiment(Configurable):
                 f"network.shape is {list(self.network.shape)}, but an example of {dataset.name} "
                 f"has {features} features: set shape = [{features}]"
             )
-        loss = self.network.loss
-        if loss.judges_classes != bool(dataset.classes):
-            kinds = ("classes", "numbers") if dataset.classes else ("numbers to predict", "classes")
+        loss, kind = self.network.loss, dataset.target
+        if loss.judges_classes != (kind != "number"):
+            kinds = ("numbers to predict", "classes") if kind == "number" else (kind, "numbers")
+            kinds = ("classes", kinds[1]) if kind == "class" else kinds
             raise DataError(
                 f"{dataset.name} has {kinds[0]}, but {type(loss).__name__} judges {kinds[1]}"
             )
+        if kind == "labels" and self.network.targets.exclusive:
+            raise DataError(
+                f"{dataset.name} has labels that don't exclude each other, but "
+                f"{type(loss).__name__} with {self.network.body.output_shape[-1]} outputs judges "
+                "one class: take BinaryCrossEntropy with an output for each label"
+            )
         outputs, classes = math.prod(self.network.body.output_shape), len(dataset.classes)
+        names = dataset.targets or []
+        if len(names) > 1 and isinstance(loss, ElementwiseLoss) and outputs != len(names):
+            raise ShapeError(
+                f"the network has {outputs} outputs, but {dataset.name} has {len(names)} targets: "
+                f"{listed(names)}"
+            )
         if classes and outputs != classes and (outputs, classes) != (1, 2):
             raise ShapeError(
                 f"the network has {outputs} outputs, but {dataset.name} has {classes} classes: "
@@ -191,6 +205,12 @@ class Experiment(Configurable):
         if training.warm_start and not (resume and checkpoints and checkpoints.paths()):
             first = self._load_like(Path(training.warm_start))
             network.targets.see(asdict(first.seen))
+            known, names = network.seen.targets or [], dataset.targets or []
+            if len(known) > 1 and len(names) > 1 and known != names:
+                raise DataError(
+                    f"training.warm_start = {training.warm_start!r}: has the targets "
+                    f"{listed(known)}, but {dataset.name} has {listed(names)}"
+                )
             if network.classes and list(map(str, network.classes)) != dataset.classes:
                 raise DataError(
                     f"training.warm_start = {training.warm_start!r}: has the classes "
@@ -201,18 +221,12 @@ class Experiment(Configurable):
             for name, item in network.declared().items():
                 # weights that are there need not be fitted to the data
                 item.value = saved[name].value if name in saved else np.ones(())
-        if dataset.classes and network.targets.exclusive:
-            numbers = [str(k) for k in range(len(dataset.classes))]
-            names: list[str] | list[bool] = dataset.classes
-            if names == ["False", "True"]:
-                names = [False, True]
-            network.classes = None if dataset.classes == numbers else names
+        self.name(dataset)
         class_weight: ClassWeight | None = None
         if training.class_weight is not None:
             class_weight = by_number(training.class_weight, dataset.classes)
             if network.classes and isinstance(class_weight, Mapping):
                 class_weight = {network.classes[k]: a for k, a in class_weight.items()}
-        network.seen.features = dataset.features
         sources = self.open(dataset, learn=True)
         measured = "validation" if dataset.validation else "test"
         if dataset.validation:  # `prepare` does not know the test examples then
@@ -233,6 +247,19 @@ class Experiment(Configurable):
             metrics=training.metrics,
             resume=resume,
         )
+
+    def name(self, dataset: Dataset) -> None:
+        """Give the network the names of the classes, the targets and the features."""
+        network = self.network
+        if dataset.classes and network.targets.exclusive:
+            numbers = [str(k) for k in range(len(dataset.classes))]
+            names: list[str] | list[bool] = dataset.classes
+            if names == ["False", "True"]:
+                names = [False, True]
+            network.classes = None if dataset.classes == numbers else names
+        if dataset.targets and network.body.output_shape == (len(dataset.targets),):
+            network.seen.targets = dataset.targets
+        network.seen.features = dataset.features
 
     def run(self, dataset: Dataset) -> list[Record]:
         """Train the network from its first weights on, and return a record of each epoch.

@@ -47,9 +47,9 @@ def _read(file: Path, data: Data, learned: str) -> Table:
     if kind not in (".csv", ".npz"):
         raise FileError(f"{file}: should end in .csv, .tsv or .npz")
     if kind == ".csv":
-        table = read_csv(file, None, data.features, dialect=data.dialect)
+        table = read_csv(file, (), data.features, dialect=data.dialect)
     else:
-        table = read_npz(file, data.target == "number")
+        table = read_npz(file, data.target)
     x = table.x
     if data.path and (x.dtype == np.uint8) != (learned == "uint8"):
         raise DataError(
@@ -66,11 +66,17 @@ def _read(file: Path, data: Data, learned: str) -> Table:
 
 def _columns(network: Network, x: Array, classes: Sequence[str]) -> dict[str, Sequence[Any]]:
     predicted = network.predict(x).reshape(len(x), -1)
-    if not network.loss.judges_classes:
-        several = predicted.shape[1] > 1
+    D = predicted.shape[1]
+    ends = [f"_{name}" for name in network.seen.targets or range(D)] if D > 1 else [""]
+    loss, targets = network.loss, network.targets
+    if not loss.judges_classes or not targets.exclusive:
+        shown = {"prediction": (predicted, "d" if loss.judges_classes else ".9g")}
+        if loss.judges_classes and loss.has_probabilities:
+            shown["probability"] = (network.predict_proba(x).reshape(len(x), -1), ".4f")
         return {
-            f"prediction_{i}" if several else "prediction": [f"{y:.9g}" for y in numbers]
-            for i, numbers in enumerate(predicted.T)
+            f"{what}{end}": [format(y, form) for y in column]
+            for what, (values, form) in shown.items()
+            for end, column in zip(ends, values.T, strict=True)
         }
     labels = predicted[:, 0].tolist()
     if classes and network.classes is None:

@@ -260,7 +260,7 @@ def test_a_path_may_be_text_or_a_path(tmp_path: Path) -> None:
     assert data == Data(path=str(path), label="kind", test=str(path))
     assert to_config(data)["path"] == str(path)
     assert len(data.load().test) == 30
-    assert read_csv(str(path), "kind").features == ["a", "b"]
+    assert read_csv(str(path), ["kind"]).features == ["a", "b"]
 
 
 def test_blank_lines_and_spaces_do_not_matter(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_large_integers_are_different_classes(tmp_path: Path) -> None:
 
 def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
-    x, labels, _, names, lines = read_csv(path, None, ["b", "a"])[:5]
+    x, labels, _, names, lines = read_csv(path, (), ["b", "a"])[:5]
     assert labels is None
     assert names == ["b", "a"]
     assert lines is not None
@@ -329,7 +329,7 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
         ("a,kind\nnan,x\n", "line 2, column 'a': 'nan'"),
         ("a,kind\ninf,x\n", "line 2, column 'a': 'inf'"),
         ("a,kind\n1e400,x\n", "line 2, column 'a': '1e400'"),
-        ("a,kind\n1,x\n2,\n", "line 3, column 'kind': there is no label"),
+        ("a,kind\n1,\n2,\n", "no example has a label; the first one is missing in line 2, column"),
         ("a,kind\n1,1\n2,1.0\n3,2\n", "labels '1' and '1.0': the same number, written in"),
         ("a,kind\n1,x\n2,x\n3,x\n", "3 examples of 1 class"),
         ("a,kind\n1,x\n2,x\n3,x\n4,y\n", "the rarest class has 1"),
@@ -445,9 +445,9 @@ def test_damaged_own_files_are_refused(tmp_path: Path) -> None:
         read_npz(tmp_path / "o.npz")
     (tmp_path / "t.csv").write_bytes(b"a,kind\n\xff\xfe,x\n")
     with pytest.raises(FileError, match=r"t\.csv"):
-        read_csv(tmp_path / "t.csv", "kind")
+        read_csv(tmp_path / "t.csv", ["kind"])
     with pytest.raises(FileError, match="No such file"):
-        read_csv(tmp_path / "none.csv", "kind")
+        read_csv(tmp_path / "none.csv", ["kind"])
 
 
 @pytest.mark.parametrize(

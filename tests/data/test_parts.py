@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layerkit import DataError, FileError
+from layerkit import ConfigError, DataError, FileError
 from layerkit.data import Data
+from layerkit.errors import LayerkitWarning
 
 IRIS = "a,kind,b\n" + "".join(f"{i},{'xyz'[i % 3]},{i / 8}\n" for i in range(30))
 
@@ -219,7 +220,8 @@ def test_numbers_to_predict(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("y", "reason"),
     [
-        ([1.0, np.nan, 3.0], r"y\[1\] is nan"),
+        ([1.0, np.inf, 3.0], r"y\[1\] is inf"),
+        ([np.nan, np.nan, np.nan], r"no example has a label; the first one is missing in y\[0\]"),
         ([1.0, 2.0], r"y has shape \(2,\); should be \(3,\)"),
         (["1", "2", "3"], "should be numbers"),
         (np.zeros((3, 0)), r"y has shape \(3, 0\)"),
@@ -235,3 +237,94 @@ def test_a_word_in_a_column_of_numbers_is_named(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", "a,price\n1,2\n2,cheap\n")
     with pytest.raises(DataError, match="line 3, column 'price': 'cheap'"):
         Data(path=str(path), label="price", target="number").load()
+
+
+SEVERAL = """a,price,rent,w
+1,100,1.5,1
+2,,2,1
+3,NA,nan,1
+4,400,,1
+5,500,5,1
+"""
+FLAGS = """a,urgent,spam
+1,1,true
+2,0.0,FALSE
+3,,0
+4,?,
+5,1.0,True
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "lines", "t"),
+    [
+        (
+            SEVERAL,
+            {"label": ["rent", "price"], "target": "number", "weight": "w"},
+            [2, 3, 5, 6],
+            [[1.5, 100], [2, np.nan], [np.nan, 400], [5, 500]],
+        ),
+        (SEVERAL, {"label": "price", "features": ["a"], "target": "number"}, [2, 5, 6], "price"),
+        (
+            FLAGS,
+            {"label": ["urgent", "spam"], "target": "labels"},
+            [2, 3, 4, 6],
+            [[1, 1], [0, 0], [np.nan, 0], [1, 1]],
+        ),
+        ("a,kind\n1,x\n2,\n3,y\n4,x\n5,y\n", {"label": "kind"}, [2, 4, 5, 6], [0, 1, 0, 1]),
+    ],
+)
+def test_targets_in_a_csv_may_be_several_and_missing(
+    tmp_path: Path, text: str, options: dict[str, Any], lines: list[int], t: Any
+) -> None:
+    path = write_csv(tmp_path / "t.csv", text)
+    data = Data(path=str(path), test_size=0.5, **options)
+    with pytest.warns(LayerkitWarning, match="have no label, first in line .* are left out"):
+        dataset = data.load()
+    parts = [dataset.train, dataset.test]
+    rows = np.concatenate([part.source.numbers for part in parts if part.source])
+    order = np.argsort(rows)
+    assert rows[order].tolist() == lines
+    found = np.concatenate([part.t for part in parts])[order]
+    np.testing.assert_array_equal(found, [100, 400, 500] if t == "price" else t)
+    assert dataset.targets == (None if options["label"] == "kind" else data.labels)
+
+
+def test_columns_of_y_may_have_names_and_gaps(tmp_path: Path) -> None:
+    y = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, 4.0]])
+    np.savez(tmp_path / "t.npz", x=np.ones((3, 1)), y=y)
+    (tmp_path / "t").mkdir()
+    np.save(tmp_path / "t" / "x.npy", np.ones((3, 1)))
+    np.save(tmp_path / "t" / "y.npy", y)
+    for path in (f"{tmp_path}/t.npz", f"{tmp_path}/t/"):
+        data = Data(path=path, label=["a", "b"], target="number", test=path)
+        with pytest.warns(LayerkitWarning, match=r"1 of 3 examples have no label, first in y\[1\]"):
+            dataset = data.load()
+        np.testing.assert_array_equal(dataset.train.t, y[[0, 2]])
+        assert str(dataset).endswith("1 features, 2 numbers to predict: a, b")
+        with pytest.raises(DataError, match="label names 3 columns"):
+            Data(path=path, label=["a", "b", "c"], target="number").load()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"label": ["a", "b"]}, r"label = \['a', 'b'\]: of several columns, set target = 'number'"),
+        ({"label": "a", "target": "labels"}, "'labels' means several columns; one is a class"),
+        ({"label": ["a", "a"], "target": "number"}, "a column is listed twice"),
+        ({"label": ["a", "b"], "target": "number", "weight": "b"}, "that is the label"),
+        ({"label": ["a", "b"], "target": "number", "features": ["b"]}, "the label 'b' is among"),
+        ({"label": ["a", "b"], "target": "labels", "classes": ["x"]}, "classes = .*: not allowed"),
+    ],
+)
+def test_several_labels_that_do_not_fit_together_are_refused(
+    options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        Data(path="t.csv", **options)
+
+
+def test_a_label_that_is_neither_0_nor_1_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", FLAGS + "6,0,2\n")
+    with pytest.raises(DataError, match="line 7, column 'spam': '2'; should be 0 or 1, true or"):
+        Data(path=str(path), label=["urgent", "spam"], target="labels").load()

@@ -625,8 +625,18 @@ def test_outputs_that_do_not_fit_are_refused(loss: Loss, shape: Any, sentence: s
         ),
         (KLDivergence(), (2,), [["a", "b"]], r"type <U1 and shape \(1, 2\); should be numbers"),
         (KLDivergence(), (2,), [[0.5, 0.6]], "of example 0; should be >= 0 and sum to 1"),
-        (BinaryCrossEntropy(), (2,), [[0.0, 1.5]], "label 1.5; should be from 0 to 1"),
-        (BinaryCrossEntropy(), (2,), [[0.0, -0.5]], "label -0.5; should be from 0 to 1"),
+        (
+            BinaryCrossEntropy(),
+            (2,),
+            [[0.0, 1.5]],
+            r"label 1.5 of .*; should be from 0 to 1",
+        ),
+        (
+            BinaryCrossEntropy(),
+            (2,),
+            [[0.0, -0.5]],
+            r"label -0.5 of .*; should be from 0 to 1",
+        ),
         (
             BinaryCrossEntropy(),
             (2,),
@@ -634,9 +644,19 @@ def test_outputs_that_do_not_fit_are_refused(loss: Loss, shape: Any, sentence: s
             r"targets have shape \(2,\); BinaryCrossEntropy takes \(N, 2\)",
         ),
         (BinaryCrossEntropy(), (1,), ["no", "yes"], "targets of type <U3; should be numbers"),
-        (Hinge(), (1,), [1, -1], "label -1.0; should be 0 or 1"),
-        (SquaredHinge(), (2,), [[0.5, 1.0]], "label 0.5; should be 0 or 1"),
-        (Poisson(), (1,), [3, -1], "target -1.0; should be a count, >= 0"),
+        (Hinge(), (1,), [1, -1], r"label -1.0 of .*; should be 0 or 1"),
+        (
+            SquaredHinge(),
+            (2,),
+            [[0.5, 1.0]],
+            r"label 0.5 of .*; should be 0 or 1",
+        ),
+        (
+            Poisson(),
+            (1,),
+            [3, -1],
+            r"target -1.0 of .*; should be a count, >= 0",
+        ),
         (GaussianNLL(), (4,), [[1.0], [2.0]], r"shape \(2, 1\); GaussianNLL takes \(N, 2\)"),
         (Quantile(quantiles=(0.1, 0.9)), (2,), [[1.0, 2.0]], r"Quantile takes \(N, 1\)"),
         (

@@ -308,7 +308,7 @@ def test_other_layers_or_classes_than_before_are_refused() -> None:
         clone(model).set_params(solver="lbfgs").fit(*IRIS, X_val=IRIS[0], y_val=IRIS[1])
     with pytest.raises(LayerkitError, match="partial_fit does not see all examples"):
         clone(model).set_params(class_weight="balanced").partial_fit(*IRIS, classes=[0, 1, 2])
-    with pytest.raises(LayerkitError, match=r"target -1.0; should be a count"):
+    with pytest.raises(LayerkitError, match=r"target -1.0 of example \d+; should be a count"):
         layerkit.sklearn.MLPRegressor(Poisson()).fit(IRIS[0], IRIS[1] - 1.0)
     assert not hasattr(model.set_params(solver="lbfgs"), "partial_fit")
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 1 iteration"):

@@ -114,6 +114,7 @@ def _check_data(plan: Plan, data_dir: str | None) -> None:
     """Load the data of one trial, and check that the monitored metric is measured."""
     experiment = plan.make(plan.first())
     dataset = experiment.load_data(data_dir)
+    experiment.name(dataset)
     sources, training = experiment.open(dataset), experiment.training
     parts = ["train"] if training.measure_train else []
     parts.append("validation" if dataset.validation else "test")

@@ -42,6 +42,7 @@ class _Parameters(Configurable):
     dropout: Decay
     dtype: Literal["float32", "float64"] | None
     callbacks: list[Callback] | None
+    metrics: list[Any] | None
 
 
 def check_parameters(model: Any) -> None:
@@ -64,8 +65,11 @@ def check_parameters(model: Any) -> None:
             f"activation = {model.activation}: {len(model.activation)} for {len(sizes)} hidden "
             "layers; should be one for each, or one for all"
         )
-    if model.solver == "lbfgs" and model.callbacks:
-        raise ConfigError("callbacks: solver='lbfgs' has no epochs to observe; take another solver")
+    for name, what in (("callbacks", "observe"), ("metrics", "measure after")):
+        if model.solver == "lbfgs" and getattr(model, name):
+            raise ConfigError(
+                f"{name}: solver='lbfgs' has no epochs to {what}; take another solver"
+            )
     if model.solver == "lbfgs" and model.dropout:
         raise ConfigError(
             f"dropout = {model.dropout}: solver='lbfgs' compares losses of the same network, "

@@ -19,7 +19,7 @@ from layerkit.errors import ConfigError, DataError
 from layerkit.exchange.sklearn_models import class_names
 from layerkit.losses.base import Loss
 from layerkit.losses.classes import Classifier as ClassLoss
-from layerkit.sklearn.checks import _Parameters
+from layerkit.sklearn.checks import _Parameters, check_parameters
 from layerkit.sklearn.perceptrons import _Perceptron
 
 
@@ -87,8 +87,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     dtype : {"float32", "float64"}, optional
         Of the network; by default that of X.
     callbacks : list of Callback, optional
-        Observers of the training: early stopping by any rule, logs, a progress bar. They see
-        "train_loss" and, of examples to validate on, "validation_accuracy" or "validation_r2".
+        Observers of the training: early stopping by any rule, logs, a progress bar. They see all
+        that `history_` keeps.
+    metrics : list of str or callable, optional
+        Metrics of layerkit, such as "f1" or "roc_auc", to be measured after each epoch, on the
+        examples that are trained on and on those to validate on.
     class_weight : "balanced" or dict, optional
         How much the examples of each class count, in the loss alone; "balanced" gives all classes
         the same weight. Multiplied with `sample_weight`.
@@ -108,6 +111,13 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         The loss of the last epoch, the lowest one, and all of them.
     validation_scores_, best_validation_score_
         With early stopping, the accuracies on the examples that are held out.
+    validation_loss_curve_ : list of float or None
+        The losses of the examples to validate on, without the penalty.
+    history_ : dict
+        All curves by name, with a number for each epoch: "train_loss", "validation_loss",
+        "validation_accuracy", and the metrics of both, such as "train_f1" and "validation_f1".
+    stopped_ : bool
+        Whether training has ended before `max_iter`, or should, in `partial_fit`.
     n_iter_, t_ : int
         Number of epochs, and of examples that were trained on.
     n_layers_, n_outputs_, n_features_in_ : int
@@ -161,6 +171,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         callbacks: list[Callback] | None = None,
         class_weight: Any = None,
         loss: Loss | None = None,
+        metrics: Any = None,
     ) -> None:
         self.class_weight = class_weight
         self.loss = loss
@@ -190,6 +201,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         self.dropout = dropout
         self.dtype = dtype
         self.callbacks = callbacks
+        self.metrics = metrics
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -214,9 +226,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
                     f"y has the classes {unique_labels(y)}, and self.classes_ from before are "
                     f"{self.classes_}; warm_start needs the same, partial_fit none but these"
                 )
-        kind, y = self._label_binarizer.y_type_, self._label_binarizer.transform(y)
-        if self._judges_classes() and y.shape[1] == 1:
-            y = np.hstack([1 - y, y])
+        self._check_loss()
+        return X, self._binarized(y)
+
+    def _check_loss(self) -> None:
+        kind = self._label_binarizer.y_type_
         if self.loss and not (
             self.loss.judges_classes
             and (kind == "binary" or self._judges_classes() == (kind == "multiclass"))
@@ -225,7 +239,18 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
             raise ConfigError(
                 f"loss = {self.loss}: y has {kind} targets; take one such as {right}()"
             )
-        return X, y
+
+    def _binarized(self, y: Any) -> Array:
+        y = self._label_binarizer.transform(y)
+        return np.hstack([1 - y, y]) if self._judges_classes() and y.shape[1] == 1 else y
+
+    def _targets(self, y: Any) -> Array:
+        if new := set(unique_labels(y)) - set(self.classes_):
+            raise DataError(
+                f"y_val has the classes {np.array(list(new))}, and y has {self.classes_}: no "
+                "probability can be right for them; leave these examples out"
+            )
+        return self._binarized(y)
 
     def _judges_classes(self) -> bool:
         """Whether a loss was given that judges the outputs together, one for each class."""
@@ -245,8 +270,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         multiclass = self._label_binarizer.y_type_ == "multiclass" or self._judges_classes()
         return "softmax" if multiclass else "logistic"
 
-    def _begin(self, X: Any) -> None:
-        super()._begin(X)
+    def _begin(self, features: int, dtype: np.dtype[Any]) -> None:
+        super()._begin(features, dtype)
         if not self._label_binarizer.y_type_.startswith("multilabel") and len(self.classes_) > 1:
             self.network_.classes = class_names(self.classes_)
 
@@ -265,6 +290,25 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         if self._label_binarizer.y_type_ == "binary":
             outputs = outputs[:, -1:]  # two outputs for two classes, with a loss that was given
         return self._label_binarizer.inverse_transform(super()._labels(outputs))
+
+    def initialize(self, n_features: int, classes: Any) -> Self:
+        """Make the network with its first weights, without data.
+
+        It can predict, be given other `coefs_` and `intercepts_`, and be trained on by
+        `partial_fit`, or by `fit` with a warm start.
+
+        Parameters
+        ----------
+        n_features : int
+            The number of columns of X.
+        classes : array
+            All class labels.
+        """
+        check_parameters(self)
+        self._label_binarizer = LabelBinarizer().fit(classes)
+        self.classes_ = self._label_binarizer.classes_
+        self._check_loss()
+        return self._initialize(n_features, self._binarized(classes).shape[1])
 
     def predict(self, X: Any) -> Array:
         """Return the classes (N,), or whether each label is there (N, D)."""
@@ -286,12 +330,25 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         return np.log(p, out=p)
 
     @available_if(lambda self: self._is_stochastic())  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train for one epoch on these examples.
+
+        With early stopping, X_val and y_val are needed. `stopped_` is then true when the score has
+        not improved for long enough, and the weights are those with the best one. A call after that
+        trains on from these, and has them back if it is no improvement.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y, sample_weight, X_val, y_val
             As for `fit`.
         classes : array, optional
             All classes, needed by the first call: a batch may be without some of them.
@@ -307,7 +364,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
                 f"{self.classes_!r}"
             )
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, True, X_val, y_val)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -22,9 +23,19 @@ from sklearn.utils import shuffle
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
+from layerkit.metrics.metrics import check_metrics, measure, undirected
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress
 from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
+
+
+class Held(NamedTuple):
+    """Examples to validate on; the labels are their targets as the user knows them."""
+
+    X: Any
+    t: Array
+    a: Array | None = None
+    labels: Any = None
 
 
 class Epochs:
@@ -36,9 +47,8 @@ class Epochs:
         Its network is trained.
     X, t, a : arrays
         The examples to train on.
-    held_out : tuple of arrays, optional
-        X, y, and the sample weights if there are any, of the examples to validate on; y as the
-        user knows it.
+    held_out : Held, optional
+        The examples to validate on.
     incremental : bool
         Whether to train for one epoch, and go on with the optimizer as it is.
     observers : sequence of Callback
@@ -51,21 +61,32 @@ class Epochs:
         X: Any,
         t: Array,
         a: Array | None,
-        held_out: Any,
+        held_out: Held | None,
         incremental: bool,
         observers: Sequence[Callback],
     ) -> None:
-        self.callbacks = [*(model.callbacks or ()), *observers]
         self.model, self.X, self.t, self.a, self.held_out = model, X, t, a, held_out
-        N = len(t)
-        self.size = min(200 if model.batch_size == "auto" else model.batch_size, N)
+        self.callbacks = [*(model.callbacks or ()), *observers]
         self.weights = [dense.W for dense in model._dense_layers()]
-        epochs, batches = 1 if incremental else model.max_iter, math.ceil(N / self.size)
+        network, N = model.network_, len(t)
+        size = min(200 if model.batch_size == "auto" else model.batch_size, N)
+        starts = list(range(0, N, size))
+        if N % size and N % size < max(layer.smallest_batch for _, layer in network.layers()):
+            starts = starts[:-1] or starts  # the last few go with the batch before
+        self.batches = [slice(*ends) for ends in pairwise([*starts, N])]
+        epochs = 1 if incremental else model.max_iter
         if not incremental or not hasattr(model, "_optimizer"):
-            model._optimizer = new_optimizer(model, None if incremental else epochs * batches)
-        score = "validation_accuracy" if is_classifier(model) else "validation_r2"
-        measured = ["train_loss"] if held_out is None else ["train_loss", score]
-        self.progress = Progress(model.network_, model._optimizer, epochs, batches, N, measured)
+            steps = None if incremental else epochs * len(self.batches)
+            model._optimizer = new_optimizer(model, steps)
+        further = check_metrics(model.metrics or [], network.loss, (model.n_outputs_,))
+        self.score = "accuracy" if is_classifier(model) else "r2"
+        measured = ["train_loss", *(f"train_{name}" for name in further)]
+        if held_out is not None:
+            measured += [
+                f"validation_{name}" for name in dict.fromkeys(["loss", self.score, *further])
+            ]
+        self.progress = Progress(network, model._optimizer, epochs, len(self.batches), N, measured)
+        self.progress.undirected = undirected(model.metrics or [])
 
     def run(self) -> None:
         """Train for these epochs, or until nothing improves."""
@@ -80,17 +101,19 @@ class Epochs:
 
     def _run(self) -> None:
         model, progress, order = self.model, self.progress, np.arange(len(self.t))
-        model.n_iter_ = 0
+        model.n_iter_, model.stopped_ = 0, False
         for _ in range(progress.epochs):
             if model.shuffle:
                 order = shuffle(order, random_state=model._random_state)
             self._train_epoch(order)
             if progress.leaving:
+                model.stopped_ = True
                 return
             if model.solver == "sgd" and model.learning_rate == "invscaling":
                 model._optimizer.lr = model.learning_rate_init / (model.t_ + 1) ** model.power_t
             if model._no_improvement_count > model.n_iter_no_change:
                 if self._stops():
+                    model.stopped_ = True
                     return
                 model._no_improvement_count = 0
         if model.n_iter_ == model.max_iter:
@@ -102,12 +125,11 @@ class Epochs:
             )
 
     def _train_epoch(self, order: Array) -> None:
-        model, progress, N = self.model, self.progress, len(self.t)
+        model, progress = self.model, self.progress
         arena, optimizer = model.network_.arena, model._optimizer
         progress.begin_epoch()
         self._tell("epoch_begin")
-        for start in range(0, N, self.size):
-            part = slice(start, start + self.size)
+        for part in self.batches:
             rows = order[part] if model.shuffle else part
             t = self.t[rows]
             batch = (self.X[rows], t, None if self.a is None else self.a[rows], self.weights)
@@ -123,15 +145,51 @@ class Epochs:
                 model.loss_ = progress.mean_loss
                 return
         model.n_iter_ += 1
-        model.t_ += N
+        model.t_ += len(self.t)
         model.loss_ = progress.mean_loss
         model.loss_curve_.append(model.loss_)
         if model.verbose:
             print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+        measured = self._measure()
         self._count_improvement()
-        values = [model.loss_, *(model.validation_scores_ or [])[-1:]]
-        progress.end_epoch(dict(zip(progress.measured, values, strict=False)))
+        for name in measured:
+            model.history_.setdefault(name, [math.nan] * (len(model.loss_curve_) - 1))
+        for name, curve in model.history_.items():
+            curve.append(measured.get(name, math.nan))
+        progress.end_epoch(measured)
         self._tell("epoch_end")
+
+    def _measure(self) -> dict[str, float]:
+        """Return all that is measured after an epoch, by name; nan where outputs are not finite."""
+        model, held_out = self.model, self.held_out
+        measured = dict.fromkeys(self.progress.measured, math.nan) | {"train_loss": model.loss_}
+        if model.metrics:
+            z = model._before_activation(self.X)
+            measured |= self._metrics("train", z, self.t, self.a)
+        if held_out is None:
+            return measured
+        z = model._before_activation(held_out.X)
+        score = math.nan
+        if np.isfinite(p := model._activated(z)).all():
+            measured["validation_loss"] = model._loss(z, p, held_out.t, held_out.a)
+            scorer, name = (
+                (accuracy_score, "accuracy") if is_classifier(model) else (r2_score, "r2")
+            )
+            score = float(scorer(held_out.labels, model._labels(p), sample_weight=held_out.a))
+            measured[f"validation_{name}"] = score
+            measured |= self._metrics("validation", z, held_out.t, held_out.a)
+        model.validation_scores_.append(score)
+        if model.verbose:
+            print(f"Validation score: {score:f}")
+        return measured
+
+    def _metrics(self, part: str, z: Array, t: Array, a: Array | None) -> dict[str, float]:
+        model = self.model
+        if not model.metrics or not np.isfinite(z).all():
+            return {}
+        t = model._own_targets(t) if model._own_loss() else t
+        values = measure(model.metrics, model.network_.loss, z, t, a)
+        return {f"{part}_{name}": value for name, value in values.items()}
 
     def _tell(self, hook: str) -> None:
         for callback in self.callbacks:
@@ -140,12 +198,8 @@ class Epochs:
     def _count_improvement(self) -> None:
         """Count the epochs without an improvement of at least `tol`, and keep the best weights."""
         model = self.model
-        if self.held_out is not None:
-            score = self._held_out_score(*self.held_out)
-            model.validation_scores_.append(score)
-            if model.verbose:
-                print(f"Validation score: {score:f}")
         if model.early_stopping:
+            score = model.validation_scores_[-1]
             stale = score < model.best_validation_score_ + model.tol
             if score > model.best_validation_score_:
                 model.best_validation_score_ = score
@@ -154,13 +208,6 @@ class Epochs:
             stale = model.loss_ > model.best_loss_ - model.tol
             model.best_loss_ = min(model.best_loss_, model.loss_)
         model._no_improvement_count = model._no_improvement_count + 1 if stale else 0
-
-    def _held_out_score(self, X: Any, y: Any, a: Array | None = None) -> float:
-        p = self.model._activations(X)
-        if not np.isfinite(p).all():
-            return math.nan
-        score = accuracy_score if is_classifier(self.model) else r2_score
-        return float(score(y, self.model._labels(p), sample_weight=a))
 
     def _stops(self) -> bool:
         """Return whether to stop after too many epochs without improvement, or go on slower."""

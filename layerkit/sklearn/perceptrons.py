@@ -10,7 +10,9 @@ import copy
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,22 +27,22 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from layerkit.arrays import Array
+from layerkit.arrays import Array, Shape
 from layerkit.callbacks.base import Callback
 from layerkit.data.sparse import SparseRows
-from layerkit.errors import ConfigError, DataError, DivergenceError
+from layerkit.errors import ConfigError, DataError, DivergenceError, ShapeError
 from layerkit.exchange.sklearn_models import ACTIVATIONS, LOSSES
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.activations.sigmoids import Sigmoid
 from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
 from layerkit.layers.regularization import Dropout
-from layerkit.losses.base import Loss
+from layerkit.losses.base import Loss, mean_loss
 from layerkit.network import Network
 from layerkit.parameters import Param
 from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.checks import _Parameters, check_parameters
-from layerkit.sklearn.epochs import Epochs
+from layerkit.sklearn.epochs import Epochs, Held
 from layerkit.sklearn.objectives import REPORTED, activated
 from layerkit.streams import stream
 
@@ -57,6 +59,8 @@ class _Perceptron(
     checks: ClassVar[type[_Parameters]]
     network_: Network
     loss_curve_: list[float]
+    history_: dict[str, list[float]]
+    stopped_: bool
     validation_scores_: Any
     best_validation_score_: Any
 
@@ -67,8 +71,7 @@ class _Perceptron(
 
     @coefs_.setter
     def coefs_(self, new: Sequence[Array]) -> None:
-        for dense, W in zip(self._dense_layers(), new, strict=True):
-            dense.W.value = W
+        self._set("coefs_", [dense.W for dense in self._dense_layers()], new)
 
     @property
     def intercepts_(self) -> list[Array]:
@@ -77,8 +80,12 @@ class _Perceptron(
 
     @intercepts_.setter
     def intercepts_(self, new: Sequence[Array]) -> None:
-        for dense, b in zip(self._dense_layers(), new, strict=True):
-            dense.b.value = b
+        self._set("intercepts_", [dense.b for dense in self._dense_layers()], new)
+
+    def _set(self, name: str, params: list[Param], new: Sequence[Array]) -> None:
+        arrays = checked_arrays(name, new, [param.shape for param in params])
+        for param, values in zip(params, arrays, strict=True):
+            param.value = values
 
     def _dense_layers(self) -> list[Dense]:
         if "network_" not in vars(self):
@@ -87,7 +94,15 @@ class _Perceptron(
         return [layer for layer in body.layers if isinstance(layer, Dense)]
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        coef_init: Sequence[Array] | None = None,
+        intercept_init: Sequence[Array] | None = None,
     ) -> Self:
         """Fit the network to data.
 
@@ -99,8 +114,11 @@ class _Perceptron(
         sample_weight : array (N,), optional
             How much each example counts.
         X_val, y_val : arrays, optional
-            Examples to validate on: `validation_scores_` has their score after each epoch, and
-            early stopping takes it, instead of that of examples that are held out.
+            Examples to validate on: `validation_scores_` and `validation_loss_curve_` have their
+            score and loss after each epoch, and early stopping takes that score, instead of that
+            of examples that are held out.
+        coef_init, intercept_init : list of array, optional
+            The weights to start from, as `coefs_` and `intercepts_` have them.
 
         Returns
         -------
@@ -115,10 +133,18 @@ class _Perceptron(
         DivergenceError
             When the weights are not finite in the end.
         """
-        if (X_val is None) != (y_val is None):
-            raise DataError("X_val and y_val belong together: give both, or none of them")
-        given = None if X_val is None else (X_val, y_val)
-        return self._fit(X, y, sample_weight, incremental=False, validation=given)
+        start = {"coef_init": coef_init, "intercept_init": intercept_init}
+        return self._fit(X, y, sample_weight, False, X_val, y_val, start)
+
+    def _initialize(self, n_features: int, n_outputs: int) -> Self:
+        check_parameters(self)
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.n_features_in_, self.n_outputs_ = n_features, n_outputs
+        self._random_state = check_random_state(self.random_state)
+        self._begin(n_features, np.dtype("float64"))
+        self.network_.check_adapted()
+        return self
 
     def _is_stochastic(self) -> bool:
         if self.solver == "lbfgs":
@@ -138,30 +164,50 @@ class _Perceptron(
     def _output_activation(self) -> str:
         """Return scikit-learn's name of the activation of the outputs."""
 
+    @abstractmethod
+    def _targets(self, y: Any) -> Array:
+        """Return the y of examples to validate on as the network takes it."""
+
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        incremental: bool,
+        X_val: Any,
+        y_val: Any,
+        start: Mapping[str, Sequence[Array] | None] = MappingProxyType({}),
     ) -> Self:
         check_parameters(self)
+        if (X_val is None) != (y_val is None):
+            raise DataError("X_val and y_val belong together: give both, or none of them")
+        if X_val is not None and self.solver == "lbfgs":
+            raise ConfigError("X_val: solver='lbfgs' has no epochs to validate after")
         epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
         task = self._fit_task(X, y, sample_weight, epochs)
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, incremental, reset=first)
-        if validation is not None:
-            if self.solver == "lbfgs":
-                raise ConfigError("X_val: solver='lbfgs' has no epochs to validate after")
-            validation = self._check_validation(*validation)
         a = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
-        if first:
-            self._begin(X)
-        units = [dense.units for dense in self._dense_layers()]
-        if units != [*self._sizes(), self.n_outputs_]:
+        validation = None if X_val is None else self._check_validation(X_val, y_val)
+        units = [*self._sizes(), self.n_outputs_]
+        if not first and (before := [dense.units for dense in self._dense_layers()]) != units:
             raise ConfigError(
-                f"the network has layers of {units} units, and should go on with "
-                f"{[*self._sizes(), self.n_outputs_]}: fit a new one, with warm_start=False"
+                f"the network has layers of {before} units, and should go on with {units}: fit a "
+                "new one, with warm_start=False"
             )
+        shapes = {"coef_init": pairwise([X.shape[1], *units]), "intercept_init": zip(units)}
+        given = {
+            name.replace("_init", "s_"): checked_arrays(name, new, list(shapes[name]))
+            for name, new in start.items()
+            if new is not None
+        }
+        if first:
+            self._begin(X.shape[1], X.dtype)
+        for name, arrays in given.items():
+            setattr(self, name, arrays)
         dtype = np.dtype(self.network_.dtype)
         X, y = X.astype(dtype, copy=False), y.astype(dtype)
         a = a if a is None else a.astype(dtype, copy=False)
@@ -180,7 +226,7 @@ class _Perceptron(
         self.network_.inputs.check(X, learn=True)
         return self
 
-    def _begin(self, X: Any) -> None:
+    def _begin(self, features: int, dtype: np.dtype[Any]) -> None:
         """Make the network, and draw its weights as scikit-learn does."""
         several = isinstance(self.activation, list | tuple)
         hidden = self._sizes()
@@ -192,12 +238,12 @@ class _Perceptron(
                 layers.append(Dropout(self.dropout))
         self.out_activation_ = self._output_activation()
         own = self._own_loss()
-        dtype: Any = "float64" if self.solver == "lbfgs" else X.dtype.name
+        own_dtype: Any = self.dtype or ("float64" if self.solver == "lbfgs" else dtype.name)
         self.network_ = Network(
             Sequential([*layers, Dense(self.n_outputs_)]),
             copy.deepcopy(own) if own else LOSSES[self.out_activation_](),
-            shape=(X.shape[1],),
-            dtype=self.dtype or dtype,
+            shape=(features,),
+            dtype=own_dtype,
         )
         last = names[-1] if several and names else self.activation
         for dense, name in zip(self._dense_layers(), [*names, last], strict=True):
@@ -206,7 +252,7 @@ class _Perceptron(
             bound = math.sqrt(factor / sum(dense.W.shape))
             W = self._random_state.uniform(-bound, bound, dense.W.shape)
             b = self._random_state.uniform(-bound, bound, dense.b.shape)
-            dense.W.value, dense.b.value = W.astype(X.dtype), b.astype(X.dtype)
+            dense.W.value, dense.b.value = W.astype(dtype), b.astype(dtype)
         random = {address: layer for address, layer in self.network_.layers() if layer.random}
         if random:  # otherwise nothing more is drawn than scikit-learn draws
             seed = int(self._random_state.randint(2**31))
@@ -221,6 +267,8 @@ class _Perceptron(
 
     def _begin_curves(self) -> None:
         self.loss_curve_ = []
+        self.history_ = {}
+        self.stopped_ = False
         self._no_improvement_count = 0
         stopping = self.early_stopping
         self.best_loss_ = None if stopping else math.inf
@@ -245,19 +293,22 @@ class _Perceptron(
         """Return what a loss that was given makes of outputs."""
         return self.network_.loss.predict(z)
 
-    def _activations(self, X: Any) -> Array:
-        """Return the outputs for checked examples, after scikit-learn's output activation."""
-        network = self.network_
-        x = X.astype(network.dtype, copy=False)
+    def _before_activation(self, X: Any) -> Array:
+        """Return the outputs for checked examples, before the output activation."""
+        x = X.astype(self.network_.dtype, copy=False)
         with np.errstate(all="ignore"):
-            z = network.body.forward(as_batch(x), train=False)
-            if self._own_loss():
-                return self._own_activations(z)
-            return activated(network.loss, z)
+            return self.network_.body.forward(as_batch(x), train=False)
+
+    def _activated(self, z: Array) -> Array:
+        """Return outputs after scikit-learn's output activation."""
+        with np.errstate(all="ignore"):
+            return (
+                self._own_activations(z) if self._own_loss() else activated(self.network_.loss, z)
+            )
 
     def _outputs(self, X: Any) -> Array:
         """Return the outputs for examples of a user."""
-        return self._activations(self._checked(X))
+        return self._activated(self._before_activation(self._checked(X)))
 
     def _checked(self, X: Any) -> Any:
         """Return examples to predict from as a valid array."""
@@ -273,6 +324,11 @@ class _Perceptron(
         ):
             return X
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    @property
+    def validation_loss_curve_(self) -> list[float] | None:
+        """The loss of the examples to validate on after each epoch, without the penalty."""
+        return self.history_.get("validation_loss")
 
     @property
     def _n_features_out(self) -> int:
@@ -319,6 +375,14 @@ class _Perceptron(
         g /= weight
         return (total + 0.5 * self.alpha * squares) / weight
 
+    def _loss(self, z: Array, p: Array, t: Array, a: Array | None) -> float:
+        """Return the mean loss of outputs before and after the activation, without the penalty."""
+        if self._own_loss():
+            return self.network_.loss.mean(z, self._own_targets(t), a)
+        losses = REPORTED[self.out_activation_](t, p)
+        a = np.ones(len(t)) if a is None else a
+        return mean_loss(float((losses * a).sum()), float(a.sum()))
+
     def _fit_lbfgs(self, X: Any, y: Array, a: Array | None) -> None:
         """Minimize with SciPy's L-BFGS-B, the parameters in scikit-learn's order: W's, then b's."""
         from scipy.optimize import minimize
@@ -355,12 +419,15 @@ class _Perceptron(
         y: Array,
         a: Array | None,
         incremental: bool,
-        validation: Any,
+        validation: Held | None,
         observers: list[Callback],
     ) -> None:
         """Train for `max_iter` epochs, or until nothing improves; for one if `incremental`."""
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.early_stopping and incremental and validation is None:
+            raise DataError(
+                "early_stopping=True: partial_fit sees one part of the data, and what it would "
+                "hold out may be trained on in the next call; give X_val and y_val"
+            )
         stopping = getattr(self, "best_loss_", None) is None
         if not hasattr(self, "loss_curve_") or stopping != self.early_stopping:
             self._begin_curves()  # a warm start after lbfgs, or with another rule to stop
@@ -382,11 +449,11 @@ class _Perceptron(
             epochs.run()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
-        if self.early_stopping:
+        if self.early_stopping and (self.stopped_ or not incremental):
             self.network_.arena.values, self.network_.arena.states = self._best
 
-    def _split(self, X: Any, y: Array, a: Array | None) -> tuple[Any, Array, Array | None, Any]:
-        """Return the examples to train on, and X, y and a of those that are held out."""
+    def _split(self, X: Any, y: Array, a: Array | None) -> tuple[Any, Array, Array | None, Held]:
+        """Return the examples to train on, and those that are held out."""
         arrays = (X, y) if a is None else (X, y, a)
         parts = train_test_split(
             *arrays,
@@ -400,14 +467,18 @@ class _Perceptron(
                 f"validation_fraction={self.validation_fraction} of {len(y)} examples leaves "
                 f"{held[0].shape[0]} to validate on; should be at least 2"
             )
-        labels = self._labels(held[1])
-        return trained[0], trained[1], *(trained[2:] or (None,)), (held[0], labels, *held[2:])
+        held_out = Held(*held)._replace(labels=self._labels(held[1]))
+        return trained[0], trained[1], *(trained[2:] or (None,)), held_out
 
-    def _check_validation(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def _check_validation(self, X: Any, y: Any) -> Held:
         """Return examples to validate on as arrays."""
         check_consistent_length(X, y)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return X, np.asarray(y)
+        t = self._targets(y)
+        t = t.reshape(-1, 1) if t.ndim == 1 else t
+        if t.shape[1] != self.n_outputs_:
+            raise DataError(f"y_val has {t.shape[1]} targets; should be {self.n_outputs_}, as y")
+        return Held(X, t, labels=np.asarray(y))
 
     def _class_weights(self, y: Array, a: Array | None, incremental: bool) -> Array | None:
         """Return the weights of examples, with those of their classes."""
@@ -435,6 +506,28 @@ def activations(given: str | Layer) -> list[Layer]:
         return [copy.deepcopy(given)]
     activation = ACTIVATIONS[given]
     return [activation()] if activation else []
+
+
+def checked_arrays(name: str, given: Sequence[Any], shapes: Sequence[Shape]) -> list[Array]:
+    """Return what a user gave for the parameters of all layers as arrays of these shapes.
+
+    Examples
+    --------
+    >>> checked_arrays("coef_init", [np.eye(2)], [(2, 3), (3, 1)])
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ShapeError: coef_init has arrays of shapes [(2, 2)]; should be [(2, 3), (3, 1)]
+    """
+    try:
+        arrays = [np.asarray(values) for values in given]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: should be a list with an array for each layer: {error}") from None
+    if (wrong := [values.shape for values in arrays]) != shapes:
+        raise ShapeError(f"{name} has arrays of shapes {wrong}; should be {shapes}")
+    for i, values in enumerate(arrays):
+        if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+            raise DataError(f"{name}[{i}] = {values}; should be finite numbers")
+    return arrays
 
 
 def as_batch(x: Any) -> Any:

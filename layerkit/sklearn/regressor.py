@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
@@ -38,7 +38,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
     nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-    n_iter_no_change, max_fun, dropout, dtype, callbacks
+    n_iter_no_change, max_fun, dropout, dtype, callbacks, metrics
         As those of MLPClassifier. The score of early stopping is R^2.
 
     Attributes
@@ -46,8 +46,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     network_ : Network
         The trained network: to save, export, trace or train on.
     coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, \
-    best_validation_score_, n_iter_, t_, n_layers_, n_outputs_, n_features_in_, \
-    feature_names_in_, out_activation_
+    best_validation_score_, validation_loss_curve_, history_, stopped_, n_iter_, t_, n_layers_, \
+    n_outputs_, n_features_in_, feature_names_in_, out_activation_
         As those of MLPClassifier.
 
     Examples
@@ -91,6 +91,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         dropout: float = 0.0,
         dtype: str | None = None,
         callbacks: list[Callback] | None = None,
+        metrics: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -119,6 +120,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         self.dropout = dropout
         self.dtype = dtype
         self.callbacks = callbacks
+        self.metrics = metrics
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -139,14 +141,35 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
             raise DataError(f"loss='poisson': a target is {y.min()}; should be >= 0")
         return X, y
 
+    def _targets(self, y: Any) -> Array:
+        return check_array(y, ensure_2d=False, dtype=(np.float64, np.float32), input_name="y_val")
+
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
+
+    def initialize(self, n_features: int, n_outputs: int = 1) -> Self:
+        """Make the network with its first weights, without data.
+
+        It can predict, be given other `coefs_` and `intercepts_`, and be trained on by
+        `partial_fit`, or by `fit` with a warm start.
+
+        Parameters
+        ----------
+        n_features, n_outputs : int
+            The number of columns of X, and of targets.
+        """
+        return self._initialize(n_features, n_outputs)
 
     def predict(self, X: Any) -> Array:
         """Return the predictions, (N,) of one output, (N, D) of several."""
         return self._labels(self._outputs(X))
 
     @available_if(lambda self: self._is_stochastic())  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on these examples; the arguments are those of `fit`."""
-        return self._fit(X, y, sample_weight, incremental=True)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+    ) -> Self:
+        """Train for one epoch on these examples; the arguments are those of `fit`.
+
+        With early stopping, X_val and y_val are needed; see `MLPClassifier.partial_fit`.
+        """
+        return self._fit(X, y, sample_weight, True, X_val, y_val)

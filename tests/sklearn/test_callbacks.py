@@ -80,7 +80,7 @@ def test_lbfgs_is_one_task_and_so_is_a_part() -> None:
 
 def test_callbacks_end_with_a_fit_that_fails() -> None:
     noting = Noting()
-    model = MLPClassifier((4,), learning_rate_init=1e200).set_callbacks(noting)
+    model = MLPClassifier((4,), learning_rate_init=1e200, random_state=0).set_callbacks(noting)
     with pytest.raises(ValueError, match="non-finite"):
         model.fit(X, y)
     assert noting.noted[-1] == "teardown"

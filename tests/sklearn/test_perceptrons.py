@@ -12,6 +12,7 @@ from scipy.sparse import csc_array, csr_array
 from sklearn import datasets
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
@@ -306,6 +307,10 @@ def test_other_layers_or_classes_than_before_are_refused() -> None:
         model.fit(*IRIS, X_val=IRIS[0])
     with pytest.raises(LayerkitError, match="X_val: solver='lbfgs' has no epochs"):
         clone(model).set_params(solver="lbfgs").fit(*IRIS, X_val=IRIS[0], y_val=IRIS[1])
+    with pytest.raises(LayerkitError, match=r"y_val has the classes \[2\], and y has \[0 1\]"):
+        clone(model).fit(IRIS[0][:100], IRIS[1][:100], X_val=IRIS[0], y_val=IRIS[1])
+    with pytest.raises(LayerkitError, match="y_val has 2 targets; should be 1"):
+        layerkit.sklearn.MLPRegressor().fit(*DIABETES, X_val=DIABETES[0], y_val=DIABETES[0][:, :2])
     with pytest.raises(LayerkitError, match="partial_fit does not see all examples"):
         clone(model).set_params(class_weight="balanced").partial_fit(*IRIS, classes=[0, 1, 2])
     with pytest.raises(LayerkitError, match=r"target -1.0 of example \d+; should be a count"):
@@ -463,6 +468,123 @@ def test_given_examples_are_validated_on() -> None:
     model.set_params(early_stopping=True, learning_rate_init=0.05)
     model.fit(X, y, X_val=X_val, y_val=y_val)
     assert model.best_validation_score_ == model.score(X_val, y_val) > 0.9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_of_examples_to_validate_on_is_kept(kind: str) -> None:
+    X, y = scale(IRIS[0]), IRIS[1]
+    X, y, X_val, y_val = X[::2], y[::2], X[1::2], y[1::2]
+    for loss in ({}, {"loss": SoftmaxCrossEntropy() if kind == "MLPClassifier" else Huber()}):
+        model = getattr(layerkit.sklearn, kind)(
+            hidden_layer_sizes=(8,), max_iter=5, random_state=0, **loss
+        )
+        model.fit(X, y, X_val=X_val, y_val=y_val)
+        assert len(model.validation_loss_curve_) == 5
+        expected = model.network_.gradient(X_val, y_val)
+        factor = 1 if loss or kind == "MLPClassifier" else 0.5
+        np.testing.assert_allclose(model.validation_loss_curve_[-1], factor * expected, 1e-12)
+        model.set_params(early_stopping=True).fit(X, y)
+        assert len(model.validation_loss_curve_) == len(model.validation_scores_)
+        assert (
+            clone(model).set_params(early_stopping=False).fit(X, y).validation_loss_curve_ is None
+        )
+
+
+def test_metrics_are_measured_after_each_epoch() -> None:
+    X, y, X_val, y_val = CANCER[0][::2], CANCER[1][::2], CANCER[0][1::2], CANCER[1][1::2]
+    stop = EarlyStopping(monitor="validation_f1", patience=1)
+    model = layerkit.sklearn.MLPClassifier(
+        (8,), metrics=["f1", "accuracy"], max_iter=4, random_state=0
+    )
+    model.fit(X, y)
+    assert [*model.history_] == ["train_loss", "train_f1", "train_accuracy"]
+    assert model.history_["train_loss"] == model.loss_curve_
+    assert model.history_["train_accuracy"][-1] == model.score(X, y)
+    assert model.history_["train_f1"][-1] == f1_score(y, model.predict(X))
+    model.set_params(callbacks=[stop], max_iter=99).fit(X, y, X_val=X_val, y_val=y_val)
+    assert model.stopped_
+    assert {len(curve) for curve in model.history_.values()} == {model.n_iter_}
+    assert model.history_["validation_accuracy"] == model.validation_scores_
+    assert max(model.history_["validation_f1"]) == f1_score(y_val, model.predict(X_val))
+
+    numbers = layerkit.sklearn.MLPRegressor(metrics=["mae"], max_iter=3, warm_start=True)
+    numbers.fit(*DIABETES).fit(*DIABETES, X_val=DIABETES[0], y_val=DIABETES[1])
+    before, after = np.split(np.array(numbers.history_["validation_mae"]), 2)
+    assert np.isnan(before).all()
+    np.testing.assert_array_equal(after, numbers.history_["train_mae"][3:])
+    for metrics, message in ((["f1"], "'f1' doesn't suit"), ("mae", "metrics = 'mae': should be")):
+        with pytest.raises(LayerkitError, match=message):
+            numbers.set_params(metrics=metrics).fit(*DIABETES)
+    with pytest.raises(LayerkitError, match="metrics: solver='lbfgs' has no epochs to measure"):
+        numbers.set_params(metrics=["mae"], solver="lbfgs").fit(*DIABETES)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_are_trained_on_until_nothing_improves(kind: str) -> None:
+    X, y = scale(IRIS[0]), IRIS[1]
+    given = {"X_val": X[1::2], "y_val": y[1::2]}
+    model = getattr(layerkit.sklearn, kind)(
+        hidden_layer_sizes=(8,), early_stopping=True, n_iter_no_change=3, random_state=0
+    )
+    classes = {"classes": [0, 1, 2]} if kind == "MLPClassifier" else {}
+    with pytest.raises(LayerkitError, match="give X_val and y_val"):
+        model.partial_fit(X, y, **classes)
+    model.set_params(learning_rate_init=0.03)
+    while not getattr(model, "stopped_", False):
+        for part in (slice(0, 150, 4), slice(2, 150, 4)):
+            model.partial_fit(X[part], y[part], **classes, **given)
+    best = model.best_validation_score_
+    assert model.score(X[1::2], y[1::2]) == best == max(model.validation_scores_) > 0.9
+    assert len(model.loss_curve_) == len(model.validation_loss_curve_)
+    model.partial_fit(X, y[::-1], **given)
+    assert model.score(X[1::2], y[1::2]) == best, "what is no improvement is taken back"
+
+
+def test_training_starts_from_given_weights() -> None:
+    first = layerkit.sklearn.MLPClassifier((5,), max_iter=3, random_state=0).fit(*IRIS)
+    W, b = [[a.copy() for a in arrays] for arrays in (first.coefs_, first.intercepts_)]
+    for solver in ("adam", "lbfgs"):
+        model = layerkit.sklearn.MLPClassifier((5,), solver=solver, max_iter=1, tol=1e9)
+        model.set_params(learning_rate_init=1e-99).fit(*IRIS, coef_init=W, intercept_init=b)
+        np.testing.assert_allclose(model.coefs_[1], W[1], 1e-9)
+    model = layerkit.sklearn.MLPClassifier((5,))
+    for given, message in (
+        ({"coef_init": W[:1]}, r"coef_init has arrays of shapes \[\(4, 5\)\]; should be"),
+        ({"intercept_init": [b[0] * np.nan, b[1]]}, r"intercept_init\[0\] = \[nan"),
+    ):
+        with pytest.raises(LayerkitError, match=message):
+            model.fit(*IRIS, **given)
+        assert not hasattr(model, "network_"), "nothing has begun"
+    with pytest.raises(LayerkitError, match="coefs_ has arrays of shapes"):
+        first.coefs_ = b
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["no", "yes"], None])
+def test_a_network_is_made_without_data(labels: Any) -> None:
+    X, kind = IRIS[0], "MLPRegressor" if labels is None else "MLPClassifier"
+    given = {"n_outputs": 2} if labels is None else {"classes": labels}
+    y = np.ones((150, 2)) if labels is None else np.resize(labels, 150)
+    theirs, ours = both(kind, solver="sgd", learning_rate_init=1e-99)
+    ours.initialize(4, **given)
+    for W, expected in zip(ours.coefs_, theirs.fit(X, y).coefs_, strict=True):
+        np.testing.assert_array_equal(W, expected)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    ours.coefs_ = [np.zeros_like(W) for W in ours.coefs_]
+    assert len(np.unique(ours.predict(X), axis=0)) == 1
+    assert ours.partial_fit(X, y).t_ == 150
+    with pytest.raises(LayerkitError, match="shape"):
+        ours.initialize(0, **given)
+
+
+def test_the_last_example_alone_goes_with_the_batch_before() -> None:
+    norm = Sequential([BatchNorm(), ReLU()])
+    history = History()
+    model = layerkit.sklearn.MLPClassifier(
+        (8,), activation=norm, batch_size=149, max_iter=2, callbacks=[history]
+    )
+    assert model.fit(*IRIS).n_iter_ == 2
+    with pytest.raises(LayerkitError, match="batch of one example"):
+        model.set_params(batch_size=1).fit(*IRIS)
 
 
 def test_callbacks_observe_the_training() -> None:

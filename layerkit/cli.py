@@ -419,11 +419,14 @@ def run_evaluate(options: argparse.Namespace) -> int:
     for name in sources:
         measured = experiment.measure(name)
         print(f"{name}: {', '.join(f'{key} {x:.4f}' for key, x in measured.items())}")
-    network, t = experiment.network, sources["test"].t
+    network, t, a = experiment.network, sources["test"].t, sources["test"].a
     if network.loss.judges_classes or of_numbers(network.loss, network.body.output_shape, t):
         with experiment.limited():
             z = network.outputs(dataset.test.inputs)
-        print(f"\ntest:\n{report_outputs(network.loss, z, t, dataset.classes or None)}")
+        if network.loss.judges_classes and a is not None and a.shape != z.shape:
+            a = None  # of the examples, which are counted
+        names = dataset.classes or dataset.targets
+        print(f"\ntest:\n{report_outputs(network.loss, z, t, names, a)}")
     return 0
 
 

@@ -63,6 +63,11 @@ class Targets:
         """The names of the outputs: of the classes, or of the targets."""
         return self.seen.classes if self.exclusive else self.seen.targets
 
+    def takes(self, names: Sequence[str]) -> bool:
+        """Whether these can be the names of the targets, one for each prediction."""
+        one = np.zeros((1, *self.shape))
+        return not self.exclusive and self.loss.predict(one).shape == (1, len(names))
+
     @contextmanager
     def _naming(self) -> Iterator[None]:
         """Name the target in every error about one of several of an example."""
@@ -125,7 +130,7 @@ class Targets:
             targets = self._numbers(targets, learn)
         elif targets.shape == (N, *self.shape) and isinstance(self.loss, ElementwiseLoss):
             targets, a = _without_gaps(targets, a)
-        if names and not self.exclusive and self.shape == (len(names),):
+        if names and self.takes(names):
             self.seen.check_targets(names, learn=learn)
         with self._naming():
             targets = self.loss.targets(targets, self.shape)
@@ -185,8 +190,8 @@ class Targets:
         mean, scale = np.array(seen.mean or [], float), np.array(seen.scale or [], float)
         fitting = mean.shape == scale.shape and np.isfinite(mean).all() and (scale > 0).all()
         names = seen.targets
-        if names is not None and not len(set(names)) == len(names) == D:
-            raise ConfigError(f"targets = {names!r}: should be the names of {D} outputs")
+        if names is not None and not (len(set(names)) == len(names) and self.takes(names)):
+            raise ConfigError(f"targets = {names!r}: don't fit {D} outputs")
         vars(self.seen).update(vars(seen))
         if not fitting or self.factor.shape != (D,):
             raise ConfigError(f"mean = {seen.mean}, scale = {seen.scale}: don't fit {D} outputs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import field, replace
 from pathlib import Path
@@ -17,8 +18,8 @@ from layerkit.errors import ConfigError, FileError, LayerkitWarning, at, listed,
 from layerkit.optimizers.schedules.plain import ConstantSchedule
 from layerkit.progress import Progress
 
-SMALLER_IS_BETTER = ("loss", "mae", "rmse")
-"""Metrics that should fall; scikit-learn's scorers are all made so that greater is better."""
+SMALLER_IS_BETTER = r"loss|(mae|rmse)(_.*)?"
+"""Metrics that should fall, such as ``mae_price``; all of scikit-learn's scorers should rise."""
 UNDEFINED = {
     "roc_auc": "the set may lack a class",
     "r2": "the set may have one example alone",
@@ -68,7 +69,8 @@ class Monitor(Callback, ABC):
     def sign(self) -> int:
         """1 if smaller is better, else -1."""
         name = self.monitor.partition("_")[2]
-        smaller = name in SMALLER_IS_BETTER if self.mode == "auto" else self.mode == "min"
+        falling = bool(re.fullmatch(SMALLER_IS_BETTER, name))
+        smaller = falling if self.mode == "auto" else self.mode == "min"
         return 1 if smaller else -1
 
     def forget(self) -> None:

@@ -33,7 +33,7 @@ from layerkit.metrics.own import (
     takes_predictions,
     warn_if_not_finite,
 )
-from layerkit.metrics.scoring import MedianRegressor, Regressor, estimator_of
+from layerkit.metrics.scoring import MedianRegressor, OfOne, Regressor, estimator_of
 from layerkit.network import Network
 
 Metric = str | Callable[..., Any]
@@ -42,11 +42,18 @@ Metric = str | Callable[..., Any]
 AVERAGED = ("precision", "recall", "f1", "roc_auc")
 OF_CLASSES = ("accuracy", *AVERAGED, *(f"{name}_per_class" for name in AVERAGED))
 OF_NUMBERS = ("mae", "rmse", "r2")
+UNITLESS = ("r2", "explained_variance", "d2_absolute_error_score")
+"""Metrics of numbers that have a mean over targets in different units."""
 TOP = r"top_(\d+)_accuracy"
 
 
 def measure(
-    metrics: Sequence[Metric], loss: Loss, z: Array, t: Array, sample_weight: Array | None = None
+    metrics: Sequence[Metric],
+    loss: Loss,
+    z: Array,
+    t: Array,
+    sample_weight: Array | None = None,
+    names: Sequence[Any] | None = None,
 ) -> dict[str, float]:
     """Return the metrics of outputs `z` for targets `t`, by name.
 
@@ -62,11 +69,12 @@ def measure(
         The area under the ROC curve: of class 1 if there are two classes, else the mean over the
         classes, each against the rest. nan if a class is missing.
     ``precision_per_class``, ``recall_per_class``, ``f1_per_class``, ``roc_auc_per_class``
-        One metric for each class, such as ``f1_class_0``.
+        One metric for each class, such as ``f1_class_0``, or ``f1_class_cat`` by its name.
     ``mae``, ``rmse``, ``r2``
         For losses of numbers, the mean over the outputs. Mean absolute error and root mean squared
         error, in units of the target; coefficient of determination. Of several quantiles, the
-        median, 0.5, is measured.
+        median, 0.5, is measured. Several targets with names may have different units: then each
+        has its own, such as ``mae_price``, and only ``r2``, which has no unit, a mean besides.
 
     All other names are scikit-learn's, such as ``f1_weighted``, ``balanced_accuracy`` or
     ``neg_log_loss``. Its scorers are greater for better networks, so its errors are negative;
@@ -90,6 +98,8 @@ def measure(
         How much each example counts (N,), or each position, in all metrics that take weights. If
         it is how much each target counts, of the shape of z, each output is measured alone, and a
         metric is the mean over the outputs.
+    names : sequence, optional
+        Of the classes, or of the targets.
 
     Raises
     ------
@@ -109,9 +119,9 @@ def measure(
     check_targets(metrics, loss, z, t)
     if sample_weight is not None:
         if sample_weight.shape == z.shape:
-            return _measure_each(metrics, loss, z, t, sample_weight)
+            return _measure_each(metrics, loss, z, t, sample_weight, names)
         sample_weight = spread(sample_weight, z.shape[:-1]).ravel()
-    estimator = estimator_of(loss, z.shape[-1])
+    estimator = estimator_of(loss, z.shape[-1], names)
     z, t = as_rows(z, t)
     counting = np.ones(len(z), bool)
     if loss.judges_classes:
@@ -132,23 +142,39 @@ def measure(
 
 
 def _measure_each(
-    metrics: Sequence[Metric], loss: Loss, z: Array, t: Array, weights: Array
+    metrics: Sequence[Metric],
+    loss: Loss,
+    z: Array,
+    t: Array,
+    weights: Array,
+    names: Sequence[Any] | None,
 ) -> dict[str, float]:
     D = z.shape[-1]
     if isinstance(estimator_of(loss, D), MedianRegressor):
         raise DataError("metrics: each quantile has weights of its own; give a weight per example")
-    for name, _ in _named(metrics):
-        if re.search("micro|weighted|samples|per_class", name):
+    for name, own in _named(metrics):
+        if re.search("micro|weighted|samples", name) or (own and name.endswith("_per_class")):
             raise DataError(
                 f"metrics: {name!r} of targets with weights or gaps of their own: should be one "
                 "that is a mean over the outputs, such as 'f1_macro', 'roc_auc' or 'mae'"
             )
     (z, t, a) = (values.reshape(-1, D) for values in (z, t, weights))
-    columns = [measure(metrics, loss, z[:, [d]], t[:, [d]], a[:, d]) for d in range(D)]
-    means = {name: float(np.mean([column[name] for column in columns])) for name in columns[0]}
-    if "accuracy" in means:  # of all labels together
-        means |= measure(["accuracy"], loss, z.reshape(-1, 1), t.reshape(-1, 1), a.ravel())
-    return means
+    stems = [m.removesuffix("_per_class") if isinstance(m, str) else m for m in metrics]
+    columns = [measure(stems, loss, z[:, [d]], t[:, [d]], a[:, d]) for d in range(D)]
+    values: dict[str, float] = {}
+    for (name, own), (stem, _) in zip(_named(metrics), _named(stems), strict=True):
+        each = [column[stem] for column in columns]
+        if name != stem:
+            values |= {f"{stem}_class_{k}": x for k, x in zip(names or range(D), each, strict=True)}
+            continue
+        apart = names if own is None and not loss.judges_classes else None
+        if not apart or name in UNITLESS:
+            values[name] = float(np.mean(each))
+        if apart:
+            values |= {f"{name}_{k}": x for k, x in zip(apart, each, strict=True)}
+    if "accuracy" in values:  # of all labels together
+        values |= measure(["accuracy"], loss, z.reshape(-1, 1), t.reshape(-1, 1), a.ravel())
+    return values
 
 
 def evaluate_metrics(
@@ -172,12 +198,15 @@ def evaluate_metrics(
     >>> evaluate_metrics(net, x, t, ["precision", "recall", "balanced_accuracy"])
     {'precision': 0.5, 'recall': 1.0, 'balanced_accuracy': 0.8333333333333333}
     """
-    check_metrics(metrics, network.loss, network.body.output_shape)
+    names = network.targets.names
+    check_metrics(metrics, network.loss, network.body.output_shape, names)
     rows, targets, weights = network.check(x, t, sample_weight)
-    return measure(metrics, network.loss, network.outputs(rows), targets, weights)
+    return measure(metrics, network.loss, network.outputs(rows), targets, weights, names)
 
 
-def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> list[str]:
+def check_metrics(
+    metrics: Sequence[Metric], loss: Loss, shape: Shape, names: Sequence[Any] | None = None
+) -> list[str]:
     """Check that all metrics suit a loss, by measuring them on a few made-up outputs.
 
     Returns the names of what they measure.
@@ -190,6 +219,8 @@ def check_metrics(metrics: Sequence[Metric], loss: Loss, shape: Shape) -> list[s
         The loss of the network.
     shape : tuple of int
         The shape of its outputs, without the batch axis.
+    names : sequence, optional
+        Of the classes, or of the targets.
 
     Raises
     ------
@@ -212,9 +243,9 @@ has no probabilities
     """
     if isinstance(metrics, str) or not isinstance(metrics, Sequence):
         raise ConfigError(f"metrics = {metrics!r}: should be a list of names or functions")
-    estimator = estimator_of(loss, shape[-1])
+    estimator = estimator_of(loss, shape[-1], names)
     z, y = estimator.sample(shape[-1])
-    names: list[str] = []
+    measured_as: list[str] = []
     for name, own in _named(metrics):
         _check_namesake(name, own or own_metric(name))
         if own is None:
@@ -235,10 +266,10 @@ has no probabilities
                 f"with outputs {shape}: {reason}"
             ) from error
         for key in measured:
-            if key in names:
+            if key in measured_as:
                 raise ConfigError(f"metrics: {key!r} appears twice")
-            names.append(key)
-    return names
+            measured_as.append(key)
+    return measured_as
 
 
 def check_targets(metrics: Sequence[Metric], loss: Loss, z: Array, t: Array) -> None:
@@ -345,6 +376,19 @@ def _score(
     """Call a scorer; with `strict`, what scikit-learn refuses raises instead of being nan."""
     import sklearn
 
+    names = estimator.names
+    if own is None and names and not estimator.loss.judges_classes and y.shape[1:] == (len(names),):
+        each = {
+            f"{name}_{target}": value
+            for d, target in enumerate(names)
+            for value in _score(
+                name, None, OfOne(estimator, d), z, y[:, d], sample_weight, strict
+            ).values()
+        }
+        if name not in UNITLESS:
+            return each
+        estimator = estimator_of(estimator.loss, estimator.outputs)
+        return _score(name, None, estimator, z, y, sample_weight, strict) | each
     scorer = own or _scorer(name, estimator)
     options: dict[str, Any] = {"sample_weight": sample_weight}
     if own is None:
@@ -369,9 +413,9 @@ def _score(
                 raise
     if not name.endswith("_per_class"):
         return {name: float(value)}
-    each = np.broadcast_to(value, estimator.outputs)
-    stem = name.removesuffix("_per_class")
-    return {f"{stem}_class_{k}": float(value) for k, value in enumerate(each)}
+    values = np.broadcast_to(value, estimator.outputs)
+    stem, keys = name.removesuffix("_per_class"), names or range(estimator.outputs)
+    return {f"{stem}_class_{k}": float(x) for k, x in zip(keys, values, strict=True)}
 
 
 def _parameters(scorer: Any) -> Iterable[str]:
@@ -437,7 +481,8 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
     x, t : arrays
         Examples and targets, as `evaluate` takes them.
     class_names : sequence of str, optional
-        By class number; by default those that the network knows, else the numbers.
+        By class number, or of the targets; by default those that the network knows, else the
+        numbers.
 
     Raises
     ------
@@ -467,7 +512,7 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
     dog    1    2
     """
     rows, targets, weights = network.check(x, t)
-    names = network.classes if class_names is None else class_names
+    names = network.targets.names if class_names is None else class_names
     return report_outputs(network.loss, network.outputs(rows), targets, names, weights)
 
 
@@ -481,8 +526,12 @@ def report_outputs(
     """Return the `report` of outputs, whose targets were checked."""
     from sklearn.metrics import classification_report, confusion_matrix
 
+    if sample_weight is not None and sample_weight.shape == z.shape and loss.judges_classes:
+        return _table_of(("precision", "recall", "f1"), loss, z, t, sample_weight, class_names)
     if loss.judges_classes and sample_weight is not None:
-        raise DataError("a report counts examples: not with weights, and not with missing labels")
+        raise DataError("a report counts examples: not with weights")
+    if not loss.judges_classes and class_names is not None and len(class_names) > 1:
+        return _table_of(OF_NUMBERS, loss, z, t, sample_weight, class_names)
     if not loss.judges_classes:
         errors = measure(OF_NUMBERS, loss, z, t, sample_weight)
         return "\n".join(f"{name:<4}  {value:.6g}" for name, value in errors.items())
@@ -507,3 +556,25 @@ def report_outputs(
     lines = ["  ".join(row) for row in zip(*padded, strict=True)]
     title = "A row for each true class, a column for each predicted one:"
     return "\n".join([table, "", title, *lines])
+
+
+def _table_of(
+    metrics: Sequence[str],
+    loss: Loss,
+    z: Array,
+    t: Array,
+    sample_weight: Array | None,
+    names: Sequence[Any] | None,
+) -> str:
+    """Return a table with a row for each target or label, and how many there are of it."""
+    names = list(range(z.shape[-1])) if names is None else names
+    ending, mark = ("_per_class", "_class_") if loss.judges_classes else ("", "_")
+    found = measure([f"{m}{ending}" for m in metrics], loss, z, t, sample_weight, names)
+    counts = np.full(len(names), float(len(z)))
+    if sample_weight is not None:
+        counts = spread(sample_weight, t.shape).reshape(-1, len(names)).sum(axis=0)
+    table = [["", *map(str, names)]]
+    table += [[m, *(f"{found[f'{m}{mark}{k}']:.6g}" for k in names)] for m in metrics]
+    table.append(["support", *(f"{count:g}" for count in counts)])
+    padded = [[cell.rjust(max(map(len, column))) for cell in column] for column in table]
+    return "\n".join("  ".join(row) for row in zip(*padded, strict=True))

@@ -8,6 +8,7 @@ t    targets of these rows, as the loss checks and converts them
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ class Regressor:
 
     kind = "regressor"
     exclusive = False
+
+    names: Sequence[Any] | None = None
+    """Of the classes, or of several targets."""
 
     def __init__(self, loss: Loss, outputs: int) -> None:
         self.loss, self.outputs = loss, outputs
@@ -45,6 +49,18 @@ class Regressor:
         """Made-up outputs and right answers, to try a scorer on."""
         z = stream(0, "outputs of a sample").uniform(1, 2, (6, outputs))
         return z, self.predict(z[::-1])
+
+
+class OfOne(Regressor):
+    """A fitted regressor of one of several targets."""
+
+    def __init__(self, whole: Regressor, d: int) -> None:
+        super().__init__(whole.loss, whole.outputs)
+        self.whole, self.d = whole, d
+
+    def predict(self, z: Array) -> Array:
+        """The predictions of this target (N,)."""
+        return np.asarray(self.whole.predict(z)[:, self.d])
 
 
 class MedianRegressor(Regressor):
@@ -116,8 +132,17 @@ class ProbabilisticClassifier(Classifier):
         return np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
 
 
-def estimator_of(loss: Loss, outputs: int) -> Regressor:
-    """Return the estimator of a network with this loss and number of outputs."""
+def estimator_of(loss: Loss, outputs: int, names: Sequence[Any] | None = None) -> Regressor:
+    """Return the estimator of a network with this loss and number of outputs.
+
+    `names` are those of the classes, or of the targets.
+    """
+    estimator = _estimator_of(loss, outputs)
+    estimator.names = names
+    return estimator
+
+
+def _estimator_of(loss: Loss, outputs: int) -> Regressor:
     if isinstance(loss, Quantile) and len(loss.quantiles) > 1:
         return MedianRegressor(loss, outputs)
     if not loss.judges_classes:

@@ -257,7 +257,7 @@ class Experiment(Configurable):
             if names == ["False", "True"]:
                 names = [False, True]
             network.classes = None if dataset.classes == numbers else names
-        if dataset.targets and network.body.output_shape == (len(dataset.targets),):
+        if dataset.targets and network.targets.takes(dataset.targets):
             network.seen.targets = dataset.targets
         network.seen.features = dataset.features
 
@@ -302,11 +302,12 @@ class Experiment(Configurable):
         if the loss predicts what its targets are.
         """
         network, source = self.network, self.sources[part]
-        check_metrics(self.training.metrics, network.loss, network.body.output_shape)
+        names = network.targets.names
+        check_metrics(self.training.metrics, network.loss, network.body.output_shape, names)
         numbers = of_numbers(network.loss, network.body.output_shape, source.t)
         metrics = dict.fromkeys([*self.training.metrics, *numbers])
         with self.limited():
-            return measure_source(network, source, list(metrics))
+            return measure_source(network, source, list(metrics), names)
 
     @contextmanager
     def limited(self) -> Iterator[None]:

@@ -53,17 +53,23 @@ def evaluate(
 
 
 def measure_sets(
-    network: Network, sets: Mapping[str, Source], metrics: Sequence[Metric]
+    network: Network,
+    sets: Mapping[str, Source],
+    metrics: Sequence[Metric],
+    names: Sequence[Any] | None = None,
 ) -> dict[str, float]:
     """Return all metrics of an epoch, by name, such as "validation_loss".
 
-    The further `metrics` are those of the validation set, or else of the test set.
+    The further `metrics` are those of the validation set, or else of the test set; `names` are
+    those of the classes or targets.
     """
     chosen = _measured_with(sets)
     return {
         f"{name}_{key}": value
         for name, source in sets.items()
-        for key, value in measure_source(network, source, metrics if name == chosen else ()).items()
+        for key, value in measure_source(
+            network, source, metrics if name == chosen else (), names
+        ).items()
     }
 
 
@@ -74,7 +80,7 @@ def metric_names(
     loss, shape, chosen = network.loss, network.body.output_shape, _measured_with(sets)
     each = ("loss", "accuracy") if loss.judges_classes else ("loss",)
     names = ["train_loss", *(f"{name}_{key}" for name in sets for key in each)]
-    further = check_metrics(metrics, loss, shape)
+    further = check_metrics(metrics, loss, shape, network.targets.names)
     if isinstance(source := sets.get(chosen), Arrays):
         check_targets(metrics, loss, np.ones((1, *shape)), source.t[:1])
     return list(dict.fromkeys([*names, *(f"{chosen}_{key}" for key in further)]))
@@ -85,7 +91,10 @@ def _measured_with(sets: Iterable[str]) -> str:
 
 
 def measure_source(
-    network: Network, source: Source, metrics: Sequence[Metric] = ()
+    network: Network,
+    source: Source,
+    metrics: Sequence[Metric] = (),
+    names: Sequence[Any] | None = None,
 ) -> dict[str, float]:
     """Return loss, accuracy if there are classes, and `metrics`, over all examples of a source."""
     outputs: list[Batch] = []
@@ -123,5 +132,5 @@ def measure_source(
     measured["loss"] = mean_loss(total, weight)
     if metrics:
         z, t, a, _ = together(outputs)
-        measured |= measure(metrics, loss, z, t, a)
+        measured |= measure(metrics, loss, z, t, a, names)
     return measured

@@ -278,7 +278,7 @@ def prepare(
             options.seed,
             parts=parts,
             augmentation=options.augmentation,
-            measure=partial(measure_sets, network, sets, metrics),
+            measure=partial(measure_sets, network, sets, metrics, network.targets.names),
             callbacks=options.callbacks,
             attendants=attendants,
         )

@@ -230,6 +230,8 @@ def test_a_state_goes_on_where_it_was(split: int) -> None:
         ("validation_accuracy", -1),
         ("validation_neg_log_loss", -1),
         ("test_recall_class_0", -1),
+        ("validation_mae_price", 1),
+        ("validation_r2_price", -1),
     ],
 )
 def test_what_is_better_is_known_from_the_name(name: str, sign: int) -> None:

@@ -607,5 +607,59 @@ def test_a_report_takes_what_an_evaluation_takes() -> None:
     with pytest.raises(DataError, match="label 'maybe' of example 0; should be one of 'no', 'yes'"):
         report(net, x[:1], ["maybe"])
     several = Network(Dense(2), BinaryCrossEntropy(), shape=(2,))
-    with pytest.raises(DataError, match="a report counts examples"):
-        report(several, x, np.where(x > 1, np.nan, x > 0))
+    text = report(several, x, np.where(x > 1, np.nan, x > 0), ["left", "right"])
+    counts = (x <= 1).sum(axis=0)
+    rows = [line.split() for line in text.splitlines()]
+    assert rows[0] == ["precision", "recall", "f1", "support"]
+    assert [[row[0], int(row[-1])] for row in rows[1:]] == [
+        ["left", counts[0]],
+        ["right", counts[1]],
+    ]
+    with pytest.raises(DataError, match="a report counts examples: not with weights"):
+        report_outputs(net.loss, net.outputs(x), numbers, None, np.ones(len(x)))
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_targets_by_name_have_metrics_of_their_own(gaps: bool) -> None:
+    z, t = Z[:, :2].astype(float), Z[:, :2] * [2.0, 300.0] + 1
+    known = np.ones(t.shape, bool)
+    known[::3, 1] = not gaps
+    a = known.astype(float) if gaps else None
+    names, loss = ["price", "rent"], MeanSquaredError()
+    found = measure(["mae", "rmse", "r2", "neg_median_absolute_error"], loss, z, t, a, names)
+    expected: dict[str, Any] = {}
+    scorers = {
+        "mae": sklearn.metrics.mean_absolute_error,
+        "rmse": sklearn.metrics.root_mean_squared_error,
+        "r2": sklearn.metrics.r2_score,
+        "neg_median_absolute_error": lambda y, p: -sklearn.metrics.median_absolute_error(y, p),
+    }
+    for name, scorer in scorers.items():
+        each = [scorer(t[known[:, d], d], z[known[:, d], d]) for d in (0, 1)]
+        expected |= {"r2": np.mean(each)} if name == "r2" else {}
+        expected |= {f"{name}_price": each[0], f"{name}_rent": each[1]}
+    assert found == pytest.approx(expected)
+    assert list(found) == list(expected) == check_metrics([*scorers], loss, (2,), names)
+    rows = [line.split() for line in report_outputs(loss, z, t, names, a).splitlines()]
+    assert [float(cell) for cell in rows[2][1:]] == pytest.approx(
+        [*(found[f"{name}_rent"] for name in ("mae", "rmse", "r2")), known[:, 1].sum()], rel=1e-5
+    )
+    assert list(measure(["mae"], loss, z, t, a)) == ["mae"]  # of outputs without names
+
+
+def test_metrics_of_classes_and_labels_have_their_names() -> None:
+    named = measure(["f1_per_class"], SoftmaxCrossEntropy(), Z, T, None, ["a", "b", "c", "d"])
+    assert list(named) == [f"f1_class_{name}" for name in "abcd"]
+    z, t, names = Z[:, :2], Z[:, :2] > 0.3, ["urgent", "spam"]
+    whole = measure(["f1_per_class", "f1"], BinaryCrossEntropy(), z, t, None, names)
+    known = np.ones(z.shape)
+    assert measure(["f1_per_class", "f1"], BinaryCrossEntropy(), z, t, known, names) == whole
+    known[::2, 1] = 0
+    found = measure(["recall_per_class"], BinaryCrossEntropy(), z, t, known, names)
+    recall = [
+        sklearn.metrics.recall_score(t[known[:, d] > 0, d], z[known[:, d] > 0, d] > 0)
+        for d in (0, 1)
+    ]
+    assert found == pytest.approx(
+        {"recall_class_urgent": recall[0], "recall_class_spam": recall[1]}
+    )

@@ -30,7 +30,10 @@ from layerkit import (
 from layerkit.callbacks import CSVLog
 from layerkit.data import Data
 from layerkit.runs.experiment import Experiment
+from layerkit.runs.folder import read_run
+from layerkit.runs.predict import predict_file
 from layerkit.runs.run import Run
+from layerkit.runs.signals import Interruption
 from layerkit.training.class_weights import by_number
 from layerkit.training.trainer import Trainer
 
@@ -249,3 +252,96 @@ def test_the_rarest_class_is_shown_where_a_split_lacks_it(tmp_path: Path) -> Non
     path = write_rows(tmp_path / "t.csv", {"kind": "perhaps"})
     with pytest.raises(DataError, match="rarest class has 1, first in line 8, column 'kind': ch"):
         Data(path=path, label="kind").load()
+
+
+@pytest.fixture
+def houses(tmp_path: Path) -> Path:
+    """Two features; a price and a rent, which some rows don't have, and two flags."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2))
+    price, rent = 1000 * x[:, 0] + 5000, x.sum(axis=1)
+    rows = [
+        f"{a},{b},{price[i] if i % 5 else ''},{rent[i] if i % 5 != 1 else 'NA'},{a > 0},{b > 0:d}"
+        for i, (a, b) in enumerate(x)
+    ]
+    path = tmp_path / "houses.csv"
+    path.write_text("\n".join(["a,b,price,rent,left,right", *rows]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "loss", "columns", "metrics"),
+    [
+        (
+            {"label": ["price", "rent"], "target": "number"},
+            "MeanSquaredError",
+            ["prediction_price", "prediction_rent"],
+            ["mae_price", "mae_rent", "rmse_price", "rmse_rent", "r2", "r2_price", "r2_rent"],
+        ),
+        (
+            {"label": ["price", "rent"], "target": "number"},
+            "GaussianNLL",
+            ["prediction_price", "prediction_rent"],
+            ["mae_price", "mae_rent", "rmse_price", "rmse_rent", "r2", "r2_price", "r2_rent"],
+        ),
+        (
+            {"label": ["left", "right"], "target": "labels"},
+            "BinaryCrossEntropy",
+            ["prediction_left", "prediction_right", "probability_left", "probability_right"],
+            ["f1_class_left", "f1_class_right"],
+        ),
+    ],
+)
+def test_several_targets_keep_their_names(
+    houses: Path, options: dict[str, Any], loss: str, columns: list[str], metrics: list[str]
+) -> None:
+    outputs, further = 2, ["f1_per_class"] if "labels" in options.values() else []
+    if loss == "GaussianNLL":  # knows no gaps
+        outputs = 4
+        lines = houses.read_text().splitlines()
+        houses.write_text(
+            "\n".join(line for line in lines if ",," not in line and "NA" not in line)
+        )
+    own = Experiment(
+        from_config(
+            {"body": {"type": "Dense", "units": outputs}, "loss": {"type": loss}, "shape": [2]},
+            Network,
+        ),
+        SGD(lr=0.1),
+        Data(path=str(houses), features=["a", "b"], **options),
+        Training(epochs=2, metrics=further),
+    )
+    run = Run(own, own.load_data(), houses.parent / "run")
+    run.begin()
+    run.train(Interruption())
+    measured = own.measure("test")
+    assert [name for name in measured if name not in ("loss", "accuracy")] == metrics
+    header = (houses.parent / "run" / "history.csv").read_text().splitlines()[0].split(",")
+    assert [name for name in header if "class" in name] == [
+        f"test_{m}" for m in metrics if "class" in m
+    ]
+    assert list(predict_file(houses.parent / "run", houses)) == columns
+    again = read_run(houses.parent / "run")
+    again.open(again.load_data())
+    assert again.measure("test") == measured
+    assert again.network.seen.targets == options["label"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "reason"),
+    [
+        ("MeanSquaredError", 3, "has 3 outputs, but .*houses.csv has 2 targets: price, rent"),
+        ("BinaryCrossEntropy", 2, "has numbers to predict, but BinaryCrossEntropy judges classes"),
+    ],
+)
+def test_a_network_that_does_not_fit_several_targets_is_refused(
+    houses: Path, loss: str, units: int, reason: str
+) -> None:
+    data = Data(path=str(houses), label=["price", "rent"], features=["a"], target="number")
+    table = {"body": {"type": "Dense", "units": units}, "loss": {"type": loss}, "shape": [1]}
+    with pytest.raises(LayerkitError, match=reason):
+        Experiment(from_config(table, Network), SGD(), data).load_data()
+    labels = Data(path=str(houses), label=["left", "right"], features=["a"], target="labels")
+    table["loss"] = {"type": "SoftmaxCrossEntropy"}
+    with pytest.raises(DataError, match="labels that don't exclude each other, but SoftmaxCross"):
+        Experiment(from_config(table, Network), SGD(), labels).load_data()

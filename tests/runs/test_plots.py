@@ -49,6 +49,7 @@ def test_the_metrics_of_all_classes_share_a_panel() -> None:
     _, recall = curves([Record(1, 0.1, train_loss=2.0, metrics=metrics)]).axes
     drawn = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in recall.lines}
     assert (recall.get_ylabel(), drawn) == ("recall", {"class 0": [0.5], "class 1": [0.25]})
+    metrics = {"test_recall_class_cat": 0.5, "test_recall_class_dog": 0.25}
     _, recall = curves([Record(1, 0.1, train_loss=2.0, metrics=metrics)], ["cat", "dog"]).axes
     assert [line.get_label() for line in recall.lines] == ["cat", "dog"]
 
@@ -104,7 +105,7 @@ def test_confusion_counts_every_pair() -> None:
 def test_names_are_drawn_as_they_are() -> None:
     t, names = np.array([0, 1]), ["$_$", "_b"]
     figure = confusion(Dataset("d", Examples(t, t), Examples(t, t), names), t)
-    metrics = {f"test_f1_class_{k}": 0.5 for k in t}
+    metrics = {f"test_f1_class_{name}": 0.5 for name in names}
     lines = curves([Record(1, 0.1, train_loss=2.0, metrics=metrics)], names)
     for drawing in (figure, lines):
         assert drawn(drawing, "png").startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ def draw_run(
     folder = Path(folder)
     figures = {}
     if records:
-        figures["curves"] = curves(records, dataset.classes)
+        figures["curves"] = curves(records, dataset.classes or dataset.targets or ())
     if dataset.classes:
         predicted = network.loss.predict(network.outputs(dataset.test.inputs)).ravel()
         if len(dataset.classes) <= MOST_CLASSES:

@@ -36,7 +36,7 @@ def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
             values = [metrics.get(name, math.nan) for metrics in measured]
             if of_class:
                 colour = COLOURS[i % len(COLOURS)]
-                shown = label(classes[int(of_class)]) if classes else f"class {of_class}"
+                shown = label(of_class if of_class in classes else f"class {of_class}")
             axes.plot(epochs, values, line, color=colour, markersize=4, label=shown)
         axes.set(
             xlabel="epoch", ylabel=label(what.replace("_", " ")), xlim=(0.5, len(epochs) + 0.5)

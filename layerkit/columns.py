@@ -84,8 +84,10 @@ class Column(Configurable, ABC):
 
     def wrong(self, row: int, cell: object, wanted: str) -> LayerkitError:
         """Return the error about a cell."""
+        number = isinstance(cell, float | np.floating)
+        found = f"{cell:.8g}" if number else repr(cell) if isinstance(cell, str) else str(cell)
         return row_error(
-            f"column {self.name!r} of ", (row,), f" is {cell!r}; should be {wanted}", "x"
+            f"column {self.name!r} of ", (row,), f" is {found}; should be {wanted}", "x"
         )
 
 
@@ -152,7 +154,8 @@ class Category(Column):
     @property
     def becomes(self) -> str:
         K = len(self.categories or [])
-        how = f"{self.embedding} learned numbers each" if self.embedding else "one-hot"
+        dim = self.embedding
+        how = f"{dim} learned number{'s' * (dim != 1)} each" if dim else "one-hot"
         return f"{K:,} categor{'y' if K == 1 else 'ies'}, {how}"
 
     @property
@@ -165,19 +168,29 @@ class Category(Column):
         words = _frequent(values)
         if not words:
             raise DataError(f"column {self.name!r} has no word that occurs more than once")
-        return Category(self.name, words, self.embedding, gaps=self.gaps or has_gaps(values))
+        embedding = self.embedding
+        if embedding is None and len(words) > ONE_HOT:
+            embedding = min(600, round(1.6 * len(words) ** 0.56))
+        return Category(self.name, words, embedding, gaps=self.gaps or has_gaps(values))
 
     def encode(self, values: Array) -> Array:
         words = _words(values)
         known = self.categories or []
         if values.dtype.kind in "iuf" and all(math.isnan(_number(word)) for word in known):
             raise DataError(
-                f"column {self.name!r} has numbers, such as {values[0]}; should be words, such as "
+                f"column {self.name!r} has numbers, such as {words[0]}; should be words, such as "
                 f"{known[0]!r}"
             )
         code: dict[str | None, float] = {None: math.nan}
         code |= {word: i for i, word in enumerate(known, 1)}
-        return np.array([code.get(word, 0.0) for word in words], float)
+        codes = np.array([code.get(word, 0.0) for word in words], float)
+        if len(codes) > SMALL and (codes == 0).all():
+            warn(
+                f"column {self.name!r}: none of the words, such as {words[0]!r}, is one of "
+                f"training, such as {known[0]!r}",
+                LayerkitWarning,
+            )
+        return codes
 
 
 class Date(Column):
@@ -192,8 +205,8 @@ class Date(Column):
     origin : str, optional
         In the form ``2024-12-31``; by default the earliest date in the training data.
     format : str, optional
-        Of dates that are written in another form, as in Python's `strptime`, such as
-        ``"%d.%m.%Y"``.
+        Of dates that are not written as ``2024-12-31``, as in Python's `strptime`, such as
+        ``"%m/%d/%Y"``.
     cycles : list of {"year", "week", "day"}
         The sine and cosine of the place in each are features.
     gaps : bool
@@ -228,15 +241,17 @@ class Date(Column):
     def completed(self, values: Array) -> Date:
         if self.origin is not None:
             return self
-        dates = self.dates(values)
+        form = self.format
+        if form is None and values.dtype.kind == "O":
+            form = next(iter(_formats(values)), None)
+        dates = Date(self.name, format=form).dates(values)
         there = dates[~np.isnat(dates)]
         if not len(there):
             raise DataError(f"column {self.name!r} has no date")
-        origin, gaps = str(there.min().astype("datetime64[D]")), len(there) < len(dates)
-        cycles = self.cycles
+        origin, cycles = there.min().astype("datetime64[D]"), self.cycles
         if "day" not in cycles and (there != there.astype("datetime64[D]")).any():
             cycles = [*cycles, "day"]
-        return Date(self.name, origin, self.format, cycles, gaps=self.gaps or gaps)
+        return Date(self.name, str(origin), form, cycles, gaps=self.gaps or has_gaps(values))
 
     def dates(self, values: Array) -> Array:
         """Return the cells as dates."""
@@ -262,6 +277,8 @@ class Date(Column):
 
 
 DAY = np.timedelta64(1, "D")
+FORMATS = (None, "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d", "%Y/%m/%d %H:%M")
+"""Of dates that are recognised, ISO 8601 first; 01/02/2024 is not, since it may mean two dates."""
 KINDS: dict[str, type[Column]] = {"number": Number, "category": Category, "date": Date}
 
 
@@ -286,6 +303,12 @@ def _date(cell: Any, form: str | None) -> datetime.datetime | None:
     except (TypeError, ValueError):
         return None
     return date.replace(tzinfo=None)
+
+
+def _formats(values: Array) -> Iterator[str | None]:
+    """Yield the formats in which all words are dates."""
+    cells = set(values.tolist()) - {None}
+    return (form for form in FORMATS if all(_date(cell, form) for cell in cells))
 
 
 def _words(values: Array) -> list[str | None]:
@@ -323,7 +346,7 @@ def kind_of(values: Array) -> type[Column]:
     """Return the kind of column that these cells of a training set are.
 
     Numbers if all are numbers, unless one is written with a zero before it, like a post code; dates
-    if all are dates in the form ``2024-12-31``; else categories.
+    if all are dates, such as ``2024-12-31`` or ``31.12.2024``; else categories.
     """
     if values.dtype.kind != "O":
         return Date if values.dtype.kind == "M" else Number
@@ -331,7 +354,7 @@ def kind_of(values: Array) -> type[Column]:
     if all(math.isfinite(_number(cell)) for cell in cells):
         coded = any(cell[0] == "0" and cell[1:2].isdigit() for cell in cells)
         return Category if coded else Number
-    return Date if all(_date(cell, None) for cell in cells) else Category
+    return Date if any(True for _ in _formats(values)) else Category
 
 
 def choose(name: str, values: Array) -> Column:
@@ -348,10 +371,7 @@ def choose(name: str, values: Array) -> Column:
     >>> choose("city", raw["city"]), choose("age", raw["age"])
     (Category(name='city', categories=['Ulm', 'Bonn']), Number(name='age', gaps=True))
     """
-    column = kind_of(values)(name, gaps=has_gaps(values)).completed(values)
-    if isinstance(column, Category) and len(column.categories or []) > ONE_HOT:
-        column.embedding = min(600, round(1.6 * len(column.categories or []) ** 0.56))
-    return column
+    return kind_of(values)(name, gaps=has_gaps(values)).completed(values)
 
 
 def reason_to_leave_out(name: str, values: Array) -> str:
@@ -361,7 +381,7 @@ def reason_to_leave_out(name: str, values: Array) -> str:
         return "empty"
     counts, kind = Counter(there.tolist()), kind_of(values)
     if len(counts) == 1 and len(there) == len(values):
-        return f"{there[0]} in all rows"
+        return f"{_words(there)[0]} in all rows"
     if len(values) <= SMALL or kind is Date:
         return ""
     if kind is Category:
@@ -401,11 +421,15 @@ def choose_columns(
         numbers the rows, has another word in most of them, or the same value in all.
     """
     kinds, columns, out = dict(kinds or {}), list[Column](), list[str]()
+    if not any(map(len, raw.values())):
+        raise DataError(f"the table has no {'rows' if raw else 'columns'}")
     for name in kinds:
         if name not in raw:
             raise ConfigError(f"there is no column {name!r}{suggestion(name, list(raw))}")
     for name, values in raw.items():
-        if name not in kinds:
+        if name not in kinds and name in getattr(raw, "categories", ()):
+            columns.append(_given(name, "category", values))
+        elif name not in kinds:
             reason = reason_to_leave_out(name, values)
             if reason:
                 out.append(f"{name!r} ({reason})")
@@ -419,7 +443,7 @@ def choose_columns(
             raise DataError(f"{left}; and there are no others")
         warn(f"{left}; to keep one, say which kind it is", LayerkitWarning)
     if not columns:
-        raise DataError("there are no columns")
+        raise DataError("no column of the table is left")
     return columns
 
 
@@ -434,11 +458,22 @@ def _given(name: str, kind: Any, values: Array) -> Column:
         )
     if kind.name != name:
         raise ConfigError(f"column {name!r}: the {type(kind).__name__} is called {kind.name!r}")
-    return kind.completed(values)
+    column: Column = kind.completed(values)
+    column.encode(values)  # which refuses cells of another kind
+    return column
 
 
 class RawTable(dict[str, Array]):
-    """Columns by name whose gaps are marked: what `raw_table` makes."""
+    """Columns by name whose gaps are marked: what `raw_table` makes.
+
+    Attributes
+    ----------
+    categories : list of str
+        The columns that are categories by the type that a DataFrame has for them.
+    """
+
+    def __init__(self) -> None:
+        self.categories: list[str] = []
 
 
 def raw_table(x: Any, gaps: Collection[str] = GAPS) -> RawTable:
@@ -465,7 +500,7 @@ def raw_table(x: Any, gaps: Collection[str] = GAPS) -> RawTable:
     if isinstance(x, RawTable):
         return x
     table = RawTable()
-    for name, values in x.items() if isinstance(x, Mapping) else _columns_of(x):
+    for name, values in x.items() if isinstance(x, Mapping) else _columns_of(x, table.categories):
         if str(name) in table:
             raise DataError(f"there are two columns called {str(name)!r}")
         table[str(name)] = _cells(str(name), values, gaps)
@@ -481,19 +516,26 @@ def is_table(x: Any) -> bool:
     return isinstance(x, Mapping) or hasattr(x, "columns")
 
 
-def _columns_of(frame: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the columns of a DataFrame as arrays or lists."""
+def _columns_of(frame: Any, categories: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a DataFrame as arrays or lists; names of categories are noted."""
     import narwhals as nw
+    from narwhals.exceptions import DuplicateError
 
     try:
         table = nw.from_native(frame, eager_only=True)
+    except DuplicateError as error:
+        names = Counter(map(str, frame.columns))
+        twice = next(name for name, count in names.items() if count > 1)
+        raise DataError(f"there are two columns called {twice!r}") from error
     except TypeError as error:
         raise DataError(
             f"a table of type {type(frame).__name__}; should be a DataFrame in memory, or a dict "
             "of columns"
         ) from error
     for column in table.iter_columns():
-        if isinstance(column.dtype, nw.Datetime):
+        if column.dtype in (nw.Categorical, nw.Enum):
+            categories.append(column.name)
+        if column.dtype == nw.Datetime:
             column = column.dt.replace_time_zone(None)
         if column.dtype.is_numeric() and not column.dtype.is_decimal():
             if column.is_null().any():
@@ -505,6 +547,8 @@ def _columns_of(frame: Any) -> Iterator[tuple[str, Any]]:
 
 def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
     """Return a column of a raw table: one of numbers, dates or words."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        raise DataError(f"column {name!r} is {values!r}; should be a list or an array of cells")
     if np.ma.isMaskedArray(values):
         raise DataError(f"column {name!r} is a masked array; should have nan where it is masked")
     array = values if isinstance(values, np.ndarray) else np.empty(len(values), object)
@@ -551,4 +595,6 @@ def _cell(cell: Any, gaps: Collection[str]) -> Any:
         return None
     if isinstance(cell, datetime.datetime):
         return cell.replace(tzinfo=None)
+    if isinstance(cell, datetime.timedelta):
+        return cell / datetime.timedelta(days=1)
     return cell

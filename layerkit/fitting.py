@@ -50,12 +50,15 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
     """
     low = high = rows[0]
     for part in map(np.asarray, pieces(rows)):
-        low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
+        low, high = np.fmin(low, np.fmin.reduce(part)), np.fmax(high, np.fmax.reduce(part))
     lost = np.argwhere((low < high) & (inputs.convert(low) == inputs.convert(high)))
     if len(lost):
         index = tuple(map(int, lost[0]))
+        what = f"feature {', '.join(map(str, index))}"
+        if inputs.table is not None:
+            what = f"column {inputs.table.ready()[index[0]].name!r}"
         raise DataError(
-            f"feature {', '.join(map(str, index))} goes from {low[index]} to {high[index]}, which "
+            f"{what} goes from {low[index]} to {high[index]}, which "
             f"{inputs.dtype} can't tell apart; subtract something first, or use float64"
         )
     with all_or_nothing(arena), np.errstate(over="ignore", invalid="ignore"):

@@ -510,7 +510,7 @@ def numbers_for(layer: Layer, shape: Shape) -> Array | None:
     if isinstance(layer, Table) and len(columns := layer.columns or []) > 3:
         most = [len(c.categories or []) + 1 if isinstance(c, Category) else 9 for c in columns]
         x = np.indices((7, *shape)).sum(axis=0) % most + 0.0
-        x[range(6), range(6)] = np.nan
+        x[0] = np.nan
         return x
     return np.indices((7, *shape)).sum(axis=0) % layer.n if isinstance(layer, Embedding) else None
 

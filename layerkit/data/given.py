@@ -70,7 +70,12 @@ def _floats(rows: Array, columns: Any) -> Array:
     if all(issubclass(kind, (Real, np.bool)) for kind in set(map(type, rows.flat))):
         return rows.astype(float)
     index = next(i for i in np.ndindex(rows.shape) if not isinstance(rows[i], (Real, np.bool)))
-    column = "" if columns is None else f" (column {list(columns)[index[-1]]!r})"
+    column = ""
+    if columns is not None:
+        column = (
+            f" (column {list(columns)[index[-1]]!r}); with Table.of(x) as its first layer, a "
+            "network takes words too"
+        )
     raise DataError(
         f"examples of type {rows.dtype}; should be numbers, but x{list(index)} is "
         f"{rows[index]}{column}"

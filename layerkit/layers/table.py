@@ -29,7 +29,6 @@ from layerkit.errors import (
     ShapeError,
     listed,
     nearest,
-    row_error,
 )
 from layerkit.initializers.base import Initializer
 from layerkit.initializers.plain import Normal, Ones, Zeros
@@ -88,6 +87,8 @@ class Table(Layer):
     adapts = True
 
     def __post_init__(self) -> None:
+        if is_table(self.columns):
+            raise ConfigError("Table.columns is a table; Table.of(frame) chooses columns for it")
         super().__post_init__()
         names = Counter(column.name for column in self.columns or [])
         twice = [name for name, count in names.items() if count > 1]
@@ -110,7 +111,7 @@ class Table(Layer):
     @property
     def shape(self) -> Shape:
         """The shape of an example: a number for each column."""
-        return (len(self.columns or []),)
+        return (len(self.ready()),)
 
     def encode(self, x: Any) -> Array:
         """Return a table as numbers (N, columns): codes of categories, days of dates, nan for gaps.
@@ -153,14 +154,14 @@ class Table(Layer):
         """Return the columns; ConfigError unless all is known about them."""
         if self.columns is None:
             raise ConfigError(
-                "Table has no columns yet: Table.of(frame) chooses them from training data, in a "
-                "file layerkit does"
+                "Table has no columns yet: Table.of(frame) chooses them from training data; for "
+                "those of a file, the command does"
             )
         for column in self.columns:
             if not column.complete:
                 raise ConfigError(
-                    f"Table: what is in column {column.name!r} is not known yet: give it, or "
-                    f"take Table.of(frame, {column.name}={column!r})"
+                    f"Table: {column!r} does not know yet what is in it: give that, or let "
+                    "Table.of(frame, …) take it from training data"
                 )
         return self.columns
 
@@ -233,18 +234,14 @@ class Table(Layer):
                 state.value[i] = value
 
     def check(self, x: Array) -> None:
-        """Refuse codes that no category has, and numbers that are infinite."""
-        right = np.isnan(x) | (~np.isinf(x) & (self.most < 0))
+        """Refuse codes that no category has."""
+        right = (self.most < 0) | np.isnan(x)
         right |= (x >= 0) & (x <= self.most) & (x == np.floor(x))
 
         def error() -> LayerkitError:
             row, j = map(int, np.argwhere(~right)[0])
-            wanted = "a finite number"
-            if self.most[j] >= 0:
-                wanted = f"a code from 0 to {self.most[j]:.0f}, or nan for a gap"
-            name = self.ready()[j].name
-            return row_error(
-                f"column {name!r} of ", (row,), f" is {x[row, j]}; should be {wanted}", "x"
+            return self.ready()[j].wrong(
+                row, x[row, j], f"a code from 0 to {self.most[j]}, or nan for a gap"
             )
 
         require(right, error)
@@ -302,7 +299,7 @@ class Table(Layer):
         return dx
 
 
-def _most(column: Column) -> float:
+def _most(column: Column) -> int:
     """The highest code of a column, -1 for numbers of any size."""
     return len(column.categories or []) if isinstance(column, Category) else -1
 

@@ -42,6 +42,7 @@ OTHER_LAYERS = {
         "regularization",
         "shapes",
         "standardize",
+        "table",
     ),
     *("branches", "graph", "sequential"),
 }

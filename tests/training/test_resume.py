@@ -22,12 +22,14 @@ from layerkit import (
     Array,
     Average,
     BatchNorm,
+    Category,
     ChainedSchedule,
     ConfigError,
     ConstantSchedule,
     CosineRestartsSchedule,
     CosineSchedule,
     CyclicSchedule,
+    Date,
     Dense,
     Dropout,
     ExponentialSchedule,
@@ -42,6 +44,7 @@ from layerkit import (
     Momentum,
     MultiStepSchedule,
     Network,
+    Number,
     OneCycleSchedule,
     Optimizer,
     PolynomialSchedule,
@@ -53,6 +56,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
     Standardize,
     StepSchedule,
+    Table,
     Training,
     WarmupStableDecaySchedule,
     fit,
@@ -155,6 +159,18 @@ def mapped(folder: Path) -> tuple[Any, ...]:
     return np.load(path, mmap_mode="r"), T
 
 
+NUMBERED = [Number(f"column {i}", gaps=i == 0) for i in range(7)]
+COLUMNS = [*NUMBERED, Category("word", ["a", "b"], embedding=2), Date("day", "2024-01-01")]
+
+
+def coded(folder: Path) -> tuple[Any, ...]:
+    """A table whose cells are numbers already."""
+    x = X.copy()
+    x[:, 7] = np.arange(14) % 3
+    x[3, [0, 5, 7, 8]] = np.nan
+    return x, T
+
+
 MANY: list[Callable[[], Layer]] = [
     lambda: Dropout(0.3),
     lambda: AlphaDropout(0.3),
@@ -231,6 +247,7 @@ CASES = {
         data=batches, options={"gradient_accumulation_steps": 2, "epochs": 4}
     ),
     "a function of batches": Case(data=lambda folder: (lambda: iter(BATCHES),)),
+    "a table": Case(lambda: [Table(COLUMNS), Dense(5)], data=coded),
     "a mapped file": Case(data=mapped),
     "another generator": Case(options={"seed": None}),
     "a function as layer": Case(lambda: [Dense(5), Lambda(np.sin, np.cos)]),

@@ -43,6 +43,7 @@ class _Parameters(Configurable):
     dtype: Literal["float32", "float64"] | None
     callbacks: list[Callback] | None
     metrics: list[Any] | None
+    threads: Size | None
 
 
 def check_parameters(model: Any) -> None:

@@ -92,6 +92,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     metrics : list of str or callable, optional
         Metrics of layerkit, such as "f1" or "roc_auc", to be measured after each epoch, on the
         examples that are trained on and on those to validate on.
+    threads : int, optional
+        The number of BLAS threads while it is trained; by default they are left as they are.
     class_weight : "balanced" or dict, optional
         How much the examples of each class count, in the loss alone; "balanced" gives all classes
         the same weight. Multiplied with `sample_weight`.
@@ -172,6 +174,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         class_weight: Any = None,
         loss: Loss | None = None,
         metrics: Any = None,
+        threads: int | None = None,
     ) -> None:
         self.class_weight = class_weight
         self.loss = loss
@@ -202,6 +205,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         self.dtype = dtype
         self.callbacks = callbacks
         self.metrics = metrics
+        self.threads = threads
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(

@@ -44,6 +44,7 @@ from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.checks import _Parameters, check_parameters
 from layerkit.sklearn.epochs import Epochs, Held
 from layerkit.sklearn.objectives import REPORTED, activated
+from layerkit.sklearn.threads import blas_threads
 from layerkit.streams import stream
 
 
@@ -213,7 +214,7 @@ class _Perceptron(
         a = a if a is None else a.astype(dtype, copy=False)
         if not self.network_.adapted:
             self.network_.adapt(X)
-        with task as observers, np.errstate(all="ignore"):
+        with task as observers, np.errstate(all="ignore"), blas_threads(self.threads):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, self._class_weights(y, a, incremental))
             else:

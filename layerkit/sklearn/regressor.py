@@ -38,7 +38,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
     nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-    n_iter_no_change, max_fun, dropout, dtype, callbacks, metrics
+    n_iter_no_change, max_fun, dropout, dtype, callbacks, metrics, threads
         As those of MLPClassifier. The score of early stopping is R^2.
 
     Attributes
@@ -92,6 +92,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         dtype: str | None = None,
         callbacks: list[Callback] | None = None,
         metrics: Any = None,
+        threads: int | None = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -121,6 +122,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         self.dtype = dtype
         self.callbacks = callbacks
         self.metrics = metrics
+        self.threads = threads
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(

@@ -18,6 +18,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import layerkit
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
@@ -31,6 +33,7 @@ from layerkit.errors import (
 )
 from layerkit.files.atomic import write_atomically
 from layerkit.inspection.drawing import svg
+from layerkit.losses.base import ElementwiseLoss
 from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import (
@@ -382,9 +385,13 @@ def run_unroll(options: argparse.Namespace) -> int:
     network.seen.pixels = "bytes" if images else None
     x, optimizer = examples_like(network), None if options.predict else experiment.optimizer
     loop = _loop_of(experiment, options.file) if options.epoch else {}
-    weighted = optimizer and (experiment.training.class_weight is not None or data.weight)
+    training = experiment.training
+    each = training.target_weight is not None or isinstance(data.label, list)  # with gaps
+    weighted = optimizer and (training.class_weight is not None or data.weight or each)
     with at(str(options.file)):
-        weights = [1.0] * len(x) if weighted else None
+        each &= isinstance(network.loss, ElementwiseLoss)
+        shape = (len(x), *network.body.output_shape) if each else (len(x),)
+        weights = np.ones(shape) if weighted else None
         source = unroll(network, optimizer, x, sample_weight=weights, **loop)
     print(source, end="")
     return 0

@@ -272,6 +272,7 @@ ADVICE = {
         "steps_per_epoch": "an epoch uses each example once; for less, give an iterable of batches",
         "workers use_multiprocessing n_jobs device": "leave it out",
         "class_weights": "class_weight",
+        "loss_weights": "target_weight",
         "sample_weights": "sample_weight",
         "dropout": "write Dropout(0.5) among the layers",
         "checkpoints=str checkpoints=Path": "write Checkpoints(folder)",

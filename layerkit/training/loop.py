@@ -31,6 +31,7 @@ from layerkit.training.own_parts import Tried, check_assigned, check_parts
 from layerkit.training.own_rules import check_rule
 from layerkit.training.resume import Checkpointing, describe, remembering, resume_training
 from layerkit.training.scale import warn_about_momentum, warn_about_scale
+from layerkit.training.target_weights import weights_with_targets
 from layerkit.training.trainer import Attendant, Trainer, is_finite
 
 
@@ -68,7 +69,7 @@ def train(
     validation, test : pairs or triples of arrays, optional
         Examples, targets and perhaps sample weights to measure on as well; iterables of batches
         are accepted too. `metrics` are of the validation set, if there is one.
-    epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, \
+    epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, target_weight, \
     standardize_targets, metrics, measure_train, engine, checkpoints, callbacks
         See `Training`. The seed may be a Generator, which draws one: ``options.seed`` of the
         `Progress` is that number. A metric may be a function of (y, predicted), or a scorer of
@@ -172,9 +173,12 @@ def _as_training(options: Options) -> Training:
     weights: Any = options.get("class_weight")
     if isinstance(weights, Mapping) or hasattr(weights, "items"):  # a Series too
         weights = options["class_weight"] = dict(weights.items())
-        given["class_weight"] = {str(k): weight for k, weight in weights.items()}
-    elif weights is not None and not isinstance(weights, str) and hasattr(weights, "__iter__"):
-        given["class_weight"] = list(weights)
+    for name in ("class_weight", "target_weight"):
+        weights = given.get(name)
+        if isinstance(weights, Mapping) or hasattr(weights, "items"):
+            given[name] = {str(k): weight for k, weight in weights.items()}
+        elif weights is not None and not isinstance(weights, str) and hasattr(weights, "__iter__"):
+            given[name] = list(weights)
     for name in ("callbacks", "metrics"):
         if isinstance(given.get(name), tuple | list):
             given[name] = [part for part in given[name] if name != "metrics" or type(part) is str]
@@ -227,8 +231,12 @@ def prepare(
         if class_weight is not None:
             source = copy.copy(source)  # what is measured does not depend on weights of classes
             source.a = example_weights(class_weight, network, source.t, source.a)
-    elif class_weight is not None:
-        raise ConfigError("class_weight: in an iterable, each batch brings its weights: (x, t, a)")
+        if options.target_weight is not None:
+            source = copy.copy(source)
+            source.a = weights_with_targets(options.target_weight, network, source.t, source.a)
+    elif class_weight is not None or options.target_weight is not None:
+        which = "target_weight" if class_weight is None else "class_weight"
+        raise ConfigError(f"{which}: in an iterable, each batch brings its weights: (x, t, a)")
     for name, measured in {"train": source, **sets}.items():
         with at(name):
             _check_counting(network, measured)

@@ -47,6 +47,10 @@ class Training(Configurable):
         number of the class, where the others have the weight 1. "balanced" gives all classes the
         same influence: N / (classes * examples of the class). What is measured after an epoch does
         not depend on it.
+    target_weight : list of float or table, optional
+        The weight of each of several targets in the gradient: a list in their order, or a table by
+        name, where the others have the weight 1. What is measured after an epoch does not depend on
+        it.
     standardize_targets : bool, optional
         Whether the network learns numeric targets as (t - mean) / std, measured on the training
         set, and predicts in their units. The loss is that of the standardized targets, without a
@@ -80,6 +84,7 @@ class Training(Configurable):
     average: Average | None = None
     augmentation: Augmentation | None = None
     class_weight: Literal["balanced"] | list[Amount] | dict[str, Amount] | None = None
+    target_weight: list[Amount] | dict[str, Amount] | None = None
     standardize_targets: bool | None = None
     metrics: list[str] = field(default_factory=list)
     measure_train: bool = True
@@ -104,6 +109,7 @@ class Options(TypedDict, total=False):
     average: Average | None
     augmentation: Augmentation | None
     class_weight: Literal["balanced"] | Mapping[Any, float] | Sequence[float] | None
+    target_weight: Mapping[str, float] | Sequence[float] | None
     standardize_targets: bool
     metrics: Sequence[Metric]
     measure_train: bool

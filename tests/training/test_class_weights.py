@@ -15,6 +15,7 @@ from layerkit import (
     Array,
     BinaryCrossEntropy,
     ConfigError,
+    CosineSimilarity,
     DataError,
     Dense,
     Hinge,
@@ -382,3 +383,64 @@ def test_batches_with_weights_of_positions_and_of_examples_are_put_together(part
         optimizer.step(by_hand.arena.values, by_hand.arena.grads)
     np.testing.assert_allclose(net.arena.values, by_hand.arena.values, rtol=1e-12, atol=1e-14)
     assert evaluate(net, given) == pytest.approx(evaluate(net, x, t, a))
+
+
+# Weights of targets
+
+SEVERAL = np.stack([X[:, 0], X[:, 1] - X[:, 2], X[:, 3]], axis=1)
+GAPS = np.where(RNG.random(SEVERAL.shape) < 0.3, math.nan, SEVERAL)
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), BinaryCrossEntropy()])
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+def test_the_weight_of_a_target_is_that_of_each_of_its_gaps_and_examples(
+    loss: Loss, engine: str
+) -> None:
+    t = GAPS if isinstance(loss, MeanSquaredError) else np.where(np.isnan(GAPS), GAPS, GAPS > 0)
+    each = A[:, None] * [1.0, 0.5, 0.0]
+    options: dict[str, Any] = {"loss": loss, "engine": engine, "batch_size": 20}
+    whole = weights_after(X, t, sample_weight=A, target_weight=[1.0, 0.5, 0.0], **options)
+    np.testing.assert_array_equal(whole, weights_after(X, t, sample_weight=each, **options))
+    t = t.copy()
+    t[:, 2] = math.nan
+    close(whole, weights_after(X, t, sample_weight=A, target_weight=[2.0, 1.0, 7.0], **options))
+
+
+def test_weights_of_targets_may_have_their_names_and_measure_nothing() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(SEVERAL, columns=["price", "rent", "age"])
+    by_name, by_order = (network(MeanSquaredError()) for _ in range(2))
+    records = fit(by_name, Adam(), X, table, target_weight={"rent": 0.5, "age": 0}, epochs=2)
+    fit(by_order, Adam(), X, SEVERAL, target_weight=[1.0, 0.5, 0.0], epochs=2)
+    np.testing.assert_array_equal(by_name.arena.values, by_order.arena.values)
+    assert records[-1].train_loss == evaluate(by_name, X, SEVERAL)[1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "t", "options", "reason"),
+    [
+        (SoftmaxCrossEntropy(), T, {"target_weight": [1.0, 2.0, 3.0]}, "take class_weight"),
+        (CosineSimilarity(), SEVERAL, {"target_weight": [1.0, 2.0, 3.0]}, "doesn't judge several"),
+        (MeanSquaredError(), SEVERAL, {"target_weight": [1.0]}, "a number for each of 3 targets"),
+        (MeanSquaredError(), SEVERAL, {"target_weight": {"a": 1.0}}, "the targets have no names"),
+        (MeanSquaredError(), SEVERAL, {"target_weight": [0.0] * 3}, "no target counts"),
+        (MeanSquaredError(), SEVERAL, {"target_weight": [1.0, -1.0, 0]}, "should be .* 0"),
+        (
+            BinaryCrossEntropy(),
+            SEVERAL > 0,
+            {"target_weight": [1.0] * 3, "class_weight": "balanced"},
+            "the targets are not classes that exclude each other",
+        ),
+    ],
+)
+def test_weights_of_targets_that_do_not_fit_are_refused(
+    loss: Loss, t: Array, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(LayerkitError, match=reason):
+        fit(network(loss), SGD(), X, t, **options)
+    named = network(MeanSquaredError())
+    named.seen.targets = ["price", "rent", "age"]
+    with pytest.raises(ConfigError, match=r"no target 'pric' \(did you mean 'price'\?\)"):
+        fit(named, SGD(), X, SEVERAL, target_weight={"pric": 2.0})
+    with pytest.raises(ConfigError, match="target_weight: in an iterable, each batch brings its"):
+        fit(network(MeanSquaredError()), SGD(), [(X, SEVERAL)], target_weight=[1.0, 2.0, 3.0])

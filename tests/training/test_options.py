@@ -71,6 +71,7 @@ def test_each_option_reaches_the_training(tmp_path: Path) -> None:
         "average": EMA(0.5),
         "augmentation": ImageAugmentation(shift=1.0, image=(2, 2)),
         "class_weight": [1.0, 2.0, 3.0],
+        "target_weight": None,
         "standardize_targets": False,
         "metrics": ["f1_macro"],
         "measure_train": False,
@@ -117,6 +118,7 @@ def test_numbers_of_numpy_s_are_numbers() -> None:
         "batch_size": 5,
         "seed": 3,
         "class_weight": [1.0, 2.0, 3.0],
+        "target_weight": None,
     }
     trainer = train(network(), SGD(), X, T, **options)
     assert trainer.progress.options == Training(**plain, measure_train=False)

@@ -33,7 +33,7 @@ from layerkit.metrics.own import (
     takes_predictions,
     warn_if_not_finite,
 )
-from layerkit.metrics.scoring import MedianRegressor, OfOne, Regressor, estimator_of
+from layerkit.metrics.scoring import MedianRegressor, OfOne, Regressor, estimator_of, judge
 from layerkit.network import Network
 
 Metric = str | Callable[..., Any]
@@ -117,20 +117,9 @@ def measure(
     {'accuracy': 0.75, 'precision_class_0': 0.5, 'precision_class_1': 1.0, 'precision_class_2': 0.0}
     """
     check_targets(metrics, loss, z, t)
-    if sample_weight is not None:
-        if sample_weight.shape == z.shape:
-            return _measure_each(metrics, loss, z, t, sample_weight, names)
-        sample_weight = spread(sample_weight, z.shape[:-1]).ravel()
-    estimator = estimator_of(loss, z.shape[-1], names)
-    z, t = as_rows(z, t)
-    counting = np.ones(len(z), bool)
-    if loss.judges_classes:
-        counting &= ~np.isnan(loss.hits(z, t))
-    if sample_weight is not None:
-        counting &= sample_weight > 0
-        sample_weight = sample_weight[counting]
-    # sums in float64, whatever the network computes in
-    z, y = z[counting].astype(float), estimator.true(t[counting])
+    if sample_weight is not None and sample_weight.shape == z.shape:
+        return _measure_each(metrics, loss, z, t, sample_weight, names)
+    estimator, z, y, sample_weight = judge(loss, z, t, sample_weight, names)
     values: dict[str, float] = {}
     for name, own in _named(metrics):
         scored = _score(name, own, estimator, z, y, sample_weight)
@@ -535,10 +524,8 @@ def report_outputs(
     if not loss.judges_classes:
         errors = measure(OF_NUMBERS, loss, z, t, sample_weight)
         return "\n".join(f"{name:<4}  {value:.6g}" for name, value in errors.items())
-    estimator = estimator_of(loss, z.shape[-1])
-    z, t = as_rows(z, t)
-    judged = ~np.isnan(loss.hits(z, t))
-    y, predicted = estimator.true(t[judged]), estimator.predict(z[judged])
+    estimator, z, y, _ = judge(loss, z, t)
+    predicted = estimator.predict(z)
     labels = np.arange(estimator.outputs)
     names = [str(name) for name in (labels if class_names is None else class_names)]
     if len(names) != len(labels):

@@ -9,13 +9,13 @@ t    targets of these rows, as the loss checks and converts them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import DataError
-from layerkit.losses.base import Loss
+from layerkit.losses.base import Loss, as_rows, spread
 from layerkit.losses.regression import Quantile
 from layerkit.streams import stream
 
@@ -151,6 +151,44 @@ def _estimator_of(loss: Loss, outputs: int) -> Regressor:
     if outputs == 1:  # true or false: two classes
         return cls(loss, 2, exclusive=True)
     return cls(loss, outputs, exclusive=loss.predict(np.zeros((1, outputs))).ndim == 1)
+
+
+class Judged(NamedTuple):
+    """Outputs and right answers as scikit-learn takes them: of the rows that count alone.
+
+    `sample_weight` is (N,), or (N, D) if it is how much each target counts.
+    """
+
+    estimator: Regressor
+    z: Array
+    y: Array
+    sample_weight: Array | None
+
+
+def judge(
+    loss: Loss,
+    z: Array,
+    t: Array,
+    sample_weight: Array | None = None,
+    names: Sequence[Any] | None = None,
+) -> Judged:
+    """Return what a loss predicts from outputs, beside its targets.
+
+    Without what the loss ignores or has the weight 0. `names` are those of the classes, or of the
+    targets.
+    """
+    a, estimator = sample_weight, estimator_of(loss, z.shape[-1], names)
+    if a is not None:
+        a = a.reshape(-1, a.shape[-1]) if a.shape == z.shape else spread(a, z.shape[:-1]).ravel()
+    z, t = as_rows(z, t)
+    counting = np.ones(len(z), bool)
+    if loss.judges_classes:
+        counting &= ~np.isnan(loss.hits(z, t))
+    if a is not None:
+        counting &= a.reshape(len(a), -1).any(axis=1)
+        a = a[counting]
+    # sums in float64, whatever the network computes in
+    return Judged(estimator, z[counting].astype(float), estimator.true(t[counting]), a)
 
 
 def _columns(values: Array) -> Array:

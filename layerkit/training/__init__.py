@@ -3,6 +3,7 @@
 from layerkit.training.augmentation import Augmentation, ImageAugmentation
 from layerkit.training.averaging import EMA, SWA, Average
 from layerkit.training.evaluation import evaluate
+from layerkit.training.importance import permutation_importance
 from layerkit.training.loop import fit, train, train_step
 from layerkit.training.options import Training
 from layerkit.training.resume import ResumeWarning
@@ -19,6 +20,7 @@ __all__ = [
     "Training",
     "evaluate",
     "fit",
+    "permutation_importance",
     "train",
     "train_step",
 ]

@@ -12,6 +12,10 @@ from layerkit.runs.plots import confusion, curves, draw_run, mistakes, save, sho
 from layerkit.runs.plots.figures import drawn
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     return Data(name="digits").load(seed=0)
@@ -129,7 +133,7 @@ def test_what_does_not_fit_the_data_is_left_out(tmp_path: Path) -> None:
     dataset = Dataset("table", part, part, ["a", "b"])
     network = Network(Dense(2), SoftmaxCrossEntropy(), shape=(4,))
     draw_run(tmp_path, network, dataset, [])
-    assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
+    assert names_in(tmp_path) == ["calibration.png", "confusion.png", "roc.png"]
 
 
 def test_a_confusion_matrix_that_nobody_could_read_is_left_out(
@@ -139,8 +143,9 @@ def test_a_confusion_matrix_that_nobody_could_read_is_left_out(
     dataset = Dataset("table", part, part, [str(k) for k in range(3000)])
     network = Network(Dense(3000), SoftmaxCrossEntropy(), shape=(4,))
     draw_run(tmp_path, network, dataset, [])
-    assert list(tmp_path.iterdir()) == []
-    assert capsys.readouterr().out == "No confusion.png of 3,000 classes: more than 100\n"
+    assert names_in(tmp_path) == ["calibration.png"]
+    said = "No confusion.png, no roc.png of 3,000 classes: more than 100\n"
+    assert capsys.readouterr().out == said
 
 
 def test_a_picture_that_can_not_be_drawn_leaves_the_old_one(tmp_path: Path) -> None:

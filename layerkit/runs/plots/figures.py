@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from layerkit.files.atomic import write_atomically
 
@@ -22,6 +25,8 @@ COLOURS = (
     "#999999",
     "#999933",
 )
+GUIDE: dict[str, Any] = {"color": "#666666", "linestyle": ":", "linewidth": 1}
+"""The style of a line to compare with."""
 
 
 class NotebookFigure(Figure):
@@ -45,6 +50,25 @@ def label(name: object, most: int = 24) -> str:
     if len(text) > most:
         text = text[: most - 1] + "…"
     return (" " * text.startswith("_") + text).replace("$", r"\$")
+
+
+def written(value: float) -> str:
+    """Return a number with four digits, and commas between thousands.
+
+    Examples
+    --------
+    >>> written(1234567.8), written(0.123456), written(-3e-7), written(2e15)
+    ('1,234,568', '0.1235', '-3e-07', '2e+15')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def count_thousands(axes: Axes) -> None:
+    """Write the numbers of both axes by `written`, few enough to fit side by side."""
+    for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        wide = axis is axes.xaxis and max(map(abs, limits)) >= 10_000
+        axis.set_major_locator(MaxNLocator(nbins=3 if wide else 5))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -5,39 +5,83 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
+from layerkit.arrays import Array
 from layerkit.data.datasets import Dataset
+from layerkit.errors import DataError
+from layerkit.metrics.metrics import of_numbers
 from layerkit.network import Network
 from layerkit.progress import Record
-from layerkit.runs.plots.classes import confusion
+from layerkit.runs.plots.classes import calibration, confusion, roc
+from layerkit.runs.plots.columns import MARKERS, boundary, importance
 from layerkit.runs.plots.figures import save
 from layerkit.runs.plots.images import mistakes, show_images, weights
+from layerkit.runs.plots.numbers import predicted
 from layerkit.runs.plots.training import curves
+from layerkit.training.importance import permutation_importance
 
-MOST_CLASSES = 100
-"""Of more classes there is no picture of the confusion matrix: nobody could read it."""
+MOST_CLASSES = MOST_COLUMNS = 100
+"""Of more classes there is no confusion matrix: nobody could read it. Nor ROC curves, nor the
+importance of more columns: they would take longer than the training."""
+EXAMPLES = 500
+"""The number of examples that the importance of columns is measured on, at most."""
 
 
 def draw_run(
     folder: str | Path, network: Network, dataset: Dataset, records: Sequence[Record]
 ) -> None:
     """Draw all plots that suit the data, and save them to a run's folder."""
-    folder = Path(folder)
-    figures = {}
-    if records:
-        figures["curves"] = curves(records, dataset.classes or dataset.targets or ())
-    if dataset.classes:
-        predicted = network.loss.predict(network.outputs(dataset.test.inputs)).ravel()
-        if len(dataset.classes) <= MOST_CLASSES:
-            figures["confusion"] = confusion(dataset, predicted)
-        else:
-            print(f"No confusion.png of {len(dataset.classes):,} classes: more than {MOST_CLASSES}")
-        if dataset.image:
-            figures["mistakes"] = mistakes(dataset, predicted)
-    if dataset.image:
-        figures["examples"] = show_images(dataset, dataset.train)
-        for param in network.params().values():
-            if len(param.shape) == 2 and param.shape[:1] == network.shape:
-                figures["weights"] = weights(param.value, dataset.image)
-                break
+    names = dataset.classes or dataset.targets or ()
+    figures = {"curves": curves(records, names)} if records else {}
+    figures |= _of_images(network, dataset) if dataset.image else _of_tables(network, dataset)
+    K = len(dataset.classes)
+    if K and K <= MOST_CLASSES:
+        figures["confusion"] = confusion(dataset, _predicted(network, dataset))
+    elif K:
+        print(f"No confusion.png, no roc.png of {K:,} classes: more than {MOST_CLASSES}")
     for name, figure in figures.items():
-        save(figure, folder / f"{name}.png")
+        save(figure, Path(folder) / f"{name}.png")
+
+
+def _predicted(network: Network, dataset: Dataset) -> Array:
+    return network.loss.predict(network.outputs(dataset.test.inputs)).ravel()
+
+
+def _of_images(network: Network, dataset: Dataset) -> dict[str, Figure]:
+    figures = {"examples": show_images(dataset, dataset.train)}
+    if dataset.classes:
+        figures["mistakes"] = mistakes(dataset, _predicted(network, dataset))
+    for param in network.params().values():
+        if len(param.shape) == 2 and param.shape[:1] == network.shape and dataset.image:
+            return figures | {"weights": weights(param.value, dataset.image)}
+    return figures
+
+
+def _of_tables(network: Network, dataset: Dataset) -> dict[str, Figure]:
+    """Plot the test examples, and what the columns say of them."""
+    test, loss, exclusive = dataset.test, network.loss, network.targets.exclusive
+    x, w = test.inputs, test.w
+    t = network.targets.named(test.t) if exclusive else test.t
+    K, C = len(dataset.classes), len(dataset.features or [])
+    first, _ = network.targets.check(t[:1], 1)
+    figures, numbers = {}, of_numbers(loss, network.body.output_shape, first)
+    if loss.judges_classes and K <= MOST_CLASSES:
+        try:
+            figures["roc"] = roc(network, x, t, w)
+        except DataError as error:
+            print(f"No roc.png: {error}")
+    if loss.has_probabilities:
+        figures["calibration"] = calibration(network, x, t, w)
+    if numbers:
+        figures["predicted"] = predicted(network, x, t, w)
+    if C > MOST_COLUMNS:
+        print(f"No importance.png of {C:,} columns: more than {MOST_COLUMNS}")
+    elif C:
+        found = permutation_importance(network, x, t, w, most=EXAMPLES)
+        figures["importance"] = importance(found)
+    if network.shape == (2,) and (numbers or (exclusive and len(MARKERS) >= K)):
+        figures["boundary"] = boundary(network, x, t)
+    for figure in figures.values():
+        figure.suptitle("test examples", size=11)
+    return figures

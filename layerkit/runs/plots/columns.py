@@ -1,0 +1,185 @@
+"""Plots of the columns of a table: how important each is, and what two of them decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from layerkit.arrays import Array
+from layerkit.columns import Category
+from layerkit.errors import DataError, ShapeError
+from layerkit.losses.base import spread
+from layerkit.metrics.scoring import estimator_of
+from layerkit.network import Network
+from layerkit.runs.plots.figures import (
+    COLOURS,
+    TRAIN,
+    NotebookFigure,
+    count_thousands,
+    label,
+    written,
+)
+from layerkit.runs.plots.numbers import MOST_TARGETS
+from layerkit.runs.plots.outputs import check_numbers, class_names, target_names
+from layerkit.training.importance import Importances, column_names
+
+MOST_BARS = 30
+MOST_POINTS = 500
+"""Of more columns the most important ones are drawn, of more points the first ones."""
+STEPS = 200
+"""Points of the grid along each of two features."""
+MARKERS = "osD^vPX*<>"
+
+
+def importance(found: Importances) -> Figure:
+    """Plot the importance of each column as a bar, with its standard deviation over the repeats."""
+    order = found.order[:MOST_BARS][::-1]
+    figure = NotebookFigure(figsize=(6, 1.4 + 0.24 * len(order)), layout="constrained")
+    axes = figure.subplots()
+    names = [label(found.columns[c], 30) for c in order]
+    bars: dict[str, Any] = {"ecolor": "#333333", "capsize": 2, "elinewidth": 1}
+    places = range(len(order))
+    axes.barh(places, found.mean[order], xerr=found.std[order], color=TRAIN, error_kw=bars)
+    axes.set_yticks(places, names)
+    axes.axvline(0, color="#333333", linewidth=0.8)
+    change = "fall" if found.falls else "rise"
+    times = found.worse.shape[1]
+    axes.set(
+        xlabel=f"{change} of the {found.metric} when the column is shuffled",
+        ylim=(-0.7, len(order) - 0.3),
+    )
+    if len(order) < len(found.columns):
+        axes.set_ylabel(f"the {len(order)} most important of {len(found.columns):,} columns")
+    measured = f"{found.metric} {written(found.value)} of {found.examples:,} examples"
+    axes.set_title(f"{measured}; each column shuffled {times} times", size=10)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+    axes.set_axisbelow(True)
+    axes.grid(alpha=0.3, axis="x")
+    return figure
+
+
+def boundary(network: Network, x: Any, t: Any) -> Figure:
+    """Plot what a network of two features predicts for all their values, and the examples.
+
+    Of two classes the probability of class 1, white where it is 0.5; of more, or without
+    probabilities, the predicted class; of numbers the prediction, a panel for each target, and the
+    true one of each example in the same colours.
+
+    Parameters
+    ----------
+    network : Network
+    x, t : arrays
+        Examples and targets, as `layerkit.evaluate` takes them.
+
+    Raises
+    ------
+    ShapeError
+        For a network with more or fewer than two features.
+    DataError
+        For data that don't fit, labels that don't exclude each other, more than ten classes, and
+        predictions that are not numbers like the targets.
+    """
+    if network.shape != (2,):
+        raise ShapeError(f"the network takes shape {network.shape}; should be (2,), two features")
+    rows, targets, a = network.check(x, t)
+    points = np.asarray(rows[:], float)
+    sides = [_side(points[:, c], _categories(network, c)) for c in (0, 1)]
+    grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+    if rows.dtype == np.uint8:
+        grid = grid.clip(0, 255).astype(np.uint8)
+    estimator: Any = estimator_of(network.loss, network.body.output_shape[-1])
+    z, true, points = network.outputs(grid), estimator.true(targets), points[:MOST_POINTS]
+    if network.loss.judges_classes:
+        figure = _regions(network, estimator, z, true[:MOST_POINTS], points, sides)
+    else:
+        check_numbers(network, targets)
+        shown = np.ones(len(true), bool) if a is None else a > 0
+        predicted, true = estimator.predict(z).reshape(len(z), -1), true.reshape(len(true), -1)
+        true = np.where(spread(shown, true.shape), true, np.nan)[:MOST_POINTS]
+        figure = _surfaces(network, predicted, true, points, sides)
+    features = [label(name) for name in column_names(network)]
+    for axes in figure.axes:
+        if not axes.get_label():  # not a colour bar
+            axes.set(xlabel=features[0], ylabel=features[1])
+            count_thousands(axes)
+            for c, axis in enumerate((axes.xaxis, axes.yaxis)):
+                if names := _categories(network, c):
+                    axis.set_ticks(range(len(names)), [label(name, 12) for name in names])
+    return figure
+
+
+def _categories(network: Network, c: int) -> list[str]:
+    """Return the names of the categories of a column by their codes, none if it has numbers."""
+    column = network.inputs.table and network.inputs.table.ready()[c]
+    return ["other", *(column.categories or [])] if isinstance(column, Category) else []
+
+
+def _side(values: Array, categories: list[str]) -> Array:
+    """Return the values of a feature on the grid: a little beyond those that there are."""
+    if categories:
+        return np.arange(len(categories), dtype=float)
+    low, high = np.nanmin(values), np.nanmax(values)
+    margin = 0.05 * (high - low) or 1
+    return np.linspace(low - margin, high + margin, STEPS)
+
+
+def _regions(
+    network: Network, estimator: Any, z: Array, true: Array, points: Array, sides: list[Array]
+) -> Figure:
+    """Plot which class is predicted where, and the examples by their true classes."""
+    if not estimator.exclusive or estimator.outputs > len(MARKERS):
+        raise DataError(
+            f"the network has {estimator.outputs} outputs of labels or classes; regions are drawn "
+            f"of at most {len(MARKERS)} classes that exclude each other"
+        )
+    figure = NotebookFigure(figsize=(5.4, 4.6), layout="constrained")
+    axes, names = figure.subplots(), class_names(network, estimator.outputs)
+    shape = len(sides[1]), len(sides[0])
+    if estimator.outputs == 2 and network.loss.has_probabilities:
+        p = estimator.predict_proba(z)[:, 1].reshape(shape)
+        shades = LinearSegmentedColormap.from_list("", [COLOURS[0], "white", COLOURS[1]])
+        drawn = axes.pcolormesh(*sides, p, cmap=shades, vmin=0, vmax=1, alpha=0.6)
+        figure.colorbar(drawn, label=f"probability of {names[1]}")
+        if min(shape) == STEPS and p.min() < 0.5 < p.max():
+            axes.contour(*sides, p, [0.5], colors="black", linewidths=1)
+    else:
+        classes = estimator.predict(z).reshape(shape)
+        colours = ListedColormap(COLOURS[: estimator.outputs])
+        last = estimator.outputs - 0.5
+        axes.pcolormesh(*sides, classes, cmap=colours, vmin=-0.5, vmax=last, alpha=0.35)
+    for k, name in enumerate(names):
+        style: dict[str, Any] = {
+            "color": COLOURS[k],
+            "marker": MARKERS[k],
+            "edgecolor": "white",
+            "s": 28,
+        }
+        axes.scatter(*points[true == k].T, **style, linewidth=0.6, label=name)
+    figure.legend(loc="outside lower center", ncols=min(estimator.outputs, 3))
+    return figure
+
+
+def _surfaces(
+    network: Network, predicted: Array, true: Array, points: Array, sides: list[Array]
+) -> Figure:
+    """Plot the numbers that are predicted, and the true ones of the examples, by colour."""
+    names = target_names(network, predicted.shape[1])[:MOST_TARGETS]
+    figure = NotebookFigure(figsize=(5.4, 4.2 * len(names)), layout="constrained")
+    shape = len(sides[1]), len(sides[0])
+    for d, (name, axes) in enumerate(
+        zip(names, figure.subplots(len(names), 1, squeeze=False).flat, strict=True)
+    ):
+        both = np.concatenate([predicted[:, d], true[:, d]])
+        scale: dict[str, Any] = {
+            "vmin": np.nanmin(both),
+            "vmax": np.nanmax(both),
+            "cmap": "viridis",
+        }
+        drawn = axes.pcolormesh(*sides, predicted[:, d].reshape(shape), **scale)
+        axes.scatter(*points.T, c=true[:, d], s=26, edgecolor="white", linewidth=0.7, **scale)
+        figure.colorbar(drawn, label=name, format=FuncFormatter(lambda value, _: written(value)))
+    return figure

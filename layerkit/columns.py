@@ -33,10 +33,17 @@ from layerkit.errors import (
 
 __all__ = ["Category", "Column", "Date", "Number", "RawTable", "choose_columns", "raw_table"]
 
-GAPS = ("", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "?")
+GAPS = (
+    "",
+    "?",
+    *("NA", "N/A", "n/a", "#N/A", "<NA>"),
+    *("nan", "NaN", "NaT", "null", "NULL", "None"),
+)
 """Words that stand for a missing value."""
 ONE_HOT = 12
 """Up to this many categories each have a feature of their own; more of them have vectors."""
+LONGEST = 50
+"""The most numbers in a vector of a category."""
 SMALL = 20
 """Up to this many rows, a word that occurs once is a category, and no column is an identifier."""
 PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
@@ -110,11 +117,9 @@ class Number(Column):
         else:
             number = {cell: _number(cell) for cell in set(values.tolist())}
             numbers = np.array([number[cell] for cell in values.tolist()], float)
-            gaps = np.array([cell is None for cell in values.tolist()], bool)
-            for row in np.flatnonzero(np.isnan(numbers) & ~gaps):
-                raise self.wrong(int(row), values[row], "a number")
-        for row in np.flatnonzero(np.isinf(numbers)):
-            raise self.wrong(int(row), float(numbers[row]), "a finite number")
+        for row in np.flatnonzero(~np.isfinite(numbers) & ~gaps_in(values)):
+            wanted = "a finite number" if np.isinf(numbers[row]) else "a number"
+            raise self.wrong(int(row), values[row], wanted)
         return numbers
 
 
@@ -170,24 +175,24 @@ class Category(Column):
             raise DataError(f"column {self.name!r} has no word that occurs more than once")
         embedding = self.embedding
         if embedding is None and len(words) > ONE_HOT:
-            embedding = min(600, round(1.6 * len(words) ** 0.56))
+            embedding = min(LONGEST, round(1.6 * len(words) ** 0.56))
         return Category(self.name, words, embedding, gaps=self.gaps or has_gaps(values))
 
     def encode(self, values: Array) -> Array:
-        words = _words(values)
-        known = self.categories or []
-        if values.dtype.kind in "iuf" and all(math.isnan(_number(word)) for word in known):
+        known, words = self.categories or [], _words(values)
+        code: dict[str | None, float] = {word: i for i, word in enumerate(known, 1)}
+        codes = np.array([code.get(word, 0.0) for word in words], float)
+        codes[gaps_in(values)] = math.nan
+        new = [word for word in words if word is not None] if not (codes > 0).any() else []
+        if new and values.dtype.kind in "iuf" and not any(map(_is_number, known)):
             raise DataError(
-                f"column {self.name!r} has numbers, such as {words[0]}; should be words, such as "
+                f"column {self.name!r} has numbers, such as {new[0]}; should be words, such as "
                 f"{known[0]!r}"
             )
-        code: dict[str | None, float] = {None: math.nan}
-        code |= {word: i for i, word in enumerate(known, 1)}
-        codes = np.array([code.get(word, 0.0) for word in words], float)
-        if len(codes) > SMALL and (codes == 0).all():
+        if len(new) > SMALL:
             warn(
-                f"column {self.name!r}: none of the words, such as {words[0]!r}, is one of "
-                f"training, such as {known[0]!r}",
+                f"column {self.name!r} has no word of the training, such as {known[0]!r}, but "
+                f"others, such as {new[0]!r}",
                 LayerkitWarning,
             )
         return codes
@@ -258,7 +263,8 @@ class Date(Column):
         if values.dtype.kind == "M":
             return values
         if values.dtype.kind != "O":
-            raise self.wrong(0, values[0].item(), self.wanted)
+            row = int(np.flatnonzero(~gaps_in(values))[0])
+            raise self.wrong(row, values[row].item(), self.wanted)
         date = {cell: _date(cell, self.format) for cell in set(values.tolist())}
         for row, cell in enumerate(values.tolist()):
             if date[cell] is None and cell is not None:
@@ -290,6 +296,10 @@ def _number(cell: Any) -> float:
         return math.nan
     text = str(cell)
     return number if text.isascii() and "_" not in text else math.nan
+
+
+def _is_number(cell: Any) -> bool:
+    return math.isfinite(_number(cell))
 
 
 def _date(cell: Any, form: str | None) -> datetime.datetime | None:
@@ -351,19 +361,19 @@ def kind_of(values: Array) -> type[Column]:
     if values.dtype.kind != "O":
         return Date if values.dtype.kind == "M" else Number
     cells = set(values.tolist()) - {None}
-    if all(math.isfinite(_number(cell)) for cell in cells):
+    if all(map(_is_number, cells)):
         coded = any(cell[0] == "0" and cell[1:2].isdigit() for cell in cells)
         return Category if coded else Number
     return Date if any(True for _ in _formats(values)) else Category
 
 
-def choose(name: str, values: Array) -> Column:
+def choose(name: str, values: Array, kind: type[Column] | None = None) -> Column:
     """Return a column of that kind, with what it has to know of these cells of a training set.
 
     Words that occur once are no categories. Up to 12 categories have a feature each; K more have
-    vectors of 1.6 K^0.56 numbers.
+    vectors of 1.6 K^0.56 numbers, at most 50.
 
-    Source: fastai's emb_sz_rule.
+    Source: fastai's emb_sz_rule, which goes up to 600.
 
     Examples
     --------
@@ -371,23 +381,23 @@ def choose(name: str, values: Array) -> Column:
     >>> choose("city", raw["city"]), choose("age", raw["age"])
     (Category(name='city', categories=['Ulm', 'Bonn']), Number(name='age', gaps=True))
     """
-    return kind_of(values)(name, gaps=has_gaps(values)).completed(values)
+    return (kind or kind_of(values))(name, gaps=has_gaps(values)).completed(values)
 
 
-def reason_to_leave_out(name: str, values: Array) -> str:
+def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
     """Return why nothing can be learned from a column; an empty string if something can."""
-    there = values[~gaps_in(values)]
-    if not len(there):
+    counts = Counter(values[~gaps_in(values)].tolist())
+    if not counts:
         return "empty"
-    counts, kind = Counter(there.tolist()), kind_of(values)
-    if len(counts) == 1 and len(there) == len(values):
-        return f"{_words(there)[0]} in all rows"
-    if len(values) <= SMALL or kind is Date:
+    if len(counts) == 1 and not has_gaps(values):
+        return f"{_words(values)[0]} in all rows"
+    if len(values) <= SMALL:
         return ""
     if kind is Category:
-        once = sum(count == 1 for count in counts.values())
-        return "another word in most rows" if once * 2 > len(there) else ""
-    if len(counts) == len(values):
+        once = [word for word, count in counts.items() if count == 1]
+        most = 2 * len(once) > counts.total()
+        return f"another word in most rows, such as {once[0]!r}" if most else ""
+    if kind is Number and len(counts) == len(values):
         numbers = Number(name).encode(values)
         in_order = numbers[0] in (0, 1) and (np.diff(numbers) == 1).all()
         whole = (numbers == np.floor(numbers)).all()
@@ -396,9 +406,7 @@ def reason_to_leave_out(name: str, values: Array) -> str:
     return ""
 
 
-def choose_columns(
-    raw: Mapping[str, Array], kinds: Mapping[str, Any] | None = None
-) -> list[Column]:
+def choose_columns(raw: RawTable, kinds: Mapping[str, Any] | None = None) -> list[Column]:
     """Return the columns of a raw table with training data, each of a kind that suits it.
 
     Parameters
@@ -427,16 +435,14 @@ def choose_columns(
         if name not in raw:
             raise ConfigError(f"there is no column {name!r}{suggestion(name, list(raw))}")
     for name, values in raw.items():
-        if name not in kinds and name in getattr(raw, "categories", ()):
-            columns.append(_given(name, "category", values))
-        elif name not in kinds:
-            reason = reason_to_leave_out(name, values)
-            if reason:
-                out.append(f"{name!r} ({reason})")
-            else:
-                columns.append(choose(name, values))
-        elif kinds[name] is not None:
-            columns.append(_given(name, kinds[name], values))
+        if name in kinds:
+            columns += [] if kinds[name] is None else [_given(name, kinds[name], values)]
+            continue
+        kind = Category if name in raw.categories else kind_of(values)
+        if reason := reason_to_leave_out(name, values, kind):
+            out.append(f"{name!r} ({reason})")
+        else:
+            columns.append(choose(name, values, kind))
     if out:
         left = f"columns that tell nothing are left out: {listed(out)}"
         if not columns:
@@ -450,7 +456,7 @@ def choose_columns(
 def _given(name: str, kind: Any, values: Array) -> Column:
     """Return a column of a kind that a user gives."""
     if isinstance(kind, str) and kind in KINDS:
-        kind = KINDS[kind](name, gaps=has_gaps(values))
+        return _checked(choose(name, values, KINDS[kind]), values)
     if not isinstance(kind, Column):
         raise ConfigError(
             f"column {name!r}: {kind!r} should be 'number', 'category', 'date', a Number, Category "
@@ -458,8 +464,12 @@ def _given(name: str, kind: Any, values: Array) -> Column:
         )
     if kind.name != name:
         raise ConfigError(f"column {name!r}: the {type(kind).__name__} is called {kind.name!r}")
-    column: Column = kind.completed(values)
-    column.encode(values)  # which refuses cells of another kind
+    return _checked(kind.completed(values), values)
+
+
+def _checked(column: Column, values: Array) -> Column:
+    """Return a column; DataError for cells of another kind."""
+    column.encode(values)
     return column
 
 
@@ -468,15 +478,20 @@ class RawTable(dict[str, Array]):
 
     Attributes
     ----------
+    names : list of str
+        Of all columns that were there.
     categories : list of str
         The columns that are categories by the type that a DataFrame has for them.
     """
 
     def __init__(self) -> None:
+        self.names: list[str] = []
         self.categories: list[str] = []
 
 
-def raw_table(x: Any, gaps: Collection[str] = GAPS) -> RawTable:
+def raw_table(
+    x: Any, gaps: Collection[str] = GAPS, wanted: Collection[str] | None = None
+) -> RawTable:
     """Return the columns of a DataFrame, or of a dict, with one mark for all kinds of gaps.
 
     DataFrames of pandas, polars and other libraries are read by Narwhals.
@@ -486,6 +501,8 @@ def raw_table(x: Any, gaps: Collection[str] = GAPS) -> RawTable:
     x : DataFrame or dict of arrays or lists
     gaps : collection of str
         The words that stand for a missing value.
+    wanted : collection of str, optional
+        The columns to read; by default, all.
 
     Raises
     ------
@@ -500,10 +517,14 @@ def raw_table(x: Any, gaps: Collection[str] = GAPS) -> RawTable:
     if isinstance(x, RawTable):
         return x
     table = RawTable()
-    for name, values in x.items() if isinstance(x, Mapping) else _columns_of(x, table.categories):
-        if str(name) in table:
-            raise DataError(f"there are two columns called {str(name)!r}")
-        table[str(name)] = _cells(str(name), values, gaps)
+    for name, column in _columns_of(x):
+        if name in table.names:
+            raise DataError(f"there are two columns called {name!r}")
+        table.names.append(name)
+        if wanted is None or name in wanted:
+            category, values = (False, column) if isinstance(x, Mapping) else _values(column)
+            table[name] = _cells(name, values, gaps)
+            table.categories += [name] * category
     lengths = {name: len(values) for name, values in table.items()}
     if len(set(lengths.values())) > 1:
         found = listed(f"{name!r} has {n}" for name, n in lengths.items())
@@ -516,33 +537,38 @@ def is_table(x: Any) -> bool:
     return isinstance(x, Mapping) or hasattr(x, "columns")
 
 
-def _columns_of(frame: Any, categories: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the columns of a DataFrame as arrays or lists; names of categories are noted."""
+def _columns_of(x: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a dict, or those of a DataFrame by Narwhals, with their names."""
+    if isinstance(x, Mapping):
+        yield from ((str(name), values) for name, values in x.items())
+        return
     import narwhals as nw
     from narwhals.exceptions import DuplicateError
 
     try:
-        table = nw.from_native(frame, eager_only=True)
+        frame = nw.from_native(x, eager_only=True)
     except DuplicateError as error:
-        names = Counter(map(str, frame.columns))
+        names = Counter(map(str, x.columns))
         twice = next(name for name, count in names.items() if count > 1)
         raise DataError(f"there are two columns called {twice!r}") from error
     except TypeError as error:
         raise DataError(
-            f"a table of type {type(frame).__name__}; should be a DataFrame in memory, or a dict "
-            "of columns"
+            f"a table of type {type(x).__name__}; should be a DataFrame in memory, or a dict of "
+            "columns"
         ) from error
-    for column in table.iter_columns():
-        if column.dtype in (nw.Categorical, nw.Enum):
-            categories.append(column.name)
-        if column.dtype == nw.Datetime:
-            column = column.dt.replace_time_zone(None)
-        if column.dtype.is_numeric() and not column.dtype.is_decimal():
-            if column.is_null().any():
-                column = column.cast(nw.Float64)
-            yield column.name, column.to_numpy()
-        else:
-            yield column.name, column.to_list()
+    yield from ((str(column.name), column) for column in frame.iter_columns())
+
+
+def _values(column: Any) -> tuple[bool, Any]:
+    """Return whether a column of a DataFrame has categories, and its cells."""
+    import narwhals as nw
+
+    if column.dtype == nw.Datetime:
+        column = column.dt.replace_time_zone(None)
+    if column.dtype.is_numeric() and not column.dtype.is_decimal():
+        gaps = column.is_null().any()
+        return False, (column.cast(nw.Float64) if gaps else column).to_numpy()
+    return column.dtype in (nw.Categorical, nw.Enum), column.to_list()
 
 
 def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
@@ -556,12 +582,10 @@ def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
         array[:] = values
     if array.ndim != 1:
         raise DataError(f"column {name!r} has shape {array.shape}; should be (N,)")
-    if array.dtype.kind in "iuf":
-        return array
-    if array.dtype.kind == "M":
-        return array.astype("datetime64[us]")
     if array.dtype.kind == "m":
-        return array / DAY
+        array = array / DAY
+    if array.dtype.kind in "iufM" and (array == array).any():  # else the type means nothing
+        return array.astype("datetime64[us]") if array.dtype.kind == "M" else array
     cells = array.tolist()
     try:
         found = {cell: _cell(cell, gaps) for cell in set(cells)}

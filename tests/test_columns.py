@@ -67,6 +67,9 @@ def test_the_kind_of_a_column_is_seen_in_its_cells(values: list[Any], column: Co
         (Category("x", ["False", "True"]), np.array([True, False]), [2, 1]),
         (Date("x", "2024-01-01"), ["2024-01-02 06:00", None, "2023-12-31"], [1.25, NAN, -1]),
         (Date("x", "2024-01-01"), [*DAYS[:2], None], [4, 0, NAN]),
+        (Date("x", "2024-01-01"), np.array([NAN]), [NAN]),
+        (Category("x", ["a"]), np.array([NAN]), [NAN]),
+        (Number("x"), np.array(["NaT"], "datetime64[D]"), [NAN]),
         (Date("x", "2024-01-01", "%m/%d/%Y"), ["1/31/2024"], [30]),
     ],
     ids=str,
@@ -80,7 +83,7 @@ def test_cells_become_numbers(column: Column, values: Any, codes: list[float]) -
     [
         (Number("x"), ["1", "two"], "column 'x' of example 1 is 'two'; should be a number"),
         (Number("x"), ["1", "1_000"], "example 1 is '1_000'; should be a number"),
-        (Number("x"), ["1", "inf"], "example 1 is inf; should be a finite number"),
+        (Number("x"), ["1", "inf"], "example 1 is 'inf'; should be a finite number"),
         (Number("x"), [1, -np.inf], "example 1 is -inf; should be a finite number"),
         (Number("x"), DAYS, "example 0 is 2024-01-05T00:00:00.000000; should be a number"),
         (Category("x", ["a"]), [1, 2], "'x' has numbers, such as 1; should be words, such as 'a'"),
@@ -101,8 +104,8 @@ def test_cells_of_another_kind_are_refused(column: Column, values: Any, sentence
 
 def test_words_that_all_are_new_are_told() -> None:
     city = Category("city", ["Ulm", "Bonn"])
-    with pytest.warns(LayerkitWarning, match="none of the words, such as 'ulm', is one of"):
-        city.encode(raw(many(["ulm"])))
+    with pytest.warns(LayerkitWarning, match="no word of the training, such as 'Ulm', but others"):
+        city.encode(raw([None, *many(["ulm"])]))
 
 
 WORDS = [f"word {i}" for i in range(30)]
@@ -112,7 +115,7 @@ NUMBERS = [i * i * 0.5 for i in range(30)]
 @pytest.mark.parametrize(
     ("name", "values", "reason"),
     [
-        ("x", WORDS, "'x' (another word in most rows)"),
+        ("x", WORDS, "'x' (another word in most rows, such as 'word 0')"),
         ("x", [7] * 30, "'x' (7 in all rows)"),
         ("x", ["a"] * 30, "'x' (a in all rows)"),
         ("x", [None] * 30, "'x' (empty)"),
@@ -190,6 +193,19 @@ def test_kinds_may_be_given() -> None:
 def test_what_is_no_table_is_refused(table: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=re.escape(sentence)):
         choose_columns(raw_table(table))
+
+
+def test_only_columns_that_are_wanted_are_read() -> None:
+    table = raw_table({"a": [1], "b": [[1]], "c": [1, 2]}, wanted=["a", "d"])
+    assert list(table) == ["a"]
+    assert table.names == ["a", "b", "c"]
+
+
+def test_categories_of_a_dataframe_may_tell_nothing() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"good": NUMBERS, "x": pd.Categorical(WORDS)})
+    with pytest.warns(LayerkitWarning, match="'x' .another word in most rows"):
+        assert choose_columns(raw_table(frame)) == [Number("good")]
 
 
 def test_words_for_gaps_may_be_others() -> None:

@@ -93,6 +93,11 @@ def described(part: Configurable) -> str:
     shown = [
         f"{option.name}={value!r}"[:LONGEST]
         for option, value in values
-        if value != default(option) and not isinstance(value, Configurable)
+        if value != default(option) and not isinstance(_first(value), Configurable)
     ]
     return type(part).__name__ + (f"({', '.join(shown)})" if shown else "")
+
+
+def _first(value: object) -> object:
+    """The first of a list; anything else as it is."""
+    return value[0] if isinstance(value, list) and value else value

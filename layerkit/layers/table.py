@@ -125,14 +125,14 @@ class Table(Layer):
         """
         if not is_table(x):
             return x
-        raw = raw_table(x)
         columns = self.ready()
+        raw = raw_table(x, wanted=[column.name for column in columns])
         missing = [column.name for column in columns if column.name not in raw]
         if missing:
-            meant = nearest(missing[0], list(raw))
+            meant = nearest(missing[0], raw.names)
             raise DataError(
                 f"the table has no column {listed(map(repr, missing))}"
-                f"{f' ({meant})' if meant else ''}; it has {listed(map(repr, raw))}"
+                f"{f' ({meant})' if meant else ''}; it has {listed(map(repr, raw.names))}"
             )
         return np.stack([column.encode(raw[column.name]) for column in columns], axis=1)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -48,10 +50,12 @@ def from_sklearn(model: Any) -> Network:
     error is half as large in scikit-learn, and its `alpha`, `l2=` of an optimizer here, is not part
     of the network.
 
+    An estimator of `layerkit.sklearn` gives a copy of its `network_`, after the Standardize.
+
     Parameters
     ----------
     model : MLPClassifier, MLPRegressor or Pipeline
-        Fitted.
+        Fitted; scikit-learn's, or an estimator of `layerkit.sklearn`.
 
     Raises
     ------
@@ -75,6 +79,8 @@ def from_sklearn(model: Any) -> Network:
     steps = list(model.steps) if isinstance(model, Pipeline) else [("", model)]
     *before, (name, last) = steps
     scalers = [(name, step) for name, step in before if step not in (None, "passthrough")]
+    if isinstance(own := getattr(last, "network_", None), Network):
+        return _after(scalers, own)
     if not isinstance(last, MLPClassifier | MLPRegressor):
         raise ConfigError(
             f"{_named(name, last)}: should be a fitted MLPClassifier or MLPRegressor, or a "
@@ -95,6 +101,25 @@ def from_sklearn(model: Any) -> Network:
     if isinstance(last, MLPClassifier):
         network.classes = class_names(last.classes_)
     return network
+
+
+def _after(scalers: list[tuple[str, Any]], own: Network) -> Network:
+    """Return a copy of a network, with the scalers of its Pipeline as its first layers."""
+    network = copy.deepcopy(own)
+    if not scalers:
+        return network
+    dtype, body, facts = np.dtype(own.dtype), network.body, asdict(own.seen)
+    layers = copy.deepcopy(body.layers if isinstance(body, Sequential) else [body])
+    scaled = Network(
+        Sequential([*(_scaler(*step, dtype) for step in scalers), *layers]),
+        copy.deepcopy(own.loss),
+        shape=own.shape,
+        dtype=own.dtype,
+    )
+    columns = getattr(scalers[0][1], "feature_names_in_", None)
+    facts["features"] = None if columns is None else list(map(str, columns))
+    scaled.targets.see(facts | {"pixels": "other"})  # bytes would be divided by 255
+    return scaled
 
 
 def _layers(model: Any) -> Iterator[Layer]:

@@ -10,7 +10,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from layerkit import Adam, ConfigError, DataError, fit, from_sklearn
+import layerkit.sklearn
+from layerkit import GELU, Adam, BatchNorm, ConfigError, DataError, Huber, fit, from_sklearn
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)) * [1, 10, 100, 0.1] + [5, -5, 0, 1e3]
@@ -90,9 +91,42 @@ def test_columns_are_known_by_their_names() -> None:
         net.predict(table[list("dcba")])
 
 
+OWN: dict[str, tuple[Any, Any]] = {
+    "classes": (layerkit.sklearn.MLPClassifier(), np.array(["cat", "dog", "owl"])[NUMBERS]),
+    "labels": (layerkit.sklearn.MLPClassifier(activation=[BatchNorm()], dropout=0.2), PAIRS),
+    "counts": (layerkit.sklearn.MLPRegressor("poisson"), NUMBERS),
+    "targets": (layerkit.sklearn.MLPRegressor(Huber(), activation=[GELU()]), X[:, :2]),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", OWN)
+def test_layerkits_own_estimators_bring_their_network(kind: str) -> None:
+    model, t = OWN[kind]
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=list("abcd"))
+    steps = make_pipeline(StandardScaler(), model.set_params(max_iter=5, tol=1e9, random_state=0))
+    for pipeline in (steps, make_pipeline(StandardScaler(with_mean=False), model)):
+        net = from_sklearn(pipeline.fit(table, t))
+        expected = pipeline.predict(table)
+        if expected.dtype.kind == "f":
+            assert np.allclose(net.predict(table), expected, rtol=1e-12)
+        else:
+            assert np.array_equal(net.predict(table), expected)
+        with pytest.raises(DataError, match="another order"):
+            net.predict(table[list("dcba")])
+        with pytest.raises(DataError, match="uint8"):
+            net.predict(X.astype(np.uint8))
+        net.initialize(1)
+        assert np.array_equal(pipeline.predict(table), expected), "a copy is given"
+    alone = from_sklearn(model.fit(X, t))
+    assert np.array_equal(alone.outputs(X), model.network_.outputs(X))
+
+
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
+        (layerkit.sklearn.MLPClassifier(), "should be a fitted MLPClassifier"),
         (MLPClassifier(), "MLPClassifier is not fitted"),
         (make_pipeline(StandardScaler(), MLPRegressor()), "'mlpregressor', MLPRegressor is not fi"),
         (RandomForestClassifier(), "RandomForestClassifier: should be a fitted MLPClassifier"),

@@ -7,6 +7,7 @@ them are made beforehand, and each operation writes to its own. What is computed
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from layerkit.recording.texts import BINARY
 
 REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 """Methods that are the `reduce` of a ufunc, which is called in less time."""
+PIECE = 2**16
+"""Numbers of a vector that stay in the processor's cache, with those of a few vectors more."""
 
 
 def changing(ops: list[Op]) -> set[Value]:
@@ -86,6 +89,7 @@ class Compiler:
         self.gone = set[int]()
         for name, value in program.memory.items():
             self.keep(value, memory[name])
+        self.lasting = set(self.names)
         results: dict[Op, Any] = {}
         copies = {name: array.copy() for name, array in memory.items()}
         program.run(memory=copies, watch=results.__setitem__, **given)
@@ -103,6 +107,37 @@ class Compiler:
         exec(compile(self.source, "<program>", "exec"), self.names)
         run: Callable[..., Any] = self.names["run"]
         return run
+
+    def in_pieces(self) -> Callable[..., Any]:
+        """Return the function, which goes through long vectors in pieces, if it can.
+
+        It can where each number is computed by itself, and nothing is returned. The operations are
+        the same; between them, the numbers stay in the processor's cache.
+        """
+        head, *lines = self.source.splitlines()[:-1]
+        words = [re.findall(r"\w+", line) for line in lines]
+        used = {name: self.names[name] for line in words for name in line if name in self.names}
+        vectors = {n: a for n, a in used.items() if isinstance(a, np.ndarray) and a.ndim}
+        calls = [item for item in used.values() if callable(item)]
+        if (
+            len({a.shape for a in vectors.values()}) == 1
+            and all(a.ndim == 1 and a.flags.c_contiguous for a in vectors.values())
+            and all(isinstance(call, np.ufunc) or call in (np.copyto, np.clip) for call in calls)
+            and self.lasting & used.keys() <= vectors.keys()
+        ):
+            scratch = {name for name in vectors.keys() - self.lasting if _is_scratch(name, words)}
+            size = len(next(iter(vectors.values())))
+            parts = [slice(start, min(start + PIECE, size)) for start in range(0, size, PIECE)]
+            self.names["pieces"] = [
+                [
+                    a[: part.stop - part.start] if n in scratch else a[part]
+                    for n, a in vectors.items()
+                ]
+                for part in parts
+            ]
+            loop = f"    for {', '.join(vectors)}, in pieces:"
+            self.source = "\n".join([head, loop, *(f"    {line}" for line in lines)])
+        return self.function()
 
     def name(self, thing: Any) -> str:
         """Return the name by which the lines know an array or a function."""
@@ -150,6 +185,8 @@ class Compiler:
                     self.keep(value, np.asarray(array))
         elif op.name == "setitem" and id(op.args[2]) in self.gone:
             pass  # it was written there
+        elif op.name == "setitem" and op.args[1] is Ellipsis:
+            self.line(np.copyto, op.args[0], op.args[2], casting="unsafe")
         elif op.kind == "scalar":
             number = self.known[op.output] = f"n{len(self.known)}"
             if op.name == "item":
@@ -214,3 +251,9 @@ class Compiler:
         if type(item) in (int, float) and len(dtypes) == 1 and (dtype := dtypes.pop()).kind == "f":
             return np.array(item, dtype)
         return item
+
+
+def _is_scratch(name: str, lines: list[list[str]]) -> bool:
+    """Whether an array is overwritten before it is read; `lines` are the words of the lines."""
+    first = next(line for line in lines if name in line)
+    return first[-2:] == ["out", name] and first.count(name) == 1

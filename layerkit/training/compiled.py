@@ -79,7 +79,7 @@ class Compiled(Attendant):
         if self.rule is None or self.rule[1] != fixed or self.rule[2] is not optimizer.memory:
             program = record_update(self.network, optimizer, self.moving)
             arrays = {"w": w, "g": g, "states": self.network.arena.states, **optimizer.memory}
-            run = Compiler(program, arrays, {}, []).function()
+            run = Compiler(program, arrays, {}, []).in_pieces()
             self.rule = run, fixed, optimizer.memory
         self.rule[0](optimizer.t, *(options[name] for name in self.moving))
 

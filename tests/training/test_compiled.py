@@ -40,6 +40,7 @@ from layerkit import (
     fit,
 )
 from layerkit.layers.watch import watched
+from layerkit.recording import compiled
 from layerkit.recording.compiled import Compiler
 from tests.test_contract import OPTIMIZERS, named
 
@@ -93,10 +94,10 @@ def trained(
 
 
 def assert_same(optimizer: Optimizer, **options: Any) -> None:
-    plain, compiled = (
+    plain, fast = (
         trained(optimizer, engine, **copy.deepcopy(options)) for engine in ("numpy", "compiled")
     )
-    assert plain == compiled
+    assert plain == fast
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,43 @@ def assert_same(optimizer: Optimizer, **options: Any) -> None:
 )
 def test_every_optimizer(optimizer: Optimizer) -> None:
     assert_same(optimizer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "PIECE", 50)
+        assert_same(optimizer)
+
+
+class Steady(Optimizer):
+    """Remembers one number, which changes once in a step, however many pieces there are."""
+
+    lr: float = 0.1
+    slots = ("n",)
+
+    def allocate(self, w: Array) -> dict[str, Array]:
+        return {"n": np.zeros((), w.dtype)}
+
+    def update(self, w: Array, g: Array, n: Array) -> None:
+        n += 1
+        w -= np.multiply(g, self.lr, out=self.s) / n
+
+
+def test_numbers_that_are_computed_alone_are_computed_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of a vector, but not where one depends on others, or on the number of pieces."""
+    sources: list[str] = []
+    before = Compiler.in_pieces
+
+    def spying(self: Compiler) -> Any:
+        function = before(self)
+        sources.append(self.source)
+        return function
+
+    monkeypatch.setattr(compiled, "PIECE", 50)
+    monkeypatch.setattr(Compiler, "in_pieces", spying)
+    alone = [SGD(), Momentum(weight_decay=0.1, l1=0.1), Adam(), AdamW(clip_value=0.1)]
+    for optimizer in [*alone, SGD(clip_global_norm=1.0), SGD(rates={"*.b": 0.1}), Steady()]:
+        assert_same(optimizer)
+        assert ("in pieces" in sources[-1]) == (optimizer in alone)
 
 
 class HalveRate(Callback):
@@ -197,6 +235,7 @@ def test_results_are_written_where_they_belong() -> None:
         patch.setattr(Compiler, "function", spying)
         trained(PlainMomentum(), "compiled", [PlainDense(3)], batch_size=133)
     assert sum("setitem" in line for line in lines) == 1  # dz[t, …] -= 1, of the loss
+    assert sum("copyto" in line for line in lines) == 1  # of logits
 
 
 class Wasteful(Layer):

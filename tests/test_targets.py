@@ -576,7 +576,9 @@ def test_metrics_of_targets_with_gaps_are_means_over_the_outputs() -> None:
 
 
 def test_a_single_target_that_is_missing_is_refused() -> None:
-    with pytest.raises(DataError, match="target nan of example 3; should be finite"):
+    with pytest.raises(
+        DataError, match="target nan of example 3; should be finite, or the example left"
+    ):
         network(1, MeanSquaredError()).gradient(X, np.where(np.arange(120) == 3, np.nan, T))
 
 

@@ -100,8 +100,8 @@ class Loss(Configurable, ABC):
             raise DataError(f"targets of type {targets.dtype}; should be numbers")
         finite = np.isfinite(targets)
         if not finite.all():
-            left_out = ", or the example left out" * (shape[-1:] == (1,))
-            raise wrong_target("target", targets, finite, f"should be finite{left_out}")
+            reason = "should be finite, or the example left out"
+            raise wrong_target("target", targets, finite, reason)
         return targets if targets.dtype.kind == "f" else targets.astype(float)
 
     @staticmethod

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from layerkit import Dense, Network, Record, SoftmaxCrossEntropy
+from layerkit.arrays import Array
 from layerkit.data import Data, Dataset, Examples
 from layerkit.runs.plots import confusion, curves, draw_run, mistakes, save, show_images, weights
 from layerkit.runs.plots.figures import drawn
@@ -85,6 +86,16 @@ def test_images_are_really_drawn(digits: Dataset) -> None:
         drawn = np.asarray(picture.images[0].get_array())
         np.testing.assert_array_equal(drawn, digits.train.x[i].reshape(8, 8))
         assert picture.get_title() == str(digits.train.t[i])
+
+
+@pytest.mark.parametrize(
+    ("t", "title"),
+    [(np.full(12, 2 / 3), "0.6667"), (np.tile([1.0, math.nan, 3.0, 4.0], (12, 1)), "1, nan, 3")],
+)
+def test_images_may_have_numbers_to_predict(t: Array, title: str) -> None:
+    part = Examples(np.zeros((12, 16)), t)
+    axes = show_images(Dataset("d", part, part, [], image=(4, 4), target="number"), part).axes
+    assert [picture.get_title() for picture in axes] == [title] * 10
 
 
 def test_mistakes_are_those_that_were_made(digits: Dataset) -> None:

@@ -12,10 +12,17 @@ from layerkit.arrays import Array
 from layerkit.data.datasets import Dataset, Examples
 from layerkit.runs.plots.figures import NotebookFigure, label
 
+MOST = 3
+"""At most this many targets of an image are written over it."""
+
 
 def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
     """Plot the first images with their labels, after the tutorial's function of this name."""
-    titles = [label(dataset.classes[t]) for t in examples.t[: rows * columns]]
+    shown, names = examples.t[: rows * columns], dataset.classes
+    titles = [
+        label(names[t]) if names else ", ".join(f"{number:.4g}" for number in np.ravel(t)[:MOST])
+        for t in shown
+    ]
     return _images(examples.inputs[: rows * columns], titles, dataset, rows, columns)
 
 

@@ -56,7 +56,7 @@ def adapt(body: Layer, inputs: Inputs, arena: Arena, rows: Array | Subset) -> No
         index = tuple(map(int, lost[0]))
         what = f"feature {', '.join(map(str, index))}"
         if inputs.table is not None:
-            what = f"column {inputs.table.ready()[index[0]].name!r}"
+            what = inputs.table.named(index[0])
         raise DataError(
             f"{what} goes from {low[index]} to {high[index]}, which "
             f"{inputs.dtype} can't tell apart; subtract something first, or use float64"

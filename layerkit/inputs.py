@@ -92,6 +92,8 @@ class Inputs:
                     row, *rest = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
                     index = (i * CHUNK + row, *rest)
                     reason = f" is {rows[index]}; should be a finite {self.dtype}"
+                    if self.table:
+                        raise row_error(f"{self.table.named(rest[0])} of ", index[:1], reason, "x")
                     raise row_error("", index, reason, "x")
         unit = low >= -ROUNDING and high <= 1 + ROUNDING
         pixels: Pixels = "flags" if flags else "unit" if unit else "other"

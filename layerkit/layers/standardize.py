@@ -63,7 +63,7 @@ class Standardize(Layer):
         moments = Moments(self.output_shape)
         for batch in batches:
             moments.add(batch)
-        found = moments.fitted("Standardize: feature {}", self.mean.value.dtype)
+        found = moments.fitted("Standardize", self.mean.value.dtype)
         self.mean.value, self.rest.value, self.scale.value = found
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -109,34 +109,36 @@ class Moments:
         self.mean = self.mean + step * share
         self.count += len(x)
 
-    def fitted(self, name: str, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    def fitted(
+        self, layer: str, dtype: np.dtype[Any], column: str = ""
+    ) -> tuple[Array, Array, Array]:
         """Return the mean in two parts, and the scale, 1 where all numbers are equal.
 
         Raises
         ------
         DataError
-            When the scale isn't finite, or so small that numbers of the dtype can't show it; `name`
-            says of what, and has {} for the place in an example.
+            When the scale isn't finite, or so small that numbers of the dtype can't show it: with
+            the layer, and the words for what is measured, by default the number of a feature.
         """
         scale = np.sqrt(self.squares / max(self.count, 1))
         if not np.isfinite(scale).all():
-            what = name.partition(":")[0]
-            raise DataError(f"{what}: the examples differ by more than a float64 can square")
+            raise DataError(f"{layer}: the examples differ by more than a float64 can square")
         exact = self.origin + self.mean
-        check_digits(name, exact, scale, dtype)
+        check_digits(layer, column, exact, scale, dtype)
         mean, rounded = exact.astype(dtype), scale.astype(dtype)
         return mean, (self.origin - mean) + self.mean, np.where(rounded == 0, 1, rounded)
 
 
-def check_digits(name: str, mean: Array, scale: Array, dtype: np.dtype[Any]) -> None:
+def check_digits(layer: str, column: str, mean: Array, scale: Array, dtype: np.dtype[Any]) -> None:
     """Refuse a feature that varies by less than a few steps between neighbouring numbers."""
     steps = np.spacing(np.abs(mean).astype(dtype))
     lost = np.argwhere((scale.astype(dtype) > 0) & (scale < FEW * steps))
     if len(lost):
         place = tuple(map(int, lost[0]))
+        numbers = ", ".join(map(str, place))
         wider = 'use dtype = "float64", or ' if dtype == np.float32 else ""
         raise DataError(
-            f"{name.format(', '.join(map(str, place)))} varies by {scale[place]:.3g} "
+            f"{layer}: {column or f'feature {numbers}'} varies by {scale[place]:.3g} "
             f"around {mean[place]:.8g}, where {dtype} can't tell its values apart: the numbers "
             f"are {steps[place]:.3g} apart; {wider}subtract {mean[place]:.8g} first"
         )

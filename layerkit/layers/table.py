@@ -165,6 +165,10 @@ class Table(Layer):
                 )
         return self.columns
 
+    def named(self, j: int) -> str:
+        """Return the words for a column, by its number."""
+        return f"column {self.ready()[j].name!r}"
+
     def build(self, shape: Shape) -> Shape:
         columns = self.ready()
         if shape != (len(columns),):
@@ -228,8 +232,7 @@ class Table(Layer):
                 values = batch[:, j]
                 moment.add(values[~np.isnan(values)])
         for i, (j, moment) in enumerate(zip(self.numbers, moments, strict=True)):
-            name = f"Table: column {self.ready()[j].name!r}"
-            found = moment.fitted(name, self.mean.value.dtype)
+            found = moment.fitted("Table", self.mean.value.dtype, self.named(j))
             for state, value in zip((self.mean, self.rest, self.scale), found, strict=True):
                 state.value[i] = value
 

@@ -207,7 +207,8 @@ TWO = {"age": [1.0, 2.0], "city": ["Ulm", "Bonn"]}
         ({"age": [], "city": []}, "no examples: an array of shape (0, 2)"),
         ([[1.0, 3.0]], "'city' of example 0 is 3; should be a code from 0 to 2, or nan for a gap"),
         ([[1, 1], [1.0, 0.5]], "column 'city' of example 1 is 0.5; should be a code from 0 to 2"),
-        ([[np.inf, 1.0]], "x[0, 0] is inf; should be a finite float32"),
+        ([[np.inf, 1.0]], "column 'age' of example 0 is inf; should be a finite float32"),
+        (TWO | {"age": [1, -1e39]}, "column 'age' of example 1 is -1e+39; should be a finite fl"),
         ([[1.0, 2.0, 3.0]], "examples have shape (1, 3); should be (N, 2)"),
         ([["Ulm", 1.0]], "examples of type"),
     ],
@@ -220,14 +221,21 @@ def test_examples_that_do_not_fit_are_refused(x: Any, sentence: str) -> None:
 
 
 def test_numbers_too_close_for_their_size_are_named_by_column() -> None:
-    x = {"time": 1.7e9 + np.arange(9.0), "age": np.arange(9.0)}
-    layer = Table([Number("age"), Number("time")])
-    with pytest.raises(DataError, match=r"column 'time' goes from 1700000000.0 to 1700000008.0"):
+    x = {"{time}": 1.7e9 + np.arange(9.0), "age": np.arange(9.0)}
+    layer = Table([Number("age"), Number("{time}")])
+    with pytest.raises(DataError, match=r"column '{time}' goes from 1700000000.0 to 1700000008.0"):
         network(layer).adapt(x)
-    x["time"] = 1.7e9 + 60 * np.arange(9.0)
-    with pytest.raises(DataError, match=r"Table: column 'time' varies by 168 around"):
+    x["{time}"] = 1.7e9 + 60 * np.arange(9.0)
+    with pytest.raises(DataError, match=r"Table: column '{time}' varies by 168 around"):
         network(Table(copy.deepcopy(layer.columns))).adapt(x)
     assert network(Table(layer.columns), "float64").adapt(x).adapted
+
+
+def test_words_without_a_table_are_refused_with_the_remedy() -> None:
+    pd = pytest.importorskip("pandas")
+    net = Network(Dense(1), MeanSquaredError(), (2,))
+    with pytest.raises(DataError, match=r"is Ulm \(column 'city'\); with Table.of\(x\) as"):
+        fit(net, Adam(), pd.DataFrame(TWO), np.ones(2), epochs=1)
 
 
 def test_a_table_behind_another_layer_takes_no_frames_and_no_gaps() -> None:

@@ -534,8 +534,10 @@ class Network(Configurable):
 
         return html(self)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, **more: str) -> None:
         """Write configuration and parameters to one ``.safetensors`` file, whole or not at all.
+
+        `more` are further entries of the file's metadata.
 
         Raises
         ------
@@ -546,7 +548,7 @@ class Network(Configurable):
         from layerkit.files.networks import write_network
 
         tensors = {address: item.value for address, item in self.declared().items()}
-        write_network(path, to_config(self), asdict(self.seen), tensors)
+        write_network(path, to_config(self), asdict(self.seen), tensors, **more)
 
     def to_onnx(self, path: str | Path, outputs: Sequence[str] = ("outputs",)) -> None:
         """Write the network as an ONNX model, for other languages and runtimes: to predict only.

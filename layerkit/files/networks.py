@@ -23,10 +23,14 @@ CONFIG_KEY, SEEN_KEY = "layerkit.Network", "layerkit.SeenData"
 
 
 def write_network(
-    path: str | Path, config: dict[str, Any], seen: dict[str, Any], tensors: Mapping[str, Array]
+    path: str | Path,
+    config: dict[str, Any],
+    seen: dict[str, Any],
+    tensors: Mapping[str, Array],
+    **more: str,
 ) -> None:
-    """Write a configuration and tensors to a file; see `Network.save`."""
-    tables = {CONFIG_KEY: json.dumps(config), SEEN_KEY: json.dumps(seen)}
+    """Write a configuration and tensors to a file, and `more` metadata; see `Network.save`."""
+    tables = {CONFIG_KEY: json.dumps(config), SEEN_KEY: json.dumps(seen), **more}
     write_tensors(path, tensors, tables)
 
 

@@ -26,13 +26,14 @@ from layerkit.errors import ConfigError, DataError, suggestion
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
-from layerkit.layers.standardize import Standardize
+from layerkit.layers.standardize import Moments, Standardize
 from layerkit.losses.base import Loss
 from layerkit.network import Network
 from layerkit.optimizers.adam import AdamW
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Progress, Records
 from layerkit.sklearn.bodies import make_layers
+from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
 from layerkit.training.averaging import Average
@@ -85,6 +86,7 @@ class _Lasting(EarlyStopping):
 
 class _Estimator(
     Savable,
+    CallbackSupport,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
@@ -156,6 +158,7 @@ class _Estimator(
             raise DataError("X_val and y_val belong together: give both, or none of them")
         self._check_parameters(incremental)
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
+        task = self._fit_task(X, y, a, 1 if incremental else self.epochs)
         X, y = self._check_data(X, y, first)
         self._learn_targets(y, first, incremental)
         a = None if a is None else _check_sample_weight(a, X)
@@ -170,7 +173,8 @@ class _Estimator(
             X, t, a, held_out = self._split(X, t, a)
         if first:
             self._begin(X, a)
-        self._train(X, t, a, held_out, incremental)
+        with task as observers:
+            self._train(X, t, a, held_out, incremental, observers)
         return self
 
     def _check_parameters(self, incremental: bool) -> None:
@@ -267,8 +271,16 @@ class _Estimator(
             size += 1
         return size
 
-    def _train(self, X: Any, t: Array, a: Array | None, held_out: Any, incremental: bool) -> None:
-        network, callbacks = self.network_, list(self.callbacks or ())
+    def _train(
+        self,
+        X: Any,
+        t: Array,
+        a: Array | None,
+        held_out: Any,
+        incremental: bool,
+        observers: list[Callback],
+    ) -> None:
+        network, callbacks = self.network_, [*(self.callbacks or ()), *observers]
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = copy.deepcopy(self.optimizer) or AdamW()
             self._stopping = _Lasting(patience=self.patience)
@@ -374,14 +386,11 @@ class _Estimator(
 
 def _measure(layer: Standardize, X: Array, a: Array) -> None:
     """Give a Standardize the means and standard deviations of weighted examples."""
-    if not a.any():
-        raise DataError("no example counts: all sample weights are 0")
-    origin = X[a.argmax()].astype(float)  # what is constant is exactly 0 then
-    deviations = X - origin
-    mean = np.average(deviations, axis=0, weights=a)
-    scale = np.sqrt(np.average((deviations - mean) ** 2, axis=0, weights=a))
-    layer.check_digits(origin + mean, scale)
-    layer.scale.value = np.where(scale == 0, 1, scale)
-    layer.mean.value = origin + mean
-    layer.rest.value = (origin - layer.mean.value) + mean
+    moments = Moments(X.shape[1:])
+    moments.origin = X[a.argmax()].astype(float)  # what is constant is exactly 0 then
+    deviations = X - moments.origin
+    moments.mean = np.average(deviations, axis=0, weights=a)
+    moments.squares = np.average((deviations - moments.mean) ** 2, axis=0, weights=a)
+    found = moments.fitted("Standardize: feature {}", layer.mean.value.dtype)
+    layer.mean.value, layer.rest.value, layer.scale.value = found
     layer.declared()["fitted"].value = np.ones(())

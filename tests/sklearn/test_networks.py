@@ -341,6 +341,14 @@ def test_callbacks_observe_the_training() -> None:
     assert history.records == model.history_
 
 
+def test_callbacks_of_scikit_learn_are_told() -> None:
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model = small(epochs=3).set_callbacks(monitor).fit(*IRIS)
+    scores = [entry["accuracy"] for entry in monitor.get_logs().data]
+    assert (len(scores), scores[-1]) == (4, model.score(*IRIS))
+
+
 def test_sparse_rows_and_pipelines_are_taken() -> None:
     X, y = datasets.load_digits(return_X_y=True)
     model = make_pipeline(MaxAbsScaler(), small(epochs=10)).fit(csr_array(X), y)

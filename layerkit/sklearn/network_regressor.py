@@ -119,6 +119,8 @@ feature_names_in_
             self._columns = y.shape[1:]
 
     def _targets(self, y: Array) -> Array:
+        loss, outputs = self._head()
+        loss.targets(y, (outputs,))  # errors name the rows as the user has them
         return y
 
     def _head(self) -> tuple[Loss, int]:

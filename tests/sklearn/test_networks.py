@@ -87,7 +87,7 @@ def test_the_head_follows_from_the_data() -> None:
         (small(loss=Focal()), np.eye(3)[IRIS[1]], r"labels; take one such as BinaryCrossEntropy"),
         (small(loss=Huber()), IRIS[1], "3 classes; take one such as"),
         (Regressor(loss=Focal()), IRIS[1], "is for classes; take one such as MeanSquaredError"),
-        (Regressor(loss=Poisson()), -IRIS[1], "target -1.0; should be a count"),
+        (Regressor(loss=Poisson()), -IRIS[1], "target -1.0 of example 50; should be a count"),
         (small(), np.zeros(150), "one class alone, 0.0; a Classifier needs at least two classes"),
         (small(), np.stack([IRIS[1], IRIS[1]], 1), "several columns of classes"),
         (small(epochs=0), IRIS[1], r"Classifier\.epochs = 0: should be greater than 0"),

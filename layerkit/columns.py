@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -48,7 +49,8 @@ SMALL = 20
 """Up to this many rows, a word that occurs once is a category, and no column is an identifier."""
 PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
 """Of the cycles of dates, in days."""
-IDENTIFIERS = ("", "id", "index", "unnamed: 0")
+IDENTIFIER = re.compile(r"^\s*$|(?i:^(id|index|unnamed: 0)$|[ _-]id$)|[a-z]I[dD]$")
+"""Names of columns that only tell rows apart."""
 
 
 class Column(Configurable, ABC):
@@ -179,7 +181,7 @@ class Category(Column):
         return Category(self.name, words, embedding, gaps=self.gaps or has_gaps(values))
 
     def encode(self, values: Array) -> Array:
-        known, words = self.categories or [], _words(values)
+        known, words = self.categories or [], words_of(values)
         code: dict[str | None, float] = {word: i for i, word in enumerate(known, 1)}
         codes = np.array([code.get(word, 0.0) for word in words], float)
         codes[gaps_in(values)] = math.nan
@@ -321,7 +323,7 @@ def _formats(values: Array) -> Iterator[str | None]:
     return (form for form in FORMATS if all(_date(cell, form) for cell in cells))
 
 
-def _words(values: Array) -> list[str | None]:
+def words_of(values: Array) -> list[str | None]:
     """Return the cells as words, None for gaps; 3.0 is written 3, as without gaps."""
     cells = values.tolist()
     if values.dtype.kind == "O":
@@ -334,7 +336,7 @@ def _words(values: Array) -> list[str | None]:
 
 def _frequent(values: Array) -> list[str]:
     """Return the words that occur more than once, the most frequent first; in few rows, all."""
-    counts = Counter(word for word in _words(values) if word is not None)
+    counts = Counter(word for word in words_of(values) if word is not None)
     least = 2 if len(values) > SMALL else 1
     kept = [word for word, count in counts.items() if count >= least]
     return sorted(kept, key=lambda word: (-counts[word], word))
@@ -390,7 +392,7 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
     if not counts:
         return "empty"
     if len(counts) == 1 and not has_gaps(values):
-        return f"{_words(values)[0]} in all rows"
+        return f"{words_of(values)[0]} in all rows"
     if len(values) <= SMALL:
         return ""
     if kind is Category:
@@ -399,14 +401,24 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
         return f"another word in most rows, such as {once[0]!r}" if most else ""
     if kind is Number and len(counts) == len(values):
         numbers = Number(name).encode(values)
-        in_order = numbers[0] in (0, 1) and (np.diff(numbers) == 1).all()
-        whole = (numbers == np.floor(numbers)).all()
-        if in_order or (whole and name.strip().lower() in IDENTIFIERS):
-            return "the number of the row"
+        if (numbers == np.floor(numbers)).all() and IDENTIFIER.search(name):
+            return "another number in each row"
     return ""
 
 
-def choose_columns(raw: RawTable, kinds: Mapping[str, Any] | None = None) -> list[Column]:
+def numbers_rows(values: Array) -> bool:
+    """Whether the cells are the numbers of the rows, from 0 or 1 on."""
+    if len(values) <= SMALL or has_gaps(values):
+        return False
+    numbers = Number("").encode(values)
+    return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
+
+
+def choose_columns(
+    raw: RawTable,
+    kinds: Mapping[str, Any] | None = None,
+    rows: Array | None = None,
+) -> list[Column]:
     """Return the columns of a raw table with training data, each of a kind that suits it.
 
     Parameters
@@ -414,6 +426,8 @@ def choose_columns(raw: RawTable, kinds: Mapping[str, Any] | None = None) -> lis
     raw : RawTable
     kinds : mapping of str to str or Column or None, optional
         Of some columns: ``"number"``, ``"category"``, ``"date"``, or a Column; None leaves one out.
+    rows : array of int, optional
+        The rows with the training examples; by default all.
 
     Raises
     ------
@@ -434,12 +448,16 @@ def choose_columns(raw: RawTable, kinds: Mapping[str, Any] | None = None) -> lis
     for name in kinds:
         if name not in raw:
             raise ConfigError(f"there is no column {name!r}{suggestion(name, list(raw))}")
-    for name, values in raw.items():
+    for name, whole in raw.items():
+        values = whole if rows is None else whole[rows]
         if name in kinds:
             columns += [] if kinds[name] is None else [_given(name, kinds[name], values)]
             continue
         kind = Category if name in raw.categories else kind_of(values)
-        if reason := reason_to_leave_out(name, values, kind):
+        reason = reason_to_leave_out(name, values, kind)
+        if kind is Number and numbers_rows(whole):
+            reason = "the number of the row"
+        if reason:
             out.append(f"{name!r} ({reason})")
         else:
             columns.append(choose(name, values, kind))
@@ -585,7 +603,8 @@ def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
     if array.dtype.kind == "m":
         array = array / DAY
     if array.dtype.kind in "iufM" and (array == array).any():  # else the type means nothing
-        return array.astype("datetime64[us]") if array.dtype.kind == "M" else array
+        M = array.dtype.kind == "M"
+        return array.astype("datetime64[us]") if M else _with_gaps(array, gaps)
     cells = array.tolist()
     try:
         found = {cell: _cell(cell, gaps) for cell in set(cells)}
@@ -595,13 +614,20 @@ def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
         ) from error
     kinds = {type(cell) for cell in found.values() if cell is not None}
     if kinds and all(issubclass(kind, Real | Decimal) for kind in kinds):
-        return np.array([math.nan if found[c] is None else float(found[c]) for c in cells])
+        numbers = np.array([math.nan if found[c] is None else float(found[c]) for c in cells])
+        return _with_gaps(numbers, gaps)
     if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
         return np.array([found[cell] for cell in cells], "datetime64[us]")
     words = {cell: value if value is None else str(value) for cell, value in found.items()}
     column = np.empty(len(cells), object)
     column[:] = [words[cell] for cell in cells]
     return column
+
+
+def _with_gaps(numbers: Array, gaps: Collection[str]) -> Array:
+    """Return numbers with nan for those that stand for a missing value, such as -999."""
+    missing = [number for word in gaps if math.isfinite(number := _number(word))]
+    return np.where(np.isin(numbers, missing), math.nan, numbers) if missing else numbers
 
 
 def _cell(cell: Any, gaps: Collection[str]) -> Any:

@@ -121,8 +121,9 @@ NUMBERS = [i * i * 0.5 for i in range(30)]
         ("x", [None] * 30, "'x' (empty)"),
         ("x", list(range(30)), "'x' (the number of the row)"),
         ("x", [str(i) for i in range(1, 31)], "'x' (the number of the row)"),
-        ("Id", [i * 7 % 31 for i in range(30)], "'Id' (the number of the row)"),
-        ("", [i * 7 % 31 for i in range(30)], "'' (the number of the row)"),
+        ("Id", [i * 7 % 31 for i in range(30)], "'Id' (another number in each row)"),
+        ("customerID", [i * 7 % 31 for i in range(30)], "'customerID' (another number in each"),
+        ("", [i * 7 % 31 for i in range(30)], "'' (another number in each row)"),
     ],
     ids=str,
 )

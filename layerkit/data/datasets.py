@@ -9,33 +9,37 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.columns import GAPS, RawTable
 from layerkit.config.options import Configurable, Fraction
-from layerkit.data.dialects import Dialect
+from layerkit.data.dialects import DELIMITERS, Dialect, is_utf8
 from layerkit.data.labels import distinct, numbered
 from layerkit.data.readers import (
+    Contents,
     Rows,
-    Table,
     Target,
-    read_csv,
     read_idx_folder,
     read_npy_folder,
     read_npz,
 )
 from layerkit.data.splits import TimeWarning, draw_folds, split_in_time, times_of, words_of
+from layerkit.data.table_files import read_table
 from layerkit.errors import ConfigError, DataError, FileError, LayerkitWarning, at, listed, warn
 from layerkit.files.mapped import Subset
+from layerkit.layers.table import Table
 from layerkit.losses.base import Loss
 from layerkit.streams import as_seed, stream
 
+TABLES = (".csv", ".parquet")
+"""The kinds of files with named columns."""
 CLOTHES = [
     "T-shirt/top",
     "Trouser",
@@ -49,6 +53,21 @@ CLOTHES = [
     "Ankle boot",
 ]
 DIGITS = [str(digit) for digit in range(10)]
+
+
+class Encoding(NamedTuple):
+    """How a table becomes numbers: these columns by `encode`, None for all, with these gaps."""
+
+    names: list[str] | None
+    gaps: Collection[str]
+    encode: Callable[[RawTable], Array]
+
+
+def encoding_of(table: Table | None) -> Encoding | None:
+    """Return how a Table makes numbers of the columns that it has."""
+    if table is None:
+        return None
+    return Encoding([column.name for column in table.ready()], table.blanks, table.encode)
 
 
 @dataclass(frozen=True)
@@ -96,7 +115,8 @@ class Dataset:
 
     `classes` are the names of the classes by class number, empty for numbers to predict and for
     labels; `features` are the names of the columns of x if they have names, `targets` those of the
-    columns of t; `image` is (height, width) if each row of x is an image.
+    columns of t; `decimal` is the decimal mark in the file; `image` is
+    (height, width) if each row of x is an image.
     """
 
     name: str
@@ -108,6 +128,7 @@ class Dataset:
     validation: Examples | None = None
     target: Target = "class"
     targets: list[str] | None = None
+    decimal: str = "."
 
     def __str__(self) -> str:
         sizes = [f"{len(self.train):,} training examples", f"{len(self.test):,} test examples"]
@@ -142,15 +163,16 @@ class Data(Configurable):
     name : {"digits", "mnist", "fashion_mnist"}, optional
         A well-known data set. The default is the digits of scikit-learn, if there is no `path`.
     path : str or Path, optional
-        Your own data: a ``.csv`` or ``.tsv`` file with a header, plain or ``.gz``; a ``.npz`` file
-        with arrays x and y; or a folder with ``x.npy`` and ``y.npy``, where x may be larger than
-        memory.
+        Your own data: a table, which is a ``.csv`` or ``.tsv`` file with a header, plain or
+        ``.gz``, or a ``.parquet`` file; a ``.npz`` file with arrays x and y; or a folder with
+        ``x.npy`` and ``y.npy``, where x may be larger than memory.
     label : str or list of str, optional
-        The column of a ``.csv`` file that holds the label; required there. Several columns are
+        The column of a table that holds the label; required there. Several columns are
         several numbers or labels, of which some may be missing; of other files, they are the names
         of the columns of y. Examples without any are left out, with a warning.
     features : list of str, optional
-        The columns of a ``.csv`` file to learn from; by default all but label and weight.
+        The columns of a table to learn from; by default all but label, weight and time, and with
+        a Table those that something can be learned from.
     classes : list of str, optional
         The labels in the order of their class numbers; by default all that occur, sorted.
     test_size : float, optional
@@ -163,10 +185,10 @@ class Data(Configurable):
     validation : str or Path, optional
         A file or folder of the same kind as `path` with the validation set.
     weight : str, optional
-        The column of a ``.csv`` file with the weights of the examples. Other files have them in
+        The column of a table with the weights of the examples. Other files have them in
         the array w, if there is one.
     time : str, optional
-        The column of a ``.csv`` file with the times of the examples, ISO dates or numbers, to split
+        The column of a table with the times of the examples, ISO dates or numbers, to split
         by: the latest examples are the test set, the latest before them the validation set. Those
         of the same time stay together. A feature only if it is one of `features`.
     target : {"class", "number", "labels"}
@@ -185,7 +207,7 @@ class Data(Configurable):
     Raises
     ------
     ConfigError
-        For options that exclude each other, or a ``.csv`` file without `label`.
+        For options that exclude each other, or a table without `label`.
 
     Examples
     --------
@@ -211,11 +233,12 @@ class Data(Configurable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        csv_only = ["label", "features", "weight", "time", "delimiter", "decimal", "encoding"]
+        text_only = ["delimiter", "decimal", "encoding"]
+        table_only = ["label", "features", "weight", "time", *text_only]
         path_only = ["classes", "test", "validation"]
         if self.path is None:
             self.name = self.name or "digits"
-            self._refuse([*csv_only, *path_only], f"name = {self.name!r}")
+            self._refuse([*table_only, *path_only], f"name = {self.name!r}")
             if self.target != "class":
                 raise ConfigError(f"target = {self.target!r}: {self.name} has classes")
             if self.name != "digits":
@@ -224,9 +247,9 @@ class Data(Configurable):
         if self.name:
             raise ConfigError(f"name = {self.name!r} and path = {self.path!r}: give one of them")
         kind = kind_of(self.path)
-        if kind not in (".csv", ".npz", ""):
+        if kind not in (*TABLES, ".npz", ""):
             raise ConfigError(
-                f"path = {self.path!r}: should end in .csv, .tsv or .npz, or be a folder"
+                f"path = {self.path!r}: should end in .csv, .tsv, .parquet or .npz, or be a folder"
             )
         for option, size in (("test", "test_size"), ("validation", "validation_size")):
             file = getattr(self, option)
@@ -242,24 +265,26 @@ class Data(Configurable):
             twice = Counter(self.classes).most_common(1)[0][0]
             raise ConfigError(f"classes: {twice!r} is listed twice")
         self._check_label(kind)
-        if kind != ".csv":
+        if kind not in TABLES:
             if isinstance(self.label, list):
-                csv_only.remove("label")
-            given = any(getattr(self, option) is not None for option in csv_only)
+                table_only.remove("label")
+            given = any(getattr(self, option) is not None for option in table_only)
             if given and not kind and not Path(self.path).exists():
                 raise FileError(f"path = {self.path!r}: there is no such file or folder")
-            self._refuse(csv_only, f"a {kind or 'folder'}, whose arrays are called x, y and w")
+            self._refuse(table_only, f"a {kind or 'folder'}, whose arrays are called x, y and w")
         elif not self.label:
             raise ConfigError(f"label: missing; which column of {self.path} holds the label?")
         others = [("label", name) for name in self.labels]
         for option, name in [*others, ("weight", self.weight)]:
-            if kind == ".csv" and name in (self.features or []):
+            if kind in TABLES and name in (self.features or []):
                 raise ConfigError(f"features: the {option} {name!r} is among them")
         if self.weight in self.labels:
             raise ConfigError(f"weight = {self.weight!r}: that is the label")
         for other, names in (("label", self.labels), ("weight", [self.weight])):
             if self.time and self.time in names:
                 raise ConfigError(f"time = {self.time!r}: that is the {other}")
+        if kind == ".parquet":
+            self._refuse(text_only, "a .parquet file")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise ConfigError(f"delimiter = {self.delimiter!r}: should be one character")
         try:
@@ -279,7 +304,7 @@ class Data(Configurable):
                 f"label = {self.label!r}: of several columns, set target = 'number' if they are "
                 "numbers to predict, or 'labels' if each is 0 or 1"
             )
-        if kind == ".csv" and self.label and self.target == "labels" and len(self.labels) < 2:
+        if kind in TABLES and self.label and self.target == "labels" and len(self.labels) < 2:
             raise ConfigError(
                 f"label = {self.label!r}: target = 'labels' means several columns; one is a class, "
                 "target = 'class'"
@@ -294,7 +319,10 @@ class Data(Configurable):
                 raise ConfigError(f"{option} = {value!r}: not allowed with {because}")
 
     def load(
-        self, seed: int | np.random.Generator = 0, data_dir: str | Path | None = None
+        self,
+        seed: int | np.random.Generator = 0,
+        data_dir: str | Path | None = None,
+        table: Table | None = None,
     ) -> Dataset:
         """Load, check and split the data.
 
@@ -305,6 +333,9 @@ class Data(Configurable):
         data_dir : str or Path, optional
             Folder with the four IDX files of MNIST or Fashion-MNIST, in it or in its subfolder
             ``mnist`` or ``fashion_mnist``; by default the environment variable ``LAYERKIT_DATA``.
+        table : Table, optional
+            The first layer of the network, whose columns are read, words and gaps included;
+            without one, each cell should be a number.
 
         Raises
         ------
@@ -314,10 +345,38 @@ class Data(Configurable):
             For values that can't be used.
         """
         seed = as_seed(seed)
-        return self._with_validation(self._load(seed, data_dir), seed)
+        return self._with_validation(self._load(seed, data_dir, encoding_of(table)), seed)
+
+    def columns(self, seed: int, gaps: Collection[str] = GAPS) -> tuple[RawTable, Array]:
+        """Return the columns of a table, and the rows in it of the training examples of `load`.
+
+        Parameters
+        ----------
+        seed : int
+        gaps : collection of str
+            The cells that stand for a missing value.
+
+        Raises
+        ------
+        FileError, DataError
+            As by `load`.
+        """
+        files: list[RawTable] = []
+
+        def numbers_of_rows(raw: RawTable) -> Array:
+            files.append(raw)
+            return np.arange(len(next(iter(raw.values()))), dtype=float)[:, None]
+
+        encoding = Encoding(self.features, gaps, numbers_of_rows)
+        dataset = self._with_validation(self._load(seed, None, encoding), seed)
+        return files[0], np.sort(dataset.train.x[:, 0]).astype(np.intp)
 
     def load_folds(
-        self, folds: int, seed: int = 0, data_dir: str | Path | None = None
+        self,
+        folds: int,
+        seed: int = 0,
+        data_dir: str | Path | None = None,
+        table: Table | None = None,
     ) -> Iterator[Dataset]:
         """Load the data, and return the data sets of a cross-validation, one for each fold.
 
@@ -336,7 +395,7 @@ class Data(Configurable):
         >>> [len(fold.train) for fold in Data(name="digits").load_folds(5)]
         [1149, 1149, 1150, 1150, 1150]
         """
-        whole = self._load(seed, data_dir)
+        whole = self._load(seed, data_dir, encoding_of(table))
         train = whole.train
         with at(whole.name):
             drawn = draw_folds(folds, train.t, train.time, whole.classes, seed)
@@ -347,11 +406,11 @@ class Data(Configurable):
             for kept, held_out in drawn
         )
 
-    def _load(self, seed: int, data_dir: str | Path | None) -> Dataset:
+    def _load(self, seed: int, data_dir: str | Path | None, encoding: Encoding | None) -> Dataset:
         """Load the data, without the validation set that is to be held out from them."""
         if self.path is None:
             return self._load_known(seed, data_dir)
-        return self._load_path(Path(self.path), seed)
+        return self._load_path(Path(self.path), seed, encoding)
 
     def _with_validation(self, dataset: Dataset, seed: int) -> Dataset:
         if not self.validation_size:
@@ -379,21 +438,16 @@ class Data(Configurable):
         train, test = (Examples(x.reshape(len(x), -1), t) for x, t in sets)
         return Dataset(name, train, test, self.class_names(), image=sets[0][0].shape[1:])
 
-    @property
-    def dialect(self) -> Dialect:
-        """How a ``.csv`` file is written, as far as it is said."""
-        return Dialect(self.delimiter, self.decimal, self.encoding or "utf-8")
-
     def class_names(self) -> list[str]:
         """Return the names of the classes, as far as they are known without reading `path`."""
         if self.path is not None:
             return self.classes or []
         return CLOTHES if self.name == "fashion_mnist" else DIGITS
 
-    def _load_path(self, file: Path, seed: int) -> Dataset:
+    def _load_path(self, file: Path, seed: int, encoding: Encoding | None) -> Dataset:
         path = str(file)
         with at(path):
-            table, y = self._read(path, self.features)
+            table, y = self._read(path, self.features, encoding)
             classes = self.classes or []
             if self.target == "class" and not classes:
                 classes = distinct(y[~_without(y)])
@@ -403,9 +457,11 @@ class Data(Configurable):
             if self.test is None:
                 train, test = self._split(examples, "test_size", seed)
         if self.test is not None:
-            train, test = examples, self._like(table, classes, self.test)
+            train, test = examples, self._like(table, classes, self.test, encoding)
         image = table.x.shape[1:] if table.x.ndim == 3 else None
-        held_out = self._like(table, classes, self.validation) if self.validation else None
+        held_out = None
+        if self.validation:
+            held_out = self._like(table, classes, self.validation, encoding)
         for name, later in ((self.validation, held_out), (self.test, test)):
             if name is not None and later is not None:
                 self._warn_about_leak(name, later, train)
@@ -419,15 +475,42 @@ class Data(Configurable):
             held_out,
             self.target,
             None if self.target == "class" else self.labels or None,
+            table.decimal,
         )
 
-    def _read(self, path: str | Path, features: list[str] | None) -> tuple[Table, Array]:
+    def read_table(
+        self,
+        path: str | Path,
+        features: list[str] | None,
+        encoding: Encoding | None,
+        *,
+        labelled: bool = True,
+    ) -> Contents:
+        """Read a file that is written as `path` is.
+
+        If it is not `labelled`, features alone, and it may be written otherwise where that is sure.
+        """
+        dialect = Dialect(self.delimiter, self.decimal, self.encoding or "utf-8")
+        if not labelled:
+            if dialect.encoding != "utf-8" and is_utf8(path):
+                dialect = replace(dialect, encoding="utf-8")
+            if self.delimiter and self.delimiter in DELIMITERS:
+                dialect = replace(dialect, delimiter=None)
+            dialect = replace(dialect, decimal=None, usual=self.decimal)
+        encode = None
+        if encoding:
+            dialect = replace(dialect, gaps=encoding.gaps)
+            features, encode = encoding.names or features, encoding.encode
+        own = (self.weight, self.target, self.time) if labelled else (None, self.target, None)
+        return read_table(path, self.labels if labelled else (), features, *own, dialect, encode)
+
+    def _read(
+        self, path: str | Path, features: list[str] | None, encoding: Encoding | None
+    ) -> tuple[Contents, Array]:
         """Return the contents of a file, and its labels once more: they are there."""
         kind = kind_of(path)
-        if kind == ".csv":
-            table = read_csv(
-                path, self.labels, features, self.weight, self.target, self.time, self.dialect
-            )
+        if kind in TABLES:
+            table = self.read_table(path, features, encoding)
         else:
             table = (read_npz if kind else read_npy_folder)(path, self.target)
         y = table.y
@@ -440,10 +523,12 @@ class Data(Configurable):
             )
         return table, y
 
-    def _like(self, known: Table, classes: list[str], path: str | Path) -> Examples:
+    def _like(
+        self, known: Contents, classes: list[str], path: str | Path, encoding: Encoding | None
+    ) -> Examples:
         """Read another file with the same features and classes."""
         with at(str(path)):
-            table, y = self._read(path, known.features)
+            table, y = self._read(path, known.features, encoding)
             if table.x.shape[1:] != known.x.shape[1:]:
                 raise DataError(
                     f"examples have shape {table.x.shape[1:]}; those of {self.path} have "
@@ -456,7 +541,7 @@ class Data(Configurable):
                 )
             return self._examples(str(path), table, y, classes)
 
-    def _examples(self, path: str, table: Table, y: Array, classes: list[str]) -> Examples:
+    def _examples(self, path: str, table: Contents, y: Array, classes: list[str]) -> Examples:
         x, w = table.x, table.w
         source = table.rows(path, self.labels, self.weight)
         time = None

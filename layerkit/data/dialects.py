@@ -7,19 +7,18 @@ import gzip
 import itertools
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from layerkit.columns import GAPS
 from layerkit.errors import DataError, FileError, listed
 
 DELIMITERS = "\t;|,"
 """The delimiters that are found without being named; a comma may be in a number, too."""
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-GAPS = ("", "NA", "N/A", "nan", "NaN", "null", "NULL", "None", "?")
-"""The cells that stand for a gap."""
 SAMPLE = 20
 """The number of lines that a delimiter is found from."""
 
@@ -28,13 +27,15 @@ SAMPLE = 20
 class Dialect:
     """How a ``.csv`` file is written; a delimiter or decimal mark of None is found in the file.
 
-    `missing` are words for gaps, beside `GAPS`.
+    `usual` is the decimal mark where the file doesn't tell, `gaps` are the cells that stand for a
+    missing value.
     """
 
     delimiter: str | None = None
     decimal: str | None = None
     encoding: str = "utf-8"
-    missing: Sequence[str] = ()
+    usual: str | None = None
+    gaps: Collection[str] = GAPS
 
 
 FOUND = Dialect()
@@ -124,6 +125,19 @@ def _wrong_byte(path: Path, encoding: str) -> str:
     )
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Whether a file is text in UTF-8."""
+    try:
+        with _open(Path(path), "utf-8") as file:
+            for _ in file:
+                pass
+    except UnicodeDecodeError:
+        return False
+    except (OSError, EOFError, zlib.error):  # whoever opens it says so
+        pass
+    return True
+
+
 def find_delimiter(lines: list[str]) -> str:
     """Return the delimiter of a table from its first lines.
 
@@ -155,7 +169,7 @@ NUMBER = {
 """Numbers by their decimal mark; the other one groups thousands."""
 
 
-def find_decimal(columns: Mapping[str, Sequence[str]]) -> str:
+def find_decimal(columns: Mapping[str, Sequence[str]], dialect: Dialect = FOUND) -> str:
     """Return the decimal mark of the numbers in columns of stripped cells, "." or ",".
 
     Columns of numbers and gaps count, no others.
@@ -180,7 +194,7 @@ decimal = "."
     sure: dict[str, str] = {}  # the first column with a mark
     unsure = ""
     for name, cells in columns.items():
-        point, comma = (_all_numbers(cells, mark) for mark in ".,")
+        point, comma = (_all_numbers(cells, mark, dialect.gaps) for mark in ".,")
         if point != comma:
             sure.setdefault("." if point else ",", name)
         elif point and not unsure and (cell := next((c for c in cells if "," in c), "")):
@@ -190,12 +204,14 @@ decimal = "."
         unsure = f"column {sure['.']!r} has decimal points, column {sure[',']!r} decimal commas"
     elif sure:
         return next(iter(sure))
+    elif dialect.usual:
+        return dialect.usual
     if unsure:
         raise DataError(f'{unsure}; set decimal = "," or decimal = "."')
     return "."
 
 
-def with_points(cells: list[str], decimal: str) -> list[str]:
+def with_points(cells: list[str], decimal: str, gaps: Collection[str] = GAPS) -> list[str]:
     """Return the cells of a column as Python writes numbers, if all are numbers or gaps.
 
     Examples
@@ -203,14 +219,14 @@ def with_points(cells: list[str], decimal: str) -> list[str]:
     >>> with_points(["1.200,5", ""], ","), with_points(["1,200.5"], "."), with_points(["a,b"], ",")
     (['1200.5', ''], ['1200.5'], ['a,b'])
     """
-    if not _all_numbers(cells, decimal):
+    if not _all_numbers(cells, decimal, gaps):
         return cells
-    return [cell if cell in GAPS else _plain(cell, decimal) for cell in cells]
+    return [cell if cell in gaps else _plain(cell, decimal) for cell in cells]
 
 
-def _all_numbers(cells: Sequence[str], decimal: str) -> bool:
+def _all_numbers(cells: Sequence[str], decimal: str, gaps: Collection[str]) -> bool:
     number = NUMBER[decimal]
-    return all(number.fullmatch(cell) or cell in GAPS for cell in cells)
+    return all(number.fullmatch(cell) or cell in gaps for cell in cells)
 
 
 def _plain(cell: str, decimal: str) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape, require
 from layerkit.columns import (
+    GAPS,
     PERIODS,
     Category,
     Column,
     Date,
     Number,
     choose_columns,
-    gaps_in,
     is_table,
     raw_table,
 )
@@ -61,6 +61,9 @@ class Table(Layer):
         What the columns are; `Table.of` chooses.
     init : Initializer
         Of the vectors of categories.
+    missing : list of str, optional
+        Words for a missing value, beside an empty cell and those of `columns.GAPS`, such as
+        ``"-999"``.
 
     Raises
     ------
@@ -84,6 +87,7 @@ class Table(Layer):
 
     columns: Annotated[list[Column], Limits(min_length=1)] | None = None
     init: Initializer = field(default_factory=lambda: Normal(std=0.1), kw_only=True)
+    missing: list[str] | None = field(default=None, kw_only=True)
     adapts = True
 
     def __post_init__(self) -> None:
@@ -113,6 +117,11 @@ class Table(Layer):
         """The shape of an example: a number for each column."""
         return (len(self.ready()),)
 
+    @property
+    def blanks(self) -> tuple[str, ...]:
+        """The words that stand for a missing value."""
+        return (*GAPS, *(self.missing or []))
+
     def encode(self, x: Any) -> Array:
         """Return a table as numbers (N, columns): codes of categories, days of dates, nan for gaps.
 
@@ -126,7 +135,7 @@ class Table(Layer):
         if not is_table(x):
             return x
         columns = self.ready()
-        raw = raw_table(x, wanted=[column.name for column in columns])
+        raw = raw_table(x, self.blanks, [column.name for column in columns])
         missing = [column.name for column in columns if column.name not in raw]
         if missing:
             meant = nearest(missing[0], raw.names)
@@ -138,10 +147,10 @@ class Table(Layer):
 
     def describe(self, x: Any = None) -> str:
         """Return a line for each column, what it becomes; with data, how many gaps it has there."""
-        raw = raw_table(x) if is_table(x) else None
+        columns = self.columns or []
+        counts = [0] * len(columns) if x is None else np.isnan(self.encode(x)).sum(axis=0).tolist()
         rows = []
-        for column in self.columns or []:
-            gaps = 0 if raw is None else int(gaps_in(raw[column.name]).sum())
+        for column, gaps in zip(columns, counts, strict=True):
             notes = [f"{gaps:,} gap{'s' * (gaps != 1)}"] * (gaps > 0) + ["marked"] * column.gaps
             if column.gaps and not gaps:
                 notes = ["gaps marked"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
 from layerkit.data.datasets import Data, Dataset
+from layerkit.data.tables import table_of
 from layerkit.errors import DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.fitting import check_layers
@@ -23,6 +25,7 @@ from layerkit.metrics.metrics import check_metrics, of_numbers
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.progress import Record
+from layerkit.runs.completion import complete
 from layerkit.runs.paths import CHECKPOINTS, MODEL, place
 from layerkit.training.augmentation import Augmentation, ImageAugmentation
 from layerkit.training.batches import Arrays
@@ -77,7 +80,8 @@ class Experiment(Configurable):
         ShapeError, DataError, FileError
             For data that are missing, damaged, or of another shape than the network's.
         """
-        dataset = self.data.load(self.training.seed, data_dir)
+        table = table_of(self.network.body)
+        dataset = self.data.load(self.training.seed, data_dir, table)
         self._check_fit(dataset)
         return dataset
 
@@ -86,7 +90,8 @@ class Experiment(Configurable):
         training = self.training
         if training.folds is None:
             return iter(())
-        return self.data.load_folds(training.folds, training.seed, data_dir)
+        table = table_of(self.network.body)
+        return self.data.load_folds(training.folds, training.seed, data_dir, table)
 
     def _augmentation(self, dataset: Dataset) -> Augmentation | None:
         """Return the augmentation, with the size of the images; ShapeError if there are none."""
@@ -338,4 +343,18 @@ def read_experiment(path: str | Path, settings: Sequence[str] = ()) -> Experimen
     for setting in settings:
         change(table, setting)
     with at(str(path)):
-        return from_config(table, Experiment)
+        return make_experiment(table)
+
+
+def make_experiment(table: dict[str, Any]) -> Experiment:
+    """Return the experiment that tables describe; they are completed with what the data say.
+
+    Raises
+    ------
+    ConfigError
+        For invalid values: all of them at once.
+    DataError, FileError
+        For data that can't be read, if they are needed.
+    """
+    complete(table)
+    return from_config(table, Experiment)

@@ -128,6 +128,8 @@ def write_config(folder: str | Path, experiment: Experiment, dataset: Dataset) -
             config["data"]["classes"] = dataset.classes
         if dataset.features:
             config["data"]["features"] = dataset.features
+        if dataset.decimal == ",":
+            config["data"]["decimal"] = ","
         order = [option.name for option in fields(experiment.data)]  # as it is when resumed
         config["data"] = {name: config["data"][name] for name in order if name in config["data"]}
     write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.data.datasets import Data, kind_of
-from layerkit.data.readers import Table, read_csv, read_npz
+from layerkit.data.datasets import TABLES, Data, encoding_of, kind_of
+from layerkit.data.readers import Contents, read_npz
+from layerkit.data.tables import table_of
 from layerkit.errors import DataError, FileError, at
+from layerkit.layers.table import Table
 from layerkit.network import Network
 from layerkit.runs.folder import read_environment, read_run
 
@@ -24,7 +26,8 @@ def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
     run : str or Path
         The folder of a run.
     file : str or Path
-        A .npz file with an array x, or a .csv file with the columns that the run learned from.
+        A .npz file with an array x, or a table, such as a .csv file, with the columns that the run
+        learned from, in any order.
 
     Raises
     ------
@@ -35,19 +38,19 @@ def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
     experiment = read_run(run)
     learned = read_environment(run)["examples"]
     with at(str(file)):
-        table = _read(file, experiment.data, learned)
+        table = _read(file, experiment.data, learned, table_of(experiment.network.body))
         with table.rows(str(file)).naming():
             x = table.x.reshape(len(table.x), -1)
             return _columns(experiment.network, x, experiment.data.class_names())
 
 
-def _read(file: Path, data: Data, learned: str) -> Table:
+def _read(file: Path, data: Data, learned: str, first: Table | None) -> Contents:
     """Read the examples; DataError where bytes and floats are mixed up."""
     kind = kind_of(file)
-    if kind not in (".csv", ".npz"):
-        raise FileError(f"{file}: should end in .csv, .tsv or .npz")
-    if kind == ".csv":
-        table = read_csv(file, (), data.features, dialect=data.dialect)
+    if kind not in (*TABLES, ".npz"):
+        raise FileError(f"{file}: should end in .csv, .tsv, .parquet or .npz")
+    if kind in TABLES:
+        table = data.read_table(file, data.features, encoding_of(first), labelled=False)
     else:
         table = read_npz(file, data.target)
     x = table.x

@@ -12,6 +12,7 @@ from layerkit.callbacks.limits import StopOnNonFinite
 from layerkit.callbacks.logs import CSVLog, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
 from layerkit.data.datasets import Dataset
+from layerkit.data.tables import table_of
 from layerkit.errors import DivergenceError
 from layerkit.files.atomic import make_folder
 from layerkit.progress import Progress
@@ -120,6 +121,8 @@ class Run:
                     make_folder(path.parent)
             undo.pop_all()
         print(self.dataset)
+        if table := table_of(experiment.network.body):
+            print(table.describe(self.dataset.train.x))
         print(experiment.network.summary())
         if self.resume:
             done = f"after step {progress.step:,}" if progress.step else "from the beginning"

@@ -10,6 +10,7 @@ import itertools
 import math
 import multiprocessing
 import tempfile
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import numpy as np
 from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import TimeLimit
 from layerkit.config.own_modules import import_file
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, LayerkitWarning
 from layerkit.files.checkpoints import Checkpoints, read_tree
 from layerkit.guidance import is_own
 from layerkit.network import Network
@@ -66,6 +67,7 @@ class Trial:
                 if progress.step == last:
                     progress.pause("the last step to verify is reached")
 
+        warnings.simplefilter("ignore", LayerkitWarning)  # the first process has given them
         for path in self.imports:
             import_file(Path(path))
         experiment = read_experiment(self.file, self.settings)

@@ -19,7 +19,8 @@ import sklearn.datasets
 
 from layerkit import ConfigError, DataError, FileError, to_config
 from layerkit.data import Data, download
-from layerkit.data.readers import read_csv, read_npz
+from layerkit.data.readers import read_npz
+from layerkit.data.table_files import read_table
 
 NAMES = {
     "train-images-idx3-ubyte": (2051, (30, 4, 4)),
@@ -260,7 +261,7 @@ def test_a_path_may_be_text_or_a_path(tmp_path: Path) -> None:
     assert data == Data(path=str(path), label="kind", test=str(path))
     assert to_config(data)["path"] == str(path)
     assert len(data.load().test) == 30
-    assert read_csv(str(path), ["kind"]).features == ["a", "b"]
+    assert read_table(str(path), ["kind"]).features == ["a", "b"]
 
 
 def test_blank_lines_and_spaces_do_not_matter(tmp_path: Path) -> None:
@@ -300,7 +301,7 @@ def test_large_integers_are_different_classes(tmp_path: Path) -> None:
 
 def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
-    x, labels, _, names, lines = read_csv(path, (), ["b", "a"])[:5]
+    x, labels, _, names, lines = read_table(path, (), ["b", "a"])[:5]
     assert labels is None
     assert names == ["b", "a"]
     assert lines is not None
@@ -445,9 +446,9 @@ def test_damaged_own_files_are_refused(tmp_path: Path) -> None:
         read_npz(tmp_path / "o.npz")
     (tmp_path / "t.csv").write_bytes(b"a,kind\n\xff\xfe,x\n")
     with pytest.raises(FileError, match=r"t\.csv"):
-        read_csv(tmp_path / "t.csv", ["kind"])
+        read_table(tmp_path / "t.csv", ["kind"])
     with pytest.raises(FileError, match="No such file"):
-        read_csv(tmp_path / "none.csv", ["kind"])
+        read_table(tmp_path / "none.csv", ["kind"])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from layerkit import DataError, FileError
 from layerkit.data import Data
 from layerkit.data.dialects import Dialect, find_decimal, find_delimiter
-from layerkit.data.readers import read_csv
+from layerkit.data.table_files import read_table
 
 X = [[1.5, 2], [0.25, -1200]]
 
@@ -36,14 +36,14 @@ def test_numbers_are_the_same_in_every_dialect(
     content = text.encode("utf-8-sig")
     path = tmp_path / form
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-    table = read_csv(path, ["y"], dialect=Dialect(**options))
+    table = read_table(path, ["y"], dialect=Dialect(**options))
     assert table.x.tolist() == X
     assert table.features == ["a", "b"]
     assert table.y is not None
     assert table.y.tolist() == ["u", "v"]
     with pytest.raises(DataError, match="2 examples can't be split"):
         Data(path=path, label="y", **options).load()
-    numbers = read_csv(path, ["a"], ["b"], target="number", dialect=Dialect(**options))
+    numbers = read_table(path, ["a"], ["b"], target="number", dialect=Dialect(**options))
     assert numbers.y is not None
     assert numbers.y.tolist() == [1.5, 0.25]
 
@@ -117,7 +117,7 @@ def test_what_is_not_certain_is_refused_with_the_option(
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16"])
 def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "t.csv").write_bytes("Größe;y\n1,5;ü\n2,5;ö\n".encode(encoding))
-    table = read_csv(tmp_path / "t.csv", ["y"], dialect=Dialect(encoding=encoding))
+    table = read_table(tmp_path / "t.csv", ["y"], dialect=Dialect(encoding=encoding))
     assert table.features == ["Größe"]
     np.testing.assert_array_equal(table.y, ["ü", "ö"])
 
@@ -126,4 +126,4 @@ def test_a_damaged_gz_is_refused(tmp_path: Path) -> None:
     for content in (b"a,y\n", gzip.compress(b"a,y\n1,u\n" * 99)[:-9]):
         (tmp_path / "t.csv.gz").write_bytes(content)
         with pytest.raises(FileError, match=r"t\.csv\.gz: damaged: "):
-            read_csv(tmp_path / "t.csv.gz", ["y"])
+            read_table(tmp_path / "t.csv.gz", ["y"])

@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Annotated, Any, Literal
 from layerkit.config.options import Configurable, Limits, Size
 from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
-from layerkit.errors import ConfigError, LayerkitError, at, listed, suggestion
-from layerkit.runs.experiment import Experiment
+from layerkit.errors import ConfigError, LayerkitError, LayerkitWarning, at, listed, suggestion
+from layerkit.runs.experiment import Experiment, make_experiment
 
 OWN = {"training.seed": "seeds", "training.threads": "jobs"}
 """Options of an experiment that a sweep sets itself, and the sweep's options they come from."""
@@ -230,7 +231,9 @@ class Plan:
         table = copy.deepcopy(self.experiment)
         for setting in settings(params, seed):
             change(table, setting)
-        return from_config(table, Experiment)
+        with warnings.catch_warnings():  # reading the plan has given them
+            warnings.simplefilter("ignore", LayerkitWarning)
+            return make_experiment(table)
 
     def checked(self) -> Plan:
         """Check each option with the ends of its range; return the plan, real ranges as floats.
@@ -295,7 +298,7 @@ def read_plan(path: str | Path) -> Plan:
     with at(f"{path}: base"):
         experiment = read_toml(base) if file.base else table
     with at(str(base)):
-        if folds := from_config(experiment, Experiment).training.folds:
+        if folds := make_experiment(copy.deepcopy(experiment)).training.folds:
             raise ConfigError(
                 f"training.folds = {folds}: not in a sweep, which compares by the validation set; "
                 "leave it out, and cross-validate the best of its experiments"

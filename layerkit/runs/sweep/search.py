@@ -9,6 +9,7 @@ import os
 import signal
 import statistics
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.config.own_modules import import_file, where_it_failed
-from layerkit.errors import ConfigError, DivergenceError, FileError, LayerkitError, at
+from layerkit.errors import (
+    ConfigError,
+    DivergenceError,
+    FileError,
+    LayerkitError,
+    LayerkitWarning,
+    at,
+)
 from layerkit.files.atomic import write_atomically
 from layerkit.metrics.metrics import undirected
 from layerkit.runs.signals import SIGNALS, handled, leave
@@ -214,6 +222,7 @@ def _train(
 ) -> None:
     """Train with each seed, and send the monitored values, and an error if there is one."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    warnings.simplefilter("ignore", LayerkitWarning)  # the first process has given them
     values: list[float] = []
     try:
         for file in imports:

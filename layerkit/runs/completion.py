@@ -1,0 +1,72 @@
+"""Completion of an experiment from its data: a Table's columns, the shape of the examples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from layerkit.columns import choose_columns, has_gaps
+from layerkit.config.tables import from_config, to_config
+from layerkit.data.datasets import Data
+from layerkit.data.tables import table_of
+from layerkit.errors import LayerkitError
+from layerkit.layers.base import Layer
+from layerkit.layers.table import Table
+from layerkit.training.options import Training
+
+
+def complete(config: dict[str, Any]) -> None:
+    """Complete the tables of an experiment with what the training examples say.
+
+    - A Table that begins the body gets the columns that it does not name, of all `features`.
+    - A network without `shape` gets that of the examples.
+
+    Where an option that this takes is wrong nothing is read: making the experiment tells all.
+
+    Raises
+    ------
+    ConfigError, DataError, FileError
+        For data that can't be read, or a column that they don't have.
+    """
+    network, source = config.get("network"), config.get("data")
+    if not isinstance(network, dict) or not isinstance(source, dict) or "path" not in source:
+        return
+    try:
+        body: Layer = from_config(network.get("body", {}), Layer)  # type: ignore[type-abstract]
+        data = from_config(source, Data)
+        seed = from_config(config.get("training", {}), Training).seed
+    except LayerkitError:
+        network.setdefault("shape", [1])  # it need not be there
+        return
+    table = table_of(body)
+    if table is not None:
+        _complete_table(config, body, table, data, seed)
+    elif "shape" not in network:
+        network["shape"] = list(data.load(seed).train.x.shape[1:])
+
+
+def _complete_table(
+    config: dict[str, Any], body: Layer, table: Table, data: Data, seed: int
+) -> None:
+    columns = {column.name: column for column in table.columns or []}
+    known = data.features is not None and set(data.features) == columns.keys()
+    if not known or not all(column.complete for column in columns.values()):
+        address = next(address for address, layer in body.walk("network.body") if layer is table)
+        place: Any = config
+        for name in address.split("."):
+            place = place[int(name) if isinstance(place, list) else name]
+        raw, rows = data.columns(seed, table.blanks)
+        try:
+            chosen = choose_columns(raw, columns, rows)
+        except LayerkitError as error:
+            raise type(error)(f"{address}: {error}") from error
+        said = {column["name"] for column in place.get("columns", []) if "gaps" in column}
+        columns = {
+            column.name: column
+            if column.name in said
+            else replace(column, gaps=has_gaps(raw[column.name][rows]))
+            for column in chosen
+        }
+        place["columns"] = [to_config(column) for column in columns.values()]
+        config["data"]["features"] = list(columns)
+    config["network"].setdefault("shape", [len(columns)])

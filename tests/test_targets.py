@@ -23,8 +23,10 @@ from layerkit import (
     ElementwiseLoss,
     FileError,
     GaussianNLL,
+    Hinge,
     Huber,
     Layer,
+    LogCosh,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
@@ -33,6 +35,7 @@ from layerkit import (
     Quantile,
     Sequential,
     SoftmaxCrossEntropy,
+    SquaredHinge,
     Standardize,
     Tanh,
     evaluate,
@@ -639,3 +642,35 @@ def test_a_missing_target_may_be_of_a_loss_that_cannot_judge_0() -> None:
     whole = net.arena.grads.copy()
     net.gradient(X[:2], np.where(np.isnan(t), 5.0, t), sample_weight=~np.isnan(t))
     np.testing.assert_array_equal(net.arena.grads, whole)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *(MeanSquaredError(), MeanAbsoluteError(), Huber(), LogCosh(), Poisson()),
+        *(BinaryCrossEntropy(), Hinge(), SquaredHinge()),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_the_gradient_of_a_missing_target_is_exactly_0(loss: Loss) -> None:
+    net, alone = network(2, loss, dtype="float64"), network(1, loss, dtype="float64")
+    whole = np.where(GAPS, math.nan, SEVERAL > 0)
+    _, t, a = net.check(X, whole)
+    loss.forward(net.outputs(X), net.targets.convert(t), a)
+    dz = loss.backward()
+    assert not dz[GAPS].any()
+    assert dz[~GAPS].any()
+    whole[:, 1] = math.nan
+    alone.arena.values[:] = net.arena.values[::2]
+    known = ~GAPS[:, 0]
+    expected = alone.gradient(X[known], whole[known, 0])
+    assert net.gradient(X, whole) == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(net.arena.grads[::2], alone.arena.grads, rtol=1e-9, atol=1e-15)
+    assert not net.arena.grads[1::2].any()
+
+
+def test_gaps_have_no_part_in_mean_and_scale() -> None:
+    net, t = network(2, MeanSquaredError()), np.where(GAPS, math.nan, SEVERAL * [1e4, 1.0] + 3)
+    train(net, Adam(), X, t, standardize_targets=True)
+    np.testing.assert_allclose(net.seen.mean, np.nanmean(t, axis=0))  # type: ignore[arg-type]
+    np.testing.assert_allclose(net.seen.scale, np.nanstd(t, axis=0))  # type: ignore[arg-type]

@@ -115,11 +115,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         With early stopping, the accuracies on the examples that are held out.
     validation_loss_curve_ : list of float or None
         The losses of the examples to validate on, without the penalty.
-    history_ : dict
-        All curves by name, with a number for each epoch: "train_loss", "validation_loss",
-        "validation_accuracy", and the metrics of both, such as "train_f1" and "validation_f1".
-    stopped_ : bool
-        Whether training has ended before `max_iter`, or should, in `partial_fit`.
+    history_ : list of Record
+        What was measured after each epoch: "train_loss", "validation_loss", "validation_accuracy",
+        and the metrics of both, such as "train_f1" and "validation_f1".
+    stopped_ : str or None
+        Why training has ended before `max_iter`, or should, in `partial_fit`.
     n_iter_, t_ : int
         Number of epochs, and of examples that were trained on.
     n_layers_, n_outputs_, n_features_in_ : int
@@ -346,7 +346,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     ) -> Self:
         """Train for one epoch on these examples.
 
-        With early stopping, X_val and y_val are needed. `stopped_` is then true when the score has
+        With early stopping, X_val and y_val are needed. `stopped_` is then set when the score has
         not improved for long enough, and the weights are those with the best one. A call after that
         trains on from these, and has them back if it is no improvement.
 

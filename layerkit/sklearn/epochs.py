@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -101,19 +102,19 @@ class Epochs:
 
     def _run(self) -> None:
         model, progress, order = self.model, self.progress, np.arange(len(self.t))
-        model.n_iter_, model.stopped_ = 0, False
+        model.n_iter_, model.stopped_ = 0, None
         for _ in range(progress.epochs):
             if model.shuffle:
                 order = shuffle(order, random_state=model._random_state)
             self._train_epoch(order)
             if progress.leaving:
-                model.stopped_ = True
+                model.stopped_ = progress.stopped
                 return
             if model.solver == "sgd" and model.learning_rate == "invscaling":
                 model._optimizer.lr = model.learning_rate_init / (model.t_ + 1) ** model.power_t
             if model._no_improvement_count > model.n_iter_no_change:
                 if self._stops():
-                    model.stopped_ = True
+                    model.stopped_ = f"{self._criterion} has not improved"
                     return
                 model._no_improvement_count = 0
         if model.n_iter_ == model.max_iter:
@@ -152,11 +153,8 @@ class Epochs:
             print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
         measured = self._measure()
         self._count_improvement()
-        for name in measured:
-            model.history_.setdefault(name, [math.nan] * (len(model.loss_curve_) - 1))
-        for name, curve in model.history_.items():
-            curve.append(measured.get(name, math.nan))
         progress.end_epoch(measured)
+        model.history_.append(replace(progress.record, epoch=len(model.history_) + 1))
         self._tell("epoch_end")
 
     def _measure(self) -> dict[str, float]:
@@ -209,10 +207,13 @@ class Epochs:
             model.best_loss_ = min(model.best_loss_, model.loss_)
         model._no_improvement_count = model._no_improvement_count + 1 if stale else 0
 
+    @property
+    def _criterion(self) -> str:
+        return "Validation score" if self.model.early_stopping else "Training loss"
+
     def _stops(self) -> bool:
         """Return whether to stop after too many epochs without improvement, or go on slower."""
         model = self.model
-        what = "Validation score" if model.early_stopping else "Training loss"
         stops, then = True, "Stopping."
         if model.solver == "sgd" and model.learning_rate == "adaptive":
             stops = model._optimizer.lr <= 1e-6
@@ -222,7 +223,7 @@ class Epochs:
                 then = f"Setting learning rate to {model._optimizer.lr:f}"
         if model.verbose:
             print(
-                f"{what} did not improve more than tol={model.tol:f} for "
+                f"{self._criterion} did not improve more than tol={model.tol:f} for "
                 f"{model.n_iter_no_change} consecutive epochs. {then}"
             )
         return stops

@@ -40,6 +40,7 @@ from layerkit.layers.regularization import Dropout
 from layerkit.losses.base import Loss, mean_loss
 from layerkit.network import Network
 from layerkit.parameters import Param
+from layerkit.progress import Records
 from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.checks import _Parameters, check_parameters
 from layerkit.sklearn.epochs import Epochs, Held
@@ -60,8 +61,8 @@ class _Perceptron(
     checks: ClassVar[type[_Parameters]]
     network_: Network
     loss_curve_: list[float]
-    history_: dict[str, list[float]]
-    stopped_: bool
+    history_: Records
+    stopped_: str | None
     validation_scores_: Any
     best_validation_score_: Any
 
@@ -268,8 +269,7 @@ class _Perceptron(
 
     def _begin_curves(self) -> None:
         self.loss_curve_ = []
-        self.history_ = {}
-        self.stopped_ = False
+        self.history_, self.stopped_ = Records(), None
         self._no_improvement_count = 0
         stopping = self.early_stopping
         self.best_loss_ = None if stopping else math.inf
@@ -329,7 +329,9 @@ class _Perceptron(
     @property
     def validation_loss_curve_(self) -> list[float] | None:
         """The loss of the examples to validate on after each epoch, without the penalty."""
-        return self.history_.get("validation_loss")
+        if self.validation_scores_ is None:
+            return None
+        return [record.validation_loss for record in self.history_]
 
     @property
     def _n_features_out(self) -> int:

@@ -496,22 +496,25 @@ def test_metrics_are_measured_after_each_epoch() -> None:
     model = layerkit.sklearn.MLPClassifier(
         (8,), metrics=["f1", "accuracy"], max_iter=4, random_state=0
     )
-    model.fit(X, y)
-    assert [*model.history_] == ["train_loss", "train_f1", "train_accuracy"]
-    assert model.history_["train_loss"] == model.loss_curve_
-    assert model.history_["train_accuracy"][-1] == model.score(X, y)
-    assert model.history_["train_f1"][-1] == f1_score(y, model.predict(X))
+    record = model.fit(X, y).history_[-1]
+    assert [*record.measured()] == ["train_accuracy", "train_loss", "train_f1"]
+    assert [r.train_loss for r in model.history_] == model.loss_curve_
+    assert record.train_accuracy == model.score(X, y)
+    assert record.metrics["train_f1"] == f1_score(y, model.predict(X))
     model.set_params(callbacks=[stop], max_iter=99).fit(X, y, X_val=X_val, y_val=y_val)
-    assert model.stopped_
-    assert {len(curve) for curve in model.history_.values()} == {model.n_iter_}
-    assert model.history_["validation_accuracy"] == model.validation_scores_
-    assert max(model.history_["validation_f1"]) == f1_score(y_val, model.predict(X_val))
+    assert "validation_f1" in str(model.stopped_)
+    assert len(model.history_) == model.n_iter_
+    assert [r.validation_accuracy for r in model.history_] == model.validation_scores_
+    best = max(r.metrics["validation_f1"] for r in model.history_)
+    assert best == f1_score(y_val, model.predict(X_val))
 
     numbers = layerkit.sklearn.MLPRegressor(metrics=["mae"], max_iter=3, warm_start=True)
     numbers.fit(*DIABETES).fit(*DIABETES, X_val=DIABETES[0], y_val=DIABETES[1])
-    before, after = np.split(np.array(numbers.history_["validation_mae"]), 2)
-    assert np.isnan(before).all()
-    np.testing.assert_array_equal(after, numbers.history_["train_mae"][3:])
+    assert [r.epoch for r in numbers.history_] == [1, 2, 3, 4, 5, 6]
+    losses = np.array(numbers.validation_loss_curve_)
+    assert np.isnan(losses).tolist() == [True] * 3 + [False] * 3
+    for record in numbers.history_[3:]:
+        assert record.metrics["validation_mae"] == record.metrics["train_mae"]
     for metrics, message in ((["f1"], "'f1' doesn't suit"), ("mae", "metrics = 'mae': should be")):
         with pytest.raises(LayerkitError, match=message):
             numbers.set_params(metrics=metrics).fit(*DIABETES)
@@ -530,9 +533,10 @@ def test_parts_are_trained_on_until_nothing_improves(kind: str) -> None:
     with pytest.raises(LayerkitError, match="give X_val and y_val"):
         model.partial_fit(X, y, **classes)
     model.set_params(learning_rate_init=0.03)
-    while not getattr(model, "stopped_", False):
+    while not getattr(model, "stopped_", None):
         for part in (slice(0, 150, 4), slice(2, 150, 4)):
             model.partial_fit(X[part], y[part], **classes, **given)
+    assert model.stopped_ == "Validation score has not improved"
     best = model.best_validation_score_
     assert model.score(X[1::2], y[1::2]) == best == max(model.validation_scores_) > 0.9
     assert len(model.loss_curve_) == len(model.validation_loss_curve_)

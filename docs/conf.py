@@ -13,6 +13,7 @@ from docs.generate.api import write_api
 from docs.generate.atlas import write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.step import write_step
+from docs.generate.table_plots import write_table_plots
 
 DOCS = Path(__file__).parent
 GENERATED = DOCS / "_generated"
@@ -101,6 +102,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_configuration(GENERATED / "configuration.md")
     write_atlas(GENERATED / "atlas")
     write_step(GENERATED / "pages/step.html")
+    write_table_plots(GENERATED / "table_plots")
 
 
 def setup(app: Any) -> None:

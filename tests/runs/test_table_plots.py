@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -18,13 +21,23 @@ from layerkit import (
     MeanSquaredError,
     Network,
     Quantile,
+    Sequential,
     ShapeError,
     SoftmaxCrossEntropy,
+    Table,
     permutation_importance,
 )
 from layerkit.data import Dataset, Examples
 from layerkit.metrics import evaluate_metrics
-from layerkit.runs.plots import boundary, calibration, draw_run, importance, predicted, roc, run
+from layerkit.runs.plots import (
+    boundary,
+    calibration,
+    draw_run,
+    importance,
+    predicted,
+    roc,
+    run,
+)
 from layerkit.runs.plots.figures import drawn
 
 RNG = np.random.default_rng(0)
@@ -162,6 +175,20 @@ def test_importance_is_drawn_with_the_most_important_above() -> None:
     np.testing.assert_allclose(widths, found.mean[[1, 0, 2]])
 
 
+def test_the_columns_of_a_table_are_drawn_as_they_are() -> None:
+    frame = {"city": np.array(["Ulm", "Bonn", "Rom", ""])[np.arange(N) % 4], "age": X[:, 0]}
+    table = Table.of(frame)
+    net = Network(Sequential([table, Dense(1)]), MeanSquaredError(), shape=(2,)).adapt(frame)
+    net.arena.values[:] = [0, 0, 0, 0, 5, 0]  # the age, a gap, Bonn, Rom, Ulm; b
+    y = 5.0 * (frame["city"] == "Ulm")
+    found = permutation_importance(net, frame, y)
+    assert (found.columns, found.mean[1]) == (["city", "age"], 0)
+    assert found.mean[0] > 1
+    axes = boundary(net, frame, y).axes[0]
+    names = [text.get_text() for text in axes.get_xticklabels()]
+    assert names == ["other", "Bonn", "Rom", "Ulm"]
+
+
 @pytest.mark.parametrize(
     ("draw", "net", "t", "error", "reason"),
     [
@@ -193,6 +220,40 @@ def test_extreme_predictions_are_drawn(outputs: int) -> None:
     drawn(predicted(constant, X[:1], [1e12]), "png")
     drawn(importance(permutation_importance(constant, X, np.zeros(N))), "png")
     drawn(boundary(network(1, MeanSquaredError(), 2), np.ones((3, 2)), np.ones(3)), "png")
+
+
+def is_clipped(figure: Figure) -> bool:
+    """Whether the borders of a figure cut something that is drawn in it."""
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    return not np.allclose(
+        Bbox.union([figure.get_tightbbox(), figure.bbox_inches]).bounds,
+        figure.bbox_inches.bounds,
+        atol=0.02,
+    )
+
+
+LONG = "the name of a column that somebody has written down as a whole sentence"
+
+
+def test_long_names_and_large_numbers_are_not_cut() -> None:
+    net = network(8, SoftmaxCrossEntropy())
+    net.classes = [f"{k}: {LONG}" for k in range(8)]
+    t = np.array(net.classes)[np.arange(N) % 8]
+    net.seen.features = [f"{c}: {LONG}" for c in range(3)]
+    two, numbers = network(2, SoftmaxCrossEntropy(), 2), network(1, MeanSquaredError())
+    two.classes, two.seen.features = net.classes[:2], net.seen.features[:2]
+    numbers.seen.targets = [LONG]
+    found = permutation_importance(net, X, t, metric="balanced_accuracy")
+    figures = {
+        "roc": roc(net, X, t),
+        "calibration": calibration(two, X[:, :2], np.array(two.classes)[TWO]),
+        "boundary": boundary(two, 1e8 * X[:, :2], np.array(two.classes)[TWO]),
+        "predicted": predicted(numbers, X, 1e8 * X[:, 0]),
+        "importance": importance(found),
+    }
+    for figure in figures.values():
+        figure.suptitle("test examples")
+    assert [name for name, figure in figures.items() if is_clipped(figure)] == []
 
 
 ALWAYS, CLASSES = ["importance.png"], ["calibration.png", "confusion.png", "roc.png"]

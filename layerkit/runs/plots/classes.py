@@ -111,7 +111,7 @@ def roc(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Figure:
         raise DataError("a ROC curve needs examples of a class, and of others")
     least = sorted(auc for auc, _ in found)[:MOST_CURVES][-1]
     drawn = [(auc, one) for auc, one in found if auc <= least][:MOST_CURVES]
-    figure = NotebookFigure(figsize=(7.2, 4.2 + 0.22 * len(drawn)), layout="constrained")
+    figure = NotebookFigure(figsize=(7.2, 4.2 + 0.26 * len(drawn)), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], **GUIDE)
     for i, (auc, one) in enumerate(drawn):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from layerkit.arrays import Array
-from layerkit.columns import Category
+from layerkit.columns import Category, Date
 from layerkit.errors import DataError, ShapeError
 from layerkit.losses.base import spread
 from layerkit.metrics.scoring import estimator_of
@@ -38,7 +40,7 @@ MARKERS = "osD^vPX*<>"
 def importance(found: Importances) -> Figure:
     """Plot the importance of each column as a bar, with its standard deviation over the repeats."""
     order = found.order[:MOST_BARS][::-1]
-    figure = NotebookFigure(figsize=(6, 1.4 + 0.24 * len(order)), layout="constrained")
+    figure = NotebookFigure(figsize=(6, 1.6 + 0.24 * len(order)), layout="constrained")
     axes = figure.subplots()
     names = [label(found.columns[c], 30) for c in order]
     bars: dict[str, Any] = {"ecolor": "#333333", "capsize": 2, "elinewidth": 1}
@@ -46,16 +48,15 @@ def importance(found: Importances) -> Figure:
     axes.barh(places, found.mean[order], xerr=found.std[order], color=TRAIN, error_kw=bars)
     axes.set_yticks(places, names)
     axes.axvline(0, color="#333333", linewidth=0.8)
-    change = "fall" if found.falls else "rise"
-    times = found.worse.shape[1]
-    axes.set(
-        xlabel=f"{change} of the {found.metric} when the column is shuffled",
-        ylim=(-0.7, len(order) - 0.3),
+    change, metric = "fall" if found.falls else "rise", label(found.metric)
+    axes.set_xlabel(
+        f"{change} of the {metric}, {written(found.value)},\nwhen the column is shuffled"
     )
+    axes.set_ylim(-0.7, len(order) - 0.3)
     if len(order) < len(found.columns):
         axes.set_ylabel(f"the {len(order)} most important of {len(found.columns):,} columns")
-    measured = f"{found.metric} {written(found.value)} of {found.examples:,} examples"
-    axes.set_title(f"{measured}; each column shuffled {times} times", size=10)
+    title = f"{found.examples:,} examples, shuffled {found.worse.shape[1]} times"
+    axes.set_title(title, size=10)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     axes.set_axisbelow(True)
     axes.grid(alpha=0.3, axis="x")
@@ -67,7 +68,7 @@ def boundary(network: Network, x: Any, t: Any) -> Figure:
 
     Of two classes the probability of class 1, white where it is 0.5; of more, or without
     probabilities, the predicted class; of numbers the prediction, a panel for each target, and the
-    true one of each example in the same colours.
+    true one of each example in the same colours. Examples with a gap are left out.
 
     Parameters
     ----------
@@ -101,15 +102,25 @@ def boundary(network: Network, x: Any, t: Any) -> Figure:
         predicted, true = estimator.predict(z).reshape(len(z), -1), true.reshape(len(true), -1)
         true = np.where(spread(shown, true.shape), true, np.nan)[:MOST_POINTS]
         figure = _surfaces(network, predicted, true, points, sides)
-    features = [label(name) for name in column_names(network)]
     for axes in figure.axes:
         if not axes.get_label():  # not a colour bar
-            axes.set(xlabel=features[0], ylabel=features[1])
             count_thousands(axes)
             for c, axis in enumerate((axes.xaxis, axes.yaxis)):
-                if names := _categories(network, c):
-                    axis.set_ticks(range(len(names)), [label(name, 12) for name in names])
+                _name(axis, network, c)
     return figure
+
+
+def _name(axis: Axis, network: Network, c: int) -> None:
+    """Write the name of a feature, and those of its categories."""
+    table, names = network.inputs.table, _categories(network, c)
+    column = table and table.ready()[c]
+    since = f": days since {column.origin}" if isinstance(column, Date) else ""
+    axis.set_label_text(label(column_names(network)[c]) + since)
+    if names:
+        places = range(0, len(names), math.ceil(len(names) / MOST_BARS))
+        axis.set_ticks(places, [label(names[place], 20) for place in places])
+        if c == 0 and sum(map(len, names)) > 40:
+            axis.set_tick_params(rotation=90)
 
 
 def _categories(network: Network, c: int) -> list[str]:

@@ -72,7 +72,7 @@ def _panels(left: Axes, right: Axes, name: str, p: Array, y: Array, a: Array) ->
     right.axhline(0, color=TEST, linewidth=1)
     low, high = min(*left.get_xlim(), *left.get_ylim()), max(*left.get_xlim(), *left.get_ylim())
     left.set(xlabel=f"true {name}", ylabel=f"predicted {name}", xlim=(low, high), ylim=(low, high))
-    right.set(xlabel=f"predicted {name}", ylabel="residual: true - predicted")
+    right.set(xlabel="predicted", ylabel="residual: true - predicted")
     shown = f"{len(y):,} examples"
     if len(y) > MOST_POINTS:
         shown = f"{MOST_POINTS:,} of {shown}"

@@ -1,0 +1,29 @@
+"""The pictures of docs/recipes.md: those that the code of the page itself draws."""
+
+import doctest
+import io
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from layerkit.runs.plots import save
+
+PAGE = Path(__file__).parents[1] / "recipes.md"
+IMPORTS = "import numpy as np; from layerkit import *"  # as at the beginning of the page
+SECTION = "## Pictures of a run\n"
+
+
+def write_table_plots(folder: Path) -> None:
+    """Run the code of the section, and save each figure by the name that it has there."""
+    text = PAGE.read_text(encoding="utf-8")
+    section = text.partition(SECTION)[2].partition("\n## ")[0]
+    names: dict[str, Any] = {}
+    with redirect_stdout(io.StringIO()):
+        for example in doctest.DocTestParser().get_examples(f">>> {IMPORTS}\n{section}"):
+            exec(example.source, names)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in names.items():
+        if isinstance(value, Figure):
+            save(value, folder / f"{name}.png")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import layerkit
+from layerkit.callbacks.base import check_folder
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
 from layerkit.errors import (
@@ -332,6 +333,8 @@ def run_trace(options: argparse.Namespace) -> int:
 
     if options.html and options.html.suffix != ".html":
         raise FileError(f"--html {options.html}: should end in .html")
+    if options.html:
+        check_folder(options.html)
     if options.example is None and options.batch is None:
         options.example = 0
     step = _one_step(options, example=options.example, batch=options.batch)
@@ -364,6 +367,8 @@ def run_profile(options: argparse.Namespace) -> int:
             step.network, step.x, step.t, step.optimizer, sample_weight=step.sample_weight
         )
     print(found)
+    if step.experiment.training.engine == "compiled":
+        print("These are the layers' own times; the compiled engine of this training needs less")
     return 0
 
 

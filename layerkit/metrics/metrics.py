@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array, Shape
+from layerkit.config.checks import check_kind
 from layerkit.errors import ConfigError, DataError, LayerkitError, suggestion
 from layerkit.losses.base import Loss, as_rows, batch_of, spread
 from layerkit.metrics.own import (
@@ -187,6 +188,7 @@ def evaluate_metrics(
     >>> evaluate_metrics(net, x, t, ["precision", "recall", "balanced_accuracy"])
     {'precision': 0.5, 'recall': 1.0, 'balanced_accuracy': 0.8333333333333333}
     """
+    check_kind("network", network, Network, "network, x, t, metrics")
     names = network.targets.names
     check_metrics(metrics, network.loss, network.body.output_shape, names)
     rows, targets, weights = network.check(x, t, sample_weight)
@@ -500,6 +502,7 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
     cat    1    0
     dog    1    2
     """
+    check_kind("network", network, Network, "network, x, t, class_names")
     rows, targets, weights = network.check(x, t)
     names = network.targets.names if class_names is None else class_names
     return report_outputs(network.loss, network.outputs(rows), targets, names, weights)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.fitting import check_layers
+from layerkit.layers.base import Layer
 from layerkit.network import Network
 from layerkit.recording.compiled import Compiler
 from layerkit.recording.recorder import record
@@ -20,8 +22,9 @@ class Predictor:
     single examples in less than half of the time: the prediction is recorded, and its arrays are
     made once for each shape of x. What the network learns later is seen.
 
-    For one thread: give each its own. Only the first x of a shape is checked. Later ones that are
-    not finite give nan; NumPy warns where numbers overflow.
+    For one thread: give each its own. Only the first x of a shape is checked, and what an Embedding
+    or a Table takes, whose checks cost more than the rest. Later ones that are not finite give nan;
+    NumPy warns where numbers overflow.
 
     Parameters
     ----------
@@ -48,6 +51,7 @@ class Predictor:
         self.network = network
         self.functions: dict[Any, Callable[[Array], Array]] = {}
         self.scale = network.seen.scale
+        self.choosy = any(type(part).check is not Layer.check for _, part in network.layers())
 
     def __call__(self, x: Any) -> Array:
         """Return the predictions for examples (N, *shape)."""
@@ -58,6 +62,8 @@ class Predictor:
             run = self.functions.get((np.ndarray, x.shape, x.dtype)) or self.prepare(x)
         if self.scale is not self.network.seen.scale:  # the targets have got other units
             run = self.prepare(x)
+        if self.choosy:
+            check_layers(self.network.body, self.network.inputs, x)
         return run(x).copy()
 
     def prepare(self, x: Array) -> Callable[[Array], Array]:

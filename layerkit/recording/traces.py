@@ -215,7 +215,8 @@ def trace(
         if layer.smallest_batch > N:
             raise ConfigError(
                 f"{address}: {type(layer).__name__} needs at least {layer.smallest_batch} "
-                f"examples in a batch; there {'is' if N == 1 else 'are'} {N}"
+                f"examples in a batch; there {'is' if N == 1 else 'are'} {N} "
+                f"(layerkit trace --batch {layer.smallest_batch})"
             )
     if optimizer is not None:
         given |= scheduled(optimizer)
@@ -310,7 +311,10 @@ class _Run:
                 phase = address = "input"
             part = self.parts[address]
             step = Step(phase, address, "", "", start, stop, call)
-            if phase != "input":
+            standardized = self.network.seen.scale is not None and "t" in self.program.inputs
+            if phase == "input":
+                step.formula = "t is standardized: (t - mean) / scale" if standardized else ""
+            else:
                 step.layer = described(part)
                 step.formula = formulas(type(part))[phase == "backward"]
             self._name(step, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
 from layerkit.callbacks.base import Callback
@@ -57,7 +58,7 @@ def check_parameters(model: Any) -> None:
     try:
         model.checks(**given)
     except ConfigError as error:
-        lines = [line.partition("; in a file: ")[0] for line in str(error).split("\n")]
+        lines = re.sub(r'; in a file: {type = ".*?"}', "", str(error)).split("\n")
         name = type(model).__name__
         raise ConfigError("\n".join(lines).replace(model.checks.__name__, name)) from None
     several = isinstance(model.activation, list | tuple)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from layerkit.config.checks import check_kind
 from layerkit.errors import DataError, DivergenceError, at_examples
 from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.losses.base import mean_loss, spread
@@ -47,6 +48,7 @@ def evaluate(
     >>> accuracy, round(loss, 4)
     (0.75, 0.705)
     """
+    check_kind("network", network, Network, "network, x, t")
     network.check_adapted()
     measured = measure_source(network, open_source(network, x, t, sample_weight))
     return measured.get("accuracy", math.nan), measured["loss"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.callbacks.monitors import SMALLER_IS_BETTER
+from layerkit.config.checks import check_kind
 from layerkit.errors import ConfigError, ShapeError
 from layerkit.metrics.metrics import check_metrics, undirected
 from layerkit.network import Network
@@ -142,6 +143,7 @@ def permutation_importance(
     """
     from sklearn import inspection
 
+    check_kind("network", network, Network, "network, x, t")
     if len(network.shape) != 1:
         raise ShapeError(f"examples have shape {network.shape}; only columns, (N, C), are shuffled")
     if metric != "loss":

@@ -468,6 +468,7 @@ def test_what_cannot_be_exported_is_named(
         (MeanSquaredError(), ["probabilities"], "known are outputs, predictions"),
         (SoftmaxCrossEntropy(), ["predictions"], "known are outputs, probabilities, labels"),
         (SoftmaxCrossEntropy(), ["label"], "did you mean 'labels'"),
+        (SoftmaxCrossEntropy(), ["outputs,labels"], "one by one, without commas"),
         (SoftmaxCrossEntropy(), [], r"outputs = \[\]: should be one or more of outputs, probab"),
         (SoftmaxCrossEntropy(), ["labels"] * 2, "each once"),
         (SoftmaxCrossEntropy(), "labels", r"outputs = 'labels': .*such as \('outputs',\)"),

@@ -9,8 +9,11 @@ import pytest
 from layerkit import (
     Adam,
     BinaryCrossEntropy,
+    DataError,
     Dense,
     DivergenceError,
+    Embedding,
+    Flatten,
     Layer,
     MeanSquaredError,
     Network,
@@ -104,3 +107,12 @@ def test_numbers_that_are_not_finite_become_nan() -> None:
     net.arena.values = np.full(net.arena.values.shape, 1e30)
     with pytest.raises(DivergenceError):
         net.predict_proba(X[:1] * 1e30)
+
+
+def test_numbers_that_an_embedding_does_not_have_are_refused_each_time() -> None:
+    body = Sequential([Embedding(5, 2), Flatten(), Dense(2)])
+    predict = Network(body, SoftmaxCrossEntropy(), shape=(3,)).predictor()
+    assert np.isfinite(predict(np.array([[0, 1, 4]]))).all()
+    for wrong in (-1, 5):
+        with pytest.raises(DataError, match=f"whole numbers from 0 to 4, not {wrong}"):
+            predict(np.array([[0, wrong, 4]]))

@@ -124,6 +124,7 @@ def test_what_cannot_be_recorded_is_refused() -> None:
         (["--set", "training.batch_size=5"], 0, "A step of 5 examples takes"),
         (["--set", 'optimizer={type="LBFGS"}'], 1, "digits.toml: LBFGS searches"),
         (["--set", "training.batch_size=0"], 1, "batch_size"),
+        (["--set", 'training.engine="compiled"'], 0, "the compiled engine of this training needs"),
     ],
 )
 def test_the_command(

@@ -37,6 +37,7 @@ from layerkit import (
     SoftmaxCrossEntropy,
     Standardize,
     Trace,
+    fit,
     record,
     trace,
 )
@@ -234,7 +235,7 @@ def test_the_table_is_aligned() -> None:
 @pytest.mark.parametrize(
     ("layers", "x", "optimizer", "image", "says"),
     [
-        ([BatchNorm()], X[:1], None, None, "BatchNorm needs at least 2 examples in a batch"),
+        ([BatchNorm()], X[:1], None, None, "BatchNorm needs at least 2 .* there is 1 .*--batch 2"),
         ([], X, None, (2, 2), r"image = \(2, 2\): .*; an example has the shape \(3,\)"),
         ([], X, None, 3, "image = 3: should be a height and a width"),
         ([], X[:, :2], None, None, "examples have shape"),
@@ -247,6 +248,15 @@ def test_what_cannot_be_traced_is_refused(
 ) -> None:
     with pytest.raises(LayerkitError, match=says):
         trace(small(*layers), x, T[: len(x)], optimizer, image=image)
+
+
+def test_targets_that_are_standardized_are_said_to_be() -> None:
+    net = Network(Dense(1), MeanSquaredError(), shape=(3,))
+    t = 1000 + X[:, 0]
+    assert "t is standardized" not in repr(trace(net, X, t))
+    fit(net, SGD(), X, t, epochs=1, standardize_targets=True)
+    assert "t is standardized: (t - mean) / scale" in repr(trace(net, X, t))
+    assert "t is standardized" not in repr(trace(net, X))
 
 
 # the page
@@ -420,6 +430,7 @@ def test_the_command_traces_a_file_and_a_run(
         (["--example", "-1"], "example -1: digits has 1,437"),
         (["--batch", "0"], "a batch of 0 examples: digits has 1,437 training examples"),
         (["--html", "page.txt"], "--html page.txt: should end in .html"),
+        (["--html", "none/a.html"], "none/a.html: can't be written: there is no folder none"),
         (["--set", "optimizer.type=LBFGS", "--set", "optimizer.beta=1"], "beta"),
         (["--set", 'optimizer={type="LBFGS"}'], "digits.toml: LBFGS searches"),
     ],
@@ -427,4 +438,6 @@ def test_the_command_traces_a_file_and_a_run(
 def test_the_command_refuses(
     words: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert says in said(capsys, "trace", EXPERIMENTS / "digits.toml", *words)
+    text = said(capsys, "trace", EXPERIMENTS / "digits.toml", *words)
+    assert says in text
+    assert "body.layers" not in text  # nothing has been traced

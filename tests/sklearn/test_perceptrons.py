@@ -278,6 +278,7 @@ def test_a_classifier_works_in_scikit_learns_tools() -> None:
     [
         ({"alpha": -1}, r"MLPClassifier\.alpha = -1: should be greater than or equal to 0"),
         ({"activation": "rleu"}, "activation = 'rleu': should be 'identity', 'logistic'"),
+        ({"activation": "gelu"}, r"'tanh' or 'relu', of type Layer \(did .*\?\) or a list$"),
         ({"hidden_layer_sizes": (4, 0)}, r"hidden_layer_sizes.* = 0: should be greater than 0"),
         ({"momentum": 2}, r"momentum = 2: should be"),
         ({"early_stopping": True, "validation_fraction": 0.01}, "leaves 1 to validate on"),

@@ -27,10 +27,12 @@ from layerkit import (
     ShapeError,
     Sigmoid,
     SoftmaxCrossEntropy,
+    permutation_importance,
 )
 from layerkit.callbacks import Callback
 from layerkit.files.mapped import CHUNK
 from layerkit.layers.watch import watched
+from layerkit.metrics import evaluate_metrics, report
 from layerkit.progress import Progress, Record
 from layerkit.streams import stream
 from layerkit.training.batches import Arrays
@@ -317,6 +319,13 @@ def test_classes_and_names_are_no_objects(arguments: Any, message: str) -> None:
     net = net() if net is network else net
     with pytest.raises(ConfigError, match=message):
         fit(net, optimizer, X, T)
+
+
+def test_a_layer_is_no_network() -> None:
+    layer: Any = Sequential([Dense(3)])
+    for call in (evaluate, report, permutation_importance, partial(evaluate_metrics, metrics=[])):
+        with pytest.raises(ConfigError, match=r"network = .*: should be of type Network; the arg"):
+            call(layer, X, T)
 
 
 @pytest.mark.parametrize("name", ["test", "validation"])

@@ -73,9 +73,10 @@ def check_outputs(network: Network, outputs: Sequence[str]) -> None:
     known = [name for name in OUTPUTS if there[name]]
     for name in [outputs] if isinstance(outputs, str) else outputs:
         if name not in known:
+            together = "; give them one by one, without commas" if "," in str(name) else ""
             raise ConfigError(
                 f"outputs: {name!r}: a network with {type(loss).__name__} has no such output"
-                f"{suggestion(str(name), known)}"
+                f"{together or suggestion(str(name), known)}"
             )
     if isinstance(outputs, str) or not outputs or len(set(outputs)) < len(outputs):
         raise ConfigError(

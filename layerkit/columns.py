@@ -632,6 +632,8 @@ def _with_gaps(numbers: Array, gaps: Collection[str]) -> Array:
 
 def _cell(cell: Any, gaps: Collection[str]) -> Any:
     """Return a cell as a word, number or date; None for a gap."""
+    if isinstance(cell, np.datetime64 | np.timedelta64):
+        cell = cell.astype(f"{cell.dtype.kind}8[us]").item()
     if isinstance(cell, bytes):
         cell = cell.decode(errors="replace")
     if isinstance(cell, str):

@@ -13,6 +13,8 @@ SYNONYMS = {
     "GroupNorm": "GroupNormalization",
     "RMSNorm": "RMSNormalization",
     "Standardize": "Normalization StandardScaler",
+    "Table": "ColumnTransformer FeatureSpace",
+    "Category": "OneHotEncoder OrdinalEncoder StringLookup CategoryEncoding",
     "Concat": "Concatenate",
     "Reshape": "Unflatten",
     "SiLU": "Swish",

@@ -21,7 +21,7 @@ ACTIVATIONS = "layerkit.layers.activations."
 
 def make_layers(
     units: int | Sequence[int] = (128, 64),
-    activation: str | Layer = "relu",
+    activation: str | Layer = "silu",
     *,
     dropout: float = 0.0,
     norm: Literal["batch", "layer"] | None = None,
@@ -47,7 +47,7 @@ def make_layers(
 
     Examples
     --------
-    >>> make_layers((64, 32), dropout=0.1)
+    >>> make_layers((64, 32), "relu", dropout=0.1)
     Sequential(layers=[Dense(units=64), ReLU(), Dropout(rate=0.1), Dense(units=32), ReLU(), \
 Dropout(rate=0.1)])
     >>> make_layers((8,), "tanh", norm="layer")

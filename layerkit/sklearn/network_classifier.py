@@ -8,17 +8,16 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import validate_data
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
 from layerkit.errors import ConfigError, DataError, listed
 from layerkit.exchange.sklearn_models import class_names
 from layerkit.layers.base import Layer
+from layerkit.layers.table import Table
 from layerkit.losses.base import Loss
 from layerkit.losses.binary import BinaryClassifier, BinaryCrossEntropy
 from layerkit.losses.classes import Classifier as ClassLoss
@@ -46,11 +45,13 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     loss : Loss, optional
         By default `SoftmaxCrossEntropy`, and `BinaryCrossEntropy` for several labels.
     optimizer : Optimizer, optional
-        A copy is used. By default `AdamW`.
+        A copy is used. By default ``AdamW(lr=0.003, weight_decay=1.0)``, whose lr falls to 0
+        along a cosine; in `partial_fit` it stays.
     epochs : int
         Number of epochs at most.
     batch_size : int or "auto"
-        Examples of a batch; "auto" is 64, or a few more, so that none has one example alone.
+        Examples of a batch; "auto" is 64, up to 512 for many examples, or a few more, so that no
+        batch has one example alone.
     random_state : int, RandomState or None
         Of the first weights, the order of the examples, the split and dropout.
     standardize : bool
@@ -58,8 +59,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         become dense, nor if the body begins with a layer that is fitted to the data.
     early_stopping : "auto" or bool
         Whether to stop when the loss of examples that are held out, or of `X_val`, does not
-        improve, and to go back to the best weights. "auto" holds out none if they would be fewer
-        than ten.
+        improve, and to go back to the best weights. "auto" holds out some if there are more than
+        10,000; with fewer they are needed for training.
     validation_fraction : float
         The share of the examples that is held out.
     patience : int
@@ -126,13 +127,13 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         loss: Loss | None = None,
         optimizer: Optimizer | None = None,
         *,
-        epochs: int = 200,
+        epochs: int = 50,
         batch_size: Any = "auto",
         random_state: Any = None,
         standardize: bool = True,
         early_stopping: Any = "auto",
         validation_fraction: float = 0.1,
-        patience: int = 20,
+        patience: int = 10,
         average: Average | None = None,
         metrics: Sequence[Any] = (),
         callbacks: list[Callback] | None = None,
@@ -163,28 +164,13 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         self.warm_start = warm_start
         self.transform_layer = transform_layer
 
-    def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+    def _learn_targets(self, y: Array, reset: bool, incremental: bool) -> None:
         check_classification_targets(y)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        kind = type_of_target(y)
-        if kind == "multiclass-multioutput":
+        if type_of_target(y) == "multiclass-multioutput":
             raise DataError(
                 "y has several columns of classes; labels should be 0 and 1, or fit a Classifier "
                 "for each column: sklearn.multioutput.MultiOutputClassifier"
             )
-        return X, y
-
-    def _learn_targets(self, y: Array, reset: bool, incremental: bool) -> None:
         labels = y.ndim == 2
         found = np.arange(y.shape[1]) if labels else np.unique(y)
         if reset and not incremental:
@@ -219,8 +205,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         kind = "labels" if self._labels else f"{K} classes"
         raise ConfigError(f"loss = {loss}: y has {kind}; take one such as {default.__name__}()")
 
-    def _begin(self, X: Any, a: Array | None) -> None:
-        super()._begin(X, a)
+    def _begin(self, X: Any, a: Array | None, table: Table | None) -> None:
+        super()._begin(X, a, table)
         if not self._labels:
             self.network_.classes = class_names(self.classes_)
 

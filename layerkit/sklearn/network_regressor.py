@@ -8,8 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import validate_data
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
@@ -55,7 +53,7 @@ feature_names_in_
     >>> X, y = load_diabetes(return_X_y=True, scaled=False)
     >>> reg = Regressor(random_state=0).fit(X[::2], y[::2])
     >>> round(reg.score(X[1::2], y[1::2]), 1)
-    0.3
+    0.4
     """
 
     def __init__(
@@ -64,13 +62,13 @@ feature_names_in_
         loss: Loss | None = None,
         optimizer: Optimizer | None = None,
         *,
-        epochs: int = 200,
+        epochs: int = 50,
         batch_size: Any = "auto",
         random_state: Any = None,
         standardize: bool = True,
         early_stopping: Any = "auto",
         validation_fraction: float = 0.1,
-        patience: int = 20,
+        patience: int = 10,
         average: Average | None = None,
         metrics: Sequence[Any] = (),
         callbacks: list[Callback] | None = None,
@@ -98,21 +96,6 @@ feature_names_in_
         self.threads = threads
         self.warm_start = warm_start
         self.transform_layer = transform_layer
-
-    def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
 
     def _learn_targets(self, y: Array, reset: bool, incremental: bool) -> None:
         if reset:

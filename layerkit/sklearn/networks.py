@@ -13,34 +13,44 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    is_regressor,
+)
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, check_X_y, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
 from layerkit.callbacks.monitors import EarlyStopping
 from layerkit.config.options import Configurable, Fraction, Size
+from layerkit.data.tables import table_of
 from layerkit.errors import ConfigError, DataError, suggestion
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
 from layerkit.layers.standardize import Moments, Standardize
+from layerkit.layers.table import Table
 from layerkit.losses.base import Loss
 from layerkit.network import Network
 from layerkit.optimizers.adam import AdamW
 from layerkit.optimizers.base import Optimizer
+from layerkit.optimizers.schedules.base import Schedule
+from layerkit.optimizers.schedules.ending import CosineSchedule
 from layerkit.progress import Progress, Records
 from layerkit.sklearn.bodies import make_layers
 from layerkit.sklearn.callbacks import CallbackSupport
+from layerkit.sklearn.frames import encoded, needed_table
 from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
 from layerkit.training.averaging import Average
 from layerkit.training.loop import train
 
-FEW = 10
-"""The least number of examples that are held out by themselves."""
+MANY = 10_000
+"""With more examples than these, "auto" holds some out; as in scikit-learn's gradient boosting."""
 
 
 EXAMPLES = {"body": "make_layers((64, 32))", "optimizer": "AdamW()"}
@@ -159,7 +169,8 @@ class _Estimator(
         self._check_parameters(incremental)
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
         task = self._fit_task(X, y, a, 1 if incremental else self.epochs)
-        X, y = self._check_data(X, y, first)
+        table = self._table(X, first, incremental)
+        X, y = self._check_data(X, y, first, table)
         self._learn_targets(y, first, incremental)
         a = None if a is None else _check_sample_weight(a, X)
         if not incremental or "_random" not in vars(self):
@@ -168,11 +179,11 @@ class _Estimator(
         held_out: Any = ()
         if X_val is not None:
             check_consistent_length(X_val, y_val)
-            held_out = self._checked(X_val), self._targets(np.asarray(y_val)), None
+            held_out = self._new_data(X_val, table), self._targets(np.asarray(y_val)), None
         elif not incremental and self._holds_out(len(t)):
             X, t, a, held_out = self._split(X, t, a)
         if first:
-            self._begin(X, a)
+            self._begin(X, a, table)
         with task as observers:
             self._train(X, t, a, held_out, incremental, observers)
         return self
@@ -194,9 +205,45 @@ class _Estimator(
                 "optimizer without schedules, and no average"
             )
 
-    @abstractmethod
-    def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+    def _table(self, X: Any, first: bool, incremental: bool) -> Table | None:
+        """Return the Table at the beginning of the network, if there is or will be one."""
+        if not first:
+            return self.network_.inputs.table
+        if self.body is not None and (given := table_of(self.body)):
+            return given
+        table = needed_table(X)
+        if table and incremental:
+            raise DataError(
+                "X is a table with words, dates or gaps, and partial_fit does not see all of it: "
+                "give a body that begins with Table.of(…) of the whole"
+            )
+        return table
+
+    def _check_data(self, X: Any, y: Any, reset: bool, table: Table | None) -> tuple[Any, Array]:
         """Return X and y as arrays."""
+        numeric = is_regressor(self)
+        if table is None:
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse="csr",
+                multi_output=True,
+                y_numeric=numeric,
+                dtype=(np.float64, np.float32),
+                reset=reset,
+            )
+        else:
+            X, y = check_X_y(
+                encoded(X, table),
+                y,
+                ensure_all_finite="allow-nan",
+                multi_output=True,
+                y_numeric=numeric,
+            )
+            names = [column.name for column in table.ready()]
+            self.feature_names_in_, self.n_features_in_ = np.array(names, object), len(names)
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     @abstractmethod
     def _learn_targets(self, y: Array, reset: bool, incremental: bool) -> None:
@@ -211,9 +258,7 @@ class _Estimator(
         """Return the loss and the number of outputs."""
 
     def _holds_out(self, N: int) -> bool:
-        if self.early_stopping != "auto":
-            return bool(self.early_stopping)
-        return N * self.validation_fraction >= FEW
+        return N > MANY if self.early_stopping == "auto" else bool(self.early_stopping)
 
     def _strata(self, t: Array) -> Array | None:
         """Return the classes whose shares a split keeps, if there are any."""
@@ -231,14 +276,17 @@ class _Estimator(
         trained, held = [*parts[::2], None][:3], [*parts[1::2], None][:3]
         return *trained, tuple(held)
 
-    def _begin(self, X: Any, a: Array | None) -> None:
+    def _begin(self, X: Any, a: Array | None, table: Table | None) -> None:
         """Make the network, and draw its weights, but for those that the body brings."""
         loss, outputs = self._head()
         body = make_layers() if self.body is None else copy.deepcopy(self.body)
         layers = body.layers if type(body) is Sequential else [body]
         first = next(layer for _, layer in body.walk("body") if not any(layer.parts()))
-        standardize = self.standardize and isinstance(X, np.ndarray) and not first.adapts
-        front = [Standardize()] if standardize else []
+        front: list[Layer] = []
+        if table and table_of(body) is None:
+            front = [table]
+        elif self.standardize and isinstance(X, np.ndarray) and not first.adapts:
+            front = [Standardize()]
         self._front = len(front)
         pretrained = [layer for _, layer in body.walk("body") if layer.carried]
         self.network_ = Network(
@@ -254,8 +302,9 @@ class _Estimator(
         for item, value in brought:
             item.value = value
         columns = getattr(self, "feature_names_in_", None)
-        self.network_.seen.features = None if columns is None else list(columns)
-        if front and a is not None:
+        if columns is not None and table is None:  # which finds its columns by itself
+            self.network_.seen.features = list(columns)
+        if a is not None and front and isinstance(front[0], Standardize):
             _measure(front[0], X, a)
         self.history_ = Records()
 
@@ -266,7 +315,7 @@ class _Estimator(
         """Return the number of examples of a batch; none of them has one example alone."""
         if self.batch_size != "auto":
             return int(self.batch_size)
-        size = min(N, 64)
+        size = min(N, max(64, min(N // 256, 512)))
         while N % size == 1 and size < N:
             size += 1
         return size
@@ -282,7 +331,7 @@ class _Estimator(
     ) -> None:
         network, callbacks = self.network_, [*(self.callbacks or ()), *observers]
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = copy.deepcopy(self.optimizer) or AdamW()
+            self._optimizer = self._new_optimizer(incremental)
             self._stopping = _Lasting(patience=self.patience)
         if held_out and self.early_stopping:
             stopping = self._stopping if incremental else EarlyStopping(patience=self.patience)
@@ -320,6 +369,12 @@ class _Estimator(
             for record in trainer.progress.records
         ]
 
+    def _new_optimizer(self, incremental: bool) -> Optimizer:
+        if self.optimizer is not None:
+            return copy.deepcopy(self.optimizer)
+        schedules: dict[str, Schedule] = {} if incremental else {"lr": CosineSchedule()}
+        return AdamW(lr=0.003, weight_decay=1.0, schedules=schedules)
+
     def _weights(self, t: Array, a: Array | None) -> Array | None:
         """Return the weights of examples in the loss."""
         return a
@@ -342,6 +397,11 @@ class _Estimator(
     def _checked(self, X: Any) -> Any:
         """Return examples to predict from as a valid array."""
         check_is_fitted(self)
+        return self._new_data(X, self.network_.inputs.table)
+
+    def _new_data(self, X: Any, table: Table | None) -> Any:
+        if table:
+            return encoded(X, table)
         return validate_data(
             self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
         )
@@ -391,6 +451,6 @@ def _measure(layer: Standardize, X: Array, a: Array) -> None:
     deviations = X - moments.origin
     moments.mean = np.average(deviations, axis=0, weights=a)
     moments.squares = np.average((deviations - moments.mean) ** 2, axis=0, weights=a)
-    found = moments.fitted("Standardize: feature {}", layer.mean.value.dtype)
+    found = moments.fitted("Standardize", layer.mean.value.dtype)
     layer.mean.value, layer.rest.value, layer.scale.value = found
     layer.declared()["fitted"].value = np.ones(())

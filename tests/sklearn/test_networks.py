@@ -36,6 +36,7 @@ from layerkit import (
     Sequential,
     SoftmaxCrossEntropy,
     Standardize,
+    Table,
     Tanh,
 )
 from layerkit.callbacks import Callback, EarlyStopping, History
@@ -51,9 +52,17 @@ LABELS = datasets.make_multilabel_classification(200, 10, random_state=0)
 
 
 def small(**parameters: Any) -> Classifier:
-    body = parameters.pop("body", make_layers((8,)))
+    body = parameters.pop("body", make_layers((8,), "relu"))
     defaults: dict[str, Any] = {"optimizer": AdamW(lr=0.02), "random_state": 0}
     return Classifier(body, **defaults | parameters)
+
+
+MIXED = {
+    "size": [1.0, 2.0, np.nan, 4.0] * 25,
+    "kind": ["a", "b", "a", None] * 25,
+    "day": ["2024-01-05", "2024-02-07", "2024-03-01", "2024-05-02"] * 25,
+}
+KINDS = np.array(["no", "yes", "yes", "no"] * 25)
 
 
 def test_raw_numbers_are_enough() -> None:
@@ -109,7 +118,7 @@ def test_parameters_are_addresses() -> None:
         error_score="raise",
     ).fit(*IRIS)
     assert search.best_params_ == {"body__layers__0__units": 16, "optimizer__lr": 0.02}
-    assert model.body == make_layers((8,)), "copies are searched"
+    assert model.body == make_layers((8,), "relu"), "copies are searched"
     halving = HalvingGridSearchCV(
         model, {"body__layers__1": [ReLU(), Tanh()]}, resource="epochs", max_resources=4, cv=2
     )
@@ -179,6 +188,34 @@ def test_a_standardize_is_first_where_it_helps() -> None:
     ):
         body: Any = clone(model).set_params(epochs=1).fit(data, y).network_.body
         assert [type(layer) for layer in body] == expected
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_words_dates_and_gaps_of_a_table_are_taken(library: str, tmp_path: Path) -> None:
+    frame = pytest.importorskip(library).DataFrame(MIXED)
+    model = small(epochs=30).fit(frame, KINDS)
+    assert type(model.network_["body.layers.0"]) is Table
+    assert model.score(frame, KINDS) == 1
+    assert model.feature_names_in_.tolist() == list(MIXED)
+    turned = frame[list(MIXED)[::-1]]
+    np.testing.assert_array_equal(model.predict_proba(turned), model.predict_proba(frame))
+    np.testing.assert_array_equal(model.network_.predict(frame), model.predict(frame))
+    assert model.transform(frame).shape == (100, 8)
+    model.save(tmp_path / "a.safetensors")
+    loaded = Classifier.load(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(loaded.predict(frame), model.predict(frame))
+    assert cross_val_score(model, frame, KINDS, cv=2).mean() == 1
+    with pytest.raises(LayerkitError, match="no names of columns: give a DataFrame with 'size'"):
+        model.predict(np.zeros((2, 3)))
+    with pytest.raises(LayerkitError, match="partial_fit does not see all of it"):
+        small().partial_fit(frame, KINDS, classes=["no", "yes"])
+    body = Sequential([Table.of(frame), Dense(8), ReLU()])
+    given = small(body=body, optimizer=AdamW(lr=0.02))
+    for _ in range(30):
+        given.partial_fit(frame, KINDS, classes=["no", "yes"])
+    assert given.score(frame, KINDS) == 1
+    numbers = small(epochs=1).fit(frame[["size"]][:2], KINDS[:2])
+    assert type(numbers.network_["body.layers.0"]) is Standardize
 
 
 def test_weights_count_in_the_scales_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
-from layerkit.errors import DataError
+from layerkit.errors import ConfigError, DataError, ShapeError
 from layerkit.losses.base import Loss
 from layerkit.sklearn.checks import _Parameters
 from layerkit.sklearn.perceptrons import _Perceptron
@@ -138,6 +139,13 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if isinstance(own := self._own_loss(), Loss):
+            try:
+                copy.copy(own).build(y.shape[1:] or (1,))
+            except ShapeError as error:
+                raise ConfigError(
+                    f"loss = {own}: {error}. MLPRegressor has one output for each target; take "
+                    "layerkit.sklearn.Regressor, which has as many as the loss needs"
+                ) from None
             own.targets(y, y.shape[1:] or (1,))
         elif self.loss == "poisson" and (y < 0).any():
             raise DataError(f"loss='poisson': a target is {y.min()}; should be >= 0")

@@ -96,6 +96,8 @@ OWN: dict[str, tuple[Any, Any]] = {
     "labels": (layerkit.sklearn.MLPClassifier(activation=[BatchNorm()], dropout=0.2), PAIRS),
     "counts": (layerkit.sklearn.MLPRegressor("poisson"), NUMBERS),
     "targets": (layerkit.sklearn.MLPRegressor(Huber(), activation=[GELU()]), X[:, :2]),
+    "any network": (layerkit.sklearn.Classifier(GELU()), np.array(["cat", "dog", "owl"])[NUMBERS]),
+    "units of targets": (layerkit.sklearn.Regressor(), X[:, :2]),
 }
 
 
@@ -105,7 +107,8 @@ def test_layerkits_own_estimators_bring_their_network(kind: str) -> None:
     model, t = OWN[kind]
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame(X, columns=list("abcd"))
-    steps = make_pipeline(StandardScaler(), model.set_params(max_iter=5, tol=1e9, random_state=0))
+    epochs = "epochs" if "epochs" in model.get_params() else "max_iter"
+    steps = make_pipeline(StandardScaler(), model.set_params(random_state=0, **{epochs: 5}))
     for pipeline in (steps, make_pipeline(StandardScaler(with_mean=False), model)):
         net = from_sklearn(pipeline.fit(table, t))
         expected = pipeline.predict(table)

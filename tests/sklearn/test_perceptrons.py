@@ -29,12 +29,14 @@ from layerkit import (
     Dropout,
     EarlyStopping,
     Focal,
+    GaussianNLL,
     Hinge,
     Huber,
     Loss,
     MultiMargin,
     Network,
     Poisson,
+    Quantile,
     ReLU,
     Sequential,
     SoftmaxCrossEntropy,
@@ -316,6 +318,9 @@ def test_other_layers_or_classes_than_before_are_refused() -> None:
         clone(model).set_params(class_weight="balanced").partial_fit(*IRIS, classes=[0, 1, 2])
     with pytest.raises(LayerkitError, match=r"target -1.0 of example \d+; should be a count"):
         layerkit.sklearn.MLPRegressor(Poisson()).fit(IRIS[0], IRIS[1] - 1.0)
+    for loss in (Quantile((0.1, 0.5, 0.9)), GaussianNLL()):
+        with pytest.raises(LayerkitError, match=r"one output for each target; take .*\.Regressor"):
+            layerkit.sklearn.MLPRegressor(loss).fit(*DIABETES)
     assert not hasattr(model.set_params(solver="lbfgs"), "partial_fit")
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 1 iteration"):
         layerkit.sklearn.MLPClassifier(solver="lbfgs", max_iter=1).fit(*IRIS)

@@ -56,6 +56,8 @@ IDENTIFIER = re.compile(r"^\s*$|(?i:^(id|index|unnamed: 0)$|[ _-]id$)|[a-z]I[dD]
 class Column(Configurable, ABC):
     """Base class of the kinds of columns: how the cells of one become numbers.
 
+    One of your own is derived from Number, Category or Date, and has another `encode`.
+
     Parameters
     ----------
     name : str

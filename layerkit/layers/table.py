@@ -167,6 +167,11 @@ class Table(Layer):
                 "those of a file, the command does"
             )
         for column in self.columns:
+            if not isinstance(column, Number | Category | Date):
+                raise ConfigError(
+                    f"Table: {column!r} is none of Number, Category and Date: derive its class "
+                    "from one of them"
+                )
             if not column.complete:
                 raise ConfigError(
                     f"Table: {column!r} does not know yet what is in it: give that, or let "

@@ -12,6 +12,7 @@ import pytest
 from layerkit import (
     Adam,
     Category,
+    Column,
     ConfigError,
     DataError,
     Date,
@@ -191,6 +192,32 @@ def test_large_numbers_with_gaps_are_measured_exactly() -> None:
 def test_tables_that_cannot_be_built_are_refused(make: Any, error: Any, sentence: str) -> None:
     with pytest.raises(error, match=re.escape(sentence)):
         make()
+
+
+class Money(Number):
+    """Numbers with a sign before them, as one of a user's own columns."""
+
+    def encode(self, values: Array) -> Array:
+        return np.array([float(str(cell).strip("€")) for cell in values])
+
+
+class Odd(Column):
+    """A column that is of no kind that a Table knows."""
+
+    becomes = "nothing"
+
+    def encode(self, values: Array) -> Array:
+        return np.zeros(len(values))
+
+
+def test_columns_of_ones_own_are_of_a_known_kind() -> None:
+    x = {"price": ["€3", "€5.5"]}
+    layer = Table([Money("price")])
+    assert from_config(to_config(layer), Table) == layer
+    np.testing.assert_array_equal(layer.encode(x), [[3], [5.5]])
+    assert Table.of(x, price=Money("price")).columns == [Money("price")]
+    with pytest.raises(ConfigError, match=r"Odd\(name='x'\) is none of Number, Category and Date"):
+        network(Table([Odd("x")]))
 
 
 TWO = {"age": [1.0, 2.0], "city": ["Ulm", "Bonn"]}

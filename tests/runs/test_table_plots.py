@@ -1,5 +1,6 @@
 """Plots of predictions and columns: what they show is what scikit-learn computes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from layerkit import (
     Loss,
     MeanSquaredError,
     Network,
+    Poisson,
     Quantile,
     Sequential,
     ShapeError,
@@ -291,6 +293,22 @@ def test_a_run_draws_what_suits_its_data(
         net.classes = classes
     draw_run("folder", net, dataset, [])
     assert sorted(saved) == sorted(expected)
+
+
+def test_a_picture_that_can_not_be_drawn_keeps_no_run_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved: list[str] = []
+    monkeypatch.setattr(run, "save", lambda figure, path: saved.append(path.name))
+    net = network(1, Poisson(), 2)
+    net.arena.values[:] = [1000, -1000, 0]  # exp(0) where both columns are the same
+    part = Examples(X[:, [0, 0]], np.ones(N))
+    draw_run("folder", net, Dataset("counts", part, part, [], ["a", "b"]), [])
+    assert saved == ["predicted.png"]
+    assert re.findall("No (.*?).png: .*not finite", capsys.readouterr().out) == [
+        "importance",
+        "boundary",
+    ]
 
 
 def test_the_importance_of_very_many_columns_is_left_out(

@@ -26,7 +26,7 @@ from layerkit.runs.plots.figures import (
     written,
 )
 from layerkit.runs.plots.numbers import MOST_TARGETS
-from layerkit.runs.plots.outputs import check_numbers, class_names, target_names
+from layerkit.runs.plots.outputs import class_names, numbers_of, target_names
 from layerkit.training.importance import Importances, column_names
 
 MOST_BARS = 30
@@ -63,7 +63,7 @@ def importance(found: Importances) -> Figure:
     return figure
 
 
-def boundary(network: Network, x: Any, t: Any) -> Figure:
+def boundary(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Figure:
     """Plot what a network of two features predicts for all their values, and the examples.
 
     Of two classes the probability of class 1, white where it is 0.5; of more, or without
@@ -75,6 +75,8 @@ def boundary(network: Network, x: Any, t: Any) -> Figure:
     network : Network
     x, t : arrays
         Examples and targets, as `layerkit.evaluate` takes them.
+    sample_weight : array, optional
+        Examples and targets of weight 0 are left out.
 
     Raises
     ------
@@ -83,10 +85,12 @@ def boundary(network: Network, x: Any, t: Any) -> Figure:
     DataError
         For data that don't fit, labels that don't exclude each other, more than ten classes, and
         predictions that are not numbers like the targets.
+    DivergenceError
+        For predictions that are not finite.
     """
     if network.shape != (2,):
         raise ShapeError(f"the network takes shape {network.shape}; should be (2,), two features")
-    rows, targets, a = network.check(x, t)
+    rows, targets, a = network.check(x, t, sample_weight)
     points = np.asarray(rows[:], float)
     sides = [_side(points[:, c], _categories(network, c)) for c in (0, 1)]
     grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
@@ -94,14 +98,13 @@ def boundary(network: Network, x: Any, t: Any) -> Figure:
         grid = grid.clip(0, 255).astype(np.uint8)
     estimator: Any = estimator_of(network.loss, network.body.output_shape[-1])
     z, true, points = network.outputs(grid), estimator.true(targets), points[:MOST_POINTS]
+    true = true.reshape(len(true), -1)
+    counting = spread(np.ones(len(true)) if a is None else a, true.shape) > 0
+    true = np.where(counting, true, np.nan)[:MOST_POINTS]
     if network.loss.judges_classes:
-        figure = _regions(network, estimator, z, true[:MOST_POINTS], points, sides)
+        figure = _regions(network, estimator, z, true[:, 0], points, sides)
     else:
-        check_numbers(network, targets)
-        shown = np.ones(len(true), bool) if a is None else a > 0
-        predicted, true = estimator.predict(z).reshape(len(z), -1), true.reshape(len(true), -1)
-        true = np.where(spread(shown, true.shape), true, np.nan)[:MOST_POINTS]
-        figure = _surfaces(network, predicted, true, points, sides)
+        figure = _surfaces(network, numbers_of(network, z, targets), true, points, sides)
     for axes in figure.axes:
         if not axes.get_label():  # not a colour bar
             count_thousands(axes)
@@ -133,7 +136,8 @@ def _side(values: Array, categories: list[str]) -> Array:
     """Return the values of a feature on the grid: a little beyond those that there are."""
     if categories:
         return np.arange(len(categories), dtype=float)
-    low, high = np.nanmin(values), np.nanmax(values)
+    there = values[~np.isnan(values)]
+    low, high = (there.min(), there.max()) if len(there) else (0, 0)
     margin = 0.05 * (high - low) or 1
     return np.linspace(low - margin, high + margin, STEPS)
 

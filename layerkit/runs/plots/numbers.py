@@ -13,7 +13,7 @@ from layerkit.losses.base import spread
 from layerkit.metrics.scoring import judge
 from layerkit.network import Network
 from layerkit.runs.plots.figures import TEST, TRAIN, NotebookFigure, count_thousands, written
-from layerkit.runs.plots.outputs import check_numbers, target_names
+from layerkit.runs.plots.outputs import numbers_of, target_names
 
 MOST_TARGETS = 6
 MOST_POINTS = 3000
@@ -38,11 +38,12 @@ def predicted(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Fi
     ------
     DataError
         For data that don't fit, and for a loss whose predictions are not numbers like its targets.
+    DivergenceError
+        For predictions that are not finite.
     """
     rows, targets, a = network.check(x, t, sample_weight)
-    check_numbers(network, targets)
-    estimator, z, y, a = judge(network.loss, network.outputs(rows), targets, a)
-    p, y = estimator.predict(z).reshape(len(z), -1), y.reshape(len(z), -1)
+    _, z, y, a = judge(network.loss, network.outputs(rows), targets, a)
+    p, y = numbers_of(network, z, targets), y.reshape(len(z), -1)
     weights = spread(np.ones(len(z)) if a is None else a, y.shape)
     names = target_names(network, y.shape[1])[:MOST_TARGETS]
     figure = NotebookFigure(figsize=(7.2, 3.7 * len(names)), layout="constrained")

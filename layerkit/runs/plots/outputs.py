@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from layerkit.arrays import Array
-from layerkit.errors import DataError
+from layerkit.errors import DataError, DivergenceError
 from layerkit.metrics.metrics import of_numbers
-from layerkit.metrics.scoring import Judged, judge
+from layerkit.metrics.scoring import Judged, estimator_of, judge
 from layerkit.network import Network
 from layerkit.runs.plots.figures import label
 
@@ -18,10 +20,23 @@ def judged(network: Network, x: Any, t: Any, sample_weight: Any) -> Judged:
     return judge(network.loss, network.outputs(rows), targets, a)
 
 
-def check_numbers(network: Network, targets: Array) -> None:
-    """Raise a DataError unless the loss predicts numbers like its targets."""
+def numbers_of(network: Network, z: Array, targets: Array) -> Array:
+    """Return the numbers that a loss predicts from outputs, a column for each target.
+
+    Raises
+    ------
+    DataError
+        Unless it predicts numbers like these targets.
+    DivergenceError
+        For one that is not finite, such as the exponential of a large output.
+    """
     if not of_numbers(network.loss, network.body.output_shape, targets):
         raise DataError(f"{type(network.loss).__name__} predicts no numbers like its targets")
+    with np.errstate(over="ignore"):
+        numbers = estimator_of(network.loss, z.shape[-1]).predict(z)
+    if not np.isfinite(numbers).all():
+        raise DivergenceError("a prediction is not finite")
+    return numbers.reshape(len(z), -1)
 
 
 def class_names(network: Network, number: int) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from layerkit.arrays import Array
 from layerkit.data.datasets import Dataset
-from layerkit.errors import DataError
+from layerkit.errors import LayerkitError
 from layerkit.metrics.metrics import of_numbers
 from layerkit.network import Network
 from layerkit.progress import Record
@@ -65,23 +66,27 @@ def _of_tables(network: Network, dataset: Dataset) -> dict[str, Figure]:
     t = network.targets.named(test.t) if exclusive else test.t
     K, C = len(dataset.classes), len(dataset.features or [])
     first, _ = network.targets.check(t[:1], 1)
-    figures, numbers = {}, of_numbers(loss, network.body.output_shape, first)
-    if loss.judges_classes and K <= MOST_CLASSES:
-        try:
-            figures["roc"] = roc(network, x, t, w)
-        except DataError as error:
-            print(f"No roc.png: {error}")
-    if loss.has_probabilities:
-        figures["calibration"] = calibration(network, x, t, w)
-    if numbers:
-        figures["predicted"] = predicted(network, x, t, w)
+    numbers = of_numbers(loss, network.body.output_shape, first)
+    suits = {
+        roc: loss.judges_classes and K <= MOST_CLASSES,
+        calibration: loss.has_probabilities,
+        predicted: numbers,
+        _importance: 0 < C <= MOST_COLUMNS,
+        boundary: network.shape == (2,) and (numbers or (exclusive and len(MARKERS) >= K)),
+    }
     if C > MOST_COLUMNS:
         print(f"No importance.png of {C:,} columns: more than {MOST_COLUMNS}")
-    elif C:
-        found = permutation_importance(network, x, t, w, most=EXAMPLES)
-        figures["importance"] = importance(found)
-    if network.shape == (2,) and (numbers or (exclusive and len(MARKERS) >= K)):
-        figures["boundary"] = boundary(network, x, t)
+    figures = {}
+    for draw in (plot for plot, it_does in suits.items() if it_does):
+        name = draw.__name__.strip("_")
+        try:
+            figures[name] = draw(network, x, t, w)
+        except LayerkitError as error:  # such as classes that are not there
+            print(f"No {name}.png: {error}")
     for figure in figures.values():
         figure.suptitle("test examples", size=11)
     return figures
+
+
+def _importance(network: Network, x: Any, t: Array, sample_weight: Array | None) -> Figure:
+    return importance(permutation_importance(network, x, t, sample_weight, most=EXAMPLES))

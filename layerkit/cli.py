@@ -180,6 +180,23 @@ def _parser() -> argparse.ArgumentParser:
         )
         added.add_argument("--seed", type=int, help="instead of training.seed")
         added.add_argument("--threads", type=int, help="BLAS threads, instead of training.threads")
+    beginning = command(run_init, "TABLE")
+    beginning.add_argument(
+        "--target",
+        dest="targets",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="the column to predict; may be repeated",
+    )
+    beginning.add_argument(
+        "--output", metavar="FILE.toml", type=Path, help="the file to write (default: NAME.toml)"
+    )
+    beginning.add_argument(
+        "--time", metavar="COLUMN", help="the column with the times of the rows, to split by"
+    )
+    beginning.add_argument("--encoding", help="of the table, such as latin-1 (default: utf-8)")
+    beginning.add_argument("--force", action="store_true", help="overwrite a file that is there")
     sweep = command(run_sweep, "FILE")
     sweep.add_argument(
         "--out", metavar="DIR", type=Path, help="the sweep's folder (default: runs/NAME)"
@@ -290,6 +307,23 @@ def run_train(options: argparse.Namespace) -> int:
             if where := run.left(interruption):
                 print(f"{where}. To go on:\n  {_resumption(options, folder)}")
         return 0 if run.finished else interruption.status
+
+
+def run_init(options: argparse.Namespace) -> int:
+    """Write a configuration file for a table of your own, each line with a comment."""
+    from layerkit.runs.init import init
+
+    print(
+        init(
+            options.table,
+            options.targets,
+            options.output,
+            options.time,
+            options.encoding,
+            options.force,
+        )
+    )
+    return 0
 
 
 def run_verify_resume(options: argparse.Namespace) -> int:

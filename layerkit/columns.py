@@ -416,6 +416,18 @@ def numbers_rows(values: Array) -> bool:
     return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
 
 
+def column_or_reason(raw: RawTable, name: str, rows: Array | None = None) -> Column | str:
+    """Return a column of the kind that suits, or why nothing can be learned from it.
+
+    The training examples are in these rows, by default in all.
+    """
+    values = raw[name] if rows is None else raw[name][rows]
+    kind = Category if name in raw.categories else kind_of(values)
+    if kind is Number and numbers_rows(raw[name]):
+        return "the number of the row"
+    return reason_to_leave_out(name, values, kind) or choose(name, values, kind)
+
+
 def choose_columns(
     raw: RawTable,
     kinds: Mapping[str, Any] | None = None,
@@ -455,14 +467,11 @@ def choose_columns(
         if name in kinds:
             columns += [] if kinds[name] is None else [_given(name, kinds[name], values)]
             continue
-        kind = Category if name in raw.categories else kind_of(values)
-        reason = reason_to_leave_out(name, values, kind)
-        if kind is Number and numbers_rows(whole):
-            reason = "the number of the row"
-        if reason:
-            out.append(f"{name!r} ({reason})")
+        found = column_or_reason(raw, name, rows)
+        if isinstance(found, Column):
+            columns.append(found)
         else:
-            columns.append(choose(name, values, kind))
+            out.append(f"{name!r} ({found})")
     if out:
         left = f"columns that tell nothing are left out: {listed(out)}"
         if not columns:

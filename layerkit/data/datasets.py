@@ -8,6 +8,7 @@ w    weights of the examples (N,)
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -368,7 +369,9 @@ class Data(Configurable):
             return np.arange(len(next(iter(raw.values()))), dtype=float)[:, None]
 
         encoding = Encoding(self.features, gaps, numbers_of_rows)
-        dataset = self._with_validation(self._load(seed, None, encoding), seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LayerkitWarning)  # `load` warns
+            dataset = self._with_validation(self._load(seed, None, encoding), seed)
         return files[0], np.sort(dataset.train.x[:, 0]).astype(np.intp)
 
     def load_folds(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.recording.arrays import Op, Value, mapped
+from layerkit.recording.operations import Op, Value, mapped
 from layerkit.recording.program import OfBatch, Program, constant, needed
 from layerkit.recording.texts import BINARY
 

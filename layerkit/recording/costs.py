@@ -16,10 +16,10 @@ import numpy as np
 from layerkit.inspection.summary import aligned, described
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
-from layerkit.recording.arrays import Op, Value, values_in
+from layerkit.recording.authors import statement
+from layerkit.recording.operations import Op, Value
 from layerkit.recording.program import Program, sized
 from layerkit.recording.recorder import inputs_of, record
-from layerkit.recording.traces import statement
 from layerkit.streams import stream
 
 PRODUCTS = {"dot", "matmul", "inner", "vdot"}
@@ -135,7 +135,7 @@ class Profile:
 
     def layers(self) -> Iterator[tuple[str, str, Cost]]:
         """Yield phases, addresses and costs, in the order of computation."""
-        for (phase, address), group in groupby(self.costs, lambda item: _place(item[0])):
+        for (phase, address), group in groupby(self.costs, lambda item: item[0].place):
             yield phase, address, added(cost for _, cost in group)
 
     def __repr__(self) -> str:
@@ -246,10 +246,6 @@ def added(costs: Any) -> Cost:
     return sum(costs, Cost(0.0, 0, 0, 0, 0))
 
 
-def _place(op: Op) -> tuple[str, str]:
-    return op.phase, op.address
-
-
 # what is done, by the shapes
 
 
@@ -262,7 +258,7 @@ def work(op: Op, N: int) -> tuple[int, int, int, int]:
     def size(value: Value) -> int:
         return 0 if value.scalar else count(value) * value.dtype.itemsize
 
-    read = list(values_in((op.args, {k: v for k, v in op.kwargs.items() if k != "out"})))
+    read = op.reads
     made = [v for v in op.outputs if op.writes is None and v.base is None]
     if op.writes is None and not made:
         return 0, 0, 0, 0  # a view
@@ -270,10 +266,10 @@ def work(op: Op, N: int) -> tuple[int, int, int, int]:
     if op.name in ("getitem", "take", "take_along_axis"):
         moved = 2 * sum(map(size, written)) + sum(map(size, read[1:]))
     elif op.name == "setitem":
-        written = read[2:] if len(read) > 2 else read[1:]
-        moved = 2 * sum(map(size, read[1:]))
+        written = read[-1:]
+        moved = 2 * sum(map(size, read))
     else:
-        moved = sum(map(size, [*dict.fromkeys(read), *written]))
+        moved = sum(map(size, [*read, *written]))
     new = sum(map(size, made))
     if op.name in PRODUCTS:
         flops = 2 * count(op.output) * sized(read[0].shape, N)[-1]

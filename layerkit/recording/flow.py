@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.recording.arrays import Op, Value, flat, mapped
+from layerkit.recording.operations import Op, Value, flat, mapped
 from layerkit.recording.program import Filled, OfBatch, Program, needed
 
 SIZE = 11

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.recording.arrays import Op, Value, mapped
+from layerkit.recording.operations import Op, Value, mapped
 from layerkit.recording.program import OfBatch, Program, needed
 
 SAME = {"astype", "asarray", "asanyarray", "ascontiguousarray"}

@@ -22,9 +22,9 @@ from layerkit.config.options import Configurable
 from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import Op, Value
 from layerkit.recording.authors import combination, same_line, targets_of
 from layerkit.recording.flow import Flow, Node, is_copy, is_transpose, same_as, section_of
+from layerkit.recording.operations import Op, Value
 from layerkit.recording.program import Filled, OfBatch, Program
 from layerkit.recording.texts import (
     ADDING,

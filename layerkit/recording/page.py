@@ -14,7 +14,8 @@ import numpy as np
 from layerkit.arrays import Array
 
 if TYPE_CHECKING:
-    from layerkit.recording.traces import Moment, Statement, Step, Trace
+    from layerkit.recording.authors import Statement
+    from layerkit.recording.traces import Moment, Step, Trace
 
 TEMPLATE = Path(__file__).with_name("trace.html")
 MOST = 2**16

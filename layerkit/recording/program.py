@@ -14,7 +14,8 @@ from layerkit.arrays import Array
 from layerkit.errors import RecordingError
 from layerkit.inspection.notebook import html_table
 from layerkit.inspection.summary import aligned
-from layerkit.recording.arrays import Line, Op, Tape, Value, located, mapped, shown
+from layerkit.recording.arrays import Tape
+from layerkit.recording.operations import Line, Op, Value, located, mapped, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,8 +378,8 @@ def first_written(tape: Tape, value: Value) -> Value | None:
     """Return the value if the first thing done with it is that all of it is overwritten."""
     for op in tape.ops:
         if value in op.inputs or op.writes is value:
-            read = op.args[1:] if op.name == "copyto" else op.args
-            whole = op.writes is value and value not in read and "where" not in op.kwargs
+            part = "where" in op.kwargs or (op.name == "setitem" and op.args[1] is not Ellipsis)
+            whole = op.writes is value and value not in op.reads and not part
             return value if whole else None
     return None
 

@@ -18,7 +18,8 @@ from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
-from layerkit.recording.arrays import Draws, Line, Recorded, Scalar, Tape, Value, flat, value_of
+from layerkit.recording.arrays import Draws, Recorded, Scalar, Tape, value_of
+from layerkit.recording.operations import Line, Value, flat
 from layerkit.recording.program import UNSEEN, Call, Merge, OfBatch, Program
 from layerkit.streams import stream
 

@@ -17,9 +17,9 @@ from layerkit.errors import ConfigError, LayerkitError, RecordingError
 from layerkit.network import Network
 from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
-from layerkit.recording.arrays import Value
 from layerkit.recording.epochs import epochs_of
 from layerkit.recording.listing import Listing
+from layerkit.recording.operations import Value
 from layerkit.recording.program import Program
 from layerkit.recording.recorder import check_parts, record
 from layerkit.recording.texts import WIDTH, wrapped

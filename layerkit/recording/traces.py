@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import html
 import inspect
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,25 +20,10 @@ from layerkit.inspection.summary import aligned, described
 from layerkit.network import Network
 from layerkit.optimizers.around import check_schedules
 from layerkit.optimizers.base import Optimizer
-from layerkit.recording.arrays import Line, Op, Value, values_in
-from layerkit.recording.authors import statement_at
+from layerkit.recording.authors import Statement, formulas, statement, whole_method
+from layerkit.recording.operations import Op, Value
 from layerkit.recording.program import Call, Filled, Program, constant
 from layerkit.recording.recorder import inputs_of, record
-
-
-class Statement(NamedTuple):
-    """A statement of a method, which asked for operations."""
-
-    title: str
-    """Such as ``Dense.forward``."""
-    file: str
-    lines: tuple[str, ...]
-    """All lines of the method."""
-    start: int
-    stop: int
-    """Its own lines are ``lines[start:stop]``; none for a method that does nothing."""
-    targets: tuple[str, ...] = ()
-    """The names that it assigns to."""
 
 
 @dataclass
@@ -246,7 +228,7 @@ class _Run:
             value for op in program.ops for value in op.outputs if value.root.kind == "memory"
         }
         end = len(program.ops)
-        self.last_read = {value: i for i, op in enumerate(program.ops) for value in _read(op)}
+        self.last_read = {value: i for i, op in enumerate(program.ops) for value in op.reads}
         for values in (program.outputs.values(), *(call.outputs for call in program.calls)):
             self.last_read |= dict.fromkeys(values, end)
         self.images = self._pixelwise()
@@ -299,7 +281,7 @@ class _Run:
         others = [i for i, op in enumerate(ops) if i not in inside and op.phase != "memory"]
         for i in others:
             start, stop, call = spans[-1] if spans else (0, 0, None)
-            same = call is None and stop == i and _place(ops[start]) == _place(ops[i])
+            same = call is None and stop == i and ops[start].place == ops[i].place
             spans[len(spans) - same :] = [(start if same else i, i + 1, None)]
         begin = sum(op.phase == "memory" for op in ops)
         if not any(op.phase == "input" for op in ops):
@@ -369,7 +351,7 @@ class _Run:
             start, stop = numbers[0], numbers[-1] + 1
             moment = Moment(start, stop, ops[start:stop], made_by)
             new = {value for op in moment.ops if op.writes is None for value in op.outputs}
-            given = dict.fromkeys(value for op in moment.ops for value in _read(op))
+            given = dict.fromkeys(value for op in moment.ops for value in op.reads)
             moment.given = [v for v in given if v not in new and not self._is_trifle(v)]
             written = {op.writes for op in moment.ops}
             made = dict.fromkeys(value for op in moment.ops for value in op.outputs)
@@ -470,92 +452,3 @@ def _ends(call: Call, layer: Any) -> tuple[list[str], list[str]]:
         return inputs, ["y"]
     gradients = ["dx"] if inputs == ["x"] else [f"d{name}" for name in inputs]
     return ["dy"], gradients[: len(call.outputs)]
-
-
-def _place(op: Op) -> tuple[str, str]:
-    return op.phase, op.address
-
-
-def _read(op: Op) -> list[Value]:
-    """Return the values that an operation reads: not those that it only writes to."""
-    args = op.args[1:] if op.name in ("setitem", "copyto", "fill") else op.args
-    kwargs = {name: value for name, value in op.kwargs.items() if name != "out"}
-    return list(dict.fromkeys(values_in((args, kwargs))))
-
-
-# what the source says
-
-
-def formulas(cls: type) -> tuple[str, str]:
-    """Return the formulas of a class, forward and backward, from the beginning of its docstring.
-
-    Examples
-    --------
-    >>> from layerkit import Dense, Sigmoid
-    >>> formulas(Sigmoid)
-    ('y = 1 / (1 + exp(-x))', 'dy/dx = y (1 - y)')
-    >>> formulas(Dense)[0]
-    'y = x W + b'
-    """
-    text = inspect.cleandoc(cls.__doc__ or "")
-    if text.startswith(f"{cls.__name__}("):  # the signature, for want of a docstring
-        return "", ""
-    first, *others = (" ".join(part.split()) for part in text.split("\n\n"))
-    is_back = re.compile(r"(each |the )?d\w+(/d\w+)?( =| is)")
-    parts = [part for line in (first, *others[:1]) for part in re.split(r";\s+|\.\s+", line)]
-    back = [part.rstrip(".") for part in parts if is_back.match(part)]
-    forward = [
-        re.split(r": |\.$", part)[0]
-        for part in re.split(r";\s+|\.\s+(?=dy|dx)", first)
-        if not is_back.match(part)
-    ]
-    return "; ".join(forward), "; ".join(back)
-
-
-def statement(line: Line, cls: type) -> Statement | None:
-    """Return the statement on a line of a method of a class; None elsewhere."""
-    whole, first = None, 0
-    for base in cls.__mro__:
-        method = inspect.unwrap(vars(base).get(line.function, len))
-        code = getattr(method, "__code__", None)
-        if whole is None and code is not None and code.co_filename == line.file:
-            whole, first = whole_method(method), code.co_firstlineno
-            if whole and not first <= line.number < first + len(whole.lines):
-                whole = None
-    if whole is None:
-        return None
-    node = statement_at(line)
-    if node is None:  # as of a condition, or of several statements on one line
-        return whole._replace(start=line.number - first, stop=line.number - first + 1)
-    return whole._replace(
-        start=node.lineno - first,
-        stop=(node.end_lineno or 0) - first + 1,
-        targets=(f"{line.function}(…)",) if isinstance(node, ast.Return) else _targets(node),
-    )
-
-
-def _targets(node: ast.stmt) -> tuple[str, ...]:
-    """Return the names that a statement assigns to: y for ``y = …``, ``self.y = …``, ``y += …``."""
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign):
-        for target in node.targets[:1]:
-            targets += target.elts if isinstance(target, ast.Tuple) else [target]
-    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
-        targets = [node.target]
-    names = []
-    for target in targets:
-        while isinstance(target, ast.Subscript):
-            target = target.value
-        names.append(target.attr if isinstance(target, ast.Attribute) else ast.unparse(target))
-    return tuple(names)
-
-
-@cache
-def whole_method(method: Any) -> Statement | None:
-    """Return a method without a mark; None if its source can't be read."""
-    try:
-        lines, _ = inspect.getsourcelines(method)
-    except OSError:
-        return None
-    text = inspect.cleandoc("\n" + "".join(lines)).split("\n")
-    return Statement(method.__qualname__, method.__code__.co_filename, tuple(text), 0, 0)

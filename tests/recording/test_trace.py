@@ -42,8 +42,8 @@ from layerkit import (
     trace,
 )
 from layerkit.cli import main
+from layerkit.recording.authors import formulas
 from layerkit.recording.page import page
-from layerkit.recording.traces import formulas
 
 X, T = np.random.default_rng(0).random((5, 3)), np.array([0, 1, 1, 0, 1])
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.recording.arrays import Op, Value
 from layerkit.recording.functional import RESHAPING, SAME, TURNING, transposed
 from layerkit.recording.onnx.indices import getitem, setitem
 from layerkit.recording.onnx.nodes import INT, Nodes, Unknown
 from layerkit.recording.onnx.numbers import Numbers, ufunc
+from layerkit.recording.operations import Op, Value
 from layerkit.recording.program import OfBatch
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.recording.arrays import Op, Value
 from layerkit.recording.onnx.nodes import INT, Nodes, Unknown
+from layerkit.recording.operations import Op, Value
 from layerkit.recording.program import OfBatch
 
 FAR = 2**63 - 1

@@ -19,11 +19,11 @@ from layerkit.files.atomic import write_atomically
 from layerkit.files.networks import CONFIG_KEY, SEEN_KEY
 from layerkit.layers.base import Layer
 from layerkit.network import Network
-from layerkit.recording.arrays import Op, Value
 from layerkit.recording.functional import functional
 from layerkit.recording.onnx.arrays import translate
 from layerkit.recording.onnx.nodes import Nodes, onnx_type
 from layerkit.recording.onnx.operators import PLAIN, operator, probabilities
+from layerkit.recording.operations import Op, Value
 from layerkit.recording.program import OfBatch, Program
 from layerkit.recording.recorder import record
 

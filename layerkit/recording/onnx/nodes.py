@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.recording.arrays import Value
+from layerkit.recording.operations import Value
 from layerkit.recording.program import Filled, OfBatch
 
 INT = np.dtype(np.int64)

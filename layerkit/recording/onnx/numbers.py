@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.recording.arrays import Op
 from layerkit.recording.functional import loop
 from layerkit.recording.onnx.nodes import Nodes, Unknown, onnx_type
+from layerkit.recording.operations import Op
 
 
 class Numbers:

@@ -23,8 +23,8 @@ from layerkit.layers.standardize import Standardize
 from layerkit.losses.base import Loss
 from layerkit.losses.binary import BinaryCrossEntropy
 from layerkit.losses.classes import SoftmaxClassifier
-from layerkit.recording.arrays import Value
 from layerkit.recording.onnx.nodes import Nodes
+from layerkit.recording.operations import Value
 from layerkit.recording.program import OfBatch
 
 Activation = Callable[[Any], tuple[str, dict[str, Any]] | None]

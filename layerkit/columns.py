@@ -398,6 +398,11 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
     if len(values) <= SMALL:
         return ""
     if kind is Category:
+        others = [word for word in counts if not _is_number(word)]
+        few = 2 * sum(counts[word] for word in others) < counts.total()
+        if others and few and len(counts) - len(others) > ONE_HOT:
+            words = listed(map(repr, others[:3]))
+            return f"numbers, but for {words}; if that is a gap, set missing = [{words}] of Table"
         once = [word for word, count in counts.items() if count == 1]
         most = 2 * len(once) > counts.total()
         return f"another word in most rows, such as {once[0]!r}" if most else ""

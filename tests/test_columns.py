@@ -118,6 +118,7 @@ NUMBERS = [i * i * 0.5 for i in range(30)]
     ("name", "values", "reason"),
     [
         ("x", WORDS, "'x' (another word in most rows, such as 'word 0')"),
+        ("x", [*NUMBERS, "n.a."], "'x' (numbers, but for 'n.a.'; if that is a gap, set missing ="),
         ("x", [7] * 30, "'x' (7 in all rows)"),
         ("x", ["a"] * 30, "'x' (a in all rows)"),
         ("x", [None] * 30, "'x' (empty)"),
@@ -130,7 +131,7 @@ NUMBERS = [i * i * 0.5 for i in range(30)]
     ids=str,
 )
 def test_columns_that_tell_nothing_are_left_out(name: str, values: Any, reason: str) -> None:
-    table = raw_table({"good": NUMBERS, name: values})
+    table = raw_table({"good": (NUMBERS * 2)[: len(values)], name: values})
     with pytest.warns(LayerkitWarning, match=re.escape(reason)):
         assert choose_columns(table) == [Number("good")]
     assert [column.name for column in choose_columns(table, {name: None})] == ["good"]

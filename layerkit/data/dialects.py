@@ -189,12 +189,16 @@ def find_decimal(columns: Mapping[str, Sequence[str]], dialect: Dialect = FOUND)
     layerkit.errors.DataError: column 'price': '1,200' may be 1.2 or 1200; set decimal = "," or \
 decimal = "."
     """
-    if not any("," in cell for cells in columns.values() for cell in cells):
+    gaps = dialect.gaps
+    if not any(
+        _has_comma(cells) and any(_all_numbers(cells, mark, gaps) for mark in ".,")
+        for cells in columns.values()
+    ):
         return "."
     sure: dict[str, str] = {}  # the first column with a mark
     unsure = ""
     for name, cells in columns.items():
-        point, comma = (_all_numbers(cells, mark, dialect.gaps) for mark in ".,")
+        point, comma = (_all_numbers(cells, mark, gaps) for mark in ".,")
         if point != comma:
             sure.setdefault("." if point else ",", name)
         elif point and not unsure and (cell := next((c for c in cells if "," in c), "")):
@@ -219,9 +223,13 @@ def with_points(cells: list[str], decimal: str, gaps: Collection[str] = GAPS) ->
     >>> with_points(["1.200,5", ""], ","), with_points(["1,200.5"], "."), with_points(["a,b"], ",")
     (['1200.5', ''], ['1200.5'], ['a,b'])
     """
-    if not _all_numbers(cells, decimal, gaps):
+    if (decimal == "." and not _has_comma(cells)) or not _all_numbers(cells, decimal, gaps):
         return cells
     return [cell if cell in gaps else _plain(cell, decimal) for cell in cells]
+
+
+def _has_comma(cells: Sequence[str]) -> bool:
+    return any("," in cell for cell in cells)
 
 
 def _all_numbers(cells: Sequence[str], decimal: str, gaps: Collection[str]) -> bool:

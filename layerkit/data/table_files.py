@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +99,8 @@ def read_table(
             x = _as_numbers(cells, place, hint=HINT)
         else:
             rows = Rows(str(path), place.rows, {"x": names}, (len(names),), place.unit)
+            if is_text:
+                cells = {name: _floats(column, dialect.gaps) for name, column in cells.items()}
             with rows.naming():
                 x = encode(raw_table(cells, dialect.gaps))
     if not len(x):
@@ -243,8 +245,8 @@ def _as_numbers(
 
     With `may_miss`, a cell may be nan.
     """
-    wrong = []
-    for name, cells in columns.items():
+    wrong, found = [], {name: _floats(cells) for name, cells in columns.items()}
+    for name, cells in found.items():
         if cells.dtype.kind in "iuf":
             right = np.isfinite(cells).tolist()
         else:
@@ -255,7 +257,31 @@ def _as_numbers(
         row, name = min(wrong, key=lambda found: found[0])
         cell = columns[name].tolist()[row]
         raise DataError(f"{place.of(row, name)}: {cell!r}; should be a finite number{hint}")
-    return np.stack([cells.astype(float) for cells in columns.values()], axis=1)
+    return np.stack([cells.astype(float) for cells in found.values()], axis=1)
+
+
+def _floats(cells: Array, gaps: Collection[str] = ()) -> Array:
+    """Return cells of text as numbers, gaps as nan; as they are, if something would be lost.
+
+    That is a word, a zero at the beginning such as that of a post code, or the last of many digits.
+    """
+    words = cells.tolist()
+    try:
+        text = "".join(words)
+    except TypeError:  # they are not text
+        return cells
+    if "_" in text or not text.isascii():
+        return cells
+    missing = [word in gaps for word in words]
+    try:
+        filled = ("nan" if gap else word for gap, word in zip(missing, words, strict=True))
+        numbers = np.fromiter(map(float, filled), float, len(words))
+    except ValueError:
+        return cells
+    if (np.isnan(numbers) != missing).any() or (abs(numbers) >= 2**53).any():
+        return cells
+    coded = any(word[:1] == "0" and word[1:2].isdigit() for word in words)
+    return cells if coded else numbers
 
 
 def _as_flags(name: str, cells: Array, place: Place, dialect: Dialect) -> Array:

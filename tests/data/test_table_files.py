@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from layerkit import Category, DataError, Date, FileError, Number, Table
+from layerkit.arrays import Array
+from layerkit.columns import RawTable
 from layerkit.data import Data
 from layerkit.data.table_files import read_table
 
@@ -59,6 +61,23 @@ def test_without_a_table_each_cell_is_a_number(tmp_path: Path, form: str, place:
     with pytest.raises(DataError, match=r"0 columns called 'A'; should be one \(did you mean 'a'"):
         Data(path=path, label="y", features=["A"]).load()
     np.testing.assert_array_equal(read_table(path, ["y"], ["w"]).x, [[1], [2], [3]])
+    with pytest.raises(DataError, match=r"(line 2|row 0), column 'b': 'v'; should be a finite num"):
+        read_table(path, ["y"], ["b"])
+
+
+def test_text_is_a_number_only_where_nothing_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("code,id,n\n01234,12345678901234567890,1\n56789,12345678901234567891,NA\n")
+    seen: dict[str, Any] = {}
+
+    def encode(raw: RawTable) -> Array:
+        seen.update(raw)
+        return np.zeros((2, 3))
+
+    read_table(path, (), encode=encode)
+    assert seen["code"].tolist() == ["01234", "56789"]
+    assert seen["id"].tolist() == ["12345678901234567890", "12345678901234567891"]
+    np.testing.assert_array_equal(seen["n"], [1, np.nan])
 
 
 def test_a_parquet_file_that_can_not_be_read(

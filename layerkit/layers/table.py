@@ -42,14 +42,13 @@ class Table(Layer):
 
     It is the first layer. Examples are DataFrames, or dicts of columns: the columns are found by
     their names, in any order, and others are ignored. Inside, each cell is one number, and a gap is
-    nan: `encode` returns these x (N, columns). y (N, features) has, in this order,
+    nan: `encode` returns these x (N, columns).
 
-    - each number and the days of each date, standardised as by Standardize; 0 for a gap,
-    - the sines and then the cosines of each cycle of dates; 0 for a gap,
-    - 1 for a gap, else 0, for each column that had gaps in training,
-    - for each category without `embedding` 1 where it is that of the example, else 0,
-    - for each column with `embedding` the vector of the example's category, a row of numbers that
-      are learned.
+    y (N, features) has, in this order: each number and the days of each date, standardized as by
+    Standardize, and 0 for a gap; the sines and then the cosines of the cycles of dates, 0 for a
+    gap; for each column that had gaps in training 1 for a gap, else 0; for each category without
+    `embedding` 1 where it is that of the example, else 0; and for each column with `embedding` the
+    vector of the example's category, a row of numbers that are learned.
 
     A category that is new, or was rare in training, is 0 in all of its features, or has the vector
     `other`, which begins at 0. Where a gap comes that training had none of, a number is the mean, a

@@ -45,11 +45,13 @@ from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.checks import _Parameters, check_parameters
 from layerkit.sklearn.epochs import Epochs, Held
 from layerkit.sklearn.objectives import REPORTED, activated
+from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
 from layerkit.streams import stream
 
 
 class _Perceptron(
+    Savable,
     CallbackSupport,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
@@ -59,6 +61,7 @@ class _Perceptron(
     """Base of both estimators: everything but their targets and their predictions."""
 
     checks: ClassVar[type[_Parameters]]
+    kept = ("_label_binarizer", "_no_improvement_count")
     network_: Network
     loss_curve_: list[float]
     history_: Records
@@ -276,6 +279,10 @@ class _Perceptron(
         self.validation_scores_ = [] if stopping else None
         self.best_validation_score_ = -math.inf if stopping else None
         if stopping:
+            self._keep_best()
+
+    def _restore(self) -> None:
+        if getattr(self, "best_validation_score_", None) is not None:
             self._keep_best()
 
     def _keep_best(self) -> None:

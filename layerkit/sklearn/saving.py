@@ -88,7 +88,11 @@ class Savable:
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise FileError(f"{path}: {KEY} is damaged: {error}") from error
         vars(model).update(fitted, network_=network)
+        model._restore()
         return model
+
+    def _restore(self) -> None:
+        """Make what a further training needs anew."""
 
 
 def _plain(value: Any, name: str) -> Any:

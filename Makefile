@@ -37,6 +37,7 @@ afternoon: $(VENV)/.dev ## Count the lines of docs/afternoon.md anew
 
 bench: $(VENV)/.bench ## Compare the speed with PyTorch, JAX and scikit-learn
 	$(BIN)/python experiments/speed.py
+	$(BIN)/python experiments/estimators.py
 
 studies: $(VENV)/.plot ## Test what the tutorial claims, on MNIST: 20 minutes on two free cores
 	$(BIN)/python experiments/studies/page.py

@@ -304,19 +304,18 @@ class _Perceptron(
     def _before_activation(self, X: Any) -> Array:
         """Return the outputs for checked examples, before the output activation."""
         x = X.astype(self.network_.dtype, copy=False)
-        with np.errstate(all="ignore"):
-            return self.network_.body.forward(as_batch(x), train=False)
+        return self.network_.body.forward(as_batch(x), train=False)
 
     def _activated(self, z: Array) -> Array:
         """Return outputs after scikit-learn's output activation."""
-        with np.errstate(all="ignore"):
-            return (
-                self._own_activations(z) if self._own_loss() else activated(self.network_.loss, z)
-            )
+        own = self._own_loss() is not None
+        return self._own_activations(z) if own else activated(self.network_.loss, z)
 
     def _outputs(self, X: Any) -> Array:
         """Return the outputs for examples of a user."""
-        return self._activated(self._before_activation(self._checked(X)))
+        X = self._checked(X)
+        with np.errstate(all="ignore"):
+            return self._activated(self._before_activation(X))
 
     def _checked(self, X: Any) -> Any:
         """Return examples to predict from as a valid array."""

@@ -549,7 +549,7 @@ class Data(Configurable):
         source = table.rows(path, self.labels, self.weight)
         time = None
         if table.times and table.lines is not None:
-            time = times_of(table.times, table.lines, self.time or "")
+            time = times_of(table.times, table.lines, self.time or "", table.unit)
         with source.naming():
             weights = None if w is None else Loss.check_weights(w, len(x))
         examples = Examples(x.reshape(len(x), -1), y, weights, source=source, time=time)

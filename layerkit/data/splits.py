@@ -17,13 +17,13 @@ class TimeWarning(LayerkitWarning):
     """A set to measure on has examples from before the end of the training examples."""
 
 
-def times_of(cells: Sequence[str], lines: Array, column: str) -> Array:
+def times_of(cells: Sequence[str], rows: Array, column: str, unit: str = "line") -> Array:
     """Return the times (N,) of a column: numbers, or datetimes from ISO 8601, such as 2024-05-31.
 
     Raises
     ------
     DataError
-        For a gap, and for anything else, with its line.
+        For a gap, and for anything else, with the number of its row, such as ``line 7``.
 
     Examples
     --------
@@ -32,12 +32,12 @@ def times_of(cells: Sequence[str], lines: Array, column: str) -> Array:
     """
     numbers = is_number(next(filter(None, cells), ""))
     found: list[float | datetime] = []
-    for cell, line in zip(cells, lines, strict=True):
+    for cell, row in zip(cells, rows, strict=True):
         try:
             found.append(_number(cell) if numbers else _date(cell))
         except ValueError as error:
             raise DataError(
-                f"line {line}, column {column!r}: {cell!r}; should be "
+                f"{unit} {row}, column {column!r}: {cell!r}; should be "
                 f"{'a number' if numbers else 'a date in ISO 8601, such as 2024-05-31'}, "
                 "since the rows are split by time"
             ) from error

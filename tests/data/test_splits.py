@@ -117,6 +117,8 @@ def test_words_of_times() -> None:
     times = times_of(cells, np.arange(3), "date")
     words = ["2024-05-31 08:30:00", "2024-05-31", "2024-05-31 23:00:00"]
     assert [words_of(time) for time in times] == words
+    with pytest.raises(DataError, match="row 1, column 'date': ''; should be a date"):
+        times_of(["2024-05-31", ""], np.arange(2), "date", "row")
     with pytest.raises(DataError, match="4 examples of 2 different times can't be split"):
         split_in_time(np.array([1.0, 1.0, 2.0, 2.0]), [0.3, 0.6])
 

@@ -48,25 +48,26 @@ def complete(config: dict[str, Any]) -> None:
 def _complete_table(
     config: dict[str, Any], body: Layer, table: Table, data: Data, seed: int
 ) -> None:
+    address = next(address for address, layer in body.walk("network.body") if layer is table)
+    place: Any = config
+    for name in address.split("."):
+        place = place[int(name) if isinstance(place, list) else name]
     columns = {column.name: column for column in table.columns or []}
-    known = data.features is not None and set(data.features) == columns.keys()
-    if not known or not all(column.complete for column in columns.values()):
-        address = next(address for address, layer in body.walk("network.body") if layer is table)
-        place: Any = config
-        for name in address.split("."):
-            place = place[int(name) if isinstance(place, list) else name]
+    said = {column["name"] for column in place.get("columns", []) if "gaps" in column}
+    explicit = all(column.complete for column in columns.values())
+    if not columns or not explicit or not said == columns.keys() == set(data.features or []):
         raw, rows = data.columns(seed, table.blanks)
         try:
             chosen = choose_columns(raw, columns, rows)
         except LayerkitError as error:
             raise type(error)(f"{address}: {error}") from error
-        said = {column["name"] for column in place.get("columns", []) if "gaps" in column}
-        columns = {
+        found = {
             column.name: column
             if column.name in said
             else replace(column, gaps=has_gaps(raw[column.name][rows]))
             for column in chosen
         }
+        columns = {name: found[name] for name in [*columns, *found]}  # those given keep their place
         place["columns"] = [to_config(column) for column in columns.values()]
         config["data"]["features"] = list(columns)
     config["network"].setdefault("shape", [len(columns)])

@@ -122,8 +122,8 @@ def lr_range(
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
     >>> found = lr_range(net, SGD(), x, x[:, 0] > 0, batch_size=20)
-    >>> 0.001 < found.steepest < 10
-    True
+    >>> print(f"{found.steepest:.1f}")
+    0.2
     """
     check_kinds(network, optimizer)
     numbers = isinstance(low, Real) and isinstance(high, Real) and isinstance(steps, Integral)

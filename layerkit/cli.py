@@ -413,7 +413,8 @@ def _one_step(options: argparse.Namespace, **examples: int | None) -> OneStep:
 
 def run_unroll(options: argparse.Namespace) -> int:
     """Print a training step of a configuration file or a run as NumPy source, layer by layer."""
-    from layerkit.recording.source import examples_like, unroll
+    from layerkit.recording.recorder import examples_like
+    from layerkit.recording.source import unroll
 
     experiment = read_experiment(_file(options), _own_settings(options))
     network, data = experiment.network, experiment.data

@@ -19,8 +19,8 @@ from layerkit.files.mapped import CHUNK
 from layerkit.losses.base import batch_of
 from layerkit.network import Network
 from layerkit.recording.listing import Listing
-from layerkit.recording.recorder import record
-from layerkit.recording.source import examples_like, function, imports, short_names
+from layerkit.recording.recorder import examples_like, record
+from layerkit.recording.source import function, imports, short_names
 from layerkit.recording.texts import WIDTH, wrapped
 
 Weights = Literal["inside", "beside"]

@@ -13,7 +13,8 @@ import numpy as np
 
 from layerkit.arrays import Array, number
 from layerkit.config.checks import check_kind
-from layerkit.errors import ConfigError, RecordingError
+from layerkit.errors import ConfigError, DataError, RecordingError
+from layerkit.fitting import check_layers
 from layerkit.layers.watch import watched
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
@@ -120,6 +121,27 @@ def record_batch(network: Network, batch: Sequence[Array | None]) -> Program:
     pairs = zip(("x", "t", "a"), batch, strict=True)
     given = {name: part for name, part in pairs if part is not None}
     return _proved(given, lambda: Subject(network, converted=True))
+
+
+def examples_like(network: Network) -> Array:
+    """Return a few examples of the kind that the network takes: random, or zeros if it has to be.
+
+    An Embedding takes whole numbers alone.
+    """
+    numbers = stream(0, "examples for a listing").random((3, *network.shape))
+    if network.seen.pixels == "bytes":
+        return (255 * numbers).astype(np.uint8)
+    if network.seen.pixels == "flags":
+        return (numbers > 0.5).astype(np.uint8)
+    if network.inputs.table is not None:  # codes of categories are whole numbers
+        most = network.inputs.table.most
+        numbers = np.where(most < 0, numbers, np.floor(numbers * (most + 1)))
+    x = numbers.astype(network.dtype)
+    try:
+        check_layers(network.body, network.inputs, x)
+    except DataError:
+        return np.zeros_like(x)
+    return x
 
 
 def record_update(network: Network, optimizer: Optimizer, changing: Sequence[str]) -> Program:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.arrays import Array
 from layerkit.config.options import Configurable
 from layerkit.errors import ConfigError, LayerkitError, RecordingError
 from layerkit.network import Network
@@ -21,9 +20,8 @@ from layerkit.recording.epochs import epochs_of
 from layerkit.recording.listing import Listing
 from layerkit.recording.operations import Value
 from layerkit.recording.program import Program
-from layerkit.recording.recorder import check_parts, record
+from layerkit.recording.recorder import check_parts, examples_like, record
 from layerkit.recording.texts import WIDTH, wrapped
-from layerkit.streams import stream
 
 SAYS = {
     "train_step": "Change the parameters by one step of training, and return the loss.",
@@ -305,17 +303,6 @@ def short_names(network: Network, taken: Collection[str] = ()) -> dict[str, str]
             found[f"{address}.{name}"] = f"{name}_{number}" if short in taken else short
         number += bool(declared)
     return found
-
-
-def examples_like(network: Network) -> Array:
-    """Return some examples that the network takes: random numbers, or bytes."""
-    numbers = stream(0, "examples for a listing").random((3, *network.shape))
-    if network.seen.pixels == "bytes":
-        return (255 * numbers).astype(np.uint8)
-    if network.inputs.table is not None:  # codes of categories are whole numbers
-        most = network.inputs.table.most
-        numbers = np.where(most < 0, numbers, np.floor(numbers * (most + 1)))
-    return numbers.astype(network.dtype)
 
 
 def targets_like(network: Network, x: Any, t: Any) -> Any:

@@ -18,6 +18,8 @@ from layerkit import (
     CosineSchedule,
     Dense,
     Dropout,
+    Embedding,
+    Flatten,
     Layer,
     LayerNorm,
     Loss,
@@ -233,6 +235,15 @@ def test_any_layers_together(layers: list[int], rule: int) -> None:
     net.adapt(x)
     check_prediction(net, x)
     check_step(net, optimizer, x, np.arange(9) % 3)
+
+
+def test_examples_are_found_that_the_network_takes() -> None:
+    body = Sequential([Embedding(5, 2), Flatten(), Dense(2)])
+    net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
+    assert "x: examples (N, 3), float32" in unroll(net, SGD())
+    flags = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    fit(flags, SGD(), np.eye(3, dtype=np.uint8), [0, 1, 1], epochs=1)
+    assert "x: examples (N, 3), bool" in unroll(flags, SGD())
 
 
 def test_a_long_signature_is_wrapped() -> None:

@@ -25,7 +25,7 @@ from layerkit.recording.onnx.nodes import Nodes, onnx_type
 from layerkit.recording.onnx.operators import PLAIN, operator, probabilities
 from layerkit.recording.operations import Op, Value
 from layerkit.recording.program import OfBatch, Program
-from layerkit.recording.recorder import record
+from layerkit.recording.recorder import examples_like, record
 
 OUTPUTS = ("outputs", "probabilities", "labels", "predictions")
 DOMAIN, OPSET = "layerkit", 20
@@ -85,14 +85,6 @@ def check_outputs(network: Network, outputs: Sequence[str]) -> None:
         )
 
 
-def example(network: Network) -> Any:
-    """Return a batch of the kind that the network was trained with."""
-    dtypes = {"bytes": np.uint8, "flags": np.uint8}
-    dtype = dtypes.get(str(network.seen.pixels), network.dtype)
-    x = np.zeros((2, *network.shape), dtype)
-    return x + 1 if network.seen.pixels == "flags" else x
-
-
 class Model:
     """An ONNX model in the making: the nodes of the graph, functions, and names of arrays.
 
@@ -102,7 +94,7 @@ class Model:
 
     def __init__(self, network: Network, outputs: Sequence[str]) -> None:
         self.network, self.wanted = network, tuple(outputs)
-        self.program = record(network, example(network))
+        self.program = record(network, examples_like(network))
         given = self.program.inputs | self.program.memory
         self.names = {value: name for name, value in given.items()}
         self.graph = Nodes(self.names)

@@ -35,6 +35,7 @@ from layerkit.layers.dense import Dense
 from layerkit.layers.standardize import Moments, Standardize
 from layerkit.layers.table import Table
 from layerkit.losses.base import Loss
+from layerkit.losses.classes import SoftmaxClassifier
 from layerkit.network import Network
 from layerkit.optimizers.adam import AdamW
 from layerkit.optimizers.base import Optimizer
@@ -281,6 +282,10 @@ class _Estimator(
         loss, outputs = self._head()
         body = make_layers() if self.body is None else copy.deepcopy(self.body)
         layers = body.layers if type(body) is Sequential else [body]
+        if type(layers[-1]).__name__ in SoftmaxClassifier.includes:
+            raise ConfigError(
+                f"body ends with {layers[-1]}: leave it out; the last Dense and the loss follow"
+            )
         first = next(layer for _, layer in body.walk("body") if not any(layer.parts()))
         front: list[Layer] = []
         if table and table_of(body) is None:

@@ -346,9 +346,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     ) -> Self:
         """Train for one epoch on these examples.
 
-        With early stopping, X_val and y_val are needed. `stopped_` is then set when the score has
-        not improved for long enough, and the weights are those with the best one. A call after that
-        trains on from these, and has them back if it is no improvement.
+        With early stopping, X_val and y_val are needed. The network has the weights of the call
+        after which their score was best, and the next call goes on from those of the last;
+        `stopped_` is set when the score has not improved for long enough.
 
         Parameters
         ----------

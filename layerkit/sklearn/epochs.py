@@ -201,7 +201,7 @@ class Epochs:
             stale = score < model.best_validation_score_ + model.tol
             if score > model.best_validation_score_:
                 model.best_validation_score_ = score
-                model._keep_best()
+                model._best = model._arena_state
         else:
             stale = model.loss_ > model.best_loss_ - model.tol
             model.best_loss_ = min(model.best_loss_, model.loss_)

@@ -68,6 +68,8 @@ class _Perceptron(
     stopped_: str | None
     validation_scores_: Any
     best_validation_score_: Any
+    _latest: tuple[Array, Array] | None = None
+    """The weights that `partial_fit` goes on from, where the network has the best ones."""
 
     @property
     def coefs_(self) -> list[Array]:
@@ -188,6 +190,11 @@ class _Perceptron(
             raise DataError("X_val and y_val belong together: give both, or none of them")
         if X_val is not None and self.solver == "lbfgs":
             raise ConfigError("X_val: solver='lbfgs' has no epochs to validate after")
+        if self.early_stopping and incremental and X_val is None:
+            raise DataError(
+                "early_stopping=True: partial_fit sees one part of the data, and what it would "
+                "hold out may be trained on in the next call; give X_val and y_val"
+            )
         epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
         task = self._fit_task(X, y, sample_weight, epochs)
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
@@ -218,11 +225,16 @@ class _Perceptron(
         a = a if a is None else a.astype(dtype, copy=False)
         if not self.network_.adapted:
             self.network_.adapt(X)
-        with task as observers, np.errstate(all="ignore"), blas_threads(self.threads):
-            if self.solver == "lbfgs":
-                self._fit_lbfgs(X, y, self._class_weights(y, a, incremental))
-            else:
-                self._fit_stochastic(X, y, a, incremental, validation, observers)
+        try:
+            with task as observers, np.errstate(all="ignore"), blas_threads(self.threads):
+                if self.solver == "lbfgs":
+                    self._fit_lbfgs(X, y, self._class_weights(y, a, incremental))
+                else:
+                    self._fit_stochastic(X, y, a, incremental, validation, observers)
+        except ValueError as error:
+            if first and not isinstance(error, DivergenceError):  # what was refused is not fitted
+                del self.network_
+            raise
         if not np.isfinite(self.network_.arena.values).all():
             raise DivergenceError(
                 "Solver produced non-finite parameter weights: the numbers in X or y may be too "
@@ -278,16 +290,22 @@ class _Perceptron(
         self.best_loss_ = None if stopping else math.inf
         self.validation_scores_ = [] if stopping else None
         self.best_validation_score_ = -math.inf if stopping else None
+        self._latest = None
         if stopping:
-            self._keep_best()
+            self._best = self._arena_state
 
     def _restore(self) -> None:
         if getattr(self, "best_validation_score_", None) is not None:
-            self._keep_best()
+            self._best = self._arena_state
 
-    def _keep_best(self) -> None:
-        arena = self.network_.arena
-        self._best = arena.values.copy(), arena.states.copy()
+    @property
+    def _arena_state(self) -> tuple[Array, Array]:
+        """A copy of all numbers of the network, to go back to."""
+        return self.network_.arena.values.copy(), self.network_.arena.states.copy()
+
+    @_arena_state.setter
+    def _arena_state(self, state: tuple[Array, Array]) -> None:
+        self.network_.arena.values, self.network_.arena.states = state
 
     def _own_loss(self) -> Loss | None:
         """The loss that was given as an object, if it was."""
@@ -432,11 +450,6 @@ class _Perceptron(
         observers: list[Callback],
     ) -> None:
         """Train for `max_iter` epochs, or until nothing improves; for one if `incremental`."""
-        if self.early_stopping and incremental and validation is None:
-            raise DataError(
-                "early_stopping=True: partial_fit sees one part of the data, and what it would "
-                "hold out may be trained on in the next call; give X_val and y_val"
-            )
         stopping = getattr(self, "best_loss_", None) is None
         if not hasattr(self, "loss_curve_") or stopping != self.early_stopping:
             self._begin_curves()  # a warm start after lbfgs, or with another rule to stop
@@ -454,12 +467,15 @@ class _Perceptron(
                 stacklevel=4,
             )
         epochs = Epochs(self, X, y, a, held_out, incremental, observers)
+        if incremental and self._latest is not None:
+            self._arena_state = self._latest
         try:
             epochs.run()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
-        if self.early_stopping and (self.stopped_ or not incremental):
-            self.network_.arena.values, self.network_.arena.states = self._best
+        self._latest = self._arena_state if self.early_stopping and incremental else None
+        if self.early_stopping:
+            self._arena_state = self._best
 
     def _split(self, X: Any, y: Array, a: Array | None) -> tuple[Any, Array, Array | None, Held]:
         """Return the examples to train on, and those that are held out."""

@@ -44,7 +44,7 @@ from layerkit import (
     Tanh,
 )
 from layerkit.callbacks import History, TimeLimit
-from layerkit.errors import LayerkitError
+from layerkit.errors import DivergenceError, LayerkitError
 from layerkit.sklearn.epochs import Epochs
 
 pytestmark = [
@@ -290,12 +290,15 @@ def test_a_classifier_works_in_scikit_learns_tools() -> None:
         ({"solver": "lbfgs", "dropout": 0.1}, "dropout = 0.1: solver='lbfgs' compares losses"),
         ({"dtype": "float16"}, "dtype = 'float16': should be 'float32' or 'float64'$"),
         ({"class_weight": {7: 1.0}}, "not in class_weight"),
+        ({"metrics": ["mae"]}, "metrics: 'mae' doesn't suit"),
     ],
 )
 def test_what_is_wrong_is_said(parameters: dict[str, Any], message: str) -> None:
     X, y = IRIS[0][::2], IRIS[1][::2]
-    with pytest.raises(ValueError, match=message):
-        layerkit.sklearn.MLPClassifier(**parameters).fit(X, y)
+    model = layerkit.sklearn.MLPClassifier(**parameters)
+    with pytest.raises(ValueError, match=message) as caught:
+        model.fit(X, y)
+    assert isinstance(caught.value, DivergenceError) or not hasattr(model, "coefs_")
 
 
 def test_other_layers_or_classes_than_before_are_refused() -> None:
@@ -533,21 +536,26 @@ def test_parts_are_trained_on_until_nothing_improves(kind: str) -> None:
     X, y = scale(IRIS[0]), IRIS[1]
     given = {"X_val": X[1::2], "y_val": y[1::2]}
     model = getattr(layerkit.sklearn, kind)(
-        hidden_layer_sizes=(8,), early_stopping=True, n_iter_no_change=3, random_state=0
+        hidden_layer_sizes=(8,), early_stopping=True, n_iter_no_change=9, random_state=0
     )
     classes = {"classes": [0, 1, 2]} if kind == "MLPClassifier" else {}
     with pytest.raises(LayerkitError, match="give X_val and y_val"):
         model.partial_fit(X, y, **classes)
     model.set_params(learning_rate_init=0.03)
+    free = clone(model).set_params(early_stopping=False)
     while not getattr(model, "stopped_", None):
         for part in (slice(0, 150, 4), slice(2, 150, 4)):
             model.partial_fit(X[part], y[part], **classes, **given)
+            free.partial_fit(X[part], y[part], **classes, **given)
+        assert model.score(X[1::2], y[1::2]) == max(model.validation_scores_), "the best so far"
     assert model.stopped_ == "Validation score has not improved"
-    best = model.best_validation_score_
-    assert model.score(X[1::2], y[1::2]) == best == max(model.validation_scores_) > 0.9
+    assert model.best_validation_score_ > 0.8
+    assert model.loss_curve_ == free.loss_curve_, "training goes on from the last weights"
     assert len(model.loss_curve_) == len(model.validation_loss_curve_)
+    model.fit(X, y)
+    before = [W.copy() for W in model.coefs_]
     model.partial_fit(X, y[::-1], **given)
-    assert model.score(X[1::2], y[1::2]) == best, "what is no improvement is taken back"
+    assert all(map(np.array_equal, before, model.coefs_)), "no improvement on the best of fit"
 
 
 def test_training_starts_from_given_weights() -> None:

@@ -196,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
         "--time", metavar="COLUMN", help="the column with the times of the rows, to split by"
     )
     beginning.add_argument("--encoding", help="of the table, such as latin-1 (default: utf-8)")
+    beginning.add_argument("--delimiter", help="between its cells (default: found)")
+    beginning.add_argument("--decimal", help="mark in its numbers, . or , (default: found)")
     beginning.add_argument("--force", action="store_true", help="overwrite a file that is there")
     sweep = command(run_sweep, "FILE")
     sweep.add_argument(
@@ -319,8 +321,10 @@ def run_init(options: argparse.Namespace) -> int:
             options.targets,
             options.output,
             options.time,
-            options.encoding,
             options.force,
+            encoding=options.encoding,
+            delimiter=options.delimiter,
+            decimal=options.decimal,
         )
     )
     return 0

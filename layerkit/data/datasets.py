@@ -56,7 +56,7 @@ CLOTHES = [
 DIGITS = [str(digit) for digit in range(10)]
 
 
-class Encoding(NamedTuple):
+class Coding(NamedTuple):
     """How a table becomes numbers: these columns by `encode`, None for all, with these gaps."""
 
     names: list[str] | None
@@ -64,11 +64,11 @@ class Encoding(NamedTuple):
     encode: Callable[[RawTable], Array]
 
 
-def encoding_of(table: Table | None) -> Encoding | None:
+def coding_of(table: Table | None) -> Coding | None:
     """Return how a Table makes numbers of the columns that it has."""
     if table is None:
         return None
-    return Encoding([column.name for column in table.ready()], table.blanks, table.encode)
+    return Coding([column.name for column in table.ready()], table.blanks, table.encode)
 
 
 @dataclass(frozen=True)
@@ -346,7 +346,7 @@ class Data(Configurable):
             For values that can't be used.
         """
         seed = as_seed(seed)
-        return self._with_validation(self._load(seed, data_dir, encoding_of(table)), seed)
+        return self._with_validation(self._load(seed, data_dir, coding_of(table)), seed)
 
     def columns(self, seed: int, gaps: Collection[str] = GAPS) -> tuple[RawTable, Array]:
         """Return the columns of a table, and the rows in it of the training examples of `load`.
@@ -368,10 +368,10 @@ class Data(Configurable):
             files.append(raw)
             return np.arange(len(next(iter(raw.values()))), dtype=float)[:, None]
 
-        encoding = Encoding(self.features, gaps, numbers_of_rows)
+        coding = Coding(self.features, gaps, numbers_of_rows)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LayerkitWarning)  # `load` warns
-            dataset = self._with_validation(self._load(seed, None, encoding), seed)
+            dataset = self._with_validation(self._load(seed, None, coding), seed)
         return files[0], np.sort(dataset.train.x[:, 0]).astype(np.intp)
 
     def load_folds(
@@ -398,7 +398,7 @@ class Data(Configurable):
         >>> [len(fold.train) for fold in Data(name="digits").load_folds(5)]
         [1149, 1149, 1150, 1150, 1150]
         """
-        whole = self._load(seed, data_dir, encoding_of(table))
+        whole = self._load(seed, data_dir, coding_of(table))
         train = whole.train
         with at(whole.name):
             drawn = draw_folds(folds, train.t, train.time, whole.classes, seed)
@@ -409,11 +409,11 @@ class Data(Configurable):
             for kept, held_out in drawn
         )
 
-    def _load(self, seed: int, data_dir: str | Path | None, encoding: Encoding | None) -> Dataset:
+    def _load(self, seed: int, data_dir: str | Path | None, coding: Coding | None) -> Dataset:
         """Load the data, without the validation set that is to be held out from them."""
         if self.path is None:
             return self._load_known(seed, data_dir)
-        return self._load_path(Path(self.path), seed, encoding)
+        return self._load_path(Path(self.path), seed, coding)
 
     def _with_validation(self, dataset: Dataset, seed: int) -> Dataset:
         if not self.validation_size:
@@ -447,10 +447,10 @@ class Data(Configurable):
             return self.classes or []
         return CLOTHES if self.name == "fashion_mnist" else DIGITS
 
-    def _load_path(self, file: Path, seed: int, encoding: Encoding | None) -> Dataset:
+    def _load_path(self, file: Path, seed: int, coding: Coding | None) -> Dataset:
         path = str(file)
         with at(path):
-            table, y = self._read(path, self.features, encoding)
+            table, y = self._read(path, self.features, coding)
             classes = self.classes or []
             if self.target == "class" and not classes:
                 classes = distinct(y[~_without(y)])
@@ -460,11 +460,11 @@ class Data(Configurable):
             if self.test is None:
                 train, test = self._split(examples, "test_size", seed)
         if self.test is not None:
-            train, test = examples, self._like(table, classes, self.test, encoding)
+            train, test = examples, self._like(table, classes, self.test, coding)
         image = table.x.shape[1:] if table.x.ndim == 3 else None
         held_out = None
         if self.validation:
-            held_out = self._like(table, classes, self.validation, encoding)
+            held_out = self._like(table, classes, self.validation, coding)
         for name, later in ((self.validation, held_out), (self.test, test)):
             if name is not None and later is not None:
                 self._warn_about_leak(name, later, train)
@@ -485,7 +485,7 @@ class Data(Configurable):
         self,
         path: str | Path,
         features: list[str] | None,
-        encoding: Encoding | None,
+        coding: Coding | None,
         *,
         labelled: bool = True,
     ) -> Contents:
@@ -501,19 +501,19 @@ class Data(Configurable):
                 dialect = replace(dialect, delimiter=None)
             dialect = replace(dialect, decimal=None, usual=self.decimal)
         encode = None
-        if encoding:
-            dialect = replace(dialect, gaps=encoding.gaps)
-            features, encode = encoding.names or features, encoding.encode
+        if coding:
+            dialect = replace(dialect, gaps=coding.gaps)
+            features, encode = coding.names or features, coding.encode
         own = (self.weight, self.target, self.time) if labelled else (None, self.target, None)
         return read_table(path, self.labels if labelled else (), features, *own, dialect, encode)
 
     def _read(
-        self, path: str | Path, features: list[str] | None, encoding: Encoding | None
+        self, path: str | Path, features: list[str] | None, coding: Coding | None
     ) -> tuple[Contents, Array]:
         """Return the contents of a file, and its labels once more: they are there."""
         kind = kind_of(path)
         if kind in TABLES:
-            table = self.read_table(path, features, encoding)
+            table = self.read_table(path, features, coding)
         else:
             table = (read_npz if kind else read_npy_folder)(path, self.target)
         y = table.y
@@ -527,11 +527,11 @@ class Data(Configurable):
         return table, y
 
     def _like(
-        self, known: Contents, classes: list[str], path: str | Path, encoding: Encoding | None
+        self, known: Contents, classes: list[str], path: str | Path, coding: Coding | None
     ) -> Examples:
         """Read another file with the same features and classes."""
         with at(str(path)):
-            table, y = self._read(path, known.features, encoding)
+            table, y = self._read(path, known.features, coding)
             if table.x.shape[1:] != known.x.shape[1:]:
                 raise DataError(
                     f"examples have shape {table.x.shape[1:]}; those of {self.path} have "

@@ -153,8 +153,9 @@ def _data(
         (f"label = {label}", "what is to be predicted"),
         (f"target = {quoted(task.kind)}", kind),
     ]
-    if data.encoding:
-        lines.append((f"encoding = {quoted(data.encoding)}", "of the table"))
+    for option in ("encoding", "delimiter", "decimal"):
+        if value := getattr(data, option):
+            lines.append((f"{option} = {quoted(value)}", "of the table"))
     if data.time:
         lines.append((f"time = {quoted(data.time)}", "when each row was: the split is by time"))
         left_out = {data.time: "the time; a feature only if it is listed here"} | left_out

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.columns import (
-    GAPS,
     Category,
     Column,
     Date,
@@ -40,8 +41,8 @@ def init(
     targets: Sequence[str],
     output: str | Path | None = None,
     time: str | None = None,
-    encoding: str | None = None,
     force: bool = False,
+    **written: Any,
 ) -> str:
     """Write a configuration file for a table, ready to train, and return what was found in it.
 
@@ -57,10 +58,10 @@ def init(
         The file to write; by default called as the table, in the present folder.
     time : str, optional
         The column with the times of the rows, to split by.
-    encoding : str, optional
-        Of the table, such as ``"latin-1"``; by default UTF-8.
     force : bool
         Whether a file that is there is written anew.
+    **written : str
+        How the table is written: `encoding`, `delimiter` and `decimal`, as for `Data`.
 
     Raises
     ------
@@ -76,7 +77,9 @@ def init(
     if output.suffix != ".toml":
         raise FileError(f"--output {output}: should end in .toml")
     with at(str(table)):
-        raw = _read(table, encoding)
+        Data(path=table.as_posix(), label="-", **written)  # checks how it is written
+        dialect = Dialect(**{name: value for name, value in written.items() if value})
+        raw = _read(table, dialect)
         _check_names(raw, targets, time)
         if output.exists() and not force:
             raise FileError(
@@ -84,14 +87,14 @@ def init(
             )
         task = _task(raw, list(targets))
         if task.kind == "class":  # whose gaps are empty cells alone
-            values = _read(table, encoding, [""])[targets[0]]
+            values = _read(table, replace(dialect, gaps=[""]))[targets[0]]
             task = _of_classes(targets[0], values, task.whole, time)
         data = Data(
             path=table.as_posix(),
             label=targets[0] if len(targets) == 1 else list(targets),
             target=task.kind,
             time=time,
-            encoding=encoding,
+            **written,
             test_size=0.2,
             validation_size=0.15,
         )
@@ -113,7 +116,7 @@ def init(
     )
 
 
-def _read(table: Path, encoding: str | None, gaps: Sequence[str] = GAPS) -> RawTable:
+def _read(table: Path, dialect: Dialect) -> RawTable:
     """Return all columns of a table."""
     found: list[RawTable] = []
 
@@ -121,7 +124,7 @@ def _read(table: Path, encoding: str | None, gaps: Sequence[str] = GAPS) -> RawT
         found.append(raw)
         return np.empty((len(next(iter(raw.values()))), 0))
 
-    read_table(table, (), dialect=Dialect(encoding=encoding or "utf-8", gaps=gaps), encode=keep)
+    read_table(table, (), dialect=dialect, encode=keep)
     return found[0]
 
 

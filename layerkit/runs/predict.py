@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.data.datasets import TABLES, Data, encoding_of, kind_of
+from layerkit.data.datasets import TABLES, Data, coding_of, kind_of
 from layerkit.data.readers import Contents, read_npz
 from layerkit.data.tables import table_of
 from layerkit.errors import DataError, FileError, at
@@ -50,7 +50,7 @@ def _read(file: Path, data: Data, learned: str, first: Table | None) -> Contents
     if kind not in (*TABLES, ".npz"):
         raise FileError(f"{file}: should end in .csv, .tsv, .parquet or .npz")
     if kind in TABLES:
-        table = data.read_table(file, data.features, encoding_of(first), labelled=False)
+        table = data.read_table(file, data.features, coding_of(first), labelled=False)
     else:
         table = read_npz(file, data.target)
     x = table.x

@@ -218,6 +218,21 @@ def test_tables_of_other_countries() -> None:
     read_experiment("t.toml").load_data()
 
 
+def test_how_a_table_is_written_can_be_said(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{i % 7 + 1},{100 + i}:{i * i % 11}" for i in range(N)]
+    Path("t.csv").write_text("\n".join(["a:y", *rows]))
+    for words, reason in (
+        (["--delimiter", ":"], "column 'a': '1,100' may be 1.1 or 1100; set decimal = \",\""),
+        (["--delimiter", "::"], "delimiter = '::': should be one character"),
+        (["--encoding", "latin-99"], "encoding = 'latin-99': Python knows none of it"),
+    ):
+        assert main(["init", "t.csv", "--target", "y", *words]) == 1
+        assert reason in capsys.readouterr().err
+    config = init("--target", "y", "--delimiter", ":", "--decimal", ",")
+    assert (config["data"]["delimiter"], config["data"]["decimal"]) == (":", ",")
+    assert read_experiment("t.toml").load_data().train.x.max() < 8
+
+
 ODD = [
     'a"b',
     "a#b",

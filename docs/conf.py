@@ -14,6 +14,7 @@ from docs.generate.atlas import write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
+from docs.generate.tables import write_run
 
 DOCS = Path(__file__).parent
 GENERATED = DOCS / "_generated"
@@ -103,6 +104,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_atlas(GENERATED / "atlas")
     write_step(GENERATED / "pages/step.html")
     write_table_plots(GENERATED / "table_plots")
+    write_run(GENERATED / "flats")
 
 
 def setup(app: Any) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of docs/recipes.md: those that the code of the page itself draws."""
+"""The pictures of docs/tables.md: those that the code of the page itself draws."""
 
 import doctest
 import io
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from layerkit.runs.plots import save
 
-PAGE = Path(__file__).parents[1] / "recipes.md"
+PAGE = Path(__file__).parents[1] / "tables.md"
 IMPORTS = "import numpy as np; from layerkit import *"  # as at the beginning of the page
 SECTION = "## Pictures of a run\n"
 

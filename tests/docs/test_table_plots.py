@@ -1,4 +1,4 @@
-"""The pictures of the recipes."""
+"""The pictures of tables that the page's own code draws."""
 
 import re
 from pathlib import Path

@@ -17,7 +17,6 @@ from layerkit.columns import RawTable, raw_table, words_of
 from layerkit.data.dialects import (
     FOUND,
     Dialect,
-    Sheet,
     find_decimal,
     open_csv,
     with_points,
@@ -74,35 +73,12 @@ def read_table(
     """
     others = [*labels, *filter(None, (weight, time))]
     words = [*(labels if target != "number" else ()), *filter(None, (time,))]
-    numeric = [name for name in others if name not in words]
-    is_text = not str(path).lower().endswith(".parquet")
     found = None
-    if is_text and encode is None and dialect.decimal != ",":
-        with open_csv(path, dialect) as sheet:
-            names = _names(sheet.header, features, others, sheet.outline)
-            found = _read_fast(sheet, [*names, *numeric], words)
-    if found is not None:
-        table, own, lines = found
-        x, columns = table[:, : len(names)], dict(zip(numeric, table.T[len(names) :], strict=True))
-        columns |= own
-        place = Place("line", lines)
-    else:
-        read = _read_text if is_text else _read_parquet
-        cells, own, place = read(Path(path), features, others, words, dialect)
-        names, gaps = list(cells), {*dialect.gaps}
-        columns = {name: own[name] for name in words}
-        for name in numeric:
-            known = dict.fromkeys(gaps if name in labels else (), "nan")
-            column = np.array([known.get(cell, cell) for cell in own[name].tolist()])
-            columns[name] = _as_numbers({name: column}, place, may_miss=name in labels)[:, 0]
-        if encode is None:
-            x = _as_numbers(cells, place, hint=HINT)
-        else:
-            rows = Rows(str(path), place.rows, {"x": names}, (len(names),), place.unit)
-            if is_text:
-                cells = {name: _floats(column, dialect.gaps) for name, column in cells.items()}
-            with rows.naming():
-                x = encode(raw_table(cells, dialect.gaps))
+    if is_text(path) and encode is None and dialect.decimal != ",":
+        found = _read_fast(path, features, others, words, dialect)
+    if found is None:
+        found = _read_cells(path, features, others, words, dialect, labels, encode)
+    names, x, columns, place = found
     if not len(x):
         raise DataError("no examples: there are no rows under the header")
     y = None
@@ -114,6 +90,11 @@ def read_table(
     times = columns[time].tolist() if time else None
     w = columns[weight] if weight else None
     return Contents(x, y, w, names, place.rows, times, place.unit, place.decimal)
+
+
+def is_text(path: str | Path) -> bool:
+    """Whether a table is a file of text, by its name."""
+    return not str(path).lower().endswith(".parquet")
 
 
 class Place(NamedTuple):
@@ -149,37 +130,71 @@ def _names(
     return names
 
 
-def _read_fast(
-    sheet: Sheet, numeric: list[str], words: list[str]
-) -> tuple[Array, dict[str, Array], Array] | None:
-    """Read columns of numbers as Python writes them, columns of words, and the lines.
+Found = tuple[list[str], Array, dict[str, Array], Place]
+"""Names of features, x, the other columns by name, as numbers or words, and their place."""
 
-    None if a cell is no such number.
-    """
-    column_of = {name: i for i, name in enumerate(sheet.header)}
-    columns = [column_of[name] for name in numeric]
-    lines: list[int] = []
-    texts: dict[str, list[str]] = {name: [] for name in words}
-    blocks = [np.empty((0, len(numeric)))]
-    rows = iter(sheet)
-    while block := list(itertools.islice(rows, BLOCK)):
-        lines += [line for line, _ in block]
-        for name, cells in texts.items():
-            cells += [row[column_of[name]].strip() for _, row in block]
-        cells = [row[column] for _, row in block for column in columns]
-        text = "".join(cells)
-        try:
-            numbers = np.fromiter(map(float, cells), float, len(cells))
-        except ValueError:
-            return None
-        if not np.isfinite(numbers).all() or not text.isascii() or "_" in text:
-            return None
-        blocks.append(numbers.reshape(len(block), -1))
-    return (
-        np.concatenate(blocks),
-        {name: np.array(cells) for name, cells in texts.items()},
-        np.array(lines),
-    )
+
+def _read_fast(
+    path: str | Path,
+    features: list[str] | None,
+    others: list[str],
+    words: list[str],
+    dialect: Dialect,
+) -> Found | None:
+    """Read a table of numbers as Python writes them, besides `words`; None if one is none."""
+    with open_csv(path, dialect) as sheet:
+        names = _names(sheet.header, features, others, sheet.outline)
+        numeric = [*names, *(name for name in others if name not in words)]
+        column_of = {name: i for i, name in enumerate(sheet.header)}
+        columns = [column_of[name] for name in numeric]
+        lines: list[int] = []
+        texts: dict[str, list[str]] = {name: [] for name in words}
+        blocks = [np.empty((0, len(numeric)))]
+        rows = iter(sheet)
+        while block := list(itertools.islice(rows, BLOCK)):
+            lines += [line for line, _ in block]
+            for name, cells in texts.items():
+                cells += [row[column_of[name]].strip() for _, row in block]
+            cells = [row[column] for _, row in block for column in columns]
+            text = "".join(cells)
+            try:
+                numbers = np.fromiter(map(float, cells), float, len(cells))
+            except ValueError:
+                return None
+            if not np.isfinite(numbers).all() or not text.isascii() or "_" in text:
+                return None
+            blocks.append(numbers.reshape(len(block), -1))
+    table, end = np.concatenate(blocks), len(names)
+    found = dict(zip(numeric[end:], table.T[end:], strict=True))
+    found |= {name: np.array(cells) for name, cells in texts.items()}
+    return names, table[:, :end], found, Place("line", np.array(lines))
+
+
+def _read_cells(
+    path: str | Path,
+    features: list[str] | None,
+    others: list[str],
+    words: list[str],
+    dialect: Dialect,
+    may_miss: Sequence[str],
+    encode: Callable[[RawTable], Array] | None,
+) -> Found:
+    """Read any table; columns that `may_miss` are nan in gaps."""
+    read = _read_text if is_text(path) else _read_parquet
+    cells, own, place = read(Path(path), features, others, words, dialect)
+    names = list(cells)
+    columns = {name: own[name] for name in words}
+    for name in [name for name in others if name not in words]:
+        known = dict.fromkeys(dialect.gaps if name in may_miss else (), "nan")
+        column = np.array([known.get(cell, cell) for cell in own[name].tolist()])
+        columns[name] = _as_numbers({name: column}, place, may_miss=name in may_miss)[:, 0]
+    if encode is None:
+        return names, _as_numbers(cells, place, hint=HINT), columns, place
+    if is_text(path):
+        cells = {name: _floats(column, dialect.gaps) for name, column in cells.items()}
+    rows = Rows(str(path), place.rows, {"x": names}, (len(names),), place.unit)
+    with rows.naming():
+        return names, encode(raw_table(cells, dialect.gaps)), columns, place
 
 
 def _read_text(

@@ -58,7 +58,7 @@ class Layer(Configurable, ABC):
     (array([[9.]]), array([[6.]]))
     """
 
-    reserved: ClassVar[tuple[str, ...]] = (
+    reserved = (
         *("address", "carried", "default_init", "fitted", "generator"),
         *("output_shape", "rng", "wants_dx"),
     )

@@ -95,8 +95,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     threads : int, optional
         The number of BLAS threads while it is trained; by default they are left as they are.
     class_weight : "balanced" or dict, optional
-        How much the examples of each class count, in the loss alone; "balanced" gives all classes
-        the same weight. Multiplied with `sample_weight`.
+        How much the examples of each class count in the loss, and in the score of early stopping;
+        "balanced" gives all classes the same weight. Multiplied with `sample_weight`.
     loss : Loss, optional
         A loss of layerkit, such as ``SoftmaxCrossEntropy(label_smoothing=0.1)`` or ``Hinge()``
         instead of the logarithmic one.
@@ -287,7 +287,15 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
                 "class_weight = 'balanced': partial_fit does not see all examples; give a dict "
                 "with a weight for each class"
             )
-        weights = compute_sample_weight(self.class_weight, self._labels(y)).astype(y.dtype)
+        labels, self._class_weight = self._labels(y), self.class_weight
+        if self.class_weight == "balanced":
+            self._class_weight = balanced(labels, a)
+        return self._weighted(labels, a)
+
+    def _weighted(self, labels: Any, a: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return a
+        weights = compute_sample_weight(self._class_weight, labels).astype(self.network_.dtype)
         return weights if a is None else a * weights
 
     def _labels(self, outputs: Array) -> Any:
@@ -374,3 +382,24 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def balanced(labels: Any, a: Array | None = None) -> Any:
+    """Return weights that make all classes count the same: a dict, or one for each of D labels.
+
+    Examples are counted with their weights, so that twice the weight is as good as a copy.
+
+    Examples
+    --------
+    >>> balanced(np.array(["no", "no", "no", "no", "yes"]))
+    {'no': 0.625, 'yes': 2.5}
+    >>> balanced(np.array(["no", "yes"]), np.array([4.0, 1.0]))
+    {'no': 0.625, 'yes': 2.5}
+    """
+    if labels.ndim == 2:
+        return [balanced(column, a) for column in labels.T]
+    classes, numbers = np.unique(labels, return_inverse=True)
+    counts = np.bincount(numbers, a)
+    share = counts.sum() / max(1, np.count_nonzero(counts))
+    weights = np.divide(share, counts, out=np.zeros(len(counts)), where=counts > 0)
+    return dict(zip(classes.tolist(), weights.tolist(), strict=True))

@@ -1,6 +1,6 @@
 """Training by epochs, with scikit-learn's order of random numbers and its rules to stop.
 
-X, t, a    the examples to train on, their targets (N, D), their sample weights (or None)
+X, t, a    examples, their targets (N, D), how much each counts in the loss (or None)
 rows       those of a batch
 """
 
@@ -30,11 +30,16 @@ from layerkit.progress import Progress
 from layerkit.sklearn.rules import _UncorrectedAdam, _Velocity
 
 
-class Held(NamedTuple):
-    """Examples to validate on; the labels are their targets as the user knows them."""
+class Examples(NamedTuple):
+    """Examples to train on or to validate on.
+
+    `sample_weight` is the user's, in all metrics; `a` has the weights of the classes, too. The
+    labels are the targets as the user knows them, of examples to validate on.
+    """
 
     X: Any
     t: Array
+    sample_weight: Array | None = None
     a: Array | None = None
     labels: Any = None
 
@@ -46,10 +51,8 @@ class Epochs:
     ----------
     model : MLPClassifier or MLPRegressor
         Its network is trained.
-    X, t, a : arrays
-        The examples to train on.
-    held_out : Held, optional
-        The examples to validate on.
+    trained, held_out : Examples
+        The examples to train on, and to validate on, if there are any.
     incremental : bool
         Whether to train for one epoch, and go on with the optimizer as it is.
     observers : sequence of Callback
@@ -59,17 +62,15 @@ class Epochs:
     def __init__(
         self,
         model: Any,
-        X: Any,
-        t: Array,
-        a: Array | None,
-        held_out: Held | None,
+        trained: Examples,
+        held_out: Examples | None,
         incremental: bool,
         observers: Sequence[Callback],
     ) -> None:
-        self.model, self.X, self.t, self.a, self.held_out = model, X, t, a, held_out
+        self.model, self.trained, self.held_out = model, trained, held_out
         self.callbacks = [*(model.callbacks or ()), *observers]
         self.weights = [dense.W for dense in model._dense_layers()]
-        network, N = model.network_, len(t)
+        network, N = model.network_, len(trained.t)
         size = min(200 if model.batch_size == "auto" else model.batch_size, N)
         starts = list(range(0, N, size))
         if N % size and N % size < max(layer.smallest_batch for _, layer in network.layers()):
@@ -101,7 +102,7 @@ class Epochs:
             self._run()
 
     def _run(self) -> None:
-        model, progress, order = self.model, self.progress, np.arange(len(self.t))
+        model, progress, order = self.model, self.progress, np.arange(len(self.trained.t))
         model.n_iter_, model.stopped_ = 0, None
         for _ in range(progress.epochs):
             if model.shuffle:
@@ -126,14 +127,15 @@ class Epochs:
             )
 
     def _train_epoch(self, order: Array) -> None:
-        model, progress = self.model, self.progress
+        model, progress, examples = self.model, self.progress, self.trained
         arena, optimizer = model.network_.arena, model._optimizer
         progress.begin_epoch()
         self._tell("epoch_begin")
         for part in self.batches:
             rows = order[part] if model.shuffle else part
-            t = self.t[rows]
-            batch = (self.X[rows], t, None if self.a is None else self.a[rows], self.weights)
+            t = examples.t[rows]
+            a = None if examples.a is None else examples.a[rows]
+            batch = (examples.X[rows], t, a, self.weights)
             self._tell("batch_begin")
             progress.size, progress.loss = len(t), model._gradient(*batch)
             optimizer.step(arena.values, arena.grads, partial(model._gradient, *batch))
@@ -146,7 +148,7 @@ class Epochs:
                 model.loss_ = progress.mean_loss
                 return
         model.n_iter_ += 1
-        model.t_ += len(self.t)
+        model.t_ += len(examples.t)
         model.loss_ = progress.mean_loss
         model.loss_curve_.append(model.loss_)
         if model.verbose:
@@ -162,8 +164,7 @@ class Epochs:
         model, held_out = self.model, self.held_out
         measured = dict.fromkeys(self.progress.measured, math.nan) | {"train_loss": model.loss_}
         if model.metrics:
-            z = model._before_activation(self.X)
-            measured |= self._metrics("train", z, self.t, self.a)
+            measured |= self._metrics("train", model._before_activation(self.trained.X))
         if held_out is None:
             return measured
         z = model._before_activation(held_out.X)
@@ -175,18 +176,18 @@ class Epochs:
             )
             score = float(scorer(held_out.labels, model._labels(p), sample_weight=held_out.a))
             measured[f"validation_{name}"] = score
-            measured |= self._metrics("validation", z, held_out.t, held_out.a)
+            measured |= self._metrics("validation", z)
         model.validation_scores_.append(score)
         if model.verbose:
             print(f"Validation score: {score:f}")
         return measured
 
-    def _metrics(self, part: str, z: Array, t: Array, a: Array | None) -> dict[str, float]:
-        model = self.model
-        if not model.metrics or not np.isfinite(z).all():
+    def _metrics(self, part: str, z: Array) -> dict[str, float]:
+        model, examples = self.model, self.trained if part == "train" else self.held_out
+        if not model.metrics or examples is None or not np.isfinite(z).all():
             return {}
-        t = model._own_targets(t) if model._own_loss() else t
-        values = measure(model.metrics, model.network_.loss, z, t, a)
+        t = model._own_targets(examples.t) if model._own_loss() else examples.t
+        values = measure(model.metrics, model.network_.loss, z, t, examples.sample_weight)
         return {f"{part}_{name}": value for name, value in values.items()}
 
     def _tell(self, hook: str) -> None:

@@ -43,7 +43,7 @@ from layerkit.parameters import Param
 from layerkit.progress import Records
 from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.checks import _Parameters, check_parameters
-from layerkit.sklearn.epochs import Epochs, Held
+from layerkit.sklearn.epochs import Epochs, Examples
 from layerkit.sklearn.objectives import REPORTED, activated
 from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
@@ -446,7 +446,7 @@ class _Perceptron(
         y: Array,
         a: Array | None,
         incremental: bool,
-        validation: Held | None,
+        validation: Examples | None,
         observers: list[Callback],
     ) -> None:
         """Train for `max_iter` epochs, or until nothing improves; for one if `incremental`."""
@@ -458,7 +458,10 @@ class _Perceptron(
             X, y, a, held_out = self._split(X, y, a)
         if held_out is not None and self.validation_scores_ is None:
             self.validation_scores_ = []
-        a = self._class_weights(y, a, incremental)
+        trained = Examples(X, y, a, self._class_weights(y, a, incremental))
+        if held_out is not None:
+            a = self._weighted(held_out.labels, held_out.sample_weight)
+            held_out = held_out._replace(t=held_out.t.astype(y.dtype, copy=False), a=a)
         N = len(y)
         if self.batch_size != "auto" and self.batch_size > N:
             warnings.warn(
@@ -466,7 +469,7 @@ class _Perceptron(
                 f"clipped: {self.batch_size} to {N}",
                 stacklevel=4,
             )
-        epochs = Epochs(self, X, y, a, held_out, incremental, observers)
+        epochs = Epochs(self, trained, held_out, incremental, observers)
         if incremental and self._latest is not None:
             self._arena_state = self._latest
         try:
@@ -477,7 +480,9 @@ class _Perceptron(
         if self.early_stopping:
             self._arena_state = self._best
 
-    def _split(self, X: Any, y: Array, a: Array | None) -> tuple[Any, Array, Array | None, Held]:
+    def _split(
+        self, X: Any, y: Array, a: Array | None
+    ) -> tuple[Any, Array, Array | None, Examples]:
         """Return the examples to train on, and those that are held out."""
         arrays = (X, y) if a is None else (X, y, a)
         parts = train_test_split(
@@ -492,10 +497,10 @@ class _Perceptron(
                 f"validation_fraction={self.validation_fraction} of {len(y)} examples leaves "
                 f"{held[0].shape[0]} to validate on; should be at least 2"
             )
-        held_out = Held(*held)._replace(labels=self._labels(held[1]))
+        held_out = Examples(*held)._replace(labels=self._labels(held[1]))
         return trained[0], trained[1], *(trained[2:] or (None,)), held_out
 
-    def _check_validation(self, X: Any, y: Any) -> Held:
+    def _check_validation(self, X: Any, y: Any) -> Examples:
         """Return examples to validate on as arrays."""
         check_consistent_length(X, y)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
@@ -503,10 +508,14 @@ class _Perceptron(
         t = t.reshape(-1, 1) if t.ndim == 1 else t
         if t.shape[1] != self.n_outputs_:
             raise DataError(f"y_val has {t.shape[1]} targets; should be {self.n_outputs_}, as y")
-        return Held(X, t, labels=np.asarray(y))
+        return Examples(X, t, labels=np.asarray(y))
 
     def _class_weights(self, y: Array, a: Array | None, incremental: bool) -> Array | None:
-        """Return the weights of examples, with those of their classes."""
+        """Return the weights of examples to train on, with those of their classes."""
+        return a
+
+    def _weighted(self, labels: Any, a: Array | None) -> Array | None:
+        """Return the weights of other examples, with those of their classes."""
         return a
 
     def _labels(self, outputs: Array) -> Any:

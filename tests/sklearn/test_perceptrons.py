@@ -466,6 +466,32 @@ def test_class_weights_are_sample_weights(solver: str) -> None:
     np.testing.assert_allclose(losses, losses[0], 1e-12)
 
 
+def test_balanced_classes_count_the_same_where_training_stops() -> None:
+    X, y = scale(IRIS[0]), IRIS[1]
+    model = layerkit.sklearn.MLPClassifier(
+        (8,), class_weight="balanced", metrics=["accuracy"], max_iter=9, random_state=0
+    )
+    model.fit(X[40:], y[40:], X_val=X, y_val=y)
+    weights = np.array([110 / 30, 110 / 150, 110 / 150])[y]
+    expected = model.score(X, y, sample_weight=weights)
+    np.testing.assert_allclose(model.validation_scores_[-1], expected, 1e-12)
+    assert model.history_[-1].validation_accuracy == model.score(X, y) != expected
+
+
+@pytest.mark.parametrize("data", ["iris", "multilabel"])
+def test_twice_the_weight_is_as_good_as_a_copy_where_classes_are_balanced(data: str) -> None:
+    _, X, y = SETS[data]
+    X, y, a = scale(X)[40:], y[40:], np.repeat([2.0, 1.0], [20, len(y) - 60])
+    model = layerkit.sklearn.MLPClassifier(
+        (8,), class_weight="balanced", batch_size=len(y), shuffle=False, max_iter=3, random_state=0
+    )
+    weighted = clone(model).fit(X, y, sample_weight=a).loss_curve_
+    rows = np.r_[np.arange(20), np.arange(len(y))]
+    copied = model.set_params(batch_size=len(rows)).fit(X[rows], y[rows]).loss_curve_
+    # the penalty is divided by the number of examples, which is the same, but for rounding
+    np.testing.assert_allclose(weighted, copied, 1e-12)
+
+
 def test_given_examples_are_validated_on() -> None:
     X, y, X_val, y_val = scale(IRIS[0])[::2], IRIS[1][::2], scale(IRIS[0])[1::2], IRIS[1][1::2]
     model = layerkit.sklearn.MLPClassifier((8,), max_iter=40, random_state=0)

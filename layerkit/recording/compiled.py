@@ -119,8 +119,10 @@ class Compiler:
         used = {name: self.names[name] for line in words for name in line if name in self.names}
         vectors = {n: a for n, a in used.items() if isinstance(a, np.ndarray) and a.ndim}
         calls = [item for item in used.values() if callable(item)]
+        views = [n for n, a in vectors.items() if a.base is not None and n not in self.lasting]
         if (
             len({a.shape for a in vectors.values()}) == 1
+            and not views
             and all(a.ndim == 1 and a.flags.c_contiguous for a in vectors.values())
             and all(isinstance(call, np.ufunc) or call in (np.copyto, np.clip) for call in calls)
             and self.lasting & used.keys() <= vectors.keys()

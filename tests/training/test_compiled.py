@@ -133,6 +133,20 @@ class Steady(Optimizer):
         w -= np.multiply(g, self.lr, out=self.s) / n
 
 
+class Shifting(Optimizer):
+    """Moves its memory by one number in each step: a number depends on its neighbour."""
+
+    lr: float = 0.1
+    slots = ("v",)
+
+    def allocate(self, w: Array) -> dict[str, Array]:
+        return {"v": np.zeros(w.size + 1, w.dtype)}
+
+    def update(self, w: Array, g: Array, v: Array) -> None:
+        np.add(v[:-1], g, out=v[1:])
+        w -= np.multiply(v[:-1], self.lr, out=self.s)
+
+
 def test_numbers_that_are_computed_alone_are_computed_in_pieces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,7 +162,13 @@ def test_numbers_that_are_computed_alone_are_computed_in_pieces(
     monkeypatch.setattr(compiled, "PIECE", 50)
     monkeypatch.setattr(Compiler, "in_pieces", spying)
     alone = [SGD(), Momentum(weight_decay=0.1, l1=0.1), Adam(), AdamW(clip_value=0.1)]
-    for optimizer in [*alone, SGD(clip_global_norm=1.0), SGD(rates={"*.b": 0.1}), Steady()]:
+    for optimizer in [
+        *alone,
+        SGD(clip_global_norm=1.0),
+        SGD(rates={"*.b": 0.1}),
+        Steady(),
+        Shifting(),
+    ]:
         assert_same(optimizer)
         assert ("in pieces" in sources[-1]) == (optimizer in alone)
 

@@ -31,6 +31,8 @@ from layerkit.runs.paths import BEST, DIVERGENCE, HISTORY, LOCK, MODEL
 from layerkit.runs.signals import Interruption
 from layerkit.training.options import Resume
 
+SHOWN = 40
+"""At most so many columns of a Table are described when a run begins."""
 FAR_ABOVE = 10.0
 """A training loss that exceeds the first one by this many times it deserves a hint."""
 
@@ -122,7 +124,9 @@ class Run:
             undo.pop_all()
         print(self.dataset)
         if table := table_of(experiment.network.body):
-            print(table.describe(self.dataset.train.x))
+            lines = table.describe(self.dataset.train.x).splitlines()
+            more = [f"… {len(lines) - SHOWN:,} more columns"] if len(lines) > SHOWN else []
+            print("\n".join(lines[:SHOWN] + more))
         print(experiment.network.summary())
         if self.resume:
             done = f"after step {progress.step:,}" if progress.step else "from the beginning"

@@ -289,3 +289,17 @@ def test_the_table_of_predictions_can_be_read_again(
     new = write_table(tmp_path / "new.csv", {n: c[:3] for n, c in houses().items()}, ";", ",")
     assert main(["predict", str(run), str(new)]) == 0
     assert len(list(csv.DictReader(capsys.readouterr().out.splitlines()))) == 3
+
+
+def test_a_wide_table_is_described_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = experiment_file(tmp_path, TITANIC, epochs=1)
+    rows = passengers()
+    write_table(tmp_path / "t.csv", rows | {f"age {i}": rows["age"] for i in range(50)})
+    monkeypatch.setitem(sys.modules, "layerkit.runs.plots.run", None)
+    with pytest.warns(LayerkitWarning):
+        assert main(["train", str(file), "--out", str(tmp_path / "run")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("standardized" in line for line in lines) < 50
+    assert "… 16 more columns" in lines

@@ -4,6 +4,7 @@ import types
 import typing
 
 import layerkit.exchange as _exchange
+import layerkit.inspection as _inspection
 import layerkit.recording as _recording
 from layerkit.arrays import Array as Array
 from layerkit.arrays import Shape as Shape
@@ -36,11 +37,12 @@ __all__ = [
     for name, value in sorted(globals().items())
     if not name.startswith("_") and not isinstance(value, types.ModuleType)
 ]
-_LATER = {name: face for face in (_exchange, _recording) for name in face.__all__}
+_LATER = {name: face for face in (_exchange, _inspection, _recording) for name in face.__all__}
 __all__ += _LATER
 
 if typing.TYPE_CHECKING:
     from layerkit.exchange import *
+    from layerkit.inspection import *
     from layerkit.recording import *
 else:
 

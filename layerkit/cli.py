@@ -168,8 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     train, finding = command(run_train), command(run_lr_range, "FILE")
     showing, verifying = command(run_show, "FILE"), command(run_verify_resume, "FILE")
     tracing, unrolling = command(run_trace, "FILE|RUN"), command(run_unroll, "FILE|RUN")
-    profiling = command(run_profile, "FILE|RUN")
-    for added in (train, finding, showing, verifying, tracing, unrolling, profiling):
+    profiling, curing = command(run_profile, "FILE|RUN"), command(run_doctor, "FILE|RUN")
+    for added in (train, finding, showing, verifying, tracing, unrolling, profiling, curing):
         added.add_argument(
             "--set",
             dest="settings",
@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
     sweep.add_argument("--retry-failed", action="store_true", help="run failed trials again")
     evaluating = command(run_evaluate, "RUN")
-    for added in (train, finding, verifying, sweep, tracing, profiling, evaluating):
+    for added in (train, finding, verifying, sweep, tracing, profiling, curing, evaluating):
         added.add_argument(
             "--data-dir",
             metavar="DIR",
@@ -407,6 +407,17 @@ def run_profile(options: argparse.Namespace) -> int:
     print(found)
     if step.experiment.training.engine == "compiled":
         print("These are the layers' own times; the compiled engine of this training needs less")
+    return 0
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Look for what may keep the network of a file or a run from learning, and say what to try."""
+    from layerkit.runs.doctor import diagnose_run
+
+    found = diagnose_run(options.file, _own_settings(options), options.data_dir)
+    print(found)
+    if options.file.is_dir() and (options.file / DIVERGENCE).is_file():
+        print(f"\nThe training diverged: layerkit replay {options.file / DIVERGENCE}")
     return 0
 
 

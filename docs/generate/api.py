@@ -34,7 +34,10 @@ GROUPS = {
     "Columns of tables": ["columns"],
     "Experiments and runs": ["runs", "runs.experiment", "runs.folder", "runs.sweep", "runs.verify"],
     "Checks": ["testing"],
-    "Looking inside": ["inspection", "layers.watch", "inspection.drawing", "runs.plots"],
+    "Looking inside": [
+        *("inspection", "inspection.doctor.diagnosis", "layers.watch"),
+        *("inspection.drawing", "runs.plots"),
+    ],
     "Files": ["files", "files.checkpoints", "files.atomic", "training.resume"],
     "The command": ["cli.main", "config.own_modules"],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from layerkit.errors import ConfigError, FileError
 from layerkit.files.atomic import TEMPORARY, lock_file, make_folder, write_atomically
 from layerkit.files.checkpoints import Checkpoints
 from layerkit.network import Network
+from layerkit.progress import Record
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.paths import (
     CHECKPOINTS,
@@ -232,6 +234,19 @@ def read_environment(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     return _read_json(folder / ENVIRONMENT, examples=str)
+
+
+def read_history(folder: str | Path) -> list[Record]:
+    """Return the records of a run's epochs; FileError for a history that is damaged."""
+    path = Path(folder) / HISTORY
+    if not path.exists():  # the first epoch has not ended
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [{name: float(x) for name, x in row.items()} for row in csv.DictReader(file)]
+        return [Record.of(int(row.pop("epoch")), row.pop("seconds"), row) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FileError(f"{path}: can't be read: {error}") from error
 
 
 def _write_json(path: Path, table: dict[str, Any]) -> None:

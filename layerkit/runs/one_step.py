@@ -13,6 +13,7 @@ from layerkit.optimizers.base import Optimizer
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import check_data, read_run
 from layerkit.training.batches import Arrays
+from layerkit.training.trainer import Trainer
 
 
 class OneStep(NamedTuple):
@@ -58,16 +59,8 @@ def one_step(
     LayerkitError
         As when a training begins.
     """
-    trained = Path(path).is_dir()
-    experiment = read_run(path) if trained else read_experiment(path, settings)
-    dataset, network = experiment.load_data(data_dir), experiment.network
-    saved = {name: item.value.copy() for name, item in network.declared().items()}
-    trainer = experiment.prepare(dataset)
-    if trained:
-        check_data(path, experiment)
-        for name, item in network.declared().items():
-            item.value = saved[name]
-    source, train = trainer.source, dataset.train
+    experiment, dataset, trainer = before_a_step(path, settings, data_dir)
+    network, source, train = experiment.network, trainer.source, dataset.train
     assert isinstance(source, Arrays)
     if example is not None and not 0 <= example < len(train):
         raise ConfigError(
@@ -90,3 +83,25 @@ def one_step(
         network.targets.named(train.t[rows]),
         None if source.a is None else source.a[rows],
     )
+
+
+def before_a_step(
+    path: str | Path, settings: Sequence[str] = (), data_dir: str | Path | None = None
+) -> tuple[Experiment, Dataset, Trainer]:
+    """Return the experiment of a file or a run with its data, and a trainer before its next step.
+
+    Raises
+    ------
+    LayerkitError
+        As when a training begins.
+    """
+    trained = Path(path).is_dir()
+    experiment = read_run(path) if trained else read_experiment(path, settings)
+    dataset, network = experiment.load_data(data_dir), experiment.network
+    saved = {name: item.value.copy() for name, item in network.declared().items()}
+    trainer = experiment.prepare(dataset)
+    if trained:
+        check_data(path, experiment)
+        for name, item in network.declared().items():
+            item.value = saved[name]
+    return experiment, dataset, trainer

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from layerkit.arrays import Array
-from layerkit.data.sparse import SparseRows
 from layerkit.errors import LayerkitWarning, warn
 from layerkit.files.mapped import CHUNK, reader
-from layerkit.layers.base import Layer
+from layerkit.inspection.scale import LARGE, first_inputs, is_far, size
 from layerkit.layers.normalization import BatchNorm
-from layerkit.layers.watch import inputs_of
 from layerkit.network import Network
 from layerkit.training.batches import Arrays
-
-LARGE, SMALL = 30.0, 0.01
 
 
 class MomentumWarning(LayerkitWarning):
@@ -51,11 +44,11 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
     t = network.targets.convert(source.t)
     if source.a is not None and source.a.shape == t.shape:
         t = np.where(source.a > 0, t, 0)  # what is missing
-    far = f"the targets have a root mean square of {_size(t):.3g}, far from 1"
+    far = f"the targets have a root mean square of {size(t):.3g}, far from 1"
     if network.seen.scale is not None:
-        if _size(t) > LARGE:
+        if size(t) > LARGE:
             remedies.append(f"{far}, by the scale of an earlier training, which initialize forgets")
-    elif network.targets.standardizable and _is_far(t):
+    elif network.targets.standardizable and is_far(t):
         remedies.append(
             f"{far}: with standardize_targets the network learns (t - mean) / std, and predicts in "
             "their units"
@@ -63,35 +56,17 @@ def warn_about_scale(network: Network, source: Arrays) -> None:
     count = min(len(source.t), CHUNK)
     rows = np.arange(count) * len(source.t) // count
     x = network.inputs.convert(reader(source.x, count)(rows))
-    for address, layer in network.layers():
-        states = layer.declared().keys() - layer.params().keys()
-        if states and not layer.adapts:
-            break  # BatchNorm, which scales each batch
-        if "W" in layer.params() and type(layer).check is Layer.check:
-            with np.errstate(over="ignore", invalid="ignore"):
-                given = inputs_of(layer, network.body, x)[0]
-            if _is_far(given):
-                remedy = "put Standardize() before it"
-                if source.x.dtype == np.uint8:
-                    remedy += "; bytes are divided by 255: for numbers give x.astype(float)"
-                elif given.min() >= 0 and LARGE < given.max() <= 255:
-                    remedy += "; or, if they are pixels, give them as bytes, x.astype(np.uint8)"
-                remedies.append(
-                    f"the inputs of {address} have a root mean square of {_size(given):.3g}, far "
-                    f"from 1: {remedy}"
-                )
-            break
+    first = first_inputs(network, x)
+    if first and is_far(first[1]):
+        address, given = first
+        remedy = "put Standardize() before it"
+        if source.x.dtype == np.uint8:
+            remedy += "; bytes are divided by 255: for numbers give x.astype(float)"
+        elif given.min() >= 0 and LARGE < given.max() <= 255:
+            remedy += "; or, if they are pixels, give them as bytes, x.astype(np.uint8)"
+        remedies.append(
+            f"the inputs of {address} have a root mean square of {size(given):.3g}, far from 1: "
+            f"{remedy}"
+        )
     for remedy in remedies:
         warn(remedy, ScaleWarning)
-
-
-def _is_far(numbers: Array) -> bool:
-    return _size(numbers) > LARGE or 0 < max(numbers.max(), -numbers.min()) < SMALL
-
-
-def _size(numbers: Array) -> float:
-    """The root mean square of the largest column."""
-    with np.errstate(over="ignore"):
-        if isinstance(numbers, SparseRows):
-            return math.sqrt(numbers.mean_squares().max())
-        return float(np.sqrt(np.mean(np.square(numbers, dtype=float), axis=0)).max())

@@ -48,6 +48,8 @@ class Container(Layer):
            [1.76]])
     """
 
+    reserved = (*Layer.reserved, "asked", "order", "result")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         most, depth = sys.getrecursionlimit() // 10, 0

@@ -58,7 +58,7 @@ class Layer(Configurable, ABC):
     (array([[9.]]), array([[6.]]))
     """
 
-    reserved = (
+    reserved: ClassVar[tuple[str, ...]] = (
         *("address", "carried", "default_init", "fitted", "generator"),
         *("output_shape", "rng", "wants_dx"),
     )

@@ -1,4 +1,4 @@
-"""The checks of the perceptrons' parameters, in layerkit's sentences."""
+"""The checks of the estimators' parameters, in layerkit's sentences."""
 
 from __future__ import annotations
 
@@ -47,6 +47,15 @@ class _Parameters(Configurable):
     threads: Size | None
 
 
+def check_values(model: Any, checks: type[Configurable], values: dict[str, Any]) -> None:
+    """Raise a ConfigError in the name of a model for values that a class of options refuses."""
+    try:
+        checks(**values)
+    except ConfigError as error:
+        sentences = re.sub(r'; in a file: {type = ".*?"}', "", str(error))
+        raise ConfigError(sentences.replace(checks.__name__, type(model).__name__)) from None
+
+
 def check_parameters(model: Any) -> None:
     """Raise a ConfigError for parameters of a perceptron that are out of range."""
     sizes = model._sizes()
@@ -55,12 +64,7 @@ def check_parameters(model: Any) -> None:
     given.pop("class_weight", None)
     if given["n_iter_no_change"] == math.inf:  # never stops
         given["n_iter_no_change"] = model.max_iter
-    try:
-        model.checks(**given)
-    except ConfigError as error:
-        lines = re.sub(r'; in a file: {type = ".*?"}', "", str(error)).split("\n")
-        name = type(model).__name__
-        raise ConfigError("\n".join(lines).replace(model.checks.__name__, name)) from None
+    check_values(model, model.checks, given)
     several = isinstance(model.activation, list | tuple)
     if several and len(model.activation) != len(sizes):
         raise ConfigError(

@@ -44,6 +44,7 @@ from layerkit.optimizers.schedules.ending import CosineSchedule
 from layerkit.progress import Progress, Records
 from layerkit.sklearn.bodies import make_layers
 from layerkit.sklearn.callbacks import CallbackSupport
+from layerkit.sklearn.checks import check_values
 from layerkit.sklearn.frames import encoded, needed_table
 from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
@@ -109,6 +110,7 @@ class _Estimator(
     history_: Records
     stopped_: str | None
     body: Layer | None
+    _optimizer: Optimizer
     kept = ("_front", "_labels", "_columns")
     elsewhere: ClassVar[tuple[str, ...]] = ("random_state", "class_weight")
     """The parameters that scikit-learn's functions check."""
@@ -192,12 +194,8 @@ class _Estimator(
     def _check_parameters(self, incremental: bool) -> None:
         """Raise a ConfigError for parameters that are out of range, or don't fit together."""
         given = self.get_params(deep=False)
-        try:
-            _Options(**{name: given[name] for name in given if name not in self.elsewhere})
-        except ConfigError as error:
-            lines = [line.partition("; in a file: ")[0] for line in str(error).split("\n")]
-            name = type(self).__name__
-            raise ConfigError("\n".join(lines).replace(_Options.__name__, name)) from None
+        checked = {name: given[name] for name in given if name not in self.elsewhere}
+        check_values(self, _Options, checked)
         schedules = self.optimizer is not None and self.optimizer.schedules
         if incremental and (schedules or self.average):
             what = f"average = {self.average}" if self.average else f"optimizer = {self.optimizer}"
@@ -335,7 +333,8 @@ class _Estimator(
         observers: list[Callback],
     ) -> None:
         network, callbacks = self.network_, [*(self.callbacks or ()), *observers]
-        if not incremental or not hasattr(self, "_optimizer"):
+        going_on = incremental and "_optimizer" in vars(self) and not self._optimizer.schedules
+        if not going_on:
             self._optimizer = self._new_optimizer(incremental)
             self._stopping = _Lasting(patience=self.patience)
         if held_out and self.early_stopping:

@@ -810,6 +810,14 @@ class Wired(Container):
         return {name: tuple(names) for name, names in self.reads.items()}
 
 
+@pytest.mark.parametrize("name", ["order", "asked", "default_init"])
+def test_parts_have_no_names_that_containers_use(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}: (Container|Layer) has an attribute of this"):
+        type(
+            "Takes", (Wired,), {"__annotations__": {name: Layer}, name: field(default_factory=Add)}
+        )
+
+
 @pytest.mark.parametrize(
     ("reads", "sentence"),
     [

@@ -287,10 +287,13 @@ def test_batches_come_one_after_the_other() -> None:
             model.partial_fit(X, y, **{"classes": [0, 1, 2]} | arguments)
     with pytest.raises(LayerkitError, match="go on with the same"):
         copied.partial_fit(X, y + 1)
-    regressor = Regressor(random_state=0)
-    for _ in range(3):
+    regressor = Regressor(random_state=0, epochs=2).fit(*DIABETES)
+    for _ in range(3):  # without the schedule of `fit`
+        before = regressor.network_.arena.values.copy()
         regressor.partial_fit(*DIABETES)
-    assert regressor.n_iter_ == 3
+        assert abs(regressor.network_.arena.values - before).max() > 0.003
+    assert regressor.n_iter_ == 5
+    assert regressor._optimizer.t == 3 * 7
 
 
 def test_the_outputs_of_a_layer_are_features() -> None:
@@ -413,8 +416,7 @@ def test_folds_of_a_network_are_trained_in_processes() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
 def test_scikit_learns_checks_of_networks_are_passed(kind: Any) -> None:
-    model = kind(make_layers((16,)), optimizer=AdamW(lr=0.01), epochs=50)
-    results = check_estimator(model, on_skip=None, on_fail=None)
+    results = check_estimator(kind(), on_skip=None, on_fail=None)
     skipped = {
         "check_array_api_input",  # where SCIPY_ARRAY_API is not set
         "check_sample_weights_pandas_series",  # where pandas is not installed, as the next two

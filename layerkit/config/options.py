@@ -227,17 +227,20 @@ class Configurable(Guided):
         """Set options by name or address, and return the object; ConfigError if one is wrong."""
         from layerkit.config.addresses import replaced_in
 
-        before = Configurable.__getstate__(self)
-        for address in sorted(params, key=lambda address: address.count("__")):
-            if address not in (known := self.get_params()):
-                hint = suggestion(address, list(known), type(self))
-                raise ConfigError(f"{type(self).__name__} has no option {address!r}{hint}")
-            options = Configurable.__getstate__(self)
-            vars(self).update(replaced_in(options, address, params[address]))
+        parts: list[Configurable] = [self]
+        parts += [part for part in self.get_params().values() if isinstance(part, Configurable)]
+        before = [(part, Configurable.__getstate__(part)) for part in parts]
         try:
+            for address in sorted(params, key=lambda address: address.count("__")):
+                if address not in (known := self.get_params()):
+                    hint = suggestion(address, list(known), type(self))
+                    raise ConfigError(f"{type(self).__name__} has no option {address!r}{hint}")
+                options = Configurable.__getstate__(self)
+                vars(self).update(replaced_in(options, address, params[address]))
             self.check_options()
         except ConfigError:
-            vars(self).update(before)
+            for part, options in before:  # those inside may have been changed already
+                vars(part).update(options)
             raise
         return self
 

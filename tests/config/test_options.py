@@ -460,21 +460,23 @@ def test_options_are_known_by_their_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "value", "message"),
+    ("params", "message"),
     [
-        ("layers__0__unit", 1, "no option 'layers__0__unit'; did you mean 'layers__0__units'"),
-        ("layers__2", ReLU(), "no option 'layers__2'"),
-        ("layers__0__units", -1, r"Dense.units = -1: should be greater than 0"),
-        ("layers", [], "Sequential.layers"),
-        ("layers__1", 7, "layers.1 = 7: should be of type Layer"),
+        ({"layers__0__unit": 1}, "no option 'layers__0__unit'; did you mean 'layers__0__units'"),
+        ({"layers__2": ReLU()}, "no option 'layers__2'"),
+        ({"layers__0__units": -1}, r"Dense.units = -1: should be greater than 0"),
+        ({"layers": []}, "Sequential.layers"),
+        ({"layers__1": 7}, "layers.1 = 7: should be of type Layer"),
+        ({"layers__0__units": 3, "layers__1": 7}, "layers.1 = 7: should be of type Layer"),
+        ({"layers__0__units": 3, "layers__1__alpha": 1}, "no option 'layers__1__alpha'"),
     ],
 )
 def test_addresses_and_values_that_are_wrong_change_nothing(
-    address: str, value: Any, message: str
+    params: dict[str, Any], message: str
 ) -> None:
     body = Sequential([Dense(8), ReLU()])
     with pytest.raises(ConfigError, match=message):
-        body.set_params(**{address: value})
+        body.set_params(**params)
     assert body == Sequential([Dense(8), ReLU()])
 
 

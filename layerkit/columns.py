@@ -233,7 +233,8 @@ class Date(Column):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.origin is not None and _date(self.origin, None) is None:
+        date = _date(self.origin, None)
+        if self.origin is not None and str(date and date.date()) != self.origin:
             raise ConfigError(
                 f"Date.origin of {self.name!r}: {self.origin!r}; should be a date such as "
                 "'2024-12-31'"
@@ -332,8 +333,13 @@ def words_of(values: Array) -> list[str | None]:
         return cells
     if values.dtype.kind == "M":
         return [None if date is None else date.isoformat() for date in cells]
-    whole = {cell: str(int(cell)) for cell in set(cells) if math.isfinite(cell) and cell % 1 == 0}
-    return [None if cell != cell else whole.get(cell, str(cell)) for cell in cells]
+    word = {cell: _as_word(cell) for cell in set(cells)}
+    return [None if cell != cell else word[cell] for cell in cells]
+
+
+def _as_word(cell: Any) -> str:
+    whole = isinstance(cell, float | np.floating) and cell.is_integer()
+    return str(int(cell) if whole else cell)
 
 
 def _frequent(values: Array) -> list[str]:
@@ -621,7 +627,8 @@ def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
     if array.dtype.kind in "iufM" and (array == array).any():  # else the type means nothing
         M = array.dtype.kind == "M"
         return array.astype("datetime64[us]") if M else _with_gaps(array, gaps)
-    cells = array.tolist()
+    # True and 1 are equal, and would be one key of a dict
+    cells = [str(c) if isinstance(c, bool | np.bool) else c for c in array.tolist()]
     try:
         found = {cell: _cell(cell, gaps) for cell in set(cells)}
     except TypeError as error:
@@ -634,7 +641,7 @@ def _cells(name: str, values: Any, gaps: Collection[str]) -> Array:
         return _with_gaps(numbers, gaps)
     if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
         return np.array([found[cell] for cell in cells], "datetime64[us]")
-    words = {cell: value if value is None else str(value) for cell, value in found.items()}
+    words = {cell: value if value is None else _as_word(value) for cell, value in found.items()}
     column = np.empty(len(cells), object)
     column[:] = [words[cell] for cell in cells]
     return column
@@ -657,8 +664,6 @@ def _cell(cell: Any, gaps: Collection[str]) -> Any:
         if word in gaps:
             return None
         return word.capitalize() if word.lower() in ("true", "false") else word
-    if isinstance(cell, bool | np.bool):
-        return str(bool(cell))
     if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:
         return None
     if isinstance(cell, datetime.datetime):

@@ -67,6 +67,7 @@ def test_the_kind_of_a_column_is_seen_in_its_cells(values: list[Any], column: Co
         (Category("x", ["3", "4"]), [4.0, 3.0, NAN], [2, 1, NAN]),
         (Category("x", ["3", "4"]), np.array([4, 5]), [2, 0]),
         (Category("x", ["False", "True"]), np.array([True, False]), [2, 1]),
+        (Category("x", ["1", "3", "True"]), ["a", 3.0, 3, True, 1], [0, 2, 2, 3, 1]),
         (Date("x", "2024-01-01"), ["2024-01-02 06:00", None, "2023-12-31"], [1.25, NAN, -1]),
         (Date("x", "2024-01-01"), [*DAYS[:2], None], [4, 0, NAN]),
         (Date("x", "2024-01-01"), np.array([NAN]), [NAN]),

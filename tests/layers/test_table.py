@@ -177,6 +177,7 @@ def test_large_numbers_with_gaps_are_measured_exactly() -> None:
         (lambda: Table([Number("a"), Date("a")]), ConfigError, "Table.columns: 'a' is there twice"),
         (lambda: Category("a", ["b", "b"]), ConfigError, "categories of 'a': 'b' is there twice"),
         (lambda: Date("a", "soon"), ConfigError, "'soon'; should be a date such as '2024-12-31'"),
+        (lambda: Date("a", "20241231"), ConfigError, "should be a date such as '2024-12-31'"),
         (
             lambda: network(Table([Category("a")])),
             ConfigError,

@@ -244,6 +244,10 @@ class Table(Layer):
             for j, moment in zip(self.numbers, moments, strict=True):
                 values = batch[:, j]
                 moment.add(values[~np.isnan(values)])
+        self.take(moments)
+
+    def take(self, moments: Iterable[Moments]) -> None:
+        """Take mean and scale of each number and date from its moments."""
         for i, (j, moment) in enumerate(zip(self.numbers, moments, strict=True)):
             found = moment.fitted("Table", self.mean.value.dtype, self.named(j))
             for state, value in zip((self.mean, self.rest, self.scale), found, strict=True):

@@ -10,6 +10,8 @@ import copy
 import dataclasses
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -28,7 +30,7 @@ from layerkit.callbacks.base import Callback
 from layerkit.callbacks.monitors import EarlyStopping
 from layerkit.config.options import Configurable, Fraction, Size
 from layerkit.data.tables import table_of
-from layerkit.errors import ConfigError, DataError, suggestion
+from layerkit.errors import ConfigError, DataError, DivergenceError, suggestion
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
@@ -169,26 +171,27 @@ class _Estimator(
     ) -> Self:
         if (X_val is None) != (y_val is None):
             raise DataError("X_val and y_val belong together: give both, or none of them")
-        self._check_parameters(incremental)
-        first = "network_" not in vars(self) or not (self.warm_start or incremental)
-        task = self._fit_task(X, y, a, 1 if incremental else self.epochs)
-        table = self._table(X, first, incremental)
-        X, y = self._check_data(X, y, first, table)
-        self._learn_targets(y, first, incremental)
-        a = None if a is None else _check_sample_weight(a, X)
-        if not incremental or "_random" not in vars(self):
-            self._random = check_random_state(self.random_state)
-        t = self._targets(y)
-        held_out: Any = ()
-        if X_val is not None:
-            check_consistent_length(X_val, y_val)
-            held_out = self._new_data(X_val, table), self._targets(np.asarray(y_val)), None
-        elif not incremental and self._holds_out(len(t)):
-            X, t, a, held_out = self._split(X, t, a)
-        if first:
-            self._begin(X, a, table)
-        with task as observers:
-            self._train(X, t, a, held_out, incremental, observers)
+        with _unchanged_if_refused(self):
+            self._check_parameters(incremental)
+            first = "network_" not in vars(self) or not (self.warm_start or incremental)
+            task = self._fit_task(X, y, a, 1 if incremental else self.epochs)
+            table = self._table(X, first, incremental)
+            X, y = self._check_data(X, y, first, table)
+            self._learn_targets(y, first, incremental)
+            a = None if a is None else _check_sample_weight(a, X)
+            if not incremental or "_random" not in vars(self):
+                self._random = check_random_state(self.random_state)
+            t = self._targets(y)
+            held_out: Any = ()
+            if X_val is not None:
+                check_consistent_length(X_val, y_val)
+                held_out = self._new_data(X_val, table), self._targets(np.asarray(y_val)), None
+            elif not incremental and self._holds_out(len(t)):
+                X, t, a, held_out = self._split(X, t, a)
+            if first:
+                self._begin(X, a, table)
+            with task as observers:
+                self._train(X, t, a, held_out, incremental, observers)
         return self
 
     def _check_parameters(self, incremental: bool) -> None:
@@ -307,7 +310,7 @@ class _Estimator(
         columns = getattr(self, "feature_names_in_", None)
         if columns is not None and table is None:  # which finds its columns by itself
             self.network_.seen.features = list(columns)
-        if a is not None and front and isinstance(front[0], Standardize):
+        if a is not None and front:
             _measure(front[0], X, a)
         self.history_ = Records()
 
@@ -448,13 +451,39 @@ class _Estimator(
         return tags
 
 
-def _measure(layer: Standardize, X: Array, a: Array) -> None:
-    """Give a Standardize the means and standard deviations of weighted examples."""
-    moments = Moments(X.shape[1:])
-    moments.origin = X[a.argmax()].astype(float)  # what is constant is exactly 0 then
-    deviations = X - moments.origin
-    moments.mean = np.average(deviations, axis=0, weights=a)
-    moments.squares = np.average((deviations - moments.mean) ** 2, axis=0, weights=a)
-    found = moments.fitted("Standardize", layer.mean.value.dtype)
-    layer.mean.value, layer.rest.value, layer.scale.value = found
+@contextmanager
+def _unchanged_if_refused(model: Any) -> Iterator[None]:
+    """Leave an estimator as it was fitted before, where a new training is refused."""
+    before = dict(vars(model))
+    try:
+        yield
+    except DivergenceError:  # which is no refusal
+        raise
+    except Exception:
+        vars(model).clear()
+        vars(model).update(before)
+        raise
+
+
+def _measure(layer: Layer, X: Array, a: Array) -> None:
+    """Give a Standardize or a Table the means and standard deviations of weighted examples."""
+    if isinstance(layer, Table):
+        counts = ~np.isnan(X) & (a > 0)[:, None]
+        layer.take(
+            [_moments(X[rows, j], a[rows]) for j in layer.numbers for rows in [counts[:, j]]]
+        )
+    elif isinstance(layer, Standardize):
+        found = _moments(X, a).fitted("Standardize", layer.mean.value.dtype)
+        layer.mean.value, layer.rest.value, layer.scale.value = found
     layer.declared()["fitted"].value = np.ones(())
+
+
+def _moments(X: Array, a: Array) -> Moments:
+    """Return the moments of weighted examples."""
+    moments = Moments(X.shape[1:])
+    if len(X):
+        moments.origin = X[a.argmax()].astype(float)  # what is constant is exactly 0 then
+        deviations = X - moments.origin
+        moments.mean = np.average(deviations, axis=0, weights=a)
+        moments.squares = np.average((deviations - moments.mean) ** 2, axis=0, weights=a)
+    return moments

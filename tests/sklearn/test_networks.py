@@ -111,6 +111,16 @@ def test_what_does_not_fit_is_refused(model: Any, y: Any, message: str) -> None:
         model.fit(IRIS[0], y).transform(IRIS[0])
 
 
+def test_a_refused_training_leaves_what_was_fitted_before() -> None:
+    X, y = IRIS
+    model = small(epochs=1).fit(X, np.array(["a", "b", "c"])[y])
+    before = model.predict(X)
+    for parameters, t in ({"loss": Huber()}, y), ({"metrics": ["mae"]}, y), ({}, y[:-1]):
+        with pytest.raises(ValueError, match=r"."):
+            model.set_params(**{"loss": None, "metrics": ()} | parameters).fit(X[:, :3], t)
+        np.testing.assert_array_equal(model.predict(X), before)
+
+
 def test_parameters_are_addresses() -> None:
     model = small(epochs=15)
     search = GridSearchCV(
@@ -236,6 +246,19 @@ def test_weights_count_in_the_scales_too() -> None:
         for given in (None, "balanced", dict(enumerate(130 / 3 / counts)))
     ]
     assert curves[1] == curves[2] != curves[0]
+
+
+def test_weights_count_in_the_scales_of_a_table() -> None:
+    pandas = pytest.importorskip("pandas")
+    X, y = DIABETES
+    frame = pandas.DataFrame({"age": np.where(X[:, 0] > 60, np.nan, X[:, 0]), "sex": "a"})
+    frame.loc[::4, "sex"] = "b"
+    weights = np.arange(len(y)) % 3
+    repeated = np.repeat(np.arange(len(y)), weights)
+    model = Regressor(dtype="float64", epochs=2, batch_size=500, random_state=0)
+    weighted = clone(model).fit(frame, y, sample_weight=weights).predict(frame)
+    same = clone(model).fit(frame.iloc[repeated], y[repeated]).predict(frame)
+    np.testing.assert_allclose(weighted, same, 1e-9)
 
 
 def test_the_best_weights_are_kept() -> None:

@@ -191,14 +191,16 @@ def test_the_command_makes_each_check_once_for_each_set(
     }
 
 
-def test_pictures_are_drawn_of_one_more_prediction(
+def test_each_picture_checks_its_examples_once_or_twice(
     config: Path, counts: Counter[str], tmp_path: Path
 ) -> None:
     assert main(["train", str(config), "--out", str(tmp_path / "run")]) == 0
+    drawn = {path.stem for path in (tmp_path / "run").glob("*.png")} - {"curves"}
+    assert drawn == {"calibration", "confusion", "importance", "roc"}
     assert {name: n for name, n in counts.items() if name.startswith("inputs")} == {
         "inputs 30": 1,
         "inputs 9": 1,
-        "inputs 5": 2,
+        "inputs 5": 7,  # one for the metrics
     }
 
 

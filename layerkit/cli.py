@@ -257,7 +257,10 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument(
         "--epoch", action="store_true", help="also initial weights, and the loop around the step"
     )
-    command(run_predict, "RUN", "FILE")
+    predicting = command(run_predict, "RUN", "FILE")
+    predicting.add_argument(
+        "--encoding", help="of the file, such as latin-1 (default: utf-8, or that of the run's)"
+    )
     exporting = command(run_export, "RUN", "MODEL")
     exporting.add_argument(
         "--outputs",
@@ -529,8 +532,8 @@ def run_lr_range(options: argparse.Namespace) -> int:
 
 
 def run_predict(options: argparse.Namespace) -> int:
-    """Print the class of each example in a .npz or .csv file, and its probability, as CSV."""
-    columns = predict_file(options.run, options.file)
+    """Print the predictions for a table or .npz file as CSV, classes with their probability."""
+    columns = predict_file(options.run, options.file, options.encoding)
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # any system can read it
     table = csv.writer(sys.stdout)

@@ -488,14 +488,15 @@ class Data(Configurable):
         coding: Coding | None,
         *,
         labelled: bool = True,
+        encoding: str | None = None,
     ) -> Contents:
-        """Read a file that is written as `path` is.
+        """Read a file that is written as `path` is, or in an `encoding` of its own.
 
         If it is not `labelled`, features alone, and it may be written otherwise where that is sure.
         """
-        dialect = Dialect(self.delimiter, self.decimal, self.encoding or "utf-8")
+        dialect = Dialect(self.delimiter, self.decimal, encoding or self.encoding or "utf-8")
         if not labelled:
-            if dialect.encoding != "utf-8" and is_utf8(path):
+            if not encoding and dialect.encoding != "utf-8" and is_utf8(path):
                 dialect = replace(dialect, encoding="utf-8")
             if self.delimiter and self.delimiter in DELIMITERS:
                 dialect = replace(dialect, delimiter=None)

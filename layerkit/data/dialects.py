@@ -111,6 +111,8 @@ def _wrong_byte(path: Path, encoding: str) -> str:
     """Return a sentence on the first byte that is not of an encoding."""
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         content = file.read()
+    if content[:4] == b"PK\x03\x04":
+        return "is an Excel file, or another .zip; save it as .csv"
     where, other = 0, "latin-1"
     try:
         content.decode(encoding)
@@ -121,7 +123,7 @@ def _wrong_byte(path: Path, encoding: str) -> str:
     line = content.count(b"\n", 0, where) + 1
     return (
         f"line {line}: the byte 0x{content[where]:02x} is not {encoding}; say how the file is "
-        f'encoded, such as encoding = "{other}"'
+        f'encoded: encoding = "{other}" in [data], or --encoding {other}, may be right'
     )
 
 

@@ -119,11 +119,12 @@ def _names(
     names = features or [name for name in header if name not in others]
     counts = Counter(header)
     for name in [*names, *others]:
-        if counts[name] != 1:
-            meant = "" if counts[name] else nearest(name, header)
+        if counts[name] > 1:
+            raise DataError(f"{counts[name]} columns called {name!r}; should be one. {outline}")
+        if not counts[name]:
+            meant = nearest(name, header)
             raise DataError(
-                f"{counts[name]} columns called {name!r}; should be one"
-                f"{f' ({meant})' if meant else ''}. {outline}"
+                f"there is no column {name!r}{f' ({meant})' if meant else ''}. {outline}"
             )
     if not names:
         raise DataError(f"no features: there are no columns besides {', '.join(others)}")

@@ -18,7 +18,9 @@ from layerkit.network import Network
 from layerkit.runs.folder import read_environment, read_run
 
 
-def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
+def predict_file(
+    run: str | Path, file: str | Path, encoding: str | None = None
+) -> dict[str, Sequence[Any]]:
     """Return the columns of a table of predictions, and of their probabilities.
 
     Parameters
@@ -28,9 +30,13 @@ def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
     file : str or Path
         A .npz file with an array x, or a table, such as a .csv file, with the columns that the run
         learned from, in any order.
+    encoding : str, optional
+        Of a .csv file; by default UTF-8, or that of the run's table.
 
     Raises
     ------
+    ConfigError
+        For an encoding that Python doesn't know, or of a file that is no text.
     FileError, DataError, ShapeError
         For a file that can't be read, or whose examples are not like those of the run.
     """
@@ -38,19 +44,26 @@ def predict_file(run: str | Path, file: str | Path) -> dict[str, Sequence[Any]]:
     experiment = read_run(run)
     learned = read_environment(run)["examples"]
     with at(str(file)):
-        table = _read(file, experiment.data, learned, table_of(experiment.network.body))
+        first = table_of(experiment.network.body)
+        table = _read(file, experiment.data, learned, first, encoding)
         with table.rows(str(file)).naming():
             x = table.x.reshape(len(table.x), -1)
             return _columns(experiment.network, x, experiment.data.class_names())
 
 
-def _read(file: Path, data: Data, learned: str, first: Table | None) -> Contents:
+def _read(
+    file: Path, data: Data, learned: str, first: Table | None, encoding: str | None
+) -> Contents:
     """Read the examples; DataError where bytes and floats are mixed up."""
     kind = kind_of(file)
     if kind not in (*TABLES, ".npz"):
         raise FileError(f"{file}: should end in .csv, .tsv, .parquet or .npz")
+    if encoding:  # checked as that of data
+        Data(path=file.as_posix(), label="-" if kind in TABLES else None, encoding=encoding)
     if kind in TABLES:
-        table = data.read_table(file, data.features, coding_of(first), labelled=False)
+        table = data.read_table(
+            file, data.features, coding_of(first), labelled=False, encoding=encoding
+        )
     else:
         table = read_npz(file, data.target)
     x = table.x

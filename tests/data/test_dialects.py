@@ -101,9 +101,10 @@ def test_the_decimal_mark_is_found(columns: dict[str, list[str]], decimal: str) 
             b"a;y\n1,5;\xfc\n",
             {},
             FileError,
-            't.csv: line 2: the byte 0xfc is not utf-8; .* such as encoding = "latin-1"',
+            't.csv: line 2: the byte 0xfc is not utf-8; .* "latin-1" in .data., or --encoding lat',
         ),
-        ("a;y\n".encode("utf-16"), {}, FileError, 'line 1: .* such as encoding = "utf-16"'),
+        ("a;y\n".encode("utf-16"), {}, FileError, "line 1: .* --encoding utf-16"),
+        (b"PK\x03\x04\xff", {}, FileError, "t.csv: is an Excel file, or another .zip; save it as"),
     ],
 )
 def test_what_is_not_certain_is_refused_with_the_option(

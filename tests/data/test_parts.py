@@ -35,7 +35,7 @@ def test_validation_and_test_examples_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a,kind\n1,x\n", "0 columns called 'b'"),
+        ("a,kind\n1,x\n", "there is no column 'b'"),
         ("a,b,kind\n1,2,w\n", "label 'w' of line 2, column 'kind'; should be one of 'x', 'y', 'z'"),
         ("a,b,kind\n", "no rows"),
     ],
@@ -104,7 +104,7 @@ def test_weights_that_are_none_are_refused(tmp_path: Path, weights: Any, reason:
 
 def test_a_missing_column_of_weights_is_named(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", IRIS)
-    with pytest.raises(DataError, match="0 columns called 'w'"):
+    with pytest.raises(DataError, match="there is no column 'w'"):
         Data(path=str(path), label="kind", weight="w").load()
 
 

@@ -14,7 +14,7 @@ from layerkit import Category, ConfigError, DataError, Network, Number, ShapeErr
 from layerkit.cli import main
 from layerkit.data import Data
 from layerkit.data.tables import table_of
-from layerkit.errors import LayerkitError, LayerkitWarning
+from layerkit.errors import FileError, LayerkitError, LayerkitWarning
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import read_run
 from layerkit.runs.predict import predict_file
@@ -138,6 +138,16 @@ def predict(run: Path, file: Path) -> Any:
     return predict_file(run, file)["prediction"]
 
 
+def test_new_rows_may_be_in_another_encoding(run: Path, tmp_path: Path) -> None:
+    row = {name: column[:1] for name, column in houses().items()}
+    file = write_table(tmp_path / "new.csv", row, ";", ".", "cp1252")
+    assert predict(run, file) == predict_file(run, file, "cp1252")["prediction"]
+    with pytest.raises(FileError, match=r"is not utf-8; .*, or --encoding latin-1"):
+        predict_file(run, file, "utf-8")
+    with pytest.raises(ConfigError, match="encoding = 'martian': Python knows none"):
+        predict_file(run, file, "martian")
+
+
 def test_the_decimal_mark_of_training_is_taken_where_a_new_file_does_not_tell(
     run: Path, tmp_path: Path
 ) -> None:
@@ -152,10 +162,10 @@ def test_the_decimal_mark_of_training_is_taken_where_a_new_file_does_not_tell(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda rows: rows.pop("Stadt"), "0 columns called 'Stadt'; should be one. The first"),
+        (lambda rows: rows.pop("Stadt"), "there is no column 'Stadt'. The first"),
         (
             lambda rows: rows.update(stadt=rows.pop("Stadt")),
-            r"0 columns called 'Stadt'; should be one \(did you mean 'stadt'\?\)",
+            r"there is no column 'Stadt' \(did you mean 'stadt'\?\)",
         ),
         (
             lambda rows: rows["Zimmer"].__setitem__(3, "drei"),

@@ -16,6 +16,7 @@ from layerkit import (
     BatchNorm,
     BinaryCrossEntropy,
     Constant,
+    CosineSchedule,
     Dense,
     Dropout,
     Layer,
@@ -106,6 +107,9 @@ HEALTHY: dict[str, Callable[[], Diagnosis]] = {
         epochs=8,
         validation=(V, U),
     ),
+    "a schedule": lambda: treated(
+        deep(16, 1, Tanh), optimizer=SGD(lr=1e-3, schedules={"lr": CosineSchedule()})
+    ),
     "few values": lambda: treated(
         deep(8, 1, Tanh),
         x=1.0 * (X > 0),
@@ -184,10 +188,15 @@ SICK: dict[str, tuple[Callable[[], Diagnosis], str, str]] = {
         "size of the steps",
         "too low",
     ),
+    "lower than rounding": (
+        lambda: treated(deep(16, 1, Tanh), optimizer=SGD(lr=1e-12)),
+        "size of the steps",
+        "by more than 0 of their size",
+    ),
     "nothing learned": (
         lambda: treated(deep(16, 1, Tanh), optimizer=SGD(lr=1e-6), epochs=3, t=RANDOM),
         "loss",
-        "After 3 epochs nothing is learned",
+        "After 3 epochs hardly anything is learned",
     ),
     "first loss": (
         lambda: treated([Dense(16, init=Normal(std=30.0)), ReLU()]),

@@ -24,6 +24,8 @@ SAMPLE = 1000
 """Number of examples that go through the network: of more, the shares hardly change."""
 STEPS = 20
 """Number of steps that are tried on a copy: the averages of an optimizer need some to settle."""
+LENGTH = 1000
+"""The length of a training that has none yet, for schedules that end with it."""
 FLAT = 0.05
 """The slope at which an activation counts as level, in parts of its largest: a sigmoid has it
 below 0.013 and above 0.987, where learning is 20 times as slow."""
@@ -72,6 +74,7 @@ class Case:
         net, learn = self.network, network.seen.pixels is None
         self.x, self.t, self.a = net.check(x, t, sample_weight, learn=learn)
         self.network.adapt(x)
+        self.given = x
         self.held_out = {
             name: net.check(*given[:2])[:2] for name, given in held_out.items() if given is not None
         }
@@ -187,13 +190,13 @@ class Case:
         if self.optimizer is None:
             return None
         net, seen = copy.deepcopy(self.network), asdict(self.network.seen)
-        net.initialize(0).adapt(self.x).targets.see(seen)
+        net.initialize(0).adapt(self.given).targets.see(seen)
         return self._try(net, self.optimizer)
 
     def _try(self, net: Network, optimizer: Optimizer) -> Steps:
         """Take some steps from where a network is, and look at them."""
         optimizer = copy.deepcopy(optimizer)
-        optimizer.bind(net.arena, optimizer.steps)
+        optimizer.bind(net.arena, optimizer.steps or LENGTH)
         rng, losses, N = np.random.default_rng(0), list[float](), len(self.t)
         params = {name: param for name, param in net.params().items() if param.decay}
         ratios: dict[str, list[float]] = {name: [] for name in params}

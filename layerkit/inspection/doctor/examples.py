@@ -146,8 +146,10 @@ def classes(case: Case) -> Check:
 def contradictions(case: Case) -> Check:
     """Look for equal rows with different labels."""
     check, t = Check("equal rows have equal labels"), case.labels
-    if t is None or t.ndim > 1 or len(t) > MOST_ROWS:
-        return unseen(check, f"the targets are not classes, or more than {MOST_ROWS:,}")
+    if t is None or t.ndim > 1:
+        return unseen(check, "the targets are not one class for each row")
+    if len(t) > MOST_ROWS:
+        return unseen(check, f"there are more than {MOST_ROWS:,} rows")
     counts: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for row, label in zip(case.prints, t.tolist(), strict=True):
         counts[row][label] += 1
@@ -169,8 +171,10 @@ def contradictions(case: Case) -> Check:
 def repeats(case: Case) -> Check:
     """Look for rows held out that are among the training rows."""
     check = Check("rows held out are new")
-    if not case.held_out or len(case.x) > MOST_ROWS:
-        return unseen(check, f"no validation or test examples, or more than {MOST_ROWS:,} rows")
+    if not case.held_out:
+        return unseen(check, "no validation or test examples are given")
+    if max(len(part[1]) for part in (*case.held_out.values(), (case.x, case.t))) > MOST_ROWS:
+        return unseen(check, f"there are more than {MOST_ROWS:,} rows")
     known, limit = set(case.prints), min(1.0, max(REPEATED, 2 * by_chance(case)))
     for name, (x, _) in case.held_out.items():
         rows = fingerprints(case.network, x)

@@ -54,17 +54,17 @@ def loss(case: Case) -> Check:
         return check
     if case.trained:
         problem = (
-            f"After {len(case.records)} epochs nothing is learned: the loss is {now:.3g}, and "
-            f"{guess:.3g} if the answer is the same for all examples (limit {limit * guess:.3g})"
+            f"After {len(case.records)} epochs hardly anything is learned: the loss is {now:.3g}; "
+            f"with the same answer for all examples it is {guess:.3g} (limit {limit * guess:.3g})"
         )
         remedy = (
-            "Mend what else is found first; else try another learning rate (layerkit lr-range), "
-            "and see whether the labels belong to the examples"
+            "Mend what else is found first; else try another learning rate (layerkit lr-range) or "
+            "more epochs, and see whether the labels belong to the examples"
         )
     else:
         problem = (
-            f"The loss before the training is {now:.3g}, and {guess:.3g} if the answer is the same "
-            f"for all examples (limit {limit * guess:.3g})"
+            f"The loss before the training is {now:.3g}; with the same answer for all examples it "
+            f"is {guess:.3g} (limit {limit * guess:.3g})"
         )
         remedy = "Try the default initial weights, and Standardize before the first layer"
     severity = STOPS if case.trained else HINDERS

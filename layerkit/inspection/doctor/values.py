@@ -8,6 +8,7 @@ from layerkit.inspection.doctor.case import FLAT, Case
 from layerkit.inspection.doctor.diagnosis import HINDERS, STOPS, Check, Finding
 from layerkit.inspection.doctor.examples import unseen
 from layerkit.inspection.nonfinite import first_not_finite
+from layerkit.inspection.summary import described
 
 DEAD = 0.4
 """The share of a layer's units that may be dead: wide layers that learn well have some."""
@@ -141,6 +142,7 @@ def steps(case: Case) -> Check:
     check, now, optimizer = Check("size of the steps"), case.steps, case.optimizer
     if now is None or optimizer is None:
         return unseen(check, "no optimizer is given")
+    rule = described(optimizer)
     tried = {"these": now}
     if case.trained and not case.does_well and (first := case.first_steps):
         tried["initial"] = first  # where the training came from
@@ -150,12 +152,14 @@ def steps(case: Case) -> Check:
         limit = WORSE * float(np.fmax(before, case.guess))
         if not after <= limit and limit > 0:
             problem = (
-                f"From {weights} weights, {len(found.losses) - 1} steps of {optimizer} raise the "
+                f"From {weights} weights, {len(found.losses) - 1} steps of {rule} raise the "
                 f"loss to {after:.3g}, from {before:.3g} (limit {limit:.3g})"
             )
             remedy = "The learning rate is too high: try a tenth of it, or layerkit lr-range"
             check.findings = [Finding("optimizer.lr", problem, remedy, after, limit, STOPS)]
-    sizes = {name: x for name in now.sizes if (x := max(t.sizes[name] for t in tried.values()))}
+    sizes = {
+        name: max(found.sizes.get(name, 0.0) for found in tried.values()) for name in now.sizes
+    }
     if check.findings or not sizes:
         check.summary = f"loss up to {max(max(found.losses) for found in tried.values()):.3g}"
         return check
@@ -163,13 +167,14 @@ def steps(case: Case) -> Check:
     ratio = sizes[name]
     limits = f"from {TINY_STEP:g} to {HUGE_STEP:g}"
     check.summary = f"at most {ratio:.1g} of the weights, {name}; {limits}"
-    problem, usual = f"A step of {optimizer} changes ", "1e-3 is usual"
+    problem, usual = f"A step of {rule} changes ", "1e-3 is usual"
     if ratio > HUGE_STEP:
         problem += f"{name} by {ratio:.2g} times its size (limit {HUGE_STEP:g}; {usual})"
         remedy = "The learning rate is too high: try a tenth of it, or layerkit lr-range"
         check.findings = [Finding(name, problem, remedy, ratio, HUGE_STEP)]
     elif ratio < TINY_STEP and not optimizer.schedules and not case.does_well:
-        problem += f"no weights by more than {ratio:.2g} of it (limit {TINY_STEP:g}; {usual})"
+        size = f"{ratio:.2g} of their size (limit {TINY_STEP:g}; {usual})"
+        problem += f"no weights by more than {size}"
         remedy = "The learning rate is too low: try ten times as much, or layerkit lr-range"
         check.findings = [Finding("optimizer.lr", problem, remedy, ratio, TINY_STEP)]
     return check

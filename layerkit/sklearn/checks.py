@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any, Literal
 
+import numpy as np
+
 from layerkit.callbacks.base import Callback
 from layerkit.config.options import Amount, Configurable, Decay, Rate, Share, Size
 from layerkit.errors import ConfigError
@@ -81,3 +83,18 @@ def check_parameters(model: Any) -> None:
             f"dropout = {model.dropout}: solver='lbfgs' compares losses of the same network, "
             "and dropout changes it at each evaluation; take another solver"
         )
+
+
+def is_plain(X: Any, model: Any) -> bool:
+    """Return whether X needs none of scikit-learn's checks, an array of finite floats as in `fit`.
+
+    For single rows they take longer than the network.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.dtype.kind == "f"
+        and X.shape[1:] == model.network_.shape
+        and len(X) > 0
+        and not hasattr(model, "feature_names_in_")
+        and math.isfinite(X.sum())
+    )

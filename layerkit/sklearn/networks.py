@@ -46,7 +46,7 @@ from layerkit.optimizers.schedules.ending import CosineSchedule
 from layerkit.progress import Progress, Records
 from layerkit.sklearn.bodies import make_layers
 from layerkit.sklearn.callbacks import CallbackSupport
-from layerkit.sklearn.checks import check_values
+from layerkit.sklearn.checks import check_values, is_plain
 from layerkit.sklearn.frames import encoded, needed_table
 from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
@@ -403,8 +403,10 @@ class _Estimator(
 
     def _checked(self, X: Any) -> Any:
         """Return examples to predict from as a valid array."""
-        check_is_fitted(self)
-        return self._new_data(X, self.network_.inputs.table)
+        if "network_" not in vars(self):
+            check_is_fitted(self)
+        table = self.network_.inputs.table
+        return X if not table and is_plain(X, self) else self._new_data(X, table)
 
     def _new_data(self, X: Any, table: Table | None) -> Any:
         if table:

@@ -42,7 +42,7 @@ from layerkit.network import Network
 from layerkit.parameters import Param
 from layerkit.progress import Records
 from layerkit.sklearn.callbacks import CallbackSupport
-from layerkit.sklearn.checks import _Parameters, check_parameters
+from layerkit.sklearn.checks import _Parameters, check_parameters, is_plain
 from layerkit.sklearn.epochs import Epochs, Examples
 from layerkit.sklearn.objectives import REPORTED, activated
 from layerkit.sklearn.saving import Savable
@@ -339,14 +339,7 @@ class _Perceptron(
         """Return examples to predict from as a valid array."""
         if "network_" not in vars(self):
             check_is_fitted(self)
-        if (  # a shortcut for single rows: the checks take longer than the network
-            type(X) is np.ndarray
-            and X.dtype.kind == "f"
-            and X.shape[1:] == self.network_.shape
-            and len(X)
-            and not hasattr(self, "feature_names_in_")
-            and math.isfinite(X.sum())
-        ):
+        if is_plain(X, self):
             return X
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 

@@ -23,6 +23,7 @@ from layerkit.losses.binary import BinaryClassifier, BinaryCrossEntropy
 from layerkit.losses.classes import Classifier as ClassLoss
 from layerkit.losses.classes import SoftmaxCrossEntropy
 from layerkit.optimizers.base import Optimizer
+from layerkit.sklearn.classifier import balanced
 from layerkit.sklearn.networks import _Estimator
 from layerkit.training.averaging import Average
 
@@ -76,7 +77,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         Observers of the training.
     class_weight : "balanced" or dict, optional
         How much the examples of each class count in the loss, also in that of early stopping.
-        Multiplied with `sample_weight`.
+        "balanced" gives all classes of the training examples the same weight, counted with
+        `sample_weight`, which is multiplied with it.
     dtype : {"float32", "float64"}, optional
         Of the network; by default that of X.
     engine : {"numpy", "compiled"}
@@ -221,11 +223,14 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         possible = counts[counts > 0].min() > 1 and held_out >= np.count_nonzero(counts)
         return t if possible else None
 
-    def _weights(self, t: Array, a: Array | None) -> Array | None:
+    def _weights(self, t: Array, a: Array | None, *, learn: bool = False) -> Array | None:
         if self.class_weight is None:
             return a
         y = t if self._labels else self.classes_[t]
-        weights = compute_sample_weight(self.class_weight, y)
+        if learn:
+            given = self.class_weight
+            self._class_weight = balanced(y, a) if given == "balanced" else given
+        weights = compute_sample_weight(self._class_weight, y)
         return weights if a is None else a * weights
 
     def predict(self, X: Any) -> Array:

@@ -343,7 +343,7 @@ class _Estimator(
         if held_out and self.early_stopping:
             stopping = self._stopping if incremental else EarlyStopping(patience=self.patience)
             callbacks.append(stopping)
-        validation = None
+        a, validation = self._weights(t, a, learn=True), None
         if held_out:
             X_val, t_val, a_val = held_out
             validation = (X_val, network.targets.named(t_val), self._weights(t_val, a_val))
@@ -352,7 +352,7 @@ class _Estimator(
             self._optimizer,
             X,
             network.targets.named(t),
-            sample_weight=self._weights(t, a),
+            sample_weight=a,
             validation=validation,
             epochs=1 if incremental else self.epochs,
             batch_size=self._batch_size(len(t)),
@@ -382,8 +382,8 @@ class _Estimator(
         schedules: dict[str, Schedule] = {} if incremental else {"lr": CosineSchedule()}
         return AdamW(lr=0.003, weight_decay=1.0, schedules=schedules)
 
-    def _weights(self, t: Array, a: Array | None) -> Array | None:
-        """Return the weights of examples in the loss."""
+    def _weights(self, t: Array, a: Array | None, *, learn: bool = False) -> Array | None:
+        """Return the weights of examples in the loss; `learn` those of classes from these."""
         return a
 
     @property

@@ -248,6 +248,19 @@ def test_weights_count_in_the_scales_too() -> None:
     assert curves[1] == curves[2] != curves[0]
 
 
+def test_weights_of_classes_are_those_of_the_training_examples() -> None:
+    X, y = IRIS
+    weights = np.where(y == 2, 3, 1)
+    given = {0: 250 / 150, 1: 250 / 150, 2: 250 / 450}
+    curves = [
+        small(dtype="float64", epochs=2, class_weight=class_weight)
+        .fit(X, y, sample_weight=weights, X_val=X[40:], y_val=y[40:])
+        .validation_loss_curve_
+        for class_weight in ("balanced", given)
+    ]
+    np.testing.assert_allclose(curves[0], curves[1], 1e-12)
+
+
 def test_weights_count_in_the_scales_of_a_table() -> None:
     pandas = pytest.importorskip("pandas")
     X, y = DIABETES

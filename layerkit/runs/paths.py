@@ -26,9 +26,13 @@ FOLDS = "folds"
 """The folder of the folds of a cross-validation, and the name of the table of their results."""
 LOCK = ".lock"
 """A file in a run's folder whose lock is held while it is trained."""
-PICTURES = ("confusion.png", "curves.png", "examples.png", "mistakes.png", "weights.png")
-OWN = {CONFIG, DATA, ENVIRONMENT, RESULT, LOCK, MODEL, CHECKPOINTS, *PICTURES}
-OWN |= {FOLDS, f"{FOLDS}.csv"}
+PICTURES = {
+    *("curves.png", "confusion.png"),
+    *("examples.png", "mistakes.png", "weights.png"),
+    *("roc.png", "calibration.png", "predicted.png", "importance.png", "boundary.png"),
+}
+OWN = {CONFIG, DATA, ENVIRONMENT, RESULT, LOCK, MODEL, CHECKPOINTS, FOLDS, f"{FOLDS}.csv"}
+OWN |= PICTURES
 """The names that the run itself writes, and no callback."""
 
 

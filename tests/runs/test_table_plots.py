@@ -31,6 +31,7 @@ from layerkit import (
 )
 from layerkit.data import Dataset, Examples
 from layerkit.metrics import evaluate_metrics
+from layerkit.runs.paths import PICTURES
 from layerkit.runs.plots import (
     boundary,
     calibration,
@@ -293,6 +294,7 @@ def test_a_run_draws_what_suits_its_data(
         net.classes = classes
     draw_run("folder", net, dataset, [])
     assert sorted(saved) == sorted(expected)
+    assert PICTURES.issuperset(saved)
 
 
 def test_a_picture_that_can_not_be_drawn_keeps_no_run_from_its_end(

@@ -198,6 +198,11 @@ SICK: dict[str, tuple[Callable[[], Diagnosis], str, str]] = {
         "loss",
         "After 3 epochs hardly anything is learned",
     ),
+    "too sure": (
+        lambda: treated([], t=T ^ (X[:, 2] > 1.5), optimizer=SGD(lr=90.0), epochs=4),
+        "loss",
+        "too sure",
+    ),
     "first loss": (
         lambda: treated([Dense(16, init=Normal(std=30.0)), ReLU()]),
         "loss",

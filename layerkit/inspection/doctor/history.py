@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,9 +51,20 @@ def loss(case: Case) -> Check:
         f"{now:.3g}; the best answer that is the same for all has {guess:.3g}, limit "
         f"{limit * guess:.3g}"
     )
+    right = rightness(case)
+    if case.trained and right and right.clearly_more:
+        limit = 1.0  # something is learned, but it may be worse than not to answer
     if now <= limit * guess:
         return check
-    if case.trained:
+    severity = STOPS if case.trained else HINDERS
+    if limit == 1:
+        severity = HINDERS
+        problem = (
+            f"The loss is {now:.3g}, above {guess:.3g}, which it is with the same answer for all "
+            "examples (limit), though more are right: the network is too sure of what is wrong"
+        )
+        remedy = "Try a smaller learning rate, weight_decay, or label_smoothing"
+    elif case.trained:
         problem = (
             f"After {len(case.records)} epochs hardly anything is learned: the loss is {now:.3g}; "
             f"with the same answer for all examples it is {guess:.3g} (limit {limit * guess:.3g})"
@@ -67,31 +79,55 @@ def loss(case: Case) -> Check:
             f"is {guess:.3g} (limit {limit * guess:.3g})"
         )
         remedy = "Try the default initial weights, and Standardize before the first layer"
-    severity = STOPS if case.trained else HINDERS
     check.findings = [Finding("loss", problem, remedy, now, limit * guess, severity)]
     return check
 
 
-def accuracy(case: Case) -> Check:
-    """Look whether the accuracy is better than that of the most frequent class."""
-    check, labels = Check("accuracy"), labels_of(case.network, case.t[case.rows])
-    if labels is None or not case.trained:
-        return unseen(check, "not trained yet" if labels is not None else "no classes")
+class Right(NamedTuple):
+    """The share of examples that are right, that of the most frequent class, and the limit."""
+
+    share: float
+    most: int
+    frequent: float
+    limit: float
+    """One standard error above the most frequent class."""
+
+    @property
+    def clearly_more(self) -> bool:
+        """Whether more are right than with the most frequent class, by four standard errors."""
+        return self.share > self.frequent + 4 * (self.limit - self.frequent)
+
+
+def rightness(case: Case) -> Right | None:
+    """Return how many examples are right; None without classes."""
+    labels = labels_of(case.network, case.t[case.rows])
+    if labels is None:
+        return None
     a = case.sample[2]
     weights = np.ones(labels.shape) if a is None else spread(a, labels.shape)
-    now = float((case.answer[1] * weights).sum() / weights.sum())
-    share = np.bincount(labels.ravel(), weights.ravel()) / weights.sum()
-    most = int(share.argmax())
-    limit = share[most] + math.sqrt(share[most] * (1 - share[most]) / labels.size)
-    check.measured = {"accuracy": now, "most frequent class": float(share[most])}
-    check.summary = f"{now:.1%} of training examples; the most frequent class has {share[most]:.1%}"
-    if now <= limit:
+    share = float((case.answer[1] * weights).sum() / weights.sum())
+    shares = np.bincount(labels.ravel(), weights.ravel()) / weights.sum()
+    most = int(shares.argmax())
+    frequent = float(shares[most])
+    error = math.sqrt(frequent * (1 - frequent) / labels.size)
+    return Right(share, most, frequent, frequent + error)
+
+
+def accuracy(case: Case) -> Check:
+    """Look whether the accuracy is better than that of the most frequent class."""
+    check, right = Check("accuracy"), rightness(case)
+    if right is None or not case.trained:
+        return unseen(check, "not trained yet" if right else "no classes")
+    share, most, frequent, limit = right
+    check.measured = {"accuracy": share, "most frequent class": frequent}
+    check.summary = f"{share:.1%} of training examples; the most frequent class has {frequent:.1%}"
+    if share <= limit:
         problem = (
-            f"The accuracy on training examples is {now:.1%}, and {share[most]:.1%} if the answer "
+            f"The accuracy on training examples is {share:.1%}, and {frequent:.1%} if the answer "
             f"is always class {case.class_name(most)} (limit {limit:.1%})"
         )
         remedy = 'Mend what else is found first; if classes are rare, try class_weight = "balanced"'
-        check.findings = [Finding("accuracy", problem, remedy, now, float(limit), STOPS)]
+        check.findings = [Finding("accuracy", problem, remedy, share, limit, STOPS)]
     return check
 
 

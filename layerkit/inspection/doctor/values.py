@@ -10,10 +10,9 @@ from layerkit.inspection.doctor.examples import unseen
 from layerkit.inspection.nonfinite import first_not_finite
 from layerkit.inspection.summary import described
 
-DEAD = 0.4
-"""The share of a layer's units that may be dead: wide layers that learn well have some."""
-SATURATED = 0.5
-"""The share of a layer's units that may be saturated: a trained layer has some switches."""
+DEAD = SATURATED = 0.5
+"""The share of a layer's units that may be dead, or saturated: wide layers that learn well have
+many dead ones, and saturated ones are switches."""
 ALWAYS = 0.99
 """A unit is saturated if it is level for this share of the examples."""
 VANISHING, EXPLODING = 1e-3, 1e3
@@ -176,5 +175,5 @@ def steps(case: Case) -> Check:
         size = f"{ratio:.2g} of their size (limit {TINY_STEP:g}; {usual})"
         problem += f"no weights by more than {size}"
         remedy = "The learning rate is too low: try ten times as much, or layerkit lr-range"
-        check.findings = [Finding("optimizer.lr", problem, remedy, ratio, TINY_STEP)]
+        check.findings = [Finding("optimizer.lr", problem, remedy, ratio, TINY_STEP, STOPS)]
     return check

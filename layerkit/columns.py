@@ -52,6 +52,16 @@ PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
 IDENTIFIER = re.compile(r"^\s*$|(?i:^(id|index|unnamed: 0)$|[ _-]id$)|[a-z]I[dD]$")
 """Names of columns that only tell rows apart."""
 
+UNREAD = {
+    "numbers with a sign, to be written without it": re.compile(
+        r"[+-]?[$€£¥]\s?[+-]?\d[\d.,' ]*|[+-]?\d[\d.,']*\s?([$€£¥%]|EUR|USD|GBP|CHF)"
+    ),
+    "dates whose day and month may be mistaken, to be written 2024-12-31": re.compile(
+        r"\d\d?[/-]\d\d?[/-](\d\d)?\d\d( .*)?"
+    ),
+}
+"""Kinds of words that are not read, but should be, if they are too many for categories."""
+
 
 class Column(Configurable, ABC):
     """Base class of the kinds of columns: how the cells of one become numbers.
@@ -409,6 +419,9 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
         if others and few and len(counts) - len(others) > ONE_HOT:
             words = listed(map(repr, others[:3]))
             return f"numbers, but for {words}; if that is a gap, set missing = [{words}] of Table"
+        for what, form in UNREAD.items():
+            if len(counts) > ONE_HOT and all(map(form.fullmatch, counts)):
+                return f"{what}, such as {next(iter(counts))!r}"
         once = [word for word, count in counts.items() if count == 1]
         most = 2 * len(once) > counts.total()
         return f"another word in most rows, such as {once[0]!r}" if most else ""
@@ -419,11 +432,11 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
     return ""
 
 
-def numbers_rows(values: Array) -> bool:
+def numbers_rows(name: str, values: Array) -> bool:
     """Whether the cells are the numbers of the rows, from 0 or 1 on."""
     if len(values) <= SMALL or has_gaps(values):
         return False
-    numbers = Number("").encode(values)
+    numbers = Number(name).encode(values)
     return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
 
 
@@ -434,7 +447,7 @@ def column_or_reason(raw: RawTable, name: str, rows: Array | None = None) -> Col
     """
     values = raw[name] if rows is None else raw[name][rows]
     kind = Category if name in raw.categories else kind_of(values)
-    if kind is Number and numbers_rows(raw[name]):
+    if kind is Number and numbers_rows(name, raw[name]):
         return "the number of the row"
     return reason_to_leave_out(name, values, kind) or choose(name, values, kind)
 

@@ -120,6 +120,17 @@ NUMBERS = [i * i * 0.5 for i in range(30)]
     [
         ("x", WORDS, "'x' (another word in most rows, such as 'word 0')"),
         ("x", [*NUMBERS, "n.a."], "'x' (numbers, but for 'n.a.'; if that is a gap, set missing ="),
+        ("x", [f"€ {i}.200,50" for i in range(30)], "'x' (numbers with a sign, to be written"),
+        (
+            "x",
+            [f"{i % 20} %" for i in range(30)],
+            "'x' (numbers with a sign, to be written without",
+        ),
+        (
+            "x",
+            [f"{i % 28 + 1}/02/2024" for i in range(30)],
+            "'x' (dates whose day and month may be",
+        ),
         ("x", [7] * 30, "'x' (7 in all rows)"),
         ("x", ["a"] * 30, "'x' (a in all rows)"),
         ("x", [None] * 30, "'x' (empty)"),

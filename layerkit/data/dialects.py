@@ -57,7 +57,8 @@ class Sheet:
             if not row:
                 continue
             if len(row) != width:
-                raise DataError(f"line {line}: {len(row)} cells under {width} columns")
+                cells, columns = f"cell{'s' * (len(row) > 1)}", f"column{'s' * (width > 1)}"
+                raise DataError(f"line {line}: {len(row)} {cells} under {width} {columns}")
             yield line, row
 
     @property

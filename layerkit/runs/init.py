@@ -108,7 +108,7 @@ def init(
     return "\n".join(
         [
             f"{table}: {N:,} rows. To predict: {task.words}{known}",
-            f"To learn from: {len(columns)} columns, {_kinds(columns)}",
+            f"To learn from: {len(columns)} column{'s' * (len(columns) > 1)}, {_kinds(columns)}",
             *([f"Left out: {_reasons(left_out)}"] if left_out else []),
             *_hints(columns, task, time),
             f"Written to {output}. Next:\n  layerkit train {shlex.quote(str(output))}",
@@ -162,8 +162,11 @@ def _task(raw: RawTable, targets: list[str]) -> Task:
         if not whole or _are_classes(values):
             return Task(targets, "class", 0, names, whole)
         numbers = Number(name).encode(values)
-        low, high = np.nanmin(numbers), np.nanmax(numbers)
-        return Task(targets, "number", 1, f"{names}, a number, {low:.6g} to {high:.6g}")
+        low, high = (
+            np.format_float_positional(end, 6, fractional=False, trim="-")
+            for end in (np.nanmin(numbers), np.nanmax(numbers))
+        )
+        return Task(targets, "number", 1, f"{names}, a number, {low} to {high}")
     words = {word for name in targets for word in words_of(raw[name]) if word is not None}
     if all(word.lower() in FLAGS for word in words):
         return Task(targets, "labels", len(targets), f"{len(targets)} labels, {names}")

@@ -323,7 +323,7 @@ def test_columns_can_be_chosen_and_come_in_that_order(tmp_path: Path) -> None:
         ("a,kind\n1_000,x\n", "line 2, column 'a': '1_000'; should be a finite number"),
         ("a,kind\n1,x\n٣٤,y\n", "line 3, column 'a': '٣٤'; should be a finite number"),
         (",".join(map(str, range(3000))) + "\n", r"columns '0', .*, '19' … \(2,980 more\)"),
-        ("a,kind\n1,x\n2\n", "line 3: 1 cells under 2 columns"),
+        ("a,kind\n1,x\n2\n", "line 3: 1 cell under 2 columns"),
         ("a,kind\n1,x\n2,y,3\n", "line 3: 3 cells under 2 columns"),
         ("a,kind\n1,x\none,y\n", "line 3, column 'a': 'one'; should be a finite number"),
         ("a,kind\n1,x\n,y\n", "line 3, column 'a': ''"),

@@ -177,6 +177,7 @@ def test_columns_that_can_not_be_predicted_are_refused(
         ("t.csv", "y\n" + "a\nb\n" * 30, "t.csv: "),
         ("t.csv", "y,x\n" + "a,1\nb,1\n" * 30, 'no column to learn from: "x" (1 in all rows)'),
         ("t.csv", "y,y\n1,2\n", "2 columns called 'y'; should be one"),
+        ("t.csv", "x,y\n" + "1,a\n2,b\n" * 30 + "Total,\n", "column 'x' of example 60 is 'Total'"),
         ("t.npz", "", "t.npz: should be a table with a header"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from layerkit.columns import choose_columns, has_gaps
+from layerkit.columns import Number, choose_columns, has_gaps
 from layerkit.config.tables import from_config, to_config
 from layerkit.data.datasets import Data
 from layerkit.data.tables import table_of
@@ -31,12 +31,16 @@ def complete(config: dict[str, Any]) -> None:
     network, source = config.get("network"), config.get("data")
     if not isinstance(network, dict) or not isinstance(source, dict) or "path" not in source:
         return
+    body: Layer | None = None
     try:
-        body: Layer = from_config(network.get("body", {}), Layer)  # type: ignore[type-abstract]
+        body = from_config(network.get("body", {}), Layer)  # type: ignore[type-abstract]
         data = from_config(source, Data)
         seed = from_config(config.get("training", {}), Training).seed
     except LayerkitError:
-        network.setdefault("shape", [1])  # it need not be there
+        table = table_of(body)
+        if body and table and table.columns is None and "shape" not in network:
+            _place(config, body, table)["columns"] = [to_config(Number("-"))]
+        network.setdefault("shape", [1])  # neither need be there
         return
     table = table_of(body)
     if table is not None:
@@ -45,13 +49,22 @@ def complete(config: dict[str, Any]) -> None:
         network["shape"] = list(data.load(seed).train.x.shape[1:])
 
 
+def _address(body: Layer, table: Table) -> str:
+    return next(address for address, layer in body.walk("network.body") if layer is table)
+
+
+def _place(config: dict[str, Any], body: Layer, table: Table) -> Any:
+    """Return the options of the Table in the tables of an experiment."""
+    place: Any = config
+    for name in _address(body, table).split("."):
+        place = place[int(name) if isinstance(place, list) else name]
+    return place
+
+
 def _complete_table(
     config: dict[str, Any], body: Layer, table: Table, data: Data, seed: int
 ) -> None:
-    address = next(address for address, layer in body.walk("network.body") if layer is table)
-    place: Any = config
-    for name in address.split("."):
-        place = place[int(name) if isinstance(place, list) else name]
+    place = _place(config, body, table)
     columns = {column.name: column for column in table.columns or []}
     said = {column["name"] for column in place.get("columns", []) if "gaps" in column}
     explicit = all(column.complete for column in columns.values())
@@ -60,7 +73,7 @@ def _complete_table(
         try:
             chosen = choose_columns(raw, columns, rows)
         except LayerkitError as error:
-            raise type(error)(f"{address}: {error}") from error
+            raise type(error)(f"{_address(body, table)}: {error}") from error
         found = {
             column.name: column
             if column.name in said

@@ -249,6 +249,7 @@ def test_the_columns_are_chosen_from_the_training_examples_alone(tmp_path: Path)
             r"(?s)layers.1.units = -1: .*\noptimizer.lr = 'x': .*\ndata.label = 1: ",
         ),
         (["network.shape=[5]"], ConfigError, r"Table has 6 columns, .* should be \(6,\)"),
+        (['data.features=["survived"]'], ConfigError, "data: features: the label 'survived'"),
         (["data.path=none.csv"], LayerkitError, "none.csv: can't be read"),
         (["network.body.layers.3.units=3"], ShapeError, "has 3 outputs, but .* 2 classes: no, yes"),
         (
@@ -265,6 +266,7 @@ def test_what_does_not_fit_is_said(
     with pytest.raises(kind, match=reason) as caught:
         read_experiment(file, settings).load_data()
     assert "network.shape: missing" not in str(caught.value)
+    assert "no columns yet" not in str(caught.value)
 
 
 def test_a_network_without_a_shape_takes_that_of_the_data(tmp_path: Path) -> None:

@@ -198,7 +198,8 @@ class Category(Column):
         codes = np.array([code.get(word, 0.0) for word in words], float)
         codes[gaps_in(values)] = math.nan
         new = [word for word in words if word is not None] if not (codes > 0).any() else []
-        if new and values.dtype.kind in "iuf" and not any(map(_is_number, known)):
+        numbers = (word for word in known if _is_number(word) and not is_coded(word))
+        if new and values.dtype.kind in "iuf" and not any(numbers):
             raise DataError(
                 f"column {self.name!r} has numbers, such as {new[0]}; should be words, such as "
                 f"{known[0]!r}"
@@ -382,9 +383,13 @@ def kind_of(values: Array) -> type[Column]:
         return Date if values.dtype.kind == "M" else Number
     cells = set(values.tolist()) - {None}
     if all(map(_is_number, cells)):
-        coded = any(cell[0] == "0" and cell[1:2].isdigit() for cell in cells)
-        return Category if coded else Number
+        return Category if any(map(is_coded, cells)) else Number
     return Date if any(True for _ in _formats(values)) else Category
+
+
+def is_coded(word: str) -> bool:
+    """Whether a number is written with a zero before it, like a post code."""
+    return word[:1] == "0" and word[1:2].isdigit()
 
 
 def choose(name: str, values: Array, kind: type[Column] | None = None) -> Column:

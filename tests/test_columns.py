@@ -90,6 +90,7 @@ def test_cells_become_numbers(column: Column, values: Any, codes: list[float]) -
         (Number("x"), [1, -np.inf], "example 1 is -inf; should be a finite number"),
         (Number("x"), DAYS, "example 0 is 2024-01-05T00:00:00.000000; should be a number"),
         (Category("x", ["a"]), [1, 2], "'x' has numbers, such as 1; should be words, such as 'a'"),
+        (Category("x", ["01"]), [1, 2], "has numbers, such as 1; should be words, such as '01'"),
         (Date("x", "2024-01-01"), ["soon"], "is 'soon'; should be a date such as '2024-12-31'"),
         (
             Date("x", "2024-01-01", "%d.%m.%Y"),

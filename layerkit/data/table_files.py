@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import RawTable, raw_table, words_of
+from layerkit.columns import RawTable, is_coded, raw_table, words_of
 from layerkit.data.dialects import (
     FOUND,
     Dialect,
@@ -296,8 +296,7 @@ def _floats(cells: Array, gaps: Collection[str] = ()) -> Array:
         return cells
     if (np.isnan(numbers) != missing).any() or (abs(numbers) >= 2**53).any():
         return cells
-    coded = any(word[:1] == "0" and word[1:2].isdigit() for word in words)
-    return cells if coded else numbers
+    return cells if any(map(is_coded, words)) else numbers
 
 
 def _as_flags(name: str, cells: Array, place: Place, dialect: Dialect) -> Array:

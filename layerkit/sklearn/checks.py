@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 
 from layerkit.callbacks.base import Callback
 from layerkit.config.options import Amount, Configurable, Decay, Rate, Share, Size
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, DivergenceError
 from layerkit.layers.base import Layer
 from layerkit.optimizers.base import Optimizer
 
@@ -98,3 +100,17 @@ def is_plain(X: Any, model: Any) -> bool:
         and not hasattr(model, "feature_names_in_")
         and math.isfinite(X.sum())
     )
+
+
+@contextmanager
+def unchanged_if_refused(model: Any) -> Iterator[None]:
+    """Leave an estimator as it was fitted before, where a new training is refused."""
+    before = dict(vars(model))
+    try:
+        yield
+    except (DivergenceError, Warning):  # which are no refusals
+        raise
+    except Exception:
+        vars(model).clear()
+        vars(model).update(before)
+        raise

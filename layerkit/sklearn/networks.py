@@ -10,8 +10,6 @@ import copy
 import dataclasses
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -30,7 +28,7 @@ from layerkit.callbacks.base import Callback
 from layerkit.callbacks.monitors import EarlyStopping
 from layerkit.config.options import Configurable, Fraction, Size
 from layerkit.data.tables import table_of
-from layerkit.errors import ConfigError, DataError, DivergenceError, suggestion
+from layerkit.errors import ConfigError, DataError, suggestion
 from layerkit.graph.sequential import Sequential
 from layerkit.layers.base import Layer
 from layerkit.layers.dense import Dense
@@ -46,7 +44,7 @@ from layerkit.optimizers.schedules.ending import CosineSchedule
 from layerkit.progress import Progress, Records
 from layerkit.sklearn.bodies import make_layers
 from layerkit.sklearn.callbacks import CallbackSupport
-from layerkit.sklearn.checks import check_values, is_plain
+from layerkit.sklearn.checks import check_values, is_plain, unchanged_if_refused
 from layerkit.sklearn.frames import encoded, needed_table
 from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
@@ -171,7 +169,7 @@ class _Estimator(
     ) -> Self:
         if (X_val is None) != (y_val is None):
             raise DataError("X_val and y_val belong together: give both, or none of them")
-        with _unchanged_if_refused(self):
+        with unchanged_if_refused(self):
             self._check_parameters(incremental)
             first = "network_" not in vars(self) or not (self.warm_start or incremental)
             task = self._fit_task(X, y, a, 1 if incremental else self.epochs)
@@ -451,20 +449,6 @@ class _Estimator(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-@contextmanager
-def _unchanged_if_refused(model: Any) -> Iterator[None]:
-    """Leave an estimator as it was fitted before, where a new training is refused."""
-    before = dict(vars(model))
-    try:
-        yield
-    except DivergenceError:  # which is no refusal
-        raise
-    except Exception:
-        vars(model).clear()
-        vars(model).update(before)
-        raise
 
 
 def _measure(layer: Layer, X: Array, a: Array) -> None:

@@ -42,7 +42,7 @@ from layerkit.network import Network
 from layerkit.parameters import Param
 from layerkit.progress import Records
 from layerkit.sklearn.callbacks import CallbackSupport
-from layerkit.sklearn.checks import _Parameters, check_parameters, is_plain
+from layerkit.sklearn.checks import _Parameters, check_parameters, is_plain, unchanged_if_refused
 from layerkit.sklearn.epochs import Epochs, Examples
 from layerkit.sklearn.objectives import REPORTED, activated
 from layerkit.sklearn.saving import Savable
@@ -141,7 +141,8 @@ class _Perceptron(
             When the weights are not finite in the end.
         """
         start = {"coef_init": coef_init, "intercept_init": intercept_init}
-        return self._fit(X, y, sample_weight, False, X_val, y_val, start)
+        with unchanged_if_refused(self):
+            return self._fit(X, y, sample_weight, False, X_val, y_val, start)
 
     def _initialize(self, n_features: int, n_outputs: int) -> Self:
         check_parameters(self)

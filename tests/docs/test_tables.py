@@ -3,6 +3,7 @@
 import doctest
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,12 @@ def test_the_commands_on_the_page_print_what_is_shown(tmp_path: Path) -> None:
     assert commands == ["init", "train", "predict", "train"]
     (toml,) = re.findall(r"```toml\n(# To predict .*?)```", PAGE.read_text("utf-8"), re.S)
     assert (tmp_path / "flats.toml").read_text("utf-8").startswith(toml)
+
+
+@pytest.mark.parametrize("page", sorted(PAGE.parent.glob("*.md")), ids=lambda page: page.stem)
+def test_the_configurations_on_all_pages_are_toml(page: Path) -> None:
+    for toml in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.S):
+        tomllib.loads(toml)
 
 
 def test_the_table_is_made_by_its_script(tmp_path: Path) -> None:

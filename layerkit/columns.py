@@ -52,15 +52,12 @@ PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
 IDENTIFIER = re.compile(r"^\s*$|(?i:^(id|index|unnamed: 0)$|[ _-]id$)|[a-z]I[dD]$")
 """Names of columns that only tell rows apart."""
 
-UNREAD = {
-    "numbers with a sign, to be written without it": re.compile(
-        r"[+-]?[$€£¥]\s?[+-]?\d[\d.,' ]*|[+-]?\d[\d.,']*\s?([$€£¥%]|EUR|USD|GBP|CHF)"
-    ),
-    "dates whose day and month may be mistaken, to be written 2024-12-31": re.compile(
-        r"\d\d?[/-]\d\d?[/-](\d\d)?\d\d( .*)?"
-    ),
-}
-"""Kinds of words that are not read, but should be, if they are too many for categories."""
+MEASURE = re.compile(
+    r"[$€£¥]?\s?[+\u2212-]?\s?(\d[\d.,]*|\d{1,3}([\s'\u2019]\d{3})+([.,]\d+)?)\s?(?P<unit>\D{0,5})"
+)
+"""A number with a sign, a unit or groups of digits that is not read, such as € 1.200 or 24 m²."""
+UNSURE_DATE = re.compile(r"\d\d?[/-]\d\d?[/-](\d\d)?\d\d( .*)?")
+"""A date whose day and month may be mistaken, such as 01/02/2024."""
 
 
 class Column(Configurable, ABC):
@@ -424,9 +421,8 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
         if others and few and len(counts) - len(others) > ONE_HOT:
             words = listed(map(repr, others[:3]))
             return f"numbers, but for {words}; if that is a gap, set missing = [{words}] of Table"
-        for what, form in UNREAD.items():
-            if len(counts) > ONE_HOT and all(map(form.fullmatch, counts)):
-                return f"{what}, such as {next(iter(counts))!r}"
+        if len(counts) > ONE_HOT and (unread := _unread(list(counts))):
+            return f"{unread}, such as {next(iter(counts))!r}"
         once = [word for word, count in counts.items() if count == 1]
         most = 2 * len(once) > counts.total()
         return f"another word in most rows, such as {once[0]!r}" if most else ""
@@ -435,6 +431,17 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
         if (numbers == np.floor(numbers)).all() and IDENTIFIER.search(name):
             return "another number in each row"
     return ""
+
+
+def _unread(words: list[str]) -> str:
+    """Return what words are that are not read, but should be; an empty string for others."""
+    if all(map(UNSURE_DATE.fullmatch, words)):
+        return "dates whose day and month may be mistaken, to be written 2024-12-31"
+    units = {found and found["unit"] for found in map(MEASURE.fullmatch, words)}
+    plain = all(re.fullmatch(r"[\d.,+-]*\d", word) for word in words)
+    if None in units or len(units) > 1 or plain:
+        return ""
+    return "numbers with signs, units or spaces, to be written without them"
 
 
 def numbers_rows(name: str, values: Array) -> bool:

@@ -121,12 +121,11 @@ NUMBERS = [i * i * 0.5 for i in range(30)]
     [
         ("x", WORDS, "'x' (another word in most rows, such as 'word 0')"),
         ("x", [*NUMBERS, "n.a."], "'x' (numbers, but for 'n.a.'; if that is a gap, set missing ="),
-        ("x", [f"€ {i}.200,50" for i in range(30)], "'x' (numbers with a sign, to be written"),
-        (
-            "x",
-            [f"{i % 20} %" for i in range(30)],
-            "'x' (numbers with a sign, to be written without",
-        ),
+        *[
+            ("x", [form.format(i) for i in range(100, 130)], "'x' (numbers with signs, units")
+            for form in ["€ {}.200,50", "{}%", "{} m²", "{}'000.5", "{} 000", "\u2212{}.5", "{}-"]
+        ],
+        ("x", [f"{i % 20} %" for i in range(30)], "'x' (numbers with signs, units or"),
         (
             "x",
             [f"{i % 28 + 1}/02/2024" for i in range(30)],
@@ -155,9 +154,14 @@ def test_columns_that_look_odd_are_kept() -> None:
         "year": list(range(1990, 2020)),
         "user": [i * 7 % 31 for i in range(30)],
         "day": [str(dt.date(2024, 1, 1 + i)) for i in range(30)],
+        "tax": ["7 %", "19 %", "0 %"] * 10,
+        "zip": [f"0{i % 15}234" for i in range(30)],
+        "post": [f"1{i % 15:02} 34" for i in range(30)],
+        "house": [f"{i % 15} {'abc'[i % 3]}" for i in range(30)],
+        "version": [f"1.{i % 15}.0" for i in range(30)],
         "gaps": [1.0] * 29 + [NAN],
     }
-    kinds = [Number, Number, Date, Number]
+    kinds = [Number, Number, Date, *[Category] * 5, Number]
     assert [type(column) for column in choose_columns(raw_table(values))] == kinds
 
 

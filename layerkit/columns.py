@@ -49,6 +49,8 @@ SMALL = 20
 """Up to this many rows, a word that occurs once is a category, and no column is an identifier."""
 PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
 """Of the cycles of dates, in days."""
+EXACT = 2**53
+"""Whole numbers below are exact as floats."""
 IDENTIFIER = re.compile(r"^\s*$|(?i:^(id|index|unnamed: 0)$|[ _-]id$)|[a-z]I[dD]$")
 """Names of columns that only tell rows apart."""
 
@@ -192,7 +194,9 @@ class Category(Column):
     def encode(self, values: Array) -> Array:
         known, words = self.categories or [], words_of(values)
         code: dict[str | None, float] = {word: i for i, word in enumerate(known, 1)}
-        codes = np.array([code.get(word, 0.0) for word in words], float)
+        code = {_shortest(word): i for word, i in code.items()} | code
+        code |= {word: code.get(_shortest(word), 0.0) for word in set(words) - code.keys()}
+        codes = np.array([code[word] for word in words], float)
         codes[gaps_in(values)] = math.nan
         new = [word for word in words if word is not None] if not (codes > 0).any() else []
         numbers = (word for word in known if _is_number(word) and not is_coded(word))
@@ -343,6 +347,13 @@ def words_of(values: Array) -> list[str | None]:
         return [None if date is None else date.isoformat() for date in cells]
     word = {cell: _as_word(cell) for cell in set(cells)}
     return [None if cell != cell else word[cell] for cell in cells]
+
+
+def _shortest(word: str | None) -> str | None:
+    """Return a number as a column of numbers has it, 1.5 for 1.50; other words as they are."""
+    if not word or is_coded(word) or not abs(_number(word)) < EXACT:
+        return word
+    return _as_word(float(word))
 
 
 def _as_word(cell: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import RawTable, is_coded, raw_table, words_of
+from layerkit.columns import EXACT, RawTable, is_coded, raw_table, words_of
 from layerkit.data.dialects import (
     FOUND,
     Dialect,
@@ -294,7 +294,7 @@ def _floats(cells: Array, gaps: Collection[str] = ()) -> Array:
         numbers = np.fromiter(map(float, filled), float, len(words))
     except ValueError:
         return cells
-    if (np.isnan(numbers) != missing).any() or (abs(numbers) >= 2**53).any():
+    if (np.isnan(numbers) != missing).any() or (abs(numbers) >= EXACT).any():
         return cells
     return cells if any(map(is_coded, words)) else numbers
 

@@ -202,7 +202,7 @@ class Money(Number):
         return np.array([float(str(cell).strip("€")) for cell in values])
 
 
-class Odd(Column):
+class OddColumn(Column):
     """A column that is of no kind that a Table knows."""
 
     becomes = "nothing"
@@ -217,8 +217,10 @@ def test_columns_of_ones_own_are_of_a_known_kind() -> None:
     assert from_config(to_config(layer), Table) == layer
     np.testing.assert_array_equal(layer.encode(x), [[3], [5.5]])
     assert Table.of(x, price=Money("price")).columns == [Money("price")]
-    with pytest.raises(ConfigError, match=r"Odd\(name='x'\) is none of Number, Category and Date"):
-        network(Table([Odd("x")]))
+    with pytest.raises(
+        ConfigError, match=r"OddColumn\(name='x'\) is none of Number, Category and Date"
+    ):
+        network(Table([OddColumn("x")]))
 
 
 TWO = {"age": [1.0, 2.0], "city": ["Ulm", "Bonn"]}

@@ -356,14 +356,14 @@ def test_trained_layers_keep_their_weights() -> None:
     np.testing.assert_allclose(W.value, body[1].W.value, 1e-5)  # type: ignore[union-attr]
 
 
-class Interrupting(Callback):
+class CtrlC(Callback):
     def epoch_end(self, progress: Progress) -> None:
         if progress.epoch == 3:
             raise KeyboardInterrupt
 
 
 def test_an_interrupted_training_leaves_a_usable_estimator() -> None:
-    model = small(callbacks=[Interrupting()])
+    model = small(callbacks=[CtrlC()])
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(*IRIS)
     assert model.n_iter_ == 3

@@ -19,6 +19,7 @@ from layerkit.layers.watch import Method, watched
 from layerkit.losses.base import ElementwiseLoss, mean_loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
+from layerkit.streams import stream
 
 SAMPLE = 1000
 """Number of examples that go through the network: of more, the shares hardly change."""
@@ -197,7 +198,7 @@ class Case:
         """Take some steps from where a network is, and look at them."""
         optimizer = copy.deepcopy(optimizer)
         optimizer.bind(net.arena, optimizer.steps or LENGTH)
-        rng, losses, N = np.random.default_rng(0), list[float](), len(self.t)
+        rng, losses, N = stream(0, "doctor"), list[float](), len(self.t)
         params = {name: param for name, param in net.params().items() if param.decay}
         ratios: dict[str, list[float]] = {name: [] for name in params}
         with np.errstate(all="ignore"):

@@ -369,9 +369,12 @@ class Data(Configurable):
             return np.arange(len(next(iter(raw.values()))), dtype=float)[:, None]
 
         coding = Coding(self.features, gaps, numbers_of_rows)
+        # the other files may be without columns that nothing is learned from
+        path = self.path
+        data = replace(self, test=self.test and path, validation=self.validation and path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LayerkitWarning)  # `load` warns
-            dataset = self._with_validation(self._load(seed, None, coding), seed)
+            dataset = data._with_validation(data._load(seed, None, coding), seed)
         return files[0], np.sort(dataset.train.x[:, 0]).astype(np.intp)
 
     def load_folds(

@@ -202,6 +202,14 @@ def test_columns_that_are_given_stay_and_the_others_are_chosen(tmp_path: Path) -
     assert not columns_of(read_experiment(file, [unmarked]))["age"].gaps
 
 
+def test_a_file_to_test_on_may_be_without_columns_that_are_left_out(tmp_path: Path) -> None:
+    file, rows = experiment_file(tmp_path, TITANIC), passengers()
+    del rows["name"], rows["PassengerId"]
+    path = write_table(tmp_path / "new.csv", rows)
+    experiment = read_experiment(file, [f"data.test={Path(path).as_posix()}"])
+    assert len(columns_of(experiment)) == experiment.load_data().test.x.shape[1] == 6
+
+
 def test_words_for_gaps_are_said_to_the_table(tmp_path: Path) -> None:
     file = experiment_file(tmp_path, TITANIC, ', missing = ["C", "3"]')
     found = columns_of(read_experiment(file))

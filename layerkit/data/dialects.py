@@ -52,14 +52,17 @@ class Sheet:
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         last, width = self.reader.line_num, len(self.header)
-        for row in self.reader:
-            line, last = last + 1, self.reader.line_num  # a cell may go over several lines
-            if not row:
-                continue
-            if len(row) != width:
-                cells, columns = f"cell{'s' * (len(row) > 1)}", f"column{'s' * (width > 1)}"
-                raise DataError(f"line {line}: {len(row)} {cells} under {width} {columns}")
-            yield line, row
+        try:
+            for row in self.reader:
+                line, last = last + 1, self.reader.line_num  # a cell may go over several lines
+                if not row:
+                    continue
+                if len(row) != width:
+                    cells, columns = f"cell{'s' * (len(row) > 1)}", f"column{'s' * (width > 1)}"
+                    raise DataError(f"line {line}: {len(row)} {cells} under {width} {columns}")
+                yield line, row
+        except csv.Error as error:
+            raise DataError(f"line {last + 1}: {error}; is a quotation mark not closed?") from error
 
     @property
     def outline(self) -> str:

@@ -361,6 +361,12 @@ def test_npz_of_images(tmp_path: Path) -> None:
     assert data.train.x.dtype == np.uint8
 
 
+def test_a_quotation_mark_that_is_not_closed_is_told_with_its_line(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", 'a,kind\n1,x\n2,"y\n' + "3,x\n" * 50_000)
+    with pytest.raises(DataError, match=r"line 3: field larger .*; is a quotation mark not closed"):
+        Data(path=path, label="kind").load()
+
+
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [

@@ -432,8 +432,6 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
         if others and few and len(counts) - len(others) > ONE_HOT:
             words = listed(map(repr, others[:3]))
             return f"numbers, but for {words}; if that is a gap, set missing = [{words}] of Table"
-        if len(counts) > ONE_HOT and (unread := _unread(list(counts))):
-            return f"{unread}, such as {next(iter(counts))!r}"
         once = [word for word, count in counts.items() if count == 1]
         most = 2 * len(once) > counts.total()
         return f"another word in most rows, such as {once[0]!r}" if most else ""
@@ -444,15 +442,20 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
     return ""
 
 
-def _unread(words: list[str]) -> str:
-    """Return what words are that are not read, but should be; an empty string for others."""
-    if all(map(UNSURE_DATE.fullmatch, words)):
-        return "dates whose day and month may be mistaken, to be written 2024-12-31"
+def reason_not_to_read(values: Array) -> str:
+    """Return how words should be written to be numbers or dates; an empty string for others."""
+    words = list(dict.fromkeys(word for word in words_of(values) if word is not None))
+    if len(values) <= SMALL or len(words) <= ONE_HOT:
+        return ""
     units = {found and found["unit"] for found in map(MEASURE.fullmatch, words)}
     plain = all(re.fullmatch(r"[\d.,+-]*\d", word) for word in words)
-    if None in units or len(units) > 1 or plain:
+    if all(map(UNSURE_DATE.fullmatch, words)):
+        reason = "dates whose day and month may be mistaken, to be written 2024-12-31"
+    elif None not in units and len(units) == 1 and not plain:
+        reason = "numbers with signs, units or spaces, to be written without them"
+    else:
         return ""
-    return "numbers with signs, units or spaces, to be written without them"
+    return f"{reason}, such as {words[0]!r}"
 
 
 def numbers_rows(name: str, values: Array) -> bool:
@@ -472,6 +475,8 @@ def column_or_reason(raw: RawTable, name: str, rows: Array | None = None) -> Col
     kind = Category if name in raw.categories else kind_of(values)
     if kind is Number and numbers_rows(name, raw[name]):
         return "the number of the row"
+    if kind is Category and name not in raw.categories and (reason := reason_not_to_read(values)):
+        return reason
     return reason_to_leave_out(name, values, kind) or choose(name, values, kind)
 
 

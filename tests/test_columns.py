@@ -230,6 +230,8 @@ def test_categories_of_a_dataframe_may_tell_nothing() -> None:
     frame = pd.DataFrame({"good": NUMBERS, "x": pd.Categorical(WORDS)})
     with pytest.warns(LayerkitWarning, match="'x' .another word in most rows"):
         assert choose_columns(raw_table(frame)) == [Number("good")]
+    frame["x"] = pd.Categorical([f"{i % 15} m²" for i in range(30)])
+    assert type(choose_columns(raw_table(frame))[1]) is Category
 
 
 def test_words_for_gaps_may_be_others() -> None:

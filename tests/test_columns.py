@@ -33,7 +33,7 @@ def many(values: list[Any]) -> list[Any]:
         (np.array([1.0, NAN]), Number("x", gaps=True)),
         ([decimal.Decimal("1.5"), None], Number("x", gaps=True)),
         ([dt.timedelta(hours=12), dt.timedelta(days=2)], Number("x")),
-        ([np.timedelta64(12, "h"), np.timedelta64("NaT")], Number("x", gaps=True)),
+        ([np.timedelta64(12, "h"), np.timedelta64("NaT", "h")], Number("x", gaps=True)),
         ([np.datetime64("2024-01-05", "ns"), None], Date("x", "2024-01-05", gaps=True)),
         (["01", "7"], Category("x", ["01", "7"])),
         (["1_000", "7"], Category("x", ["1_000", "7"])),

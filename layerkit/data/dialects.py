@@ -65,6 +65,14 @@ class Sheet:
             raise DataError(f"line {last + 1}: {error}; is a quotation mark not closed?") from error
 
     @property
+    def marks(self) -> str:
+        """The marks that may be decimal ones or group thousands.
+
+        Semicolons come with decimal commas, so that a point there may be either.
+        """
+        return ",." if self.delimiter == ";" else ","
+
+    @property
     def outline(self) -> str:
         """The header in words, for errors about columns that are missing."""
         split = NAMES.get(self.delimiter, repr(self.delimiter))
@@ -175,10 +183,12 @@ NUMBER = {
 """Numbers by their decimal mark; the other one groups thousands."""
 
 
-def find_decimal(columns: Mapping[str, Sequence[str]], dialect: Dialect = FOUND) -> str:
+def find_decimal(
+    columns: Mapping[str, Sequence[str]], dialect: Dialect = FOUND, marks: str = ","
+) -> str:
     """Return the decimal mark of the numbers in columns of stripped cells, "." or ",".
 
-    Columns of numbers and gaps count, no others.
+    Columns of numbers and gaps count, no others. `marks` are those that may be either there.
 
     Raises
     ------
@@ -197,7 +207,7 @@ decimal = "."
     """
     gaps = dialect.gaps
     if not any(
-        _has_comma(cells) and any(_all_numbers(cells, mark, gaps) for mark in ".,")
+        _has(cells, marks) and any(_all_numbers(cells, mark, gaps) for mark in ".,")
         for cells in columns.values()
     ):
         return "."
@@ -207,7 +217,7 @@ decimal = "."
         point, comma = (_all_numbers(cells, mark, gaps) for mark in ".,")
         if point != comma:
             sure.setdefault("." if point else ",", name)
-        elif point and not unsure and (cell := next((c for c in cells if "," in c), "")):
+        elif point and not unsure and (cell := next((c for c in cells if _has([c], marks)), "")):
             numbers = " or ".join(f"{float(_plain(cell, mark)):g}" for mark in ",.")
             unsure = f"column {name!r}: {cell!r} may be {numbers}"
     if len(sure) > 1:
@@ -229,13 +239,13 @@ def with_points(cells: list[str], decimal: str, gaps: Collection[str] = GAPS) ->
     >>> with_points(["1.200,5", ""], ","), with_points(["1,200.5"], "."), with_points(["a,b"], ",")
     (['1200.5', ''], ['1200.5'], ['a,b'])
     """
-    if (decimal == "." and not _has_comma(cells)) or not _all_numbers(cells, decimal, gaps):
+    if (decimal == "." and not _has(cells, ",")) or not _all_numbers(cells, decimal, gaps):
         return cells
     return [cell if cell in gaps else _plain(cell, decimal) for cell in cells]
 
 
-def _has_comma(cells: Sequence[str]) -> bool:
-    return any("," in cell for cell in cells)
+def _has(cells: Sequence[str], marks: str) -> bool:
+    return any(mark in cell for mark in marks for cell in cells)
 
 
 def _all_numbers(cells: Sequence[str], decimal: str, gaps: Collection[str]) -> bool:

@@ -142,7 +142,7 @@ def _read_fast(
     words: list[str],
     dialect: Dialect,
 ) -> Found | None:
-    """Read a table of numbers as Python writes them, besides `words`; None if one is none."""
+    """Read a table of numbers as Python writes them, besides `words`; None if one may not be."""
     with open_csv(path, dialect) as sheet:
         names = _names(sheet.header, features, others, sheet.outline)
         numeric = [*names, *(name for name in others if name not in words)]
@@ -158,6 +158,8 @@ def _read_fast(
                 cells += [row[column_of[name]].strip() for _, row in block]
             cells = [row[column] for _, row in block for column in columns]
             text = "".join(cells)
+            if "." in text and "." in sheet.marks and not dialect.decimal:
+                return None
             try:
                 numbers = np.fromiter(map(float, cells), float, len(cells))
             except ValueError:
@@ -211,11 +213,11 @@ def _read_text(
     """
     with open_csv(path, dialect) as sheet:
         names = _names(sheet.header, features, others, sheet.outline)
-        rows = list(sheet)
+        rows, marks = list(sheet), sheet.marks
     column_of = {name: i for i, name in enumerate(sheet.header)}
     cells = {name: [row[column_of[name]].strip() for _, row in rows] for name in {*names, *others}}
     looked_at = {name: cells[name] for name in (*names, *others) if name not in words}
-    decimal = dialect.decimal or find_decimal(looked_at, dialect)
+    decimal = dialect.decimal or find_decimal(looked_at, dialect, marks)
     points = {
         name: with_points(column, decimal, dialect.gaps) for name, column in looked_at.items()
     }

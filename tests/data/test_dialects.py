@@ -81,6 +81,14 @@ def test_the_decimal_mark_is_found(columns: dict[str, list[str]], decimal: str) 
     assert find_decimal(columns) == decimal
 
 
+def test_a_point_in_a_file_with_semicolons_is_a_decimal_one_only_where_that_is_sure() -> None:
+    assert find_decimal({"a": ["1.5"], "b": ["1.234"]}, marks=",.") == "."
+    assert find_decimal({"a": ["0.234", "7"]}, marks=",.") == "."
+    assert find_decimal({"a": ["1.234"]}, Dialect(usual=","), marks=",.") == ","
+    with pytest.raises(DataError, match=r"'1\.234' may be 1234 or 1\.234"):
+        find_decimal({"a": ["1.234", "5"]}, marks=",.")
+
+
 @pytest.mark.parametrize(
     ("content", "options", "kind", "reason"),
     [
@@ -89,6 +97,12 @@ def test_the_decimal_mark_is_found(columns: dict[str, list[str]], decimal: str) 
             {},
             DataError,
             "column 'a': '1,234' may be 1.234 or 1234; set decimal = \",\" or decimal = \".\"",
+        ),
+        (
+            b"a;b;y\n1.234;1.200;u\n2;3;v\n",
+            {},
+            DataError,
+            "column 'a': '1.234' may be 1234 or 1.234; set decimal = \",\" or decimal = \".\"",
         ),
         (
             b"a;b;y\n1,5;1.5;u\n2;3;v\n",

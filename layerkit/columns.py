@@ -290,7 +290,7 @@ class Date(Column):
 
     @property
     def wanted(self) -> str:
-        """What cells should be."""
+        """The words for what cells should be."""
         form = self.format or "%Y-%m-%d"
         return f"a date such as {datetime.date(2024, 12, 31).strftime(form)!r}"
 

@@ -57,7 +57,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 
 class Coding(NamedTuple):
-    """How a table becomes numbers: these columns by `encode`, None for all, with these gaps."""
+    """The encoding of a table as numbers: of these columns, None for all, with these gaps."""
 
     names: list[str] | None
     gaps: Collection[str]

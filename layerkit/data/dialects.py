@@ -25,7 +25,7 @@ SAMPLE = 20
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a ``.csv`` file is written; a delimiter or decimal mark of None is found in the file.
+    """The dialect of a ``.csv`` file; a delimiter or decimal mark of None is found in the file.
 
     `usual` is the decimal mark where the file doesn't tell, `gaps` are the cells that stand for a
     missing value.

@@ -19,7 +19,7 @@ from layerkit.errors import DataError, FileError, LayerkitError, listed
 from layerkit.files.mapped import releaser
 
 Target = Literal["class", "number", "labels"]
-"""What is predicted: a class, one or more numbers, or several labels that are there or not."""
+"""The kind of target: a class, one or more numbers, or several labels that are there or not."""
 
 
 @dataclass(frozen=True)

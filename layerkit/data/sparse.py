@@ -109,10 +109,9 @@ def takes_sparse(layer: Layer) -> bool:
     Examples
     --------
     >>> from layerkit import ReLU, Residual
-    >>> takes_sparse(Sequential([Sequential([Dense(8), ReLU()]), Dense(2)]))
-    True
-    >>> takes_sparse(Residual(Dense(8)))
-    False
+    >>> bodies = Sequential([Dense(8), ReLU()]), Residual(Dense(8)), Dense(2)
+    >>> [takes_sparse(body) for body in bodies]
+    [True, False, True]
     """
     if not isinstance(layer, Container):
         return type(layer) is Dense

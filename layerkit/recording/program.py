@@ -51,7 +51,7 @@ FORMS: dict[str, Callable[[int], Any]] = {
     "{k} * N - 1": lambda n: n - 1,
     "({k} * N) / ({k} * N - 1)": lambda n: n / (n - 1),
 }
-"""How a number may depend on N: these and no others are known."""
+"""The ways in which a number may depend on N: these and no others are known."""
 
 
 def of_batch(a: Any, b: Any, Na: int, Nb: int, dtype: Any = None) -> OfBatch | None:
@@ -279,7 +279,7 @@ UNSEEN = (
     "np.take_along_axis(a, i, 0) for a[i], np.stack([x, y]) for np.array([x, y]), x for "
     f"np.asarray(x), x.copy() for np.array(x), self.rng for np.random, {STATE}"
 )
-"""What to write instead of what NumPy's protocols don't see."""
+"""The remedies for what NumPy's protocols don't see."""
 LOOP = f"write operations of whole arrays instead of a loop over the examples, {STATE}"
 
 

@@ -36,7 +36,7 @@ WORDS = {
     "g": "their gradients",
     "states": "states of the layers {}, {}",
 }
-"""What the arguments of a step are."""
+"""The words for the arguments of a step."""
 
 
 def unroll(

@@ -10,7 +10,7 @@ from layerkit.inspection.notebook import html_table
 from layerkit.inspection.summary import aligned
 
 STOPS, HINDERS, NOTE = 3, 2, 1
-"""How bad a finding is: nothing is learned, less than could be, or it is worth knowing."""
+"""The severity of a finding: nothing is learned, less than could be, or it is worth knowing."""
 WIDTH = 100
 """Of a line of a finding."""
 

@@ -15,8 +15,8 @@ train: $(VENV)/.plot ## Train the tutorial's network on the embedded digits
 test: $(VENV)/.dev ## Run the tests and the examples of the documentation
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
-processes: $(VENV)/.dev ## Run the tests that start, kill and interrupt processes
-	$(BIN)/python -m pytest -m 'processes and not slow'
+processes: $(VENV)/.dev ## Run the tests that start processes, or open pages in Chromium
+	$(BIN)/python -m pytest -m '(processes or browser) and not slow'
 
 lint: $(VENV)/.dev ## Check format, lint and types
 	$(BIN)/ruff format --check .

@@ -30,6 +30,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_generated"]
@@ -42,29 +44,15 @@ autodoc_preserve_defaults = True
 autosummary_generate = True
 numpydoc_show_class_members = False
 
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
 html_theme = "pydata_sphinx_theme"
 html_title = "layerkit"
 html_static_path = ["_static"]
 html_extra_path = ["_generated/pages"]
 html_css_files = ["style.css"]
-html_sidebars = {
-    page: []
-    for page in (
-        "index",
-        "get_started",
-        "tutorial",
-        "unroll",
-        "afternoon",
-        "studies",
-        "recipes",
-        "trace",
-        "sklearn",
-        "exchange",
-        "extending",
-        "configuration",
-        "design",
-    )
-}
+html_sidebars = {"index": []}
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {

@@ -8,8 +8,9 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from layerkit.arrays import Array, Shape
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.errors import RecordingError
-from layerkit.inspection.mistakes import mistake
+from layerkit.inspection.mistakes import mistake, read_only
 from layerkit.streams import stream
 
 H = 1e-5
@@ -40,8 +41,7 @@ def run(laws: Laws, report: bool) -> str | None:
     """
     __tracebackhide__ = True
     lines, said = [], set[str]()
-    for name, law in laws:
-        error = _broken(law)
+    for name, error in findings(laws):
         unrecorded = isinstance(error, RecordingError)
         if error and not report and not unrecorded:
             raise error
@@ -51,7 +51,44 @@ def run(laws: Laws, report: bool) -> str | None:
     return "\n".join(lines) if report else None
 
 
-def _broken(law: Law) -> Exception | None:
+class Finding(NamedTuple):
+    """A law, and what is said of it; None if it holds."""
+
+    law: str
+    error: Exception | None
+
+
+def findings(laws: Laws) -> Iterator[Finding]:
+    """Check one law after the other."""
+    for name, law in laws:
+        yield Finding(name, broken(law))
+
+
+_writable: ContextVar[bool] = ContextVar("writable", default=False)
+
+
+@contextmanager
+def writable() -> Iterator[None]:
+    """Hand out arrays that can be written to, so that one who does is judged by the rest."""
+    before = _writable.set(True)
+    try:
+        yield
+    finally:
+        _writable.reset(before)
+
+
+def lent(array: Array) -> Array:
+    """Return an array as the checks hand it out: a view that can't be written to."""
+    return array.copy() if _writable.get() else read_only(array)
+
+
+def wrote(error: Exception | None) -> bool:
+    """Whether an error is about a write to what was lent."""
+    cause = getattr(error, "__cause__", None)
+    return isinstance(cause, ValueError) and "read-only" in str(cause)
+
+
+def broken(law: Law) -> Exception | None:
     """Return what is said of a law; None if it holds."""
     try:
         law()
@@ -95,6 +132,24 @@ def normal(shape: Shape, seed: int, dtype: str = "float64") -> Array:
 def close(a: Array, b: Array) -> bool:
     """Whether two arrays agree up to rounding in float64."""
     return a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def require_like(what: str, ours: Array, right: Array, like: object) -> None:
+    """Raise an AssertionError unless an array is that which the other object has returned."""
+    require(
+        ours.shape == right.shape, f"{what} has shape {ours.shape}, and {right.shape} with {like}"
+    )
+    if close(ours, right):
+        return
+    worst = np.unravel_index(abs(ours - right).argmax(), ours.shape)
+    place = [int(i) for i in worst]
+    factor = float((ours * right).sum() / (right * right).sum()) if right.any() else 0.0
+    times = np.allclose(ours, factor * right, rtol=1e-4)
+    raise AssertionError(
+        f"{what} is {factor:.4g} times that of {like}"
+        if times
+        else f"{what}{place} is {ours[worst]:.4g}, and {right[worst]:.4g} with {like}"
+    )
 
 
 def require_object(part: Any) -> None:

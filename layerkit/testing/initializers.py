@@ -45,10 +45,11 @@ only renames
     """
     __tracebackhide__ = True
     require_object(init)
-    return run(_laws(init, shape), report)
+    return run(initializer_laws(init, shape), report)
 
 
-def _laws(init: Initializer, shape: Shape) -> Laws:
+def initializer_laws(init: Initializer, shape: Shape) -> Laws:
+    """Yield the laws of an initializer."""
     yield "options", partial(check_options, init)
     yield "fill", partial(_filled, init, shape, np.nan)
     yield "random numbers", partial(_check_chance, init, shape)

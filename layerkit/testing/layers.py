@@ -35,6 +35,7 @@ from layerkit.testing.common import (
     close,
     copies,
     require,
+    require_like,
     require_object,
     run,
 )
@@ -50,7 +51,11 @@ from layerkit.training.own_parts import (
 
 
 def check_layer(
-    layer: Layer, *shapes: Shape, examples: Examples = None, report: bool = False
+    layer: Layer,
+    *shapes: Shape,
+    examples: Examples = None,
+    report: bool = False,
+    like: Layer | None = None,
 ) -> str | None:
     """Check that a layer keeps its contract for inputs of these shapes, one for each input.
 
@@ -68,6 +73,9 @@ def check_layer(
     report : bool
         Whether to return a table of all laws, with what is wrong, instead of raising an error. It
         says too whether the layer can be recorded, which no error does.
+    like : Layer, optional
+        Another one that should return the same, such as ``ReLU()`` for a ReLU of your own. It is
+        given the same parameters, in the order of their declaration.
 
     Raises
     ------
@@ -96,10 +104,18 @@ give 3.153; it is 0.6667 times the right value everywhere: a factor or a sign is
         raise AssertionError(
             f"check_layer({name}, {wrong[0]}): a shape is a tuple: write ({wrong[0]},)"
         )
-    return run(_laws(layer, shapes, examples, report), report)
+    return run(layer_laws(layer, shapes, examples, like, report), report)
 
 
-def _laws(layer: Layer, shapes: Sequence[Shape], examples: Examples, report: bool) -> Laws:
+def layer_laws(
+    layer: Layer,
+    shapes: Sequence[Shape],
+    examples: Examples = None,
+    like: Layer | None = None,
+    report: bool = False,
+) -> Laws:
+    """Yield the laws of a layer."""
+
     def on(check: Callable[[Probe], object], dtype: str = "float64") -> Law:
         return lambda: check(Probe(layer, *shapes, examples=examples, dtype=dtype))
 
@@ -120,6 +136,8 @@ def _laws(layer: Layer, shapes: Sequence[Shape], examples: Examples, report: boo
     yield "derivatives", on(_check_derivatives)
     yield "gradients without dx", on(_check_without_dx)
     yield "copies", on(_check_copies_train_on)
+    if like is not None:
+        yield f"like {type(like).__name__}", on(partial(_check_like, like=like))
     if report:
         yield "recording", on(_check_recording)
 
@@ -411,6 +429,24 @@ def _train(probe: Probe) -> None:
     for seed in range(3):
         probe.results(*probe.batch(4, seed=30 + seed))
         optimizer.step(probe.arena.values, probe.arena.grads)
+
+
+def _check_like(probe: Probe, like: Layer) -> None:
+    """Compare predictions and training with those of the other layer."""
+    other = Probe(like, *probe.shapes, examples=probe.examples)
+    ours, right = ([p.value.shape for p in one.params.values()] for one in (probe, other))
+    require(
+        ours == right,
+        f"{probe.name}.build declares parameters of the shapes {ours}; those of {like} are {right}",
+    )
+    other.arena.values[...] = probe.arena.values
+    for seed in range(4):
+        xs = probe.batch(5, seed=30 + seed)[:-1]
+        for train in (False, True):
+            y, other_y = (one.forward(*xs, train=train) for one in (probe, other))
+            after = f" after batch {seed}" if seed else ""
+            what = f"{probe.name}.forward (train={train}){after}: y"
+            require_like(what, y, other_y, like)
 
 
 def _check_recording(probe: Probe) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.graph.sequential import Sequential
-from layerkit.inspection.mistakes import WRITES_TO_Z, read_only, shown, widening
+from layerkit.inspection.mistakes import WRITES_TO_Z, shown, widening
 from layerkit.layers.dense import Dense
 from layerkit.layers.shapes import Reshape
 from layerkit.losses.base import Loss, mean_loss
@@ -26,18 +26,22 @@ from layerkit.testing.common import (
     check_derivative,
     check_options,
     close,
+    lent,
     normal,
     require,
+    require_like,
     require_object,
     run,
 )
 
 
-def check_loss(loss: Loss, shape: Shape, targets: Any, report: bool = False) -> str | None:
+def check_loss(
+    loss: Loss, shape: Shape, targets: Any, report: bool = False, like: Loss | None = None
+) -> str | None:
     """Check a loss for outputs of `shape` and these targets, at least two examples of them.
 
-    A shape of several axes, such as (T, K), checks the laws of positions too. `report` as for
-    `check_layer`.
+    A shape of several axes, such as (T, K), checks the laws of positions too. `report` and `like`
+    as for `check_layer`.
 
     Raises
     ------
@@ -60,10 +64,13 @@ one; each row has its own derivative: don't divide by N, backward does
     """
     __tracebackhide__ = True
     require_object(loss)
-    return run(_laws(loss, shape, targets, report), report)
+    return run(loss_laws(loss, shape, targets, like, report), report)
 
 
-def _laws(loss: Loss, shape: Shape, targets: Any, report: bool) -> Laws:
+def loss_laws(
+    loss: Loss, shape: Shape, targets: Any, like: Loss | None = None, report: bool = False
+) -> Laws:
+    """Yield the laws of a loss."""
     yield "options", partial(check_options, loss)
 
     def on(check: Callable[[Loss, Array, Array], object], dtype: str = "float64") -> Law:
@@ -79,6 +86,8 @@ def _laws(loss: Loss, shape: Shape, targets: Any, report: bool) -> Laws:
     yield "weights of positions", on(_check_weighted_positions)
     yield "large outputs", on(_check_extremes)
     yield "predictions", on(_check_predictions)
+    if like is not None:
+        yield f"like {type(like).__name__}", on(partial(_check_like, like=like))
     if report:
         yield "recording", partial(_check_recording, loss, shape, targets)
 
@@ -99,7 +108,7 @@ def _prepared(loss: Loss, shape: Shape, targets: Any, dtype: str) -> tuple[Loss,
 def _losses(loss: Loss, z: Array, t: Array) -> Array:
     name, positions = type(loss).__name__, z.shape[:-1]
     with calling(f"{name}.losses", WRITES_TO_Z):
-        losses = loss.losses(read_only(z), read_only(t))
+        losses = loss.losses(lent(z), lent(t))
     require(
         isinstance(losses, np.ndarray) and losses.shape == positions,
         f"{name}.losses returns {getattr(losses, 'shape', losses)!r} for outputs of shape "
@@ -121,7 +130,7 @@ def _forward(
 ) -> tuple[float, float]:
     name = type(loss).__name__
     try:
-        pair = loss.forward(read_only(z), read_only(t), sample_weight)
+        pair = loss.forward(lent(z), lent(t), sample_weight)
     except Exception as error:
         raise AssertionError(
             f"{name}.forward raised {type(error).__name__}: {error}; write losses and gradients "
@@ -201,7 +210,7 @@ def _check_positions(loss: Loss, z: Array, t: Array) -> None:
 def _counts(loss: Loss, z: Array, t: Array) -> Array:
     name, positions = type(loss).__name__, z.shape[:-1]
     with calling(f"{name}.counts"):
-        counts = loss.counts(read_only(z), read_only(t))
+        counts = loss.counts(lent(z), lent(t))
     counts = np.ones(positions) if counts is None else counts
     require(
         counts.shape == positions and bool((counts >= 0).all()) and bool(counts.any()),
@@ -318,7 +327,7 @@ def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
         with np.errstate(all="ignore"):
             values = {"the loss": _losses(loss, big, t), "dz": _gradients(loss)}
             if loss.has_probabilities:
-                values["predict_proba"] = loss.predict_proba(read_only(big))
+                values["predict_proba"] = loss.predict_proba(lent(big))
         for quantity, value in values.items():
             require(
                 bool(np.isfinite(value).all()),
@@ -326,14 +335,14 @@ def _check_extremes(loss: Loss, z: Array, t: Array) -> None:
                 "take no log of what may be 0",
             )
         with np.errstate(all="raise", under="ignore"), calling(f"{what} it"):
-            loss.forward(read_only(big), read_only(t))
+            loss.forward(lent(big), lent(t))
             loss.backward()
 
 
 def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
     name, N, positions = type(loss).__name__, len(z), z.shape[:-1]
     with calling(f"{name}.hits", "writes to z or to the targets: make a new array"):
-        hits = loss.hits(read_only(z), read_only(t))
+        hits = loss.hits(lent(z), lent(t))
     require(
         hits.shape == positions and not ((hits < 0) | (hits > 1)).any(),
         f"{name}.hits returns {hits}; should be numbers from 0 to 1 of shape {positions}, one for "
@@ -347,7 +356,7 @@ def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
         "gradients should be 0",
     )
     with calling(f"{name}.predict", "writes to z: make a new array"):
-        predictions = loss.predict(read_only(z))
+        predictions = loss.predict(lent(z))
     require(
         len(predictions) == N,
         f"{name}.predict returns {predictions.shape}; should be {N} predictions",
@@ -356,7 +365,7 @@ def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
         return
     what = f"{name}.predict_proba"
     with calling(what, "writes to z: make a new array"):
-        p = loss.predict_proba(read_only(z.astype("float32")))
+        p = loss.predict_proba(lent(z.astype("float32")))
     require(p.shape == z.shape, f"{what} returns {p.shape}; should be the shape of z, {z.shape}")
     require(p.dtype == np.float32, f"{what} returns {p.dtype} for float32")
     one_of_many = predictions.ndim < z.ndim
@@ -365,6 +374,18 @@ def _check_predictions(loss: Loss, z: Array, t: Array) -> None:
         and (not one_of_many or np.allclose(p.sum(axis=-1), 1, atol=1e-5)),
         f"{what}: row 0 is {p[0]}; should be from 0 to 1{' and sum to 1' * one_of_many}",
     )
+
+
+def _check_like(loss: Loss, z: Array, t: Array, like: Loss) -> None:
+    """Compare losses, predictions and probabilities; the derivative follows from the losses."""
+    name, like = type(loss).__name__, copy.deepcopy(like)
+    like.build(z.shape[1:])
+    require_like(f"{name}.losses", _losses(loss, z, t), _losses(like, z, t), like)
+    require_like(f"{name}.predict", loss.predict(z), like.predict(z), like)
+    if like.has_probabilities:
+        with calling(f"{name}.predict_proba"):
+            p = loss.predict_proba(z)
+        require_like(f"{name}.predict_proba", p, like.predict_proba(z), like)
 
 
 def _check_recording(loss: Loss, shape: Shape, targets: Any) -> None:

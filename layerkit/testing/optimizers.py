@@ -11,7 +11,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.config.tables import from_config, to_config
 from layerkit.initializers.plain import Zeros
-from layerkit.inspection.mistakes import WRITES_TO_G, read_only
+from layerkit.inspection.mistakes import WRITES_TO_G
 from layerkit.layers.dense import Dense
 from layerkit.losses.regression import MeanSquaredError
 from layerkit.network import Network
@@ -25,6 +25,7 @@ from layerkit.testing.common import (
     calling,
     check_options,
     copies,
+    lent,
     normal,
     require,
     require_object,
@@ -78,10 +79,13 @@ def check_optimizer(
     """
     __tracebackhide__ = True
     require_object(optimizer)
-    return run(_laws(optimizer, like, report), report)
+    return run(optimizer_laws(optimizer, like, report), report)
 
 
-def _laws(optimizer: Optimizer, like: Optimizer | None, report: bool) -> Laws:
+def optimizer_laws(
+    optimizer: Optimizer, like: Optimizer | None = None, report: bool = False
+) -> Laws:
+    """Yield the laws of an optimizer."""
     table = to_config(optimizer)
 
     def on(check: Callable[[Optimizer], object]) -> Law:
@@ -89,6 +93,7 @@ def _laws(optimizer: Optimizer, like: Optimizer | None, report: bool) -> Laws:
 
     yield "options", partial(check_options, optimizer)
     yield "a step", on(_check_step)
+    yield "float32", on(_check_float32)
     yield "nothing is shared", on(_check_nothing_is_shared)
     yield "copies", on(_check_copies_walk_on)
     yield "checkpoints", on(_check_checkpoints)
@@ -104,7 +109,7 @@ def _laws(optimizer: Optimizer, like: Optimizer | None, report: bool) -> Laws:
 
 def _step(optimizer: Optimizer, w: Array, g: Array) -> None:
     with calling(f"{type(optimizer).__name__}.update", WRITES_TO_G):
-        optimizer.step(w, read_only(g))
+        optimizer.step(w, lent(g))
 
 
 def _walk(optimizer: Optimizer, steps: int, w: Array | None = None, start: int = 0) -> Array:
@@ -124,6 +129,17 @@ def _check_step(optimizer: Optimizer) -> None:
         not np.array_equal(w, before),
         f"{name}.update {UNCHANGED}",
     )
+    for slot, value in optimizer.memory.items():
+        require(
+            slot not in optimizer.slots or bool(value.any()),
+            f"{name}: {unchanged_slot(slot)}",
+        )
+
+
+def _check_float32(optimizer: Optimizer) -> None:
+    name, w = type(optimizer).__name__, np.ones(5, "float32")
+    for i in range(2):
+        _step(optimizer, w, normal((5,), 40 + i, "float32"))
     for what, value in {**vars(optimizer), **optimizer.memory}.items():
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f":
             require(
@@ -131,11 +147,6 @@ def _check_step(optimizer: Optimizer) -> None:
                 f"{name}: {what} is {value.dtype} for float32 parameters; name it in slots, or use "
                 "math and Python floats instead of np.sqrt and the like",
             )
-    for slot, value in optimizer.memory.items():
-        require(
-            slot not in optimizer.slots or bool(value.any()),
-            f"{name}: {unchanged_slot(slot)}",
-        )
 
 
 def _check_nothing_is_shared(one: Optimizer) -> None:

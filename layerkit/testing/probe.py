@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from layerkit.arrays import Array, Shape
-from layerkit.inspection.mistakes import WRITES_TO_DY, WRITES_TO_X, read_only, shown
+from layerkit.inspection.mistakes import WRITES_TO_DY, WRITES_TO_X, shown
 from layerkit.layers.base import Layer
 from layerkit.parameters import Arena
 from layerkit.streams import stream
-from layerkit.testing.common import calling, normal, require
+from layerkit.testing.common import calling, lent, normal, require
 
 Examples: TypeAlias = Array | Sequence[Array | None] | None
 """Examples for the only input, or one entry for each; None where any numbers are accepted."""
@@ -71,7 +71,7 @@ class Probe:
     def adapt(self) -> None:
         """Show the layer two batches, which are read-only, and can be iterated once."""
         law = "writes to a batch, which others may still read"
-        batches = [read_only(self.batch(rows, seed=rows)[0]) for rows in (7, 4)]
+        batches = [lent(self.batch(rows, seed=rows)[0]) for rows in (7, 4)]
         with calling(f"{self.name}.adapt", law):
             self.layer.adapt(iter(batches))
 
@@ -94,7 +94,7 @@ class Probe:
         if train:
             self.restart()
         with calling(f"{what} (train={train}, {len(xs[0])} rows)", WRITES_TO_X):
-            y = self.layer.forward(*map(read_only, xs), train=train)
+            y = self.layer.forward(*map(lent, xs), train=train)
         require(isinstance(y, np.ndarray), f"{what} returns {shown(y)}; should be an array")
         return y
 
@@ -108,7 +108,7 @@ class Probe:
         """Call the layer with a dy that can't be written to; dx, or a tuple of several."""
         what = f"{self.name}.backward"
         with calling(f"{what} ({len(dy)} rows)", WRITES_TO_DY):
-            dx = self.layer.backward(read_only(dy))
+            dx = self.layer.backward(lent(dy))
         if self.layer.wants_dx or dx is not None:
             count = len(self.names)
             wanted = f"a tuple of {count} arrays, a dx for each input"

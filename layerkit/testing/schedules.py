@@ -34,10 +34,11 @@ negative, also after the end of the training
     """
     __tracebackhide__ = True
     require_object(schedule)
-    return run(_laws(schedule, steps), report)
+    return run(schedule_laws(schedule, steps), report)
 
 
-def _laws(schedule: Schedule, steps: int) -> Laws:
+def schedule_laws(schedule: Schedule, steps: int = 100) -> Laws:
+    """Yield the laws of a schedule."""
     yield "options", partial(check_options, schedule)
     yield "factors", partial(_factors, schedule, steps)
     yield "asked again", partial(_check_again, schedule, steps)

@@ -1,6 +1,7 @@
 """What the checks say, and how: one line of the user's, a table, a comparison."""
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from layerkit import (
     Adam,
     Add,
     Array,
+    BatchNorm,
     ConfigError,
     CosineSchedule,
     Dense,
     HeNormal,
     Initializer,
     Layer,
+    LeakyReLU,
     MeanSquaredError,
     Momentum,
     Network,
@@ -26,6 +29,7 @@ from layerkit import (
     ReLU,
     Sequential,
     Shape,
+    SoftmaxCrossEntropy,
 )
 from layerkit.testing import (
     check_initializer,
@@ -34,6 +38,8 @@ from layerkit.testing import (
     check_optimizer,
     check_schedule,
 )
+from layerkit.testing.common import broken, writable, wrote
+from layerkit.testing.layers import layer_laws
 
 
 class ForgetsTheChainRule(Layer):
@@ -124,6 +130,71 @@ def test_an_optimizer_is_compared_with_another() -> None:
         check_optimizer(NakedAdam(correct=False), like=Adam())
     with pytest.raises(AssertionError, match=r"step 2 is .* for w\[\d\], and .* with SGD\(lr=0\.1"):
         check_optimizer(Momentum(lr=1.0, beta=0.9), like=SGD(lr=0.1))
+
+
+class TwiceReLU(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        self.x = x
+        return np.maximum(2 * x, 0)
+
+    def backward(self, dy: Array) -> Array:
+        return 2 * dy * (self.x > 0)
+
+
+TARGETS = np.array([0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("check", "sentence"),
+    [
+        (lambda: check_layer(TwiceReLU(), (3,), like=ReLU()), r"y is 2 times that of ReLU\(\)"),
+        (
+            lambda: check_layer(LeakyReLU(0.1), (3,), like=ReLU()),
+            r"y\[\d, \d\] is -.*, and 0 with",
+        ),
+        (
+            lambda: check_layer(BatchNorm(momentum=0.2), (3,), like=BatchNorm()),
+            r"\(train=False\) after batch 1: y",
+        ),
+        (
+            lambda: check_layer(Dense(2, bias=False), (3,), like=Dense(2)),
+            r"declares parameters of the shapes \[\(3, 2\)\]; those of Dense\(units=2\) are",
+        ),
+        (
+            lambda: check_loss(
+                SoftmaxCrossEntropy(label_smoothing=0.1), (3,), TARGETS, like=SoftmaxCrossEntropy()
+            ),
+            r"losses\[\d\] is .* with SoftmaxCrossEntropy",
+        ),
+    ],
+)
+def test_a_part_that_returns_something_else_is_named(
+    check: Callable[[], object], sentence: str
+) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check()
+
+
+def test_the_same_part_is_like_another() -> None:
+    check_layer(BatchNorm(), (3,), like=BatchNorm())
+    check_loss(SoftmaxCrossEntropy(), (3,), TARGETS, like=SoftmaxCrossEntropy())
+
+
+class DoublesInPlace(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        x *= 2
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        return 2 * dy
+
+
+def test_who_writes_is_judged_by_the_rest() -> None:
+    laws = dict(layer_laws(DoublesInPlace(), [(3,)]))
+    assert wrote(broken(laws["forward, float64"]))
+    with writable():
+        assert broken(laws["forward, float64"]) is None
+    assert wrote(broken(laws["forward, float64"]))
 
 
 class Decides(Layer):

@@ -4,6 +4,7 @@ A formula and its derivative are written here as one would write them without la
 nothing overflows. Forward and backward of both are timed in turn, in many rounds.
 
     python experiments/activation_speed.py
+    python experiments/activation_speed.py --out experiments/results/activations.md
 """
 
 from __future__ import annotations
@@ -279,19 +280,18 @@ def table(results: list[Result], rounds: int) -> str:
 
 
 def main() -> None:
-    """Measure, and write the table."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=51, help="default: 51")
-    folder = Path(__file__).parent / "results"
-    parser.add_argument("--out", type=Path, default=folder, help=f"default: {folder.name}")
+    parser.add_argument("--out", type=Path, help="a file to write the table to")
     args = parser.parse_args()
     np.ones(2**21)  # and freed: the allocator no longer returns small arrays, as after loading data
     with threadpool_limits(1):
         results = [compare(*formulas, args.rounds) for formulas in FORMULAS]
     text = table(results, args.rounds)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "activations.md").write_text(text, encoding="utf-8")
     print(text)
+    if args.out:
+        args.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

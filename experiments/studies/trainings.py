@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import signal
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal
 
 from layerkit import Array, DivergenceError, evaluate, fit, from_config
@@ -122,6 +124,10 @@ def train_all(
                 run = done.result()
                 found[run.setting, run.seed] = run
                 write(file, [found[item] for item in plan if item in found])
+        except BaseException:
+            for process in active_children():  # in the middle of trainings
+                process.kill()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
     write(file, [found[item] for item in plan])
@@ -129,12 +135,21 @@ def train_all(
 
 
 def start_worker() -> None:
-    """Use one BLAS thread, leave Ctrl-C to the parent, and import the tutorial's own ReLU."""
+    """Use one BLAS thread, end with the parent alone, and import the tutorial's own ReLU."""
     from threadpoolctl import threadpool_limits
 
+    Thread(target=end_with_parent, daemon=True).start()
     threadpool_limits(1, user_api="blas")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import_file(AS_PRINTED)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, in whatever way."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def write(file: Path, runs: Iterable[Run]) -> None:

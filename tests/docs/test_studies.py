@@ -1,5 +1,10 @@
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +75,44 @@ def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path) -> None:
     results = train_all([DIGITS], [0, 1], tmp_path / "own.csv", processes=1)
     assert results == {DIGITS: [train(DIGITS, 0), done]}
     assert read(tmp_path / "own.csv") == results[DIGITS]
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+
+from trainings import Setting, train_all
+
+if __name__ == "__main__":
+    train_all([Setting(data="digits", epochs=10**6)], range(2), Path(sys.argv[1]), processes=2)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_a_study_that_is_stopped_leaves_no_process(tmp_path: Path, name: str) -> None:
+    script = tmp_path / "study.py"
+    script.write_text(STOPPED)
+    command = [sys.executable, str(script), str(tmp_path / "own.csv")]
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "experiments/studies")])}
+    parent = subprocess.Popen(
+        command, env=os.environ | paths, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    time.sleep(3)  # the workers train
+    assert parent.poll() is None
+    os.kill(parent.pid, getattr(signal, name))
+    parent.wait(timeout=10)
+    deadline = time.monotonic() + 10
+    try:
+        while True:  # until nobody is left in the group of the parent
+            os.killpg(parent.pid, 0)
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    except ProcessLookupError:
+        return
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
 
 
 # figures

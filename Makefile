@@ -28,9 +28,10 @@ check: lint test processes ## All that a change has to pass
 slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
 	$(BIN)/python -m pytest -m slow
 
-docs: $(VENV)/.docs ## Build the documentation in docs/_build/html
+docs: $(VENV)/.docs ## Build the documentation, and print where it is
 	rm -rf docs/api docs/api.md docs/_generated
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "file://$(CURDIR)/docs/_build/html/index.html"
 
 afternoon: $(VENV)/.dev ## Count the lines of docs/afternoon.md anew
 	$(BIN)/python docs/generate/afternoon.py
@@ -47,6 +48,13 @@ clean: ## Remove the environment and everything built
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.bench: | $(VENV)/.torch
+
+# PyTorch's build for CPUs, a tenth as large; where its index can't be reached, PyPI's follows
+$(VENV)/.torch: | $(VENV)/bin/python
+	-$(BIN)/python -m pip install --quiet --retries 1 --index-url https://download.pytorch.org/whl/cpu torch
+	@touch $@
 
 $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'

@@ -1,0 +1,309 @@
+// The network, drawn: a column of neurons for each layer, each neuron with the map of its outputs over the
+// plane, and a line for each weight. Above it, one button per layer, and a + wherever a layer can be added.
+
+import { css, fitted, mix, paper, ramp, short, signed, token } from "./colours.js";
+import { make } from "./make.js";
+import { pick } from "./controls.js";
+
+const MOST = 10, NARROW = 54;
+
+export class NetworkView {
+  constructor(app) {
+    this.app = app;
+    this.scroller = document.getElementById("drawing");
+    this.list = document.getElementById("layers");
+    this.canvas = document.getElementById("net");
+    this.columns = [];
+    this.small = new OffscreenCanvas(1, 1);
+    this.canvas.addEventListener("pointermove", event => this.point(event));
+    this.canvas.addEventListener("pointerleave", () => this.leave());
+    this.canvas.addEventListener("click", event => {
+      this.point(event);
+      const column = this.columnAt(event.offsetX);
+      if (column?.address) app.selectLayer(column.address);
+    });
+    new ResizeObserver(() => { this.place(); this.draw(); }).observe(this.scroller);
+  }
+
+  // Columns as main.js describes them: {address, title, units, elementwise, weights, bias, map(unit), image, value(unit)}.
+  show(columns) {
+    const focused = document.activeElement?.closest?.("#layers") ? document.activeElement.dataset.key : null;
+    this.columns = columns;
+    this.place();
+    this.head();
+    if (focused) this.list.querySelector(`[data-key="${focused}"]`)?.focus();
+    this.draw();
+  }
+
+  update(columns) {
+    this.columns.forEach((column, i) => Object.assign(column, columns[i]));
+    this.draw();
+  }
+
+  place() {
+    const { columns } = this;
+    if (!columns.length) return;
+    const style = getComputedStyle(this.scroller), room = this.scroller.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    this.height = innerWidth <= 760 ? 330 : document.documentElement.classList.contains("embed") ? Math.min(360, Math.max(220, innerHeight - 40)) : innerHeight > 1000 ? 470 : 390;
+    const most = Math.max(...columns.map(column => Math.min(column.units, MOST)));
+    const pitch = Math.min(56, this.height / Math.max(most, 4) * 0.985);
+    this.size = Math.floor(pitch * 0.8);
+    const wide = columns.map((column, i) => i && !column.elementwise), narrow = columns.filter(column => column.elementwise).length;
+    const big = column => column.image ? this.size * 2.4 : this.size;
+    const used = columns.reduce((sum, column) => sum + big(column), 0) + narrow * NARROW + 92, gaps = wide.filter(Boolean).length;
+    const gap = Math.max(76, Math.min(190, (room - used) / Math.max(1, gaps)));
+    this.width = Math.max(room, Math.ceil(used + gaps * gap));
+    let x = 46 + Math.max(0, (this.width - used - gaps * gap) / 2);
+    columns.forEach((column, i) => {
+      if (i) x += wide[i] ? gap : NARROW;
+      column.x = x;
+      column.wide = big(column);
+      x += column.wide;
+      const shown = column.image ? 1 : column.units > MOST ? MOST - 1 : column.units;
+      column.shown = shown;
+      const high = column.image ? column.wide : shown * pitch, extra = column.units > shown && !column.image ? 20 : 0;
+      column.y = Array.from({ length: shown }, (_, j) => (this.height - high - extra) / 2 + j * pitch + (column.image ? 0 : (pitch - this.size) / 2));
+    });
+    this.canvas.style.width = `${this.width}px`;
+    this.canvas.style.height = `${this.height}px`;
+    this.list.style.width = `${this.width}px`;
+    for (const each of this.list.children) this.put(each);
+  }
+
+  put(item) {
+    const column = this.columns[item.dataset.column];
+    if (!column) return;
+    if (item.dataset.add === undefined) {
+      const wide = this.size + NARROW - 6;
+      item.style.cssText = `left: ${column.x + column.wide / 2 - wide / 2}px; width: ${wide}px`;
+      return;
+    }
+    const next = this.columns[+item.dataset.column + 1], x = next ? (column.x + column.wide + next.x) / 2 : column.x + column.wide + NARROW / 2;
+    item.style.cssText = `left: ${x - 12}px; width: 24px`;
+  }
+
+  head() {
+    const { app, columns } = this, items = [], fixed = columns.some(column => column.fixed);
+    columns.forEach((column, i) => {
+      if (i === 0) {
+        items.push(make("li", { "data-column": 0 }, make("button", { type: "button", class: "layer data", disabled: true, tabindex: -1 }, column.title)));
+      } else {
+        const button = make("button", {
+          type: "button", class: `layer${column.wrong ? " wrong" : ""}`, "data-key": column.address, title: `${column.title}${column.told ? `\n${column.told}` : ""}`,
+          "aria-pressed": String(app.selected === column.address), "aria-label": `Layer ${i}: ${column.title}${column.told ? `, ${column.told}` : ""}`,
+          onclick: () => app.selectLayer(app.selected === column.address ? null : column.address), onkeydown: event => this.key(event, i),
+        }, column.title);
+        const item = make("li", { "data-column": i }, button);
+        if (column.setUnits) {
+          const change = by => () => column.setUnits(Math.max(1, column.given + by));
+          item.append(make("div", { class: "units" },
+            make("button", { type: "button", "data-key": `${column.address}-`, "aria-label": `One unit fewer in layer ${i}`, onclick: change(-1), disabled: column.given <= 1 }, "−"),
+            make("span", {}, String(column.given)),
+            make("button", { type: "button", "data-key": `${column.address}+`, "aria-label": `One unit more in layer ${i}`, onclick: change(1) }, "+")));
+        }
+        items.push(item);
+      }
+      if (!fixed) items.push(make("li", { "data-column": i, "data-add": "", class: "add" }, make("button", { type: "button", "data-key": `add${i}`, title: "Add a layer here", "aria-label": i ? `Add a layer after layer ${i}` : "Add a layer before layer 1", onclick: () => pick(app, "Add a layer", type => app.addLayer(i, type)) }, "+")));
+    });
+    this.list.replaceChildren(...items);
+    for (const each of items) {
+      this.put(each);
+      const units = each.querySelector(".units");
+      if (units) { units.style.width = "66px"; units.style.marginLeft = `${(parseFloat(each.style.width) - 66) / 2}px`; }
+    }
+  }
+
+  key(event, i) {
+    const buttons = [...this.list.querySelectorAll(".layer:not(.data)")], to = { ArrowRight: i, ArrowLeft: i - 2, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      buttons[Math.max(0, Math.min(buttons.length - 1, to))].focus();
+      return;
+    }
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    event.preventDefault();
+    const column = this.columns[i], was = this.app.hovered?.address === column.address ? this.app.hovered.unit : event.key === "ArrowDown" ? -1 : column.shown;
+    const unit = (was + (event.key === "ArrowDown" ? 1 : -1) + column.shown) % column.shown;
+    this.app.hover({ address: column.address, unit });
+    this.app.say(this.unitText(column, unit));
+  }
+
+  select() {
+    for (const each of this.list.querySelectorAll(".layer[data-key]")) each.setAttribute("aria-pressed", String(each.dataset.key === this.app.selected));
+    this.draw();
+  }
+
+  // The lines into a column, as [from unit, to unit, weight or null].
+  *lines(i) {
+    const from = this.columns[i - 1], to = this.columns[i];
+    if (to.weights && !from.image) {
+      const [, units] = to.weights.shape;
+      for (let a = 0; a < from.shown; a++) for (let b = 0; b < to.shown; b++) yield [a, b, to.weights.data[a * units + b]];
+    } else if (from.image) {
+      for (let b = 0; b < to.shown; b++) yield [0, b, null];
+    } else if (from.units === to.units) {
+      for (let a = 0; a < to.shown; a++) yield [a, a, null];
+    } else {
+      for (let a = 0; a < from.shown; a++) for (let b = 0; b < to.shown; b++) yield [a, b, null];
+    }
+  }
+
+  ends(i, a, b) {
+    const from = this.columns[i - 1], to = this.columns[i];
+    return [from.x + from.wide, from.y[a] + (from.image ? from.wide : this.size) / 2, to.x, to.y[b] + this.size / 2];
+  }
+
+  draw() {
+    const { columns, canvas, size, app } = this;
+    if (!columns.length || !this.width) return;
+    const context = fitted(canvas, this.width, this.height), line = token("--line"), soft = token("--soft"), ink = token("--ink"), accent = token("--accent");
+    context.lineCap = "round";
+    for (let i = 1; i < columns.length; i++) {
+      const column = columns[i];
+      let largest = 0;
+      if (column.weights) for (const w of column.weights.data) if (Number.isFinite(w)) largest = Math.max(largest, Math.abs(w));
+      const hot = app.hovered && app.hovered.address === column.address ? app.hovered.unit : -1;
+      for (const [a, b, w] of this.lines(i)) {
+        const [x0, y0, x1, y1] = this.ends(i, a, b), bend = (x1 - x0) / 2, s = w === null ? 0 : Math.min(1, Math.abs(w) / (largest || 1));
+        context.beginPath();
+        context.moveTo(x0, y0);
+        context.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
+        if (w === null) {
+          context.strokeStyle = line;
+          context.lineWidth = 1.5;
+        } else {
+          const faded = hot >= 0 && hot !== b ? 0.25 : 1;
+          context.strokeStyle = Number.isFinite(w) ? css(mix(paper(), signed(w, Math.abs(w)), 0.9), (0.2 + 0.8 * Math.sqrt(s)) * faded) : soft;
+          context.lineWidth = 0.6 + 5.4 * s;
+        }
+        context.stroke();
+      }
+    }
+    columns.forEach((column, i) => {
+      for (let j = 0; j < column.shown; j++) {
+        const x = column.x, y = column.y[j], wide = column.wide, hovered = app.hovered && app.hovered.address === column.address && app.hovered.unit === j;
+        context.save();
+        context.beginPath();
+        context.roundRect(x, y, wide, wide, 5);
+        context.clip();
+        context.fillStyle = css(paper());
+        context.fillRect(x, y, wide, wide);
+        const map = column.map?.(j);
+        const value = column.value?.(j);
+        if (map && map.height === 1) this.line(context, map, x, y, wide);
+        else if (map) this.cells(context, map, x, y, wide);
+        else if (value !== undefined) { context.fillStyle = css(signed(value, column.largest)); context.fillRect(x, y, wide, wide); }
+        context.restore();
+        context.beginPath();
+        context.roundRect(x, y, wide, wide, 5);
+        context.strokeStyle = hovered ? ink : column.wrong ? token("--bad") : app.selected === column.address && i ? accent : mixed(line, soft);
+        context.lineWidth = hovered ? 2.5 : app.selected === column.address && i ? 2 : 1;
+        context.stroke();
+        if (value !== undefined && map) {
+          context.beginPath();
+          context.arc(x + wide, y + wide / 2, 5, 0, 7);
+          context.fillStyle = css(signed(value, column.largest));
+          context.fill();
+          context.strokeStyle = soft;
+          context.lineWidth = 1;
+          context.stroke();
+        }
+        if (column.labels?.[j]) {
+          context.fillStyle = soft;
+          context.font = "italic 14px Palatino, Georgia, serif";
+          context.textAlign = i ? "left" : "right";
+          context.textBaseline = "middle";
+          context.fillText(column.labels[j], i ? x + wide + 6 : x - 5, y + wide / 2);
+        }
+      }
+      if (column.units > column.shown && !column.image) {
+        context.fillStyle = soft;
+        context.font = "12px system-ui, sans-serif";
+        context.textAlign = "center";
+        context.textBaseline = "top";
+        context.fillText(`+ ${column.units - column.shown}`, column.x + column.wide / 2, column.y.at(-1) + size + 7);
+      }
+    });
+    const said = columns.slice(1).map(column => `${column.title} with ${column.units} outputs`).join(", ");
+    if (canvas.dataset.said !== said) { canvas.dataset.said = said; canvas.setAttribute("aria-label", `The network: ${columns[0].title}, then ${said}.`); }
+  }
+
+  // A map of numbers, from blue over paper to orange.
+  // Each number is offset + scale * its datum.
+  cells(context, { data, from = 0, step = 1, width, height, offset, scale, largest, smooth = true, ink = false }, x, y, wide) {
+    const { small } = this, image = new ImageData(width, height), to = new Uint32Array(image.data.buffer), colours = ramp(ink), zero = 127.5 + offset * 127.5 / (largest || 1), s = scale * 127.5 / (largest || 1);
+    for (let i = 0; i < to.length; i++) to[i] = colours[Math.max(0, Math.min(255, Math.round(zero + data[from + i * step] * s)))];
+    if (small.width !== width || small.height !== height) { small.width = width; small.height = height; }
+    small.getContext("2d").putImageData(image, 0, 0);
+    context.imageSmoothingEnabled = smooth;
+    context.drawImage(small, x, y, wide, wide);
+  }
+
+  // The same of a curve, whose input is one number.
+  line(context, { data, from = 0, width, offset, scale, largest }, x, y, wide) {
+    const high = v => y + wide / 2 - (offset + scale * v) / (largest || 1) * (wide / 2 - 3);
+    context.strokeStyle = token("--line");
+    context.lineWidth = 1;
+    context.beginPath(); context.moveTo(x, y + wide / 2); context.lineTo(x + wide, y + wide / 2); context.stroke();
+    context.strokeStyle = token("--pos");
+    context.lineWidth = 2;
+    context.beginPath();
+    for (let i = 0; i < width; i++) context.lineTo(x + wide * i / (width - 1), high(data[from + i]));
+    context.stroke();
+  }
+
+  columnAt(x) {
+    return this.columns.find(column => x >= column.x - 4 && x <= column.x + column.wide + 4) ?? null;
+  }
+
+  unitText(column, unit) {
+    const lines = [`${column.title}, unit ${unit}`], map = column.map?.(unit);
+    if (column.labels?.[unit]) lines[0] = `${column.title}, ${column.labels[unit]}`;
+    if (map && map.range) lines.push(`from ${short(map.range[0])} to ${short(map.range[1])}`);
+    const value = column.value?.(unit);
+    if (value !== null && value !== undefined) lines.push(`output ${short(value)}`);
+    if (column.bias) lines.push(`b[${unit}] = ${short(column.bias.data[unit])}`);
+    return lines.join("\n");
+  }
+
+  point(event) {
+    const { offsetX: x, offsetY: y } = event, column = this.columnAt(x);
+    if (column) {
+      const unit = column.y.findIndex(top => y >= top - 2 && y <= top + column.wide + 2);
+      if (unit >= 0) {
+        this.app.hover(column.image ? null : { address: column.address, unit });
+        this.app.tip(this.unitText(column, unit), event);
+        return;
+      }
+    }
+    this.app.hover(null);
+    let best = null, close = 6;
+    for (let i = 1; i < this.columns.length; i++) {
+      if (x < this.columns[i - 1].x + this.columns[i - 1].wide || x > this.columns[i].x) continue;
+      for (const [a, b, w] of this.lines(i)) {
+        if (w === null) continue;
+        const [x0, y0, x1, y1] = this.ends(i, a, b), t = (x - x0) / (x1 - x0), on = y0 + (y1 - y0) * eased(t);
+        if (Math.abs(on - y) < close) { close = Math.abs(on - y); best = `${this.columns[i].address}.W[${a}, ${b}] = ${short(w)}`; }
+      }
+    }
+    this.app.tip(best, event);
+  }
+
+  leave() {
+    this.app.hover(null);
+    this.app.tip(null);
+  }
+}
+
+// Where a line with level ends is, as a function of how far along x it is.
+function eased(x) {
+  let low = 0, high = 1;
+  for (let k = 0; k < 12; k++) {
+    const t = (low + high) / 2, at = 1.5 * t * (1 - t) * (1 - t) + 1.5 * t * t * (1 - t) + t ** 3;
+    if (at < x) low = t; else high = t;
+  }
+  const t = (low + high) / 2;
+  return 3 * t * t * (1 - t) + t ** 3;
+}
+
+const mixed = (a, b) => `color-mix(in srgb, ${a} 55%, ${b})`;

@@ -13,7 +13,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import layerkit
 from layerkit.callbacks.base import check_folder
 from layerkit.config.own_modules import import_file, where_it_failed
 from layerkit.config.schema import json_schema
+from layerkit.config.toml import read_toml
 from layerkit.errors import (
     ConfigError,
     FileError,
@@ -48,7 +49,7 @@ from layerkit.runs.one_step import OneStep, one_step
 from layerkit.runs.paths import DIVERGENCE
 from layerkit.runs.predict import predict_file
 from layerkit.runs.run import Run
-from layerkit.runs.signals import Interruption
+from layerkit.runs.signals import Interruption, handled, leave
 from layerkit.runs.terminal import escaped, escaping
 from layerkit.training.lr_range import lr_range
 from layerkit.training.options import Resume, Training
@@ -271,6 +272,14 @@ def _parser() -> argparse.ArgumentParser:
         "classifier; predictions (default: outputs)",
     )
     command(run_replay, "FILE")
+    playing = command(run_play)
+    playing.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="the network and data to begin with"
+    )
+    playing.add_argument("--port", type=int, default=0, help="of the server (default: a free one)")
+    playing.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="only print the address"
+    )
     command(run_schema)
     return parser
 
@@ -556,6 +565,25 @@ def run_replay(options: argparse.Namespace) -> int:
     file = options.file / DIVERGENCE if options.file.is_dir() else options.file
     failed = FailedStep.load(file)
     print(f"{failed}\n\n{failed.replay()}")
+    return 0
+
+
+def run_play(options: argparse.Namespace) -> int:
+    """Open the playground: a page in which the network of a file, or any other, learns."""
+    from layerkit.play.server import Server
+
+    start = None
+    if options.file is not None:
+        read_experiment(options.file).load_data()  # what is wrong is told here
+        start = read_toml(options.file)
+    with Server(start, options.port) as server, handled(lambda number, _: leave(number)):
+        print(f"The playground is at {server.address}\nCtrl-C ends it", flush=True)
+        if options.browser:
+            import webbrowser
+
+            webbrowser.open(server.address)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Data sets: the embedded digits, MNIST and Fashion-MNIST, and your own files.
+"""Data sets: the digits, MNIST and Fashion-MNIST, small ones that are drawn, and your own files.
 
 x    inputs, one example per row (N, features); bytes for images of 0 to 255, else floats
 t    targets: class numbers (N,), or numbers to predict or labels, (N,) or (N, D)
@@ -20,7 +20,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.columns import GAPS, RawTable
-from layerkit.config.options import Configurable, Fraction
+from layerkit.config.options import Amount, Configurable, Fraction, Size
 from layerkit.data.dialects import DELIMITERS, Dialect, is_utf8
 from layerkit.data.labels import distinct, numbered
 from layerkit.data.readers import (
@@ -31,8 +31,16 @@ from layerkit.data.readers import (
     read_npy_folder,
     read_npz,
 )
-from layerkit.data.splits import TimeWarning, draw_folds, split_in_time, times_of, words_of
+from layerkit.data.splits import (
+    TimeWarning,
+    draw_folds,
+    draw_split,
+    split_in_time,
+    times_of,
+    words_of,
+)
 from layerkit.data.table_files import read_table
+from layerkit.data.toys import TOYS, draw_toy
 from layerkit.errors import ConfigError, DataError, FileError, LayerkitWarning, at, listed, warn
 from layerkit.files.mapped import Subset
 from layerkit.layers.table import Table
@@ -54,6 +62,25 @@ CLOTHES = [
     "Ankle boot",
 ]
 DIGITS = [str(digit) for digit in range(10)]
+DIGITS_FILE = Path(__file__).with_name("digits.npz")
+"""The digits that scikit-learn has too: 8 x 8 pixels of 0 to 16, by E. Alpaydin and C. Kaynak."""
+EXAMPLES = 500
+"""How many points are drawn if nobody says it."""
+
+
+Known = Literal[
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "circles",
+    "moons",
+    "spiral",
+    "xor",
+    "blobs",
+    "sine",
+    "steps",
+]
+"""The names of data sets."""
 
 
 class Coding(NamedTuple):
@@ -161,8 +188,16 @@ class Data(Configurable):
 
     Parameters
     ----------
-    name : {"digits", "mnist", "fashion_mnist"}, optional
+    name : {"digits", "mnist", "fashion_mnist", "circles", "moons", "spiral", "xor", "blobs", \
+    "sine", "steps"}, optional
         A well-known data set. The default is the digits of scikit-learn, if there is no `path`.
+        From ``"circles"`` to ``"blobs"`` they are classes of points in the plane, drawn from the
+        run's seed; ``"sine"`` and ``"steps"`` are curves, with ``target = "number"``.
+    examples : int, optional
+        How many points are drawn, 500 by default, test set included.
+    noise : float, optional
+        The standard deviation of what is added to the points, or to the values of a curve; each
+        has its own default.
     path : str or Path, optional
         Your own data: a table, which is a ``.csv`` or ``.tsv`` file with a header, plain or
         ``.gz``, or a ``.parquet`` file; a ``.npz`` file with arrays x and y; or a folder with
@@ -177,8 +212,8 @@ class Data(Configurable):
     classes : list of str, optional
         The labels in the order of their class numbers; by default all that occur, sorted.
     test_size : float, optional
-        The share of `path` or of the digits that is held out as test set, 0.2 by default: drawn
-        from the run's seed and stratified, with the same share of every class.
+        The share of `path`, of the digits or of points that is held out as test set, 0.2 by
+        default: drawn from the run's seed and stratified, with the same share of every class.
     test : str or Path, optional
         A file or folder of the same kind as `path` to test on; then `path` is not split.
     validation_size : float, optional
@@ -216,7 +251,7 @@ class Data(Configurable):
     digits: 1,437 training examples, 360 test examples, 64 features, 10 classes
     """
 
-    name: Literal["digits", "mnist", "fashion_mnist"] | None = None
+    name: Known | None = None
     path: str | Path | None = None
     label: str | list[str] | None = None
     features: list[str] | None = None
@@ -231,6 +266,8 @@ class Data(Configurable):
     delimiter: str | None = None
     decimal: Literal[".", ","] | None = None
     encoding: str | None = None
+    examples: Size | None = None
+    noise: Amount | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -240,11 +277,19 @@ class Data(Configurable):
         if self.path is None:
             self.name = self.name or "digits"
             self._refuse([*table_only, *path_only], f"name = {self.name!r}")
-            if self.target != "class":
+            toy = TOYS.get(self.name)
+            if toy and not toy.classes and self.target != "number":
+                raise ConfigError(
+                    f'target = {self.target!r}: {self.name} is a curve, set target = "number"'
+                )
+            if self.target != "class" and (not toy or toy.classes):
                 raise ConfigError(f"target = {self.target!r}: {self.name} has classes")
-            if self.name != "digits":
+            if not toy:
+                self._refuse(["examples", "noise"], f"name = {self.name!r}, which is not drawn")
+            if self.name in ("mnist", "fashion_mnist"):
                 self._refuse(["test_size"], f"name = {self.name!r}, which has a test set")
             return
+        self._refuse(["examples", "noise"], f"path = {str(self.path)!r}")
         if self.name:
             raise ConfigError(f"name = {self.name!r} and path = {self.path!r}: give one of them")
         kind = kind_of(self.path)
@@ -426,12 +471,16 @@ class Data(Configurable):
         return replace(dataset, train=train, validation=held_out)
 
     def _load_known(self, seed: int, data_dir: str | Path | None) -> Dataset:
+        if self.name in TOYS:
+            number = EXAMPLES if self.examples is None else self.examples
+            train, test = self._split(
+                Examples(*draw_toy(self.name, number, self.noise, seed)), "test_size", seed
+            )
+            return Dataset(self.name, train, test, self.class_names(), target=self.target)
         if self.name is None or self.name == "digits":
-            from sklearn.datasets import load_digits
-
-            digits = load_digits()
-            examples = Examples((digits.data / 16).astype(np.float32), digits.target)
-            train, test = self._split(examples, "test_size", seed)
+            with np.load(DIGITS_FILE) as digits:
+                x, t = (digits["x"] / 16).astype(np.float32), digits["y"].astype(int)
+            train, test = self._split(Examples(x, t), "test_size", seed)
             return Dataset("digits", train, test, DIGITS, image=(8, 8))
         folder = data_dir or os.environ.get("LAYERKIT_DATA")
         name = self.name
@@ -448,6 +497,8 @@ class Data(Configurable):
         """Return the names of the classes, as far as they are known without reading `path`."""
         if self.path is not None:
             return self.classes or []
+        if self.name in TOYS:
+            return [str(k) for k in range(TOYS[self.name].classes)]
         return CLOTHES if self.name == "fashion_mnist" else DIGITS
 
     def _load_path(self, file: Path, seed: int, coding: Coding | None) -> Dataset:
@@ -592,17 +643,15 @@ class Data(Configurable):
 
     def _split(self, examples: Examples, option: str, seed: int) -> tuple[Examples, Examples]:
         """Hold out the share of the examples that `option` gives."""
-        from sklearn.model_selection import train_test_split
-
         if examples.time is not None:
             return self._split_in_time(examples, option)
         t = examples.t if self.target == "class" else None
         try:
-            kept, held_out = train_test_split(
-                np.arange(len(examples)),
-                test_size=getattr(self, option) or 0.2,
-                stratify=t,
-                random_state=int(stream(seed, f"split by {option}").integers(2**31)),
+            kept, held_out = draw_split(
+                getattr(self, option) or 0.2,
+                examples.t,
+                int(stream(seed, f"split by {option}").integers(2**31)),
+                stratify=self.target == "class",
             )
         except ValueError as error:
             what = f"{len(examples)} examples can't be split"
@@ -615,8 +664,7 @@ class Data(Configurable):
             remedy = f"change {option}, or add examples"
             if self.path is not None and t is not None:
                 remedy += '; or, if the labels are numbers to predict, set target = "number"'
-            reason = str(error).split(". ")[0]
-            raise DataError(f"{what}: {remedy} ({reason})") from error
+            raise DataError(f"{what}: {remedy} ({error})") from error
         return examples.take(kept), examples.take(held_out)
 
     def _split_in_time(self, examples: Examples, option: str) -> tuple[Examples, Examples]:
@@ -630,6 +678,19 @@ class Data(Configurable):
                 f"one class; change {option}, or add examples"
             )
         return kept, examples.take(later)
+
+
+def known_shape(name: str) -> tuple[int] | None:
+    """Return the shape of an example of a known data set; None if there is none of that name.
+
+    Examples
+    --------
+    >>> known_shape("digits"), known_shape("spiral"), known_shape("sine")
+    ((64,), (2,), (1,))
+    """
+    if name in TOYS:
+        return TOYS[name].shape
+    return {"digits": (64,), "mnist": (784,), "fashion_mnist": (784,)}.get(name)
 
 
 def _without(y: Array) -> Array:

@@ -1,7 +1,8 @@
-"""Splits of examples by time, and into the folds of a cross-validation."""
+"""Splits of examples: drawn, by time, and into the folds of a cross-validation."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -94,6 +95,73 @@ def split_in_time(time: Array, cuts: Sequence[float]) -> list[Array]:
         ends.append(free[nearest])
         first += nearest + 1
     return np.split(order, ends)
+
+
+def draw_split(share: float, t: Array, seed: int, *, stratify: bool) -> tuple[Array, Array]:
+    """Return the indices of the examples to keep, and of the `share` that is held out.
+
+    Drawn as scikit-learn's ``train_test_split`` draws them, without needing it.
+
+    Parameters
+    ----------
+    share : float
+    t : array
+        Targets (N, ...).
+    seed : int
+    stratify : bool
+        Whether every class number in `t` has the same share in both parts, as nearly as can be.
+
+    Raises
+    ------
+    ValueError
+        With the reason, when a part would be empty, or without a class.
+
+    Examples
+    --------
+    >>> kept, held_out = draw_split(0.25, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 0, stratify=True)
+    >>> kept, held_out
+    (array([3, 4, 6, 2, 1, 5]), array([7, 0]))
+    """
+    rng = np.random.RandomState(seed)
+    N = len(t)
+    held = math.ceil(share * N)
+    if held >= N:
+        raise ValueError("nothing would be left to train on")
+    if not stratify:
+        order = rng.permutation(N)
+        return order[held:], order[:held]
+    of_class = [rows for k in range(int(t.max()) + 1) if len(rows := np.flatnonzero(t == k))]
+    counts = np.array([len(rows) for rows in of_class])
+    for part, size in (("kept", N - held), ("held out", held)):
+        if size < len(counts):
+            raise ValueError(f"{size} would be {part}, of {len(counts)} classes")
+    if counts.min() < 2:
+        raise ValueError("a class with one example is in one part only")
+    keep = _shares(counts, N - held, rng)
+    hold = _shares(counts - keep, held, rng)
+    parts: tuple[list[Array], list[Array]] = ([], [])
+    for rows, first, second in zip(of_class, keep, hold, strict=True):
+        order = rows[rng.permutation(len(rows))]
+        parts[0].append(order[:first])
+        parts[1].append(order[first : first + second])
+    kept, held_out = (rng.permutation(np.concatenate(rows)) for rows in parts)
+    return kept, held_out
+
+
+def _shares(counts: Array, size: int, rng: np.random.RandomState) -> Array:
+    """Divide `size` among classes by their counts; what is left goes to the largest remainders."""
+    exact = counts / counts.sum() * size
+    shares = np.floor(exact)
+    remainders = exact - shares
+    left = int(size - shares.sum())
+    for value in np.unique(remainders)[::-1]:
+        if not left:
+            break
+        (equal,) = np.nonzero(remainders == value)
+        chosen = rng.choice(equal, size=min(len(equal), left), replace=False)
+        shares[chosen] += 1
+        left -= len(chosen)
+    return shares.astype(int)
 
 
 def draw_folds(

@@ -7,7 +7,7 @@ from typing import Any
 
 from layerkit.columns import Number, choose_columns, has_gaps
 from layerkit.config.tables import from_config, to_config
-from layerkit.data.datasets import Data
+from layerkit.data.datasets import Data, known_shape
 from layerkit.data.tables import table_of
 from layerkit.errors import LayerkitError
 from layerkit.layers.base import Layer
@@ -29,7 +29,11 @@ def complete(config: dict[str, Any]) -> None:
         For data that can't be read, or a column that they don't have.
     """
     network, source = config.get("network"), config.get("data")
-    if not isinstance(network, dict) or not isinstance(source, dict) or "path" not in source:
+    if not isinstance(network, dict) or not isinstance(source, dict):
+        return
+    if "path" not in source:
+        if shape := known_shape(str(source.get("name"))):
+            network.setdefault("shape", list(shape))
         return
     body: Layer | None = None
     try:

@@ -475,7 +475,7 @@ def test_damaged_own_files_are_refused(tmp_path: Path) -> None:
             "'latin-0': Python knows none of it",
         ),
         ({"path": "a.npz", "test_size": 1.0}, "less than 1"),
-        ({"name": "mnst"}, "'digits', 'mnist' or 'fashion_mnist'"),
+        ({"name": "mnst"}, "should be 'digits', 'mnist', 'fashion_mnist', 'circles', "),
         ({"name": "mnist", "validation": "a.npz"}, "validation = 'a.npz': not allowed with name"),
         ({"name": "digits", "target": "number"}, "digits has classes"),
         ({"name": "digits", "weight": "w"}, "weight = 'w': not allowed with"),

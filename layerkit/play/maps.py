@@ -1,0 +1,190 @@
+"""Maps: what a network and each of its units return at the points of a plane or a curve.
+
+All of it comes from one forward pass. A map has SIDE x SIDE points, its first row is at the top,
+where the second number is greatest; a curve has LINE points.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.data.datasets import Dataset, Examples
+from layerkit.layers.watch import Method, watched
+from layerkit.network import Network
+from layerkit.play.wire import as_bytes, packed
+
+SIDE = 50
+LINE = 100
+MOST_UNITS = 64
+"""At most so many units of a layer are shown."""
+MOST_POINTS = 2000
+"""At most so many examples of each set are measured in a frame, and are shown."""
+WHOLE = 100
+"""At most so many images, or rows of wide tables, are sent whole."""
+MARGIN = 0.1
+"""What is left around the points, as a share of their span."""
+
+Activations = dict[str, Array]
+
+
+class View:
+    """View of a data set: two columns of a data set, one, or an example where there are more.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    columns : list of int, optional
+        The columns to look at, with the others at their medians; by default all, if there are
+        at most two.
+
+    Attributes
+    ----------
+    kind : {"plane", "curve", "images", "table"}
+    columns : list of int
+        Empty where examples are looked at.
+    """
+
+    def __init__(self, dataset: Dataset, columns: list[int] | None = None) -> None:
+        self.dataset = dataset
+        x = first_examples(dataset.train)
+        features = x.shape[1]
+        if dataset.image:
+            self.kind = "images"
+        else:
+            self.kind = {1: "curve", 2: "plane"}.get(features, "table")
+        whole = list(range(features)) if self.kind in ("curve", "plane") else []
+        self.columns = columns or whole
+        self.grid: Array | None = None
+        if self.columns:
+            both = np.concatenate([x, first_examples(dataset.test)])
+            self.bounds = [_bounds(both[:, column]) for column in self.columns]
+            self.grid = np.repeat(_medians(x)[None], self.size, axis=0).astype(x.dtype)
+            self.grid[:, self.columns] = self._points()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a map."""
+        return (SIDE, SIDE) if len(self.columns) == 2 else (LINE,)
+
+    @property
+    def size(self) -> int:
+        """The number of its points."""
+        return int(np.prod(self.shape))
+
+    def _points(self) -> Array:
+        """The points of the map (points, columns)."""
+        lines = [np.linspace(*bounds, self.shape[0]) for bounds in self.bounds]
+        if len(lines) == 1:
+            return lines[0][:, None]
+        right, up = np.meshgrid(lines[0], lines[1][::-1])
+        return np.stack([right.ravel(), up.ravel()], axis=1)
+
+    def points(self, examples: Examples) -> dict[str, Any]:
+        """Return examples as the page draws them: where they are in the map, and their targets.
+
+        Images are sent whole.
+        """
+        x = first_examples(examples)
+        shown = x[:, self.columns] if self.columns else x[:WHOLE]
+        return {"x": packed(shown), "t": packed(examples.t[: len(shown)]), "size": len(examples)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the data as the page draws them."""
+        dataset = self.dataset
+        values = dataset.train.t
+        return {
+            "name": dataset.name,
+            "says": str(dataset),
+            "kind": self.kind,
+            "target": dataset.target,
+            "classes": dataset.classes,
+            "targets": dataset.targets,
+            "features": dataset.features or [f"x{i + 1}" for i in range(dataset.train.x.shape[1])],
+            "columns": self.columns,
+            "bounds": self.bounds if self.columns else [],
+            "range": None if dataset.target == "class" else _bounds(values[~np.isnan(values)]),
+            "image": dataset.image,
+            "bytes": dataset.train.x.dtype == np.uint8,
+        } | {name: self.points(part) for name, part in dataset.parts().items()}
+
+
+def first_examples(examples: Examples) -> Array:
+    """Return the first examples, as many as are shown."""
+    return np.asarray(examples.inputs[:MOST_POINTS])
+
+
+def _bounds(values: Array) -> tuple[float, float]:
+    """The ends of an axis for these values, with a margin."""
+    finite = values[np.isfinite(values)].astype(float)
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    margin = MARGIN * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _medians(x: Array) -> Array:
+    """The median of each column, of what is there."""
+    return np.array(
+        [np.median(there) if len(there := column[~np.isnan(column)]) else 0.0 for column in x.T]
+    )
+
+
+def look(network: Network, x: Array) -> tuple[Array, Activations]:
+    """Return the outputs for examples in the units of the targets, and those of every layer."""
+    found: Activations = {}
+
+    def keep(address: str, name: str, method: Method) -> Method:
+        if name == "backward":
+            return method
+
+        def keeping(*xs: Array, **options: Any) -> Array:
+            found[address] = y = method(*xs, **options)
+            return y
+
+        return keeping
+
+    with np.errstate(all="ignore"), watched(network.layers(), keep):
+        z = network.body.forward(network.inputs.convert(x), train=False)
+    return network.targets.restore(z), found
+
+
+def map_of(network: Network, view: View) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return the map of a view, None where there is none, and the small maps of each layer."""
+    assert view.grid is not None
+    z, found = look(network, view.grid)
+    neurons = {}
+    for address, y in found.items():
+        units = y.reshape(view.size, -1).T
+        shown = as_bytes(units[:MOST_UNITS].reshape(-1, *view.shape))
+        neurons[address] = shown | {"units": len(units)}
+    return decision(network, view, z), neurons
+
+
+def decision(network: Network, view: View, z: Array) -> dict[str, Any]:
+    """Return what the network decides at each point: a class and its probability, or a value."""
+    with np.errstate(all="ignore"):
+        if view.dataset.target == "number":
+            values = z.reshape(view.size, -1)[:, 0].reshape(view.shape)
+            return {"values": packed(values)}
+        p = probabilities(network, z)
+    if view.dataset.target == "labels":
+        return {"values": packed(p[:, 0].reshape(view.shape))}
+    best = np.nan_to_num(p).argmax(axis=1)
+    winner, probability = best, np.take_along_axis(p, best[:, None], axis=1)
+    return {
+        "winner": packed(winner.reshape(view.shape).astype(np.uint8)),
+        "probability": packed(np.nan_to_num(probability).reshape(view.shape)),
+    }
+
+
+def probabilities(network: Network, z: Array) -> Array:
+    """Return the probabilities of the classes (N, K) from outputs, as `Network.predict_proba`."""
+    p = network.loss.predict_proba(z)
+    return np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
+
+
+def activations_of(network: Network, x: Array) -> dict[str, Any]:
+    """Return the outputs of each layer for one example."""
+    return {address: {"activations": packed(y[0])} for address, y in look(network, x)[1].items()}

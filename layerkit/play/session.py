@@ -1,0 +1,375 @@
+"""Sessions of the playground: a network that a page trains and looks at, by messages.
+
+A message is an object of JSON, ``{"do": NAME, …}``; so is the reply. A reply to what is refused is
+``{"error": SENTENCE, "where": PLACE}``, and nothing has changed then. Any reply may have
+``"notes": [SENTENCE, …]``, warnings. An array is ``{"shape": [50, 50], "dtype": "float32", "data":
+BASE64}``, little endian, of float32, uint8 or int32; a number that is not finite is null.
+
+STATE is a configuration file as JSON: the tables "data", "network", "optimizer" and "training",
+with the names and rules of TOML files. ``network.shape`` may be left out. Callbacks, checkpoints,
+folds and a warm start are of no use here, and are left out, with a note. The training may go on
+after its last epoch.
+
+``{"do": "catalogue"}``
+    ``{"layers": {NAME: PART}, "losses": …, "optimizers": …, "schedules": …, "initializers": …,
+    "data": {NAME: STATE}, "start": STATE}``. PART is ``{"group", "says", "options": [OPTION]}``;
+    OPTION is ``{"name", "required", "says"}`` and what the JSON Schema says of it: "type", "enum",
+    "minimum", "exclusiveMaximum", …, "default"; ``"optional": true`` where null is allowed;
+    ``"of": CLASS`` where it is an object, such as an Initializer; "anyOf" where it may be one of
+    several kinds. "start" is the state to begin with.
+``{"do": "new", "state": STATE}``
+    Builds all anew. ``{"state": STATE, "data": DATA, "layers": [LAYER], "frame": FRAME}``.
+    DATA is ``{"name", "says", "kind": "plane"|"curve"|"images"|"table", "target", "classes",
+    "targets", "features", "columns", "bounds": [[low, high], …] of the columns, "range": [low,
+    high] of targets that are numbers, "image": [height, width], "bytes", "train": POINTS, "test":
+    POINTS, "validation": POINTS if there are any}``. POINTS is ``{"x": array (N, columns), "t":
+    array (N,), "size"}``: at most 2,000 of them; of images and wide tables 100 whole examples.
+    LAYER is ``{"address", "type", "says", "output": shape, "parameters"}``.
+``{"do": "train", "steps": 10, "frame": true}``
+    Trains for so many steps, batches, across the ends of epochs. ``{"frame": FRAME}``; with
+    ``"frame": false`` only ``{"step", "epoch", "diverged"}``.
+``{"do": "epoch"}``
+    Trains to the end of the epoch. ``{"frame": FRAME}``.
+``{"do": "reset"}``
+    Back to the initial weights, those of the same seed. ``{"frame": FRAME}``.
+``{"do": "frame"}``
+    ``{"frame": FRAME}``. With ``"example": i`` it is that training example whose activations are
+    shown from now on. With ``"columns": [i, j]`` the map is over these columns of a table from now
+    on, the others at their medians, and the reply has "data" too; [] returns to activations.
+
+FRAME is ``{"step", "epoch": epochs that are complete, "batch", "batches", "lr", "train_loss",
+"test_loss", "train_accuracy", "test_accuracy", …, "map": MAP, "neurons": {ADDRESS: NEURONS},
+"weights": {ADDRESS: array}, "example", "diverged": null or {"says", "address": of the layer or
+parameter with the first value that is not finite, or "loss", "kind"}}``.
+Losses and metrics are over at most 2,000 examples of each set.
+MAP is null for images and wide tables. Of classes in the plane it is ``{"winner": uint8 (50, 50),
+"probability": float32 (50, 50)}``, of numbers ``{"values": float32 (50, 50)}``, row 0 at the top;
+of one column they are (100,).
+NEURONS is ``{"values": uint8 (units, 50, 50) or (units, 100), "low": [numbers], "high": [numbers],
+"units"}``: 0 is the low of its unit, 255 the high; at most 64 units are sent, "units" says how
+many there are. Where there is no map it is ``{"activations": float32 of the layer's shape}``.
+ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large ones are left out.
+
+``{"do": "predict", "x": [numbers]}``
+    ``{"prediction": class name or number, "probabilities": [numbers] of classes, "outputs",
+    "activations": {ADDRESS: array}}``. The pixels of images are from 0 to 1.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from layerkit.arrays import Array
+from layerkit.callbacks.base import Callback
+from layerkit.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    LayerkitError,
+    LayerkitWarning,
+    suggestion,
+)
+from layerkit.network import Network
+from layerkit.play.catalogue import State, catalogue, state_for
+from layerkit.play.maps import (
+    MOST_POINTS,
+    View,
+    activations_of,
+    first_examples,
+    look,
+    map_of,
+    probabilities,
+)
+from layerkit.play.wire import number, packed
+from layerkit.progress import Progress
+from layerkit.runs.experiment import Experiment, make_experiment
+from layerkit.training.evaluation import measure_sets, metric_names
+from layerkit.training.trainer import Trainer
+
+Message = dict[str, Any]
+Reply = dict[str, Any]
+
+MOST_STEPS = 100_000
+"""At most so many steps are trained by one message."""
+MOST_WEIGHTS = 20_000
+"""Parameters with more numbers are not sent with a frame."""
+LEFT_OUT = ("callbacks", "checkpoints", "folds", "warm_start")
+"""Options of a training that are of no use here."""
+
+
+class _Pause(Callback):
+    """Leaves the training, to be continued, once `goal` steps are done."""
+
+    goal = 0
+
+    def batch_end(self, progress: Progress) -> None:
+        if progress.step >= self.goal:
+            progress.pause("a frame is shown")
+
+
+class Session:
+    """A session: the experiment of a page, and how far its training is.
+
+    Parameters
+    ----------
+    start : dict, optional
+        The state that the page begins with.
+
+    Attributes
+    ----------
+    state : dict
+        The configuration, completed.
+    experiment : Experiment
+    trainer : Trainer
+    view : View
+        What the maps are of.
+    diverged : dict or None
+        The sentence about the first value that is not finite, and where it is.
+
+    Examples
+    --------
+    >>> session = Session()
+    >>> state = session.handle({"do": "catalogue"})["data"]["moons"]
+    >>> reply = session.handle({"do": "new", "state": state})
+    >>> [layer["type"] for layer in reply["layers"]]
+    ['Dense', 'Tanh', 'Dense', 'Tanh', 'Dense']
+    >>> frame = session.handle({"do": "train", "steps": 100})["frame"]
+    >>> frame["step"], frame["test_accuracy"] > 0.8
+    (100, True)
+    >>> session.handle({"do": "train", "steps": 0})["error"]
+    'steps = 0: should be a whole number from 1 to 100,000'
+    """
+
+    def __init__(self, start: State | None = None) -> None:
+        self.start = start or state_for("circles")
+        self.experiment: Experiment | None = None
+        self.diverged: dict[str, Any] | None = None
+        self.example = 0
+        self.pools: Any = None
+        self.does: dict[str, Callable[[Message], Reply]] = {
+            "catalogue": self._catalogue,
+            "new": self._new,
+            "train": self._train,
+            "epoch": self._epoch,
+            "reset": self._reset,
+            "frame": self._frame,
+            "predict": self._predict,
+        }
+
+    def handle(self, message: Message) -> Reply:
+        """Return the reply to a message; never raises."""
+        notes: list[str] = []
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                reply = self._do(message)
+            notes = [str(w.message) for w in caught if issubclass(w.category, LayerkitWarning)]
+        except LayerkitError as error:
+            known = str(error).startswith(error.place)
+            sentence = str(error) if known else f"{error.place}: {error}"
+            reply = {"error": sentence, "where": error.place}
+        except Exception as error:  # of a part of one's own, or a fault of ours
+            traceback.print_exc(file=sys.stderr)
+            reply = {"error": f"{type(error).__name__}: {error}", "where": ""}
+        return reply | ({"notes": reply.get("notes", []) + notes} if notes else {})
+
+    def _do(self, message: Message) -> Reply:
+        if not isinstance(message, dict) or not isinstance(message.get("do"), str):
+            raise ConfigError('a message should be an object such as {"do": "frame"}')
+        name = message["do"]
+        if name not in self.does:
+            raise ConfigError(f"do = {name!r}: unknown{suggestion(name, list(self.does))}")
+        if self.experiment is None and name not in ("catalogue", "new", "csv"):
+            raise ConfigError(f'{name}: there is no network yet; begin with {{"do": "new"}}')
+        from threadpoolctl import ThreadpoolController
+
+        self.pools = self.pools or ThreadpoolController()  # finding them takes a while
+        threads = self.experiment.training.threads if self.experiment else 1
+        with self.pools.limit(limits=threads, user_api="blas"):
+            return self.does[name](message)
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        assert self.experiment
+        return self.experiment.network
+
+    def _catalogue(self, message: Message) -> Reply:
+        return {**catalogue(), "start": self.start}
+
+    def _new(self, message: Message) -> Reply:
+        given = message.get("state")
+        if not isinstance(given, dict):
+            raise ConfigError('new: "state" is missing; should be an object with "network" …')
+        state, notes = copy.deepcopy(given), []
+        training = state.get("training")
+        for option in LEFT_OUT:
+            if isinstance(training, dict) and training.pop(option, None):
+                notes.append(f"training.{option} is left out in the playground")
+        experiment = make_experiment(state)
+        dataset = experiment.load_data()
+        view = View(dataset)
+        trainer, pause = self._prepared(experiment, dataset)
+        self.state, self.experiment, self.dataset = state, experiment, dataset
+        self.view, self.trainer, self.pause = view, trainer, pause
+        self.diverged, self.example = None, 0
+        reply = {"state": state, "data": view.describe(), "layers": self._layers()}
+        return {**reply, "frame": self.frame(), **({"notes": notes} if notes else {})}
+
+    def _prepared(self, experiment: Experiment, dataset: Any) -> tuple[Trainer, _Pause]:
+        """Return a trainer before its first step, and what pauses it."""
+        pause = _Pause()
+        trainer = experiment.prepare(dataset, [pause])
+        trainer.measure = dict  # a frame is measured instead of an epoch
+        trainer.progress.epochs = sys.maxsize  # one may train on
+        return trainer, pause
+
+    def _layers(self) -> list[dict[str, Any]]:
+        """The layers that are no containers, with the shapes of their inputs and outputs."""
+        return [
+            {
+                "address": address,
+                "type": type(layer).__name__,
+                "says": (type(layer).__doc__ or "").partition("\n")[0],
+                "output": list(layer.output_shape),
+                "parameters": sum(p.value.size for p in layer.params().values()),
+            }
+            for address, layer in self.network.layers()
+            if not any(layer.parts())
+        ]
+
+    def _train(self, message: Message) -> Reply:
+        steps = message.get("steps", 1)
+        if type(steps) is not int or not 1 <= steps <= MOST_STEPS:
+            raise ConfigError(f"steps = {steps!r}: should be a whole number from 1 to 100,000")
+        self.advance(steps)
+        if message.get("frame", True):
+            return {"frame": self.frame()}
+        progress = self.trainer.progress
+        return {"step": progress.step, "epoch": len(progress.records), "diverged": self.diverged}
+
+    def _epoch(self, message: Message) -> Reply:
+        progress = self.trainer.progress
+        assert progress.batches
+        self.advance(progress.batches - progress.batch)
+        return {"frame": self.frame()}
+
+    def _reset(self, message: Message) -> Reply:
+        assert self.experiment
+        self.trainer, self.pause = self._prepared(self.experiment, self.dataset)
+        self.diverged = None
+        return {"frame": self.frame()}
+
+    def _frame(self, message: Message) -> Reply:
+        reply, examples = {}, len(self.dataset.train)
+        example = message.get("example", self.example)
+        if type(example) is not int or not 0 <= example < examples:
+            raise ConfigError(f"example = {example!r}: should be from 0 to {examples - 1}")
+        if "columns" in message:
+            self.view = View(self.dataset, self._columns(message["columns"]))
+            reply["data"] = self.view.describe()
+        self.example = example
+        return {**reply, "frame": self.frame()}
+
+    def _columns(self, columns: Any) -> list[int]:
+        """Return the columns of a map from a message."""
+        features = self.dataset.train.x.shape[1]
+        if self.view.kind != "table":
+            raise ConfigError(f"columns = {columns!r}: only for tables of three columns or more")
+        known = isinstance(columns, list) and all(type(i) is int for i in columns)
+        if not known or len({*columns} & {*range(features)}) != len(columns) or len(columns) > 2:
+            raise ConfigError(
+                f"columns = {columns!r}: should be one or two different numbers from 0 to "
+                f"{features - 1}, or none"
+            )
+        return list(columns)
+
+    def advance(self, steps: int) -> None:
+        """Train for so many steps, unless a value was not finite, then or before."""
+        if self.diverged:
+            return
+        assert self.experiment
+        progress = self.trainer.progress
+        self.pause.goal = progress.step + steps
+        try:
+            for _ in self.trainer:
+                pass
+        except DivergenceError as error:
+            self.diverged = {"says": f"{error.place}: {error}", "address": None, "kind": None}
+            if progress.failed and (first := progress.failed.replay().watch.first):
+                self.diverged |= {"address": first.address or "loss", "kind": first.kind}
+        finally:
+            progress.paused = None
+
+    def frame(self) -> dict[str, Any]:
+        """Return all that the page draws after a step."""
+        progress, network = self.trainer.progress, self.network
+        drawn, neurons = None, None
+        if self.view.columns:
+            drawn, neurons = map_of(network, self.view)
+        else:
+            neurons = activations_of(network, first_examples(self.dataset.train)[[self.example]])
+        return {
+            "step": progress.step,
+            "epoch": len(progress.records),
+            "batch": progress.batch,
+            "batches": progress.batches,
+            "lr": getattr(self.trainer.optimizer, "lr", None),
+            **self._measured(),
+            "map": drawn,
+            "neurons": neurons,
+            "weights": {
+                address: packed(param.value)
+                for address, param in network.params().items()
+                if param.value.size <= MOST_WEIGHTS
+            },
+            "example": self.example,
+            "diverged": self.diverged,
+        }
+
+    def _measured(self) -> dict[str, float | None]:
+        assert self.experiment
+        sources = {}
+        for name, source in self.experiment.sources.items():
+            sources[name] = copy.copy(source)
+            sources[name].x, sources[name].t = source.x[:MOST_POINTS], source.t[:MOST_POINTS]
+            sources[name].a = None if source.a is None else source.a[:MOST_POINTS]
+        metrics = self.experiment.training.metrics
+        try:
+            found = measure_sets(self.network, sources, metrics, self.network.targets.names)
+        except DivergenceError:  # a step will say where
+            names = metric_names(self.network, sources, metrics)
+            found = dict.fromkeys(names, math.nan)
+        return {name: number(value) for name, value in found.items()}
+
+    def _predict(self, message: Message) -> Reply:
+        x = self._example(message.get("x"))
+        z, found = look(self.network, x)
+        reply: Reply = {"outputs": [number(value) for value in z.ravel()]}
+        if self.network.loss.judges_classes:
+            p = probabilities(self.network, z)[0]
+            reply["probabilities"] = [number(value) for value in p.ravel()]
+        prediction = self.network.targets.predicted(z).ravel()[0]
+        reply["prediction"] = prediction.item() if hasattr(prediction, "item") else prediction
+        return {**reply, "activations": {address: packed(y[0]) for address, y in found.items()}}
+
+    def _example(self, given: Any) -> Array:
+        """Return one example from a message as the network takes it (1, features)."""
+        (features,) = self.network.shape
+        try:
+            x = np.array(given, float)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"x = {given!r}: should be a list of {features} numbers") from error
+        if x.shape != (features,) or not np.isfinite(x).all():
+            raise DataError(f"x = {given!r}: should be a list of {features} finite numbers")
+        if self.view.dataset.train.x.dtype == np.uint8:
+            return np.round(255 * np.clip(x, 0, 1)).astype(np.uint8)[None]
+        return x[None]

@@ -22,7 +22,7 @@ from docs.generate.docstrings import (
     paragraphs,
     readable,
 )
-from docs.generate.pictures import VALLEY, WINDOW
+from docs.generate.pictures import BOWL, VALLEY, WINDOW, Judged
 from layerkit import (
     BinaryCrossEntropy,
     Configurable,
@@ -85,20 +85,43 @@ def formula(text: str) -> list[str]:
     return ["```{code-block} text", ":class: formula", "", *lines, "```", ""] if text else []
 
 
-def picture(cls: type[Configurable], beside: bool) -> list[str]:
-    """Show the picture of a class beside the text or across the page, with what is drawn."""
-    name, parts = cls.__name__, drawn(cls) if beside else []
+def picture(cls: type[Configurable]) -> list[str]:
+    """Show the picture of a class beside the text, with what is drawn."""
+    parts = drawn(cls)
     given = pictures.changed_options(parts[0]) if len(parts) == 1 else ""
     return [
-        f"```{{figure}} /_generated/atlas/{name}.svg",
-        f":alt: {'Curves' if beside else 'Paths'} of {name}",
+        f"```{{figure}} /_generated/atlas/{cls.__name__}.svg",
+        f":alt: Curves of {cls.__name__}",
         ":class: dark-light",
-        f":figclass: {'beside' if beside else 'across'}",
+        ":figclass: beside",
         "",
         reference(cls) + (f" with `{given}`" if given else ""),
         "```",
         "",
     ]
+
+
+def pair(alts: dict[str, str]) -> Iterator[str]:
+    """Show two pictures side by side, on a phone one below the other."""
+    yield from ("`````{grid} 1 2 2 2", ":gutter: 2", "")
+    for name, alt in alts.items():
+        yield from ("````{grid-item}", f"```{{image}} /_generated/atlas/{name}.svg")
+        yield from (f":alt: {alt}", ":class: dark-light", "```", "````", "")
+    yield from ("`````", "")
+
+
+def overview(classes: Sequence[type[Any]]) -> Iterator[str]:
+    """Small pictures of classes, which link to their sections."""
+    yield from ("````{grid} 3 4 5 6", ":gutter: 1", ":class-container: overview", "")
+    for cls in classes:
+        name = cls.__name__
+        yield from (f"```{{grid-item-card}} {name.removesuffix('Schedule')}", ":link-type: ref")
+        yield from (
+            f":link: atlas-{name.lower()}",
+            f":img-bottom: /_generated/atlas/{name}_small.svg",
+        )
+        yield from (":class-img-bottom: dark-light", f":img-alt: {name}", "```", "")
+    yield from ("````", "")
 
 
 def reference(cls: type[Configurable]) -> str:
@@ -129,7 +152,7 @@ def families(kind: type[Configurable]) -> Iterator[tuple[list[str], list[type[An
 def activation(cls: type[Layer]) -> Iterator[str]:
     """The section of one activation."""
     known = facts(cls)
-    yield from picture(cls, beside=True)
+    yield from picture(cls)
     yield from formula(known["formula"])
     if known["notes"]:
         yield from (markdown(known["notes"]), "")
@@ -158,13 +181,17 @@ def described(
 def optimizer(cls: type[Optimizer]) -> Iterator[str]:
     """The section of one optimizer."""
     yield from described(cls, Optimizer)
-    yield from picture(cls, beside=False)
+    name = cls.__name__
+    yield from pair(
+        {f"{name}_{land.name}": f"Path of {name}, {land.name}" for land in (BOWL, VALLEY)}
+    )
+    yield from (f"In the API: {reference(cls)}.", "")
 
 
 def schedule(cls: type[Schedule]) -> Iterator[str]:
     """The section of one schedule."""
     frame = split_formula(paragraphs(DecaySchedule)[1])[0]
-    yield from picture(cls, beside=True)
+    yield from picture(cls)
     yield from described(cls, Schedule, f"; {frame}" if issubclass(cls, DecaySchedule) else "")
 
 
@@ -206,20 +233,28 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
 }
 
 
+OVERVIEWS: dict[str, Callable[[], list[type[Any]]]] = {
+    "activations": lambda: [c for c in registered(Layer) if not issubclass(c, RowActivation)],
+    "optimizers": lambda: registered(Optimizer),
+    "schedules": lambda: registered(Schedule),
+}
+"""The classes whose small pictures are shown together."""
+
+
 # pictures
 
 
-def regression_losses() -> Figure:
+def regression_losses() -> list[Judged]:
     """The losses of one number, over its error."""
     chosen = (MeanSquaredError(), MeanAbsoluteError(), Huber(), LogCosh(), Quantile((0.8,)))
-    return pictures.losses([(loss, one_output, 0.0) for loss in chosen], "error z - t")
+    return [(loss, one_output, 0.0) for loss in chosen]
 
 
-def classification_losses() -> Figure:
+def classification_losses() -> list[Judged]:
     """The losses of a label and of two classes, over the margin of the right answer."""
     labels = [(loss, one_output, 1) for loss in (BinaryCrossEntropy(), Hinge(), SquaredHinge())]
     classes = [(loss, two_outputs, 0) for loss in (Focal(), MultiMargin())]
-    return pictures.losses([*labels, *classes], "margin")
+    return [*labels, *classes]
 
 
 def one_output(x: Array) -> Array:
@@ -230,13 +265,6 @@ def one_output(x: Array) -> Array:
 def two_outputs(x: Array) -> Array:
     """Return outputs (x, 0): the first is greater by x."""
     return np.stack([x, np.zeros_like(x)], axis=1)
-
-
-def overview(classes: Sequence[type[Any]], draw: Callable[[type[Any], Axes], None]) -> Figure:
-    """Draw some classes."""
-    return pictures.overview(
-        [(cls.__name__.removesuffix("Schedule"), partial(draw, cls)) for cls in classes]
-    )
 
 
 def small_activation(cls: type[Layer], axes: Axes) -> None:
@@ -256,23 +284,31 @@ def small_schedule(cls: type[Schedule], axes: Axes) -> None:
 
 def figures() -> dict[str, Callable[[], Figure]]:
     """The functions that draw the pictures, by the names of their files."""
+    found: dict[str, Callable[[], Figure]] = {}
+    for what, derivative in (("losses", False), ("derivatives", True)):
+        for name, parts, over in (
+            ("regression", regression_losses(), "error z - t"),
+            ("classification", classification_losses(), "margin"),
+        ):
+            found[f"{name}_{what}"] = partial(pictures.losses, parts, over, derivative)
     layers: list[type[Any]] = registered(Layer)
-    optimizers, schedules = registered(Optimizer), registered(Schedule)
-    alone = [cls for cls in layers if not issubclass(cls, RowActivation)]
-    found: dict[str, Callable[[], Figure]] = {
-        "regression_losses": regression_losses,
-        "classification_losses": classification_losses,
-        "activations": partial(overview, alone, small_activation),
-        "optimizers": partial(overview, optimizers, small_path),
-        "schedules": partial(overview, schedules, small_schedule),
-    }
     for layer in layers:
         window, line = for_class(WINDOWS, layer, WINDOW), for_class(LINES, layer, None)
         found[layer.__name__] = partial(pictures.activation, drawn(layer), window, line)
-    for optimizer in optimizers:
-        found[optimizer.__name__] = partial(pictures.optimizer, optimizer)
-    for schedule in schedules:
+    for optimizer in registered(Optimizer):
+        for land in (BOWL, VALLEY):
+            name = f"{optimizer.__name__}_{land.name}"
+            found[name] = partial(pictures.path_picture, optimizer, land)
+    for schedule in registered(Schedule):
         found[schedule.__name__] = partial(pictures.schedule, drawn(schedule))
+    small: dict[str, Callable[[Any, Axes], None]] = {
+        "activations": small_activation,
+        "optimizers": small_path,
+        "schedules": small_schedule,
+    }
+    for group, draw in small.items():
+        for cls in OVERVIEWS[group]():
+            found[f"{cls.__name__}_small"] = partial(pictures.thumbnail, partial(draw, cls))
     return found
 
 
@@ -281,6 +317,8 @@ def write_atlas(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in PAGES.items():
         write(folder / f"{name}.md", "\n".join(lines()))
+    for name, classes in OVERVIEWS.items():
+        write(folder / f"{name}_overview.md", "\n".join(overview(classes())))
     with pictures.style():
         for name, draw in figures().items():
             write(folder / f"{name}.svg", svg(draw()))

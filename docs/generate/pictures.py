@@ -19,7 +19,7 @@ from layerkit.config.options import default
 from layerkit.parameters import Arena
 
 COLOURS = BLUE, ORANGE, *_ = "#3a8fd1", "#e0762b", "#2fa36b", "#9b72cf", "#d0527a"
-GREY = "#858585"
+GREY = "#7b7b7b"
 DASHES = ["-", "--", ":"]
 STYLE = {
     "axes.edgecolor": GREY,
@@ -139,14 +139,6 @@ def one_picture() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def two_pictures(top: float) -> tuple[Figure, Axes, Axes]:
-    """Make a wide figure."""
-    figure = Figure(figsize=(7, 3.1))
-    figure.subplots_adjust(0.05, 0.15, 0.99, top, wspace=0.13)
-    left, right = figure.subplots(1, 2)
-    return figure, left, right
-
-
 def draw_activation(
     axes: Axes, layers: Sequence[Layer], window: Sequence[float], line: Line | None = None
 ) -> None:
@@ -173,21 +165,15 @@ def draw_activation(
     axes.axvline(0, color=GREY, lw=0.8, zorder=1)
 
 
-def overview(drawings: Sequence[tuple[str, Callable[[Axes], None]]], columns: int = 7) -> Figure:
-    """Draw many small pictures with their names."""
-    rows = -(-len(drawings) // columns)
-    figure = Figure(figsize=(9, rows))
-    figure.subplots_adjust(0.01, 0.02, 0.99, 1 - 0.2 / rows, wspace=0.12, hspace=0.32)
-    grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, (name, draw) in zip(grid, drawings, strict=False):
-        draw(axes)
-        axes.set_title(name, pad=3, size=7)
-        axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
-        axes.spines[:].set_visible(False)
-        for curve in axes.lines:
-            curve.set(linewidth=curve.get_linewidth() * 0.7, markersize=curve.get_markersize() / 2)
-    for axes in grid[len(drawings) :]:
-        axes.set_axis_off()
+def thumbnail(draw: Callable[[Axes], None]) -> Figure:
+    """Draw a small picture without any text."""
+    figure = Figure(figsize=(1.3, 1))
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    draw(axes)
+    axes.set(xticks=[], yticks=[], xlabel="", ylabel="", title="")
+    axes.spines[:].set_visible(False)
+    for curve in axes.lines:
+        curve.set(linewidth=curve.get_linewidth() * 0.7, markersize=curve.get_markersize() / 2)
     return figure
 
 
@@ -271,11 +257,11 @@ def draw_path(axes: Axes, cls: type[Optimizer], landscape: Landscape) -> None:
     axes.set_title(f"{landscape.name}, lr = {lr:g}")
 
 
-def optimizer(cls: type[Optimizer]) -> Figure:
-    """Draw the paths of an optimizer on both functions."""
-    figure, left, right = two_pictures(top=0.93)
-    draw_path(left, cls, BOWL)
-    draw_path(right, cls, VALLEY)
+def path_picture(cls: type[Optimizer], landscape: Landscape) -> Figure:
+    """Draw the path of an optimizer on one function."""
+    figure = Figure(figsize=(3.7, 3.2))
+    figure.subplots_adjust(0.08, 0.08, 0.99, 0.92)
+    draw_path(figure.subplots(), cls, landscape)
     return figure
 
 
@@ -305,19 +291,26 @@ def schedule(schedules: Sequence[Schedule]) -> Figure:
     return figure
 
 
-def losses(parts: Sequence[tuple[Loss, Callable[[Array], Array], Any]], name: str) -> Figure:
-    """Draw losses and their derivatives, given the outputs at each x and the one target."""
-    figure, left, right = two_pictures(top=0.8)
+Judged = tuple[Loss, Callable[[Array], Array], Any]
+"""A loss, the outputs at each x, and the one target."""
+
+
+def losses(parts: Sequence[Judged], name: str, derivative: bool) -> Figure:
+    """Draw losses or their derivatives."""
+    figure = Figure(figsize=(3.7, 3.2))
+    figure.subplots_adjust(0.1, 0.14, 0.97, 0.74)
+    axes = figure.subplots()
     x = np.linspace(-3, 3, 1201)
     for (loss, outputs, target), colour in zip(parts, COLOURS, strict=True):
         z = outputs(x)
         y = loss.losses(z, loss.targets([target] * len(x), z.shape[1:]))
-        dz = loss.gradients()
+        if derivative:
+            y = loss.gradients()[:, 0]
         label = " ".join([type(loss).__name__, changed_options(loss)])
-        left.plot(*broken(x, y), color=colour, label=label)
-        right.plot(*broken(x, dz[:, 0]), color=colour)
-    for axes, what, low, high in ((left, "loss", -0.2, 4), (right, "derivative", -3, 3)):
-        axes.set(xlim=(-3, 3), ylim=(low, high), xlabel=name, title=what)
-        axes.grid()
-    figure.legend(**LEGEND | {"ncols": 3})
+        axes.plot(*broken(x, y), color=colour, label=label)
+    low, high = (-3, 3) if derivative else (-0.2, 4)
+    axes.set(xlim=(-3, 3), ylim=(low, high), xlabel=name)
+    axes.set_title("derivative" if derivative else "loss")
+    axes.grid()
+    figure.legend(**LEGEND | {"ncols": 2})
     return figure

@@ -83,26 +83,26 @@ def ratio(a: Array, b: Array) -> Interval:
 
 def picture(results: Results) -> Figure:
     """Draw spread, wobble and test error over the batch size."""
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure = Figure(figsize=(5, 10), layout="constrained")
+    spread, wobbling, error = figure.subplots(3, 1)
     # the points of a batch size are side by side, so that their bars don't hide one another
     styles = [(BLUE, "-o", 0.92), (ORANGE, "--s", 1), (GREEN, ":^", 1.08), (PINK, "D", 1)]
     for (way, settings), style in zip(ways(results).items(), styles, strict=True):
         colour, line, beside = style
         long = [setting for setting in settings if setting.epochs >= 10]
         for axes, shown, estimates in (
-            (left, settings, [deviation(final(results, s)) for s in settings]),
-            (middle, long, [mean(wobble(results, s)) for s in long]),
-            (right, settings, [mean(100 - final(results, s)) for s in settings]),
+            (spread, settings, [deviation(final(results, s)) for s in settings]),
+            (wobbling, long, [mean(wobble(results, s)) for s in long]),
+            (error, settings, [mean(100 - final(results, s)) for s in settings]),
         ):
             x = [setting.batch_size * beside for setting in shown]
             y = [e.value for e in estimates]
             bars = [[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]]
             axes.errorbar(x, y, bars, fmt=line, color=colour, label=way, markersize=5, capsize=3)
     for axes, title, ticks in (
-        (left, "spread over seeds, points", (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)),
-        (middle, "wobble from epoch to epoch, points", (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)),
-        (right, "test error, %", (2, 3, 5, 10)),
+        (spread, "spread over seeds, points", (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)),
+        (wobbling, "wobble from epoch to epoch, points", (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)),
+        (error, "test error, %", (2, 3, 5, 10)),
     ):
         axes.set(title=title, xlabel="batch size", xscale="log", yscale="log")
         axes.set_xticks(SIZES, map(str, SIZES))
@@ -111,9 +111,8 @@ def picture(results: Results) -> Figure:
         axes.set_xticks([], minor=True)
         axes.set_yticks([], minor=True)
         axes.grid(alpha=0.3)
-    figure.legend(
-        *left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
-    )
+    names = spread.get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

@@ -49,9 +49,9 @@ SETTINGS = [
 
 def picture(results: Results) -> Figure:
     """Draw the test error over the epochs at the best rate, and over the rates."""
-    figure = Figure(figsize=(9, 7), layout="constrained")
-    grid = figure.subplots(2, 2)
-    for (upper, lower), activation in zip(grid.T, RATES, strict=True):
+    figure = Figure(figsize=(5, 11), layout="constrained")
+    grid = figure.subplots(4, 1).reshape(2, 2)
+    for (upper, lower), activation in zip(grid, RATES, strict=True):
         for weights in WEIGHTS[activation]:
             setting = best(results, activation=activation, weights=weights)
             errors = [mean(100 - column) for column in accuracy(results, setting).T]

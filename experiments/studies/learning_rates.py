@@ -89,14 +89,14 @@ def failing(results: Results, network: str) -> float:
 
 def picture(results: Results) -> Figure:
     """Draw the test error over the learning rate."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     for network, colour, line in zip(
         NETWORKS, (BLUE, ORANGE, PINK, GREEN), ("-o", "-o", "--s", ":^"), strict=True
     ):
         activation, weights = NETWORKS[network]
         draw_rates(axes, results, network, colour, line, activation=activation, weights=weights)
-    rate_axis(axes, sorted(set().union(*RATES.values())))
+    rate_axis(axes, [0.01, 0.1, 1, 10])
     axes.set_ylabel("test error after 10 epochs")
     error_axis(axes)
     axes.legend(frameon=False)

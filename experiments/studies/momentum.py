@@ -69,15 +69,14 @@ def gain(results: Results, pair: tuple[Setting, Setting]) -> Interval:
 
 def picture(results: Results) -> Figure:
     """Draw the test error over the learning rate."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    for axes, activation in zip(figure.subplots(1, 2, sharey=True), RATES, strict=True):
+    figure = Figure(figsize=(5, 6.4), layout="constrained")
+    for axes, activation in zip(figure.subplots(2, 1), RATES, strict=True):
         for optimizer, colour in (("SGD", BLUE), ("Momentum", ORANGE)):
             draw_rates(axes, results, optimizer, colour, activation=activation, optimizer=optimizer)
         rate_axis(axes, RATES[activation])
-        axes.set_title(activation)
+        axes.set(title=activation, ylabel="test error after 10 epochs")
         error_axis(axes)
         axes.legend(frameon=False)
-    figure.axes[0].set_ylabel("test error after 10 epochs")
     return figure
 
 

@@ -22,11 +22,17 @@ from layerkit import Array, LayerkitError
 ROOT = Path(__file__).parents[2]
 SEEDS = range(10)
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+GREY = "#7b7b7b"
 STYLE: dict[Any, Any] = {
+    **{f"{part}.color": GREY for part in ("text", "xtick", "ytick")},
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": GREY,
+    "savefig.transparent": True,
     "svg.hashsalt": "layerkit",
     "axes.spines.right": False,
     "axes.spines.top": False,
 }
+"""No background, and a grey that can be read on white and on black."""
 
 
 @dataclass(frozen=True)

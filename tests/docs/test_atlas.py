@@ -72,11 +72,23 @@ def test_every_class_has_a_place(kind: Any) -> None:
 def test_every_picture_is_drawn_and_shown() -> None:
     classes = [*ACTIVATIONS, *OPTIMIZERS, *registered(Schedule)]
     figures = atlas.figures()
-    assert {cls.__name__ for cls in classes} <= set(figures)
+    assert {cls.__name__ for cls in classes} <= {name.partition("_")[0] for name in figures}
     pages = [path.read_text(encoding="utf-8") for path in (DOCS / "atlas").glob("*.md")]
     pages += ["\n".join(page()) for page in atlas.PAGES.values()]
+    pages += ["\n".join(atlas.overview(chosen())) for chosen in atlas.OVERVIEWS.values()]
     shown = re.findall(r"_generated/atlas/(\w+)\.svg", "".join(pages))
     assert sorted(shown) == sorted(figures)
+
+
+def test_text_of_pictures_can_be_read_on_a_phone() -> None:
+    """Where a picture is as wide as a phone's column of 342 pixels, text has 9 at least."""
+    with pictures.style():
+        texts = [atlas.svg(draw()) for draw in atlas.figures().values()]
+    texts += [path.read_text(encoding="utf-8") for path in (DOCS / "images").glob("study_*.svg")]
+    for text in texts:
+        width = float(re.findall(r'viewBox="\S+ \S+ (\S+) ', text)[0])
+        for scale in re.findall(r"scale\((0\.\d+) -0", text):
+            assert 100 * float(scale) * 342 / width >= 9
 
 
 @pytest.mark.parametrize("name", atlas.PAGES)

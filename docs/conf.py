@@ -15,6 +15,7 @@ from docs.generate.configuration import write_configuration
 from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
 from docs.generate.tables import write_run
+from docs.generate.tutorial import write_tutorial
 
 DOCS = Path(__file__).parent
 GENERATED = DOCS / "_generated"
@@ -29,6 +30,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
@@ -37,6 +39,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_generated"]
 default_role = "py:obj"
 myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -52,7 +55,7 @@ html_title = "layerkit"
 html_static_path = ["_static"]
 html_extra_path = ["_generated/pages"]
 html_css_files = ["style.css"]
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "tutorial": []}  # code beside formulas needs the room
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -93,6 +96,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_step(GENERATED / "pages/step.html")
     write_table_plots(GENERATED / "table_plots")
     write_run(GENERATED / "flats")
+    write_tutorial(GENERATED / "tutorial")
 
 
 def setup(app: Any) -> None:

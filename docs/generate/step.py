@@ -1,25 +1,32 @@
-"""The page of a step of the tutorial's network on the embedded digits, for docs/trace.md."""
+"""A step of the tutorial's network on the digits, for docs/trace.md and docs/tutorial.md."""
 
+from functools import cache
 from pathlib import Path
 
-from layerkit import trace
+from layerkit import Trace, trace
 from layerkit.runs.experiment import read_experiment
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments/digits.toml"
+EXAMPLE = 4
 
 
-def write_step(path: Path) -> None:
-    """Train the network for an epoch, and write what becomes of an example in a step after it."""
+@cache
+def traced() -> Trace:
+    """Train the network for an epoch, and follow an example through a step after it."""
     experiment = read_experiment(EXPERIMENT, ["training.epochs=1"])
     digits = experiment.load_data()
     experiment.run(digits)
-    found = trace(
+    return trace(
         experiment.network,
-        digits.train.x[4:5],
-        digits.train.t[4:5],
+        digits.train.x[EXAMPLE : EXAMPLE + 1],
+        digits.train.t[EXAMPLE : EXAMPLE + 1],
         experiment.new_optimizer(),
         image=digits.image,
         title="A digit in one step of the tutorial's network, which was trained for an epoch",
     )
+
+
+def write_step(path: Path) -> None:
+    """Write what becomes of the example."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    found.save(path)
+    traced().save(path)

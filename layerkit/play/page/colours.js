@@ -40,7 +40,7 @@ export function signed(x, largest) {
 export function short(x) {
   if (x === null || x === undefined || typeof x === "string" || !Number.isFinite(x)) return x === null || x === undefined ? "nan" : String(x).replace("Infinity", "∞").replace("inf", "∞").replace("-", "−").replace("NaN", "nan");
   if (x === 0) return "0";
-  const text = Math.abs(x) >= 0.001 && Math.abs(x) < 1e5 ? String(+x.toPrecision(3)) : x.toExponential(1);
+  const text = Math.abs(x) >= 0.001 && Math.abs(x) < 1e5 ? String(+x.toPrecision(3)) : x.toExponential(1).replace(".0e", "e");
   return text.replace("-", "−").replace("e-", "e−").replace("e+", "e");
 }
 

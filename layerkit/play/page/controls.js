@@ -8,11 +8,12 @@ function read(schema) {
   const values = any.flatMap(each => each.enum ?? []), family = one.of ?? null;
   let kind = "json";
   if (family) kind = "family";
+  else if (one.type === "array" && one.items?.$ref) kind = "list";
   else if (values.length && any.every(each => each.enum)) kind = "choice";
   else if (one.type === "boolean") kind = "boolean";
   else if (one.type === "integer" || one.type === "number") kind = one.type;
   else if (one.type === "string") kind = "text";
-  return { kind, optional, family, values, one, default: schema.default };
+  return { kind, optional, family: family ?? one.items?.$ref?.split("/").at(-1), values, one, default: schema.default };
 }
 
 const told = { json: "a list or a table as JSON, such as [1, 2]" };
@@ -54,10 +55,18 @@ export function option(app, name, schema, value, change) {
     input = make("input", { type: "text", id: fresh(), value: value ?? meaning.default ?? "", placeholder: meaning.optional ? "none" : null, onchange: () => change(input.value === "" ? undefined : input.value) });
   } else if (meaning.kind === "family" && app.catalogue[meaning.family]) {
     const nested = make("div", { class: "nested" });
-    input = choice(app, meaning.family, value ?? meaning.default ?? null, meaning.optional, change);
+    input = choice(app, meaning.family, value ?? meaning.default ?? null, meaning.optional ? "default" : "", change);
     rest = [nested];
     const now = value ?? meaning.default;
-    if (now) nested.append(...options(app, meaning.family, now, changed => change(changed)));
+    if (now) nested.append(...options(app, meaning.family, now, change));
+  } else if (meaning.kind === "list" && app.catalogue[meaning.family]) {
+    const parts = value ?? [], put = (i, ...changed) => change(parts.toSpliced(i, 1, ...changed)), { family } = meaning;
+    input = make("button", { type: "button", id: fresh(), onclick: () => change([...parts, app.fresh(family, family === "Layer" ? "Dense" : app.catalogue[family][0].type)]) }, `add a ${family.toLowerCase()}`);
+    rest = parts.map((each, i) => {
+      const menu = choice(app, family, each, false, changed => put(i, changed));
+      menu.setAttribute("aria-label", `${family} ${i} of ${name}`);
+      return make("div", { class: "nested" }, make("div", { class: "with" }, menu, make("button", { type: "button", "aria-label": `Remove ${family.toLowerCase()} ${i}`, onclick: () => put(i) }, "✕")), ...options(app, family, each, changed => put(i, changed)));
+    });
   } else {
     const shown = value ?? meaning.default;
     input = make("input", {
@@ -71,20 +80,20 @@ export function option(app, name, schema, value, change) {
     });
   }
   label.htmlFor = input.id;
-  row.append(input, ...(name === "lr" && rest.length ? [make("span", {}), ...rest] : rest));
+  row.append(input, ...(name === "lr" ? [make("span"), ...rest] : rest));
   return row;
 }
 
-// The menu of a family's classes; where none is allowed, none is its first line.
-export function choice(app, family, value, optional, change) {
+// The menu of a family's classes; `none` is the name of its first line, where none of them is allowed too.
+export function choice(app, family, value, none, change) {
   const groups = new Map(), names = [];
   for (const each of app.catalogue[family]) {
     if (!groups.has(each.group)) groups.set(each.group, []);
     groups.get(each.group).push(each.type);
   }
-  const line = name => { names.push(name); return make("option", { value: name }, name || "none"); };
+  const line = name => { names.push(name); return make("option", { value: name }, name || none); };
   const select = make("select", { id: fresh(), onchange: () => change(select.value === "" ? undefined : app.fresh(family, select.value, value)) });
-  if (optional) select.append(line(""));
+  if (none) select.append(line(""));
   for (const [group, types] of groups) select.append(...(groups.size > 1 ? [make("optgroup", { label: group }, ...types.map(line))] : types.map(line)));
   if (value && !names.includes(value.type)) select.append(line(value.type));
   select.value = value?.type ?? "";
@@ -112,12 +121,15 @@ export function slider(name, { min, max, step, value, shown = v => v }, change) 
   return make("div", { class: "option slider" }, make("label", { for: id }, name), output, input);
 }
 
+const OFTEN = ["Dense", "ReLU", "Tanh", "Sigmoid", "GELU", "LeakyReLU", "BatchNorm", "LayerNorm", "Dropout", "Residual"];
+
 // The dialog in which a layer's type is chosen.
 export function pick(app, title, chosen) {
   const dialog = document.getElementById("picker"), list = make("div", { class: "list" });
   const search = make("input", { type: "search", placeholder: "search: relu, norm, gate …", "aria-label": "Search the layers" });
   const show = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean), groups = new Map();
+    if (!words.length) groups.set("often used", OFTEN.flatMap(type => app.spec("Layer", type) ?? []));
     for (const each of app.catalogue.Layer) {
       if (!words.every(word => `${each.type} ${each.doc} ${each.group}`.toLowerCase().includes(word))) continue;
       if (!groups.has(each.group)) groups.set(each.group, []);
@@ -125,7 +137,7 @@ export function pick(app, title, chosen) {
     }
     list.replaceChildren(...[...groups].flatMap(([group, found]) => [
       make("h3", {}, group),
-      make("div", { class: "choices" }, ...found.map(each => make("button", { type: "button", onclick: () => { dialog.close(); chosen(each.type); } }, make("b", {}, each.type), make("small", {}, each.doc)))),
+      make("div", { class: "choices" }, ...found.map(each => make("button", { type: "button", onclick: () => { dialog.close(); chosen(each.type); } }, make("b", {}, each.type), make("small", {}, ...written(each.doc))))),
     ]));
     if (!groups.size) list.append(make("p", { class: "none" }, `No layer has ${search.value} in its name or its first sentence.`));
   };

@@ -29,7 +29,7 @@ export class Curves {
   draw() {
     const { canvas, points } = this, width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width) return;
-    const context = fitted(canvas), left = 38, right = width - 6, top = 20, bottom = height - 18;
+    const context = fitted(canvas), left = 44, right = width - 6, top = 20, bottom = height - 18;
     const soft = token("--soft"), line = token("--line");
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = soft;

@@ -53,11 +53,11 @@ const app = {
   spec(family, type) { return app.catalogue[family]?.find(each => each.type === type) ?? null; },
 
   // A new object of a class, with what it needs; what the old one of its place had under the same name is kept, but for rates.
-  fresh(family, type, old = null) {
+  fresh(family, type, old = null, units = 4) {
     const made = { type };
     for (const [name, schema] of Object.entries(app.spec(family, type).options)) {
       if (old && name in old && ["units", "schedules", "init", "bias"].includes(name)) made[name] = old[name];
-      else if (schema.required) made[name] = first(schema, name);
+      else if (schema.required) made[name] = first(schema, name, units);
     }
     return made;
   },
@@ -66,8 +66,10 @@ const app = {
 
   // Changes follow one another faster than networks are built: only the last is built. Returns whether it was accepted.
   async change(f) {
+    const selected = app.selected;
     f(app.draft);
     app.showControls();
+    if (app.selected !== selected) emit("select", app.selected);
     return app.build();
   },
 
@@ -171,7 +173,7 @@ const app = {
   },
 
   addLayer(index, type) {
-    return app.change(state => { bodyLayers(state).splice(index, 0, app.fresh("Layer", type)); app.selected = addressOf(index); });
+    return app.change(state => { bodyLayers(state).splice(index, 0, app.fresh("Layer", type, null, index ? network.columns[index].units : 4)); app.selected = addressOf(index); });
   },
 
   setLayer(index, layer) {
@@ -271,14 +273,18 @@ let building = null, again = false, loop = null, refused = null, toasting = 0, i
 const tabs = new Map();
 
 // What an option without a default is given at first.
-function first(schema, name) {
+function first(schema, name, units) {
   if (schema.default !== undefined) return schema.default;
   if (schema.enum) return schema.enum[0];
-  if (schema.of) return app.catalogue[schema.of]?.length ? app.fresh(schema.of, schema.of === "Layer" ? "Dense" : app.catalogue[schema.of][0].type) : {};
-  if (schema.type === "integer") return name === "units" ? 4 : Math.max(2, schema.minimum ?? 0);
+  if (schema.of) return app.catalogue[schema.of]?.length ? app.fresh(schema.of, schema.of === "Layer" ? "Dense" : app.catalogue[schema.of][0].type, null, units) : {};
+  if (schema.type === "integer") return name === "units" ? units : Math.max(2, schema.minimum ?? 0);
   if (schema.type === "number") return 0.5;
   if (schema.type === "boolean") return false;
-  if (schema.type === "array") return schema.items?.of === "Layer" ? [app.fresh("Layer", "Dense")] : [];
+  if (schema.type === "array") {
+    const family = schema.items?.$ref?.split("/").at(-1);
+    if (family) return [app.fresh(family, family === "Layer" ? "Dense" : app.catalogue[family][0].type, null, units)];
+    return schema.items?.type === "integer" ? [name === "shape" ? units : 1] : [];
+  }
   return schema.type === "string" ? "" : {};
 }
 
@@ -341,6 +347,10 @@ function showScores() {
     return value === undefined ? "" : name === "accuracy" ? percent(value) : short(value);
   };
   const body = $("scores").tBodies[0];
+  if (!names.length) {
+    for (const cell of body.querySelectorAll("td")) cell.textContent = "nan";
+    return;
+  }
   if (body.dataset.names !== names.join()) {
     body.dataset.names = names.join();
     body.replaceChildren(...names.map(name => make("tr", {}, make("th", { scope: "row" }, name.replaceAll("_", " ")), make("td", { class: "train" }), make("td", { class: "test" }))));
@@ -366,7 +376,7 @@ function showRefusal() {
   document.querySelectorAll("#transport button").forEach(button => { button.disabled = Boolean(refused); });
   box.hidden = !refused;
   if (!refused) return;
-  const undo = make("button", { type: "button", onclick: () => { app.draft = copy(app.state); refused = null; app.selected = null; app.showControls(); } }, "Undo");
+  const undo = make("button", { type: "button", onclick: () => { app.draft = copy(app.state); refused = null; app.selectLayer(null); app.showControls(); } }, "Undo");
   box.replaceChildren(make("span", {}, refused.message), make("br"), app.state ? undo : "");
 }
 
@@ -384,7 +394,9 @@ function running() {
 }
 
 async function share() {
-  if (!EMBED) history.replaceState(null, "", await toLink(app.state));
+  if (EMBED) return;
+  const link = await toLink(app.state);
+  try { history.replaceState(null, "", link); } catch { /* a page inside another has no address */ }
 }
 
 // one example through the network
@@ -436,8 +448,9 @@ function columns() {
   const names = layers ? layers.map((layer, i) => [addressOf(i), layer]) : app.layers.map(layer => [layer.address, layer]);
   const wrong = refused?.where ?? "", known = new Map(app.layers.map(layer => [layer.address, layer]));
   names.forEach(([address, layer], i) => {
-    const same = !refused || app.state.network.body.layers?.[i]?.type === layer.type, told = known.get(address), seen = same ? frame?.neurons?.[address] : null;
-    const own = same ? app.activations?.[address] ?? seen?.activations : null;
+    const same = !refused || app.state.network.body.layers?.[i]?.type === layer.type, told = known.get(address) ?? app.layers.findLast(each => each.address.startsWith(`${address}.`));
+    const output = told?.address ?? address, seen = same ? frame?.neurons?.[output] : null; // of a container it is its last layer's
+    const own = same ? app.activations?.[output] ?? seen?.activations : null;
     const size = seen?.units ?? (own ? own.data.length : same && told ? told.output.reduce((a, b) => a * b, 1) : layer.units ?? found.at(-1).units);
     const units = refused && layer.units ? layer.units : size;
     const W = same ? frame?.weights?.[`${address}.W`] : null, before = found.at(-1);
@@ -445,7 +458,7 @@ function columns() {
     const column = {
       address, title: layer.type, units, weights, elementwise: layer.units === undefined && units === before.units && !before.image, bias: same ? frame?.weights?.[`${address}.b`] ?? null : null,
       told: told && same ? `${told.parameters ? `${told.parameters.toLocaleString("en")} parameters, ` : ""}output of shape (${told.output.join(", ")})` : "",
-      wrong: Boolean(wrong && wrong.endsWith(address.slice(4))), fixed: !layers, given: layer.units,
+      wrong: `${wrong}.`.includes(`${address}.`), fixed: !layers, given: layer.units,
       setUnits: layers && layer.units !== undefined ? value => app.change(state => { bodyLayers(state)[i].units = value; }) : null,
     };
     if (own) {
@@ -591,8 +604,8 @@ async function readCsv(file) {
 
 // the training panel
 
-function part(name, family, value, optional, change, leave = []) {
-  const menu = choice(app, family, value, optional, change), spec = value && app.spec(family, value.type);
+function part(name, family, value, none, change, leave = []) {
+  const menu = choice(app, family, value, none, change), spec = value && app.spec(family, value.type);
   const label = make("label", { for: menu.id }, name), box = make("div", { class: "part" }, make("div", { class: "head" }, label, menu));
   if (!value || !spec) return box;
   if (spec.formula) box.append(formula(spec));
@@ -613,12 +626,12 @@ function showTraining() {
   const focused = box.contains(document.activeElement) ? [...box.querySelectorAll("input, select, summary")].indexOf(document.activeElement) : -1;
   const schedule = optimizer.schedules?.lr ?? null;
   box.replaceChildren(
-    part("Optimizer", "Optimizer", optimizer, false, value => app.change(state => { state.optimizer = value; }), ["schedules"]),
-    part("Schedule", "Schedule", schedule, true, value => app.change(state => {
+    part("Optimizer", "Optimizer", optimizer, "", value => app.change(state => { state.optimizer = value; }), ["schedules"]),
+    part("Schedule", "Schedule", schedule, "none", value => app.change(state => {
       const { lr, ...others } = state.optimizer.schedules ?? {}, schedules = value ? { ...others, lr: value } : others;
       if (Object.keys(schedules).length) state.optimizer.schedules = schedules; else delete state.optimizer.schedules;
     })),
-    part("Loss", "Loss", loss, false, value => app.change(state => { state.network.loss = value; })),
+    part("Loss", "Loss", loss, "", value => app.change(state => { state.network.loss = value; })),
   );
   if (focused >= 0) box.querySelectorAll("input, select, summary")[focused]?.focus();
 }
@@ -633,7 +646,7 @@ function showLayer() {
   box.dataset.key = key;
   box.hidden = !layer;
   if (!layer) return;
-  const spec = app.spec("Layer", layer.type), type = choice(app, "Layer", layer, false, value => app.setLayer(index, value));
+  const spec = app.spec("Layer", layer.type), type = choice(app, "Layer", layer, "", value => app.setLayer(index, value));
   type.setAttribute("aria-label", "Type of the layer");
   box.replaceChildren(
     make("div", { class: "bar" }, make("h2", { id: "layer-title" }, `Layer ${index + 1}`, make("small", {}, app.selected)), type,
@@ -741,7 +754,7 @@ function prepared(reply) {
 
 // "y = x W + b: every output …" is a formula and a sentence.
 function divided(says) {
-  const text = says.replaceAll("`", ""), [head] = text.split(/: |\.$/, 1);
+  const text = says.replaceAll("`", ""), [head] = text.split(/: |\. |\.$/, 1);
   return /[=←]|<-/.test(head) ? { formula: head, doc: text } : { formula: null, doc: text };
 }
 

@@ -11,8 +11,13 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+const SIGNS = [["<-", "←"], [" - ", " − "], ["(-", "(−"], ["= -", "= −"], ["> -", "> −"], [">=", "≥"], ["<=", "≤"], ["sum_", "Σ_"], ["sqrt(", "√("]];
+const GREEK = { alpha: "α", beta: "β", gamma: "γ", lambda: "λ", mu: "μ", sigma: "σ", eps: "ε", delta: "δ" };
+
 export function written(formula) {
-  const text = formula.replaceAll("<-", "←").replaceAll(" - ", " − ").replaceAll("(-", "(−").replaceAll("= -", "= −"), found = [];
+  let text = SIGNS.reduce((text, [plain, sign]) => text.replaceAll(plain, sign), formula);
+  text = text.replace(/\b(alpha|beta|gamma|lambda|mu|sigma|eps|delta)(\d?)\b(?!\()/g, (_, name, n) => GREEK[name] + (n && `_${n}`));
+  const found = [];
   let end = 0;
   for (const match of text.matchAll(/\^(\w+)|_(\w)\b/g)) {
     found.push(text.slice(end, match.index), make(match[1] ? "sup" : "sub", {}, match[1] || match[2]));

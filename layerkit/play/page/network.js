@@ -5,7 +5,7 @@ import { css, fitted, mix, paper, ramp, short, signed, token } from "./colours.j
 import { make } from "./make.js";
 import { pick } from "./controls.js";
 
-const MOST = 10, NARROW = 54;
+const MOST = 10, EMBED = document.documentElement.classList.contains("embed");
 
 export class NetworkView {
   constructor(app) {
@@ -44,18 +44,20 @@ export class NetworkView {
     const { columns } = this;
     if (!columns.length) return;
     const style = getComputedStyle(this.scroller), room = this.scroller.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    this.height = innerWidth <= 760 ? 330 : document.documentElement.classList.contains("embed") ? Math.min(360, Math.max(220, innerHeight - 40)) : innerHeight > 1000 ? 470 : 390;
+    this.height = innerWidth <= 760 ? 330 : EMBED ? Math.min(360, Math.max(220, innerHeight - 40)) : innerHeight > 1000 ? 470 : 390;
     const most = Math.max(...columns.map(column => Math.min(column.units, MOST)));
     const pitch = Math.min(56, this.height / Math.max(most, 4) * 0.985);
     this.size = Math.floor(pitch * 0.8);
     const wide = columns.map((column, i) => i && !column.elementwise), narrow = columns.filter(column => column.elementwise).length;
     const big = column => column.image ? this.size * 2.4 : this.size;
-    const used = columns.reduce((sum, column) => sum + big(column), 0) + narrow * NARROW + 92, gaps = wide.filter(Boolean).length;
-    const gap = Math.max(76, Math.min(190, (room - used) / Math.max(1, gaps)));
+    const gaps = wide.filter(Boolean).length, side = EMBED ? 30 : 46, sizes = columns.reduce((sum, column) => sum + big(column), 2 * side);
+    const least = EMBED ? 24 : 66, tight = sizes + narrow * 54 + gaps * 76 > room;
+    this.narrow = EMBED ? 16 : tight ? 46 : 54;
+    const used = sizes + narrow * this.narrow, gap = Math.max(least, Math.min(190, (room - used) / Math.max(1, gaps)));
     this.width = Math.max(room, Math.ceil(used + gaps * gap));
-    let x = 46 + Math.max(0, (this.width - used - gaps * gap) / 2);
+    let x = side + Math.max(0, (this.width - used - gaps * gap) / 2);
     columns.forEach((column, i) => {
-      if (i) x += wide[i] ? gap : NARROW;
+      if (i) x += wide[i] ? gap : this.narrow;
       column.x = x;
       column.wide = big(column);
       x += column.wide;
@@ -74,11 +76,11 @@ export class NetworkView {
     const column = this.columns[item.dataset.column];
     if (!column) return;
     if (item.dataset.add === undefined) {
-      const wide = this.size + NARROW - 6;
+      const wide = this.size + this.narrow - 6;
       item.style.cssText = `left: ${column.x + column.wide / 2 - wide / 2}px; width: ${wide}px`;
       return;
     }
-    const next = this.columns[+item.dataset.column + 1], x = next ? (column.x + column.wide + next.x) / 2 : column.x + column.wide + NARROW / 2;
+    const next = this.columns[+item.dataset.column + 1], x = next ? (column.x + column.wide + next.x) / 2 : column.x + column.wide + 27;
     item.style.cssText = `left: ${x - 12}px; width: 24px`;
   }
 
@@ -86,7 +88,7 @@ export class NetworkView {
     const { app, columns } = this, items = [], fixed = columns.some(column => column.fixed);
     columns.forEach((column, i) => {
       if (i === 0) {
-        items.push(make("li", { "data-column": 0 }, make("button", { type: "button", class: "layer data", disabled: true, tabindex: -1 }, column.title)));
+        items.push(make("li", { "data-column": 0 }, make("span", { class: "layer data" }, column.title)));
       } else {
         const button = make("button", {
           type: "button", class: `layer${column.wrong ? " wrong" : ""}`, "data-key": column.address, title: `${column.title}${column.told ? `\n${column.told}` : ""}`,

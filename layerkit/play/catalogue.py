@@ -8,6 +8,7 @@ from typing import Any
 
 from layerkit.config.schema import json_schema
 from layerkit.config.tables import choices_for
+from layerkit.data.datasets import EXAMPLES
 from layerkit.data.toys import TOYS
 from layerkit.initializers.base import Initializer
 from layerkit.layers.base import Layer
@@ -50,11 +51,11 @@ def state_for(name: str) -> State:
     """Return a network for a data set, small enough to be seen, with which it is learned."""
     if name == "digits":
         return _state({"name": name}, [32], "ReLU", 10, {"type": "Adam", "lr": 0.003})
-    classes, adam = TOYS[name].classes, {"type": "Adam", "lr": 0.02}
-    if classes:
-        return _state({"name": name}, [8, 8], "Tanh", classes, adam)
-    data = {"name": name, "target": "number"}
-    return _state(data, [8, 8], "Tanh", 1, adam, "MeanSquaredError")
+    toy, adam = TOYS[name], {"type": "Adam", "lr": 0.02}
+    data: State = {"name": name, "examples": EXAMPLES, "noise": toy.noise}
+    if toy.classes:
+        return _state(data, [8, 8], "Tanh", toy.classes, adam)
+    return _state(data | {"target": "number"}, [8, 8], "Tanh", 1, adam, "MeanSquaredError")
 
 
 def _state(

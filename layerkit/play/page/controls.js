@@ -61,7 +61,7 @@ export function option(app, name, schema, value, change) {
     if (now) nested.append(...options(app, meaning.family, now, change));
   } else if (meaning.kind === "list" && app.catalogue[meaning.family]) {
     const parts = value ?? [], put = (i, ...changed) => change(parts.toSpliced(i, 1, ...changed)), { family } = meaning;
-    input = make("button", { type: "button", id: fresh(), onclick: () => change([...parts, app.fresh(family, family === "Layer" ? "Dense" : app.catalogue[family][0].type)]) }, `add a ${family.toLowerCase()}`);
+    input = make("button", { type: "button", id: fresh(), onclick: () => change([...parts, app.usual(family)]) }, `add a ${family.toLowerCase()}`);
     rest = parts.map((each, i) => {
       const menu = choice(app, family, each, false, changed => put(i, changed));
       menu.setAttribute("aria-label", `${family} ${i} of ${name}`);

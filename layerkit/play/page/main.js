@@ -62,6 +62,12 @@ const app = {
     return made;
   },
 
+  // A new object of a family, of its first class that needs nothing.
+  usual(family, units) {
+    const type = family === "Layer" ? "Dense" : app.catalogue[family].find(each => !Object.values(each.options).some(option => option.required)).type;
+    return app.fresh(family, type, null, units);
+  },
+
   // the state
 
   // Changes follow one another faster than networks are built: only the last is built. Returns whether it was accepted.
@@ -276,13 +282,13 @@ const tabs = new Map();
 function first(schema, name, units) {
   if (schema.default !== undefined) return schema.default;
   if (schema.enum) return schema.enum[0];
-  if (schema.of) return app.catalogue[schema.of]?.length ? app.fresh(schema.of, schema.of === "Layer" ? "Dense" : app.catalogue[schema.of][0].type, null, units) : {};
+  if (schema.of) return app.catalogue[schema.of]?.length ? app.usual(schema.of, units) : {};
   if (schema.type === "integer") return name === "units" ? units : Math.max(2, schema.minimum ?? 0);
   if (schema.type === "number") return 0.5;
   if (schema.type === "boolean") return false;
   if (schema.type === "array") {
     const family = schema.items?.$ref?.split("/").at(-1);
-    if (family) return [app.fresh(family, family === "Layer" ? "Dense" : app.catalogue[family][0].type, null, units)];
+    if (family) return [app.usual(family, units)];
     return schema.items?.type === "integer" ? [name === "shape" ? units : 1] : [];
   }
   return schema.type === "string" ? "" : {};
@@ -585,9 +591,9 @@ function showData() {
   box.dataset.key = key;
   const later = f => change => { f(change); clearTimeout(waiting); waiting = setTimeout(() => app.build(), 120); };
   const rows = [], usual = app.catalogue.data[chosen]?.data;
-  if (chosen && chosen !== "digits") {
-    rows.push(slider("noise", { min: 0, max: 1, step: 0.05, value: data.noise ?? usual?.noise ?? 0.1, shown: v => v.toFixed(2) }, later(v => { app.draft.data.noise = v; })));
-    rows.push(slider("points", { min: 50, max: 2000, step: 50, value: data.examples ?? usual?.examples ?? 500 }, later(v => { app.draft.data.examples = v; })));
+  if (usual?.examples) {
+    rows.push(slider("noise", { min: 0, max: 1, step: 0.05, value: data.noise ?? usual.noise, shown: v => v.toFixed(2) }, later(v => { app.draft.data.noise = v; })));
+    rows.push(slider("points", { min: 50, max: 2000, step: 50, value: data.examples ?? usual.examples }, later(v => { app.draft.data.examples = v; })));
   }
   rows.push(slider("batch size", { min: 0, max: 9, step: 1, value: Math.round(Math.log2(training.batch_size ?? 32)), shown: v => 2 ** v }, later(v => { app.draft.training.batch_size = 2 ** v; })));
   box.replaceChildren(...rows);

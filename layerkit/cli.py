@@ -207,12 +207,6 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
     sweep.add_argument("--retry-failed", action="store_true", help="run failed trials again")
     evaluating = command(run_evaluate, "RUN")
-    for added in (train, finding, verifying, sweep, tracing, profiling, curing, evaluating):
-        added.add_argument(
-            "--data-dir",
-            metavar="DIR",
-            help="folder with the IDX files of MNIST (default: the environment's LAYERKIT_DATA)",
-        )
     begun = train.add_mutually_exclusive_group(required=True)
     begun.add_argument("file", metavar="FILE", type=Path, nargs="?", help="what to train")
     begun.add_argument(
@@ -280,6 +274,22 @@ def _parser() -> argparse.ArgumentParser:
     playing.add_argument(
         "--no-browser", dest="browser", action="store_false", help="only print the address"
     )
+    for added in (
+        train,
+        finding,
+        verifying,
+        sweep,
+        tracing,
+        profiling,
+        curing,
+        evaluating,
+        playing,
+    ):
+        added.add_argument(
+            "--data-dir",
+            metavar="DIR",
+            help="folder with the IDX files of MNIST (default: the environment's LAYERKIT_DATA)",
+        )
     command(run_schema)
     return parser
 
@@ -574,9 +584,12 @@ def run_play(options: argparse.Namespace) -> int:
 
     start = None
     if options.file is not None:
-        read_experiment(options.file).load_data()  # what is wrong is told here
+        read_experiment(options.file).load_data(options.data_dir)  # what is wrong is told here
         start = read_toml(options.file)
-    with Server(start, options.port) as server, handled(lambda number, _: leave(number)):
+    with (
+        Server(start, options.port, options.data_dir) as server,
+        handled(lambda number, _: leave(number)),
+    ):
         print(f"The playground is at {server.address}\nCtrl-C ends it", flush=True)
         if options.browser:
             import webbrowser

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.columns import Number
 from layerkit.data.datasets import Dataset, Examples
+from layerkit.layers.table import Table
 from layerkit.layers.watch import Method, watched
 from layerkit.network import Network
 from layerkit.play.wire import as_bytes, packed
@@ -36,27 +38,36 @@ class View:
     Parameters
     ----------
     dataset : Dataset
+    table : Table, optional
+        The first layer, which knows what the columns are.
     columns : list of int, optional
-        The columns to look at, with the others at their medians; by default all, if there are
-        at most two.
+        One or two columns with numbers to look at, with the others at their medians; where all are
+        numbers and at most two, all are.
 
     Attributes
     ----------
     kind : {"plane", "curve", "images", "table"}
+    numbers : list of int
+        The columns with numbers.
     columns : list of int
         Empty where examples are looked at.
     """
 
-    def __init__(self, dataset: Dataset, columns: list[int] | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, table: Table | None = None, columns: list[int] | None = None
+    ) -> None:
         self.dataset = dataset
         x = first_examples(dataset.train)
-        features = x.shape[1]
+        self.numbers = list(range(x.shape[1]))
+        if table:
+            self.numbers = [i for i in self.numbers if isinstance(table.ready()[i], Number)]
         if dataset.image:
-            self.kind = "images"
+            self.kind, self.numbers = "images", []
+        elif len(self.numbers) == x.shape[1] <= 2:
+            self.kind, columns = ("curve", "plane")[x.shape[1] - 1], self.numbers
         else:
-            self.kind = {1: "curve", 2: "plane"}.get(features, "table")
-        whole = list(range(features)) if self.kind in ("curve", "plane") else []
-        self.columns = columns or whole
+            self.kind = "table"
+        self.columns = columns or []
         self.grid: Array | None = None
         if self.columns:
             both = np.concatenate([x, first_examples(dataset.test)])
@@ -103,6 +114,7 @@ class View:
             "classes": dataset.classes,
             "targets": dataset.targets,
             "features": dataset.features or [f"x{i + 1}" for i in range(dataset.train.x.shape[1])],
+            "numbers": self.numbers,
             "columns": self.columns,
             "bounds": self.bounds if self.columns else [],
             "range": None if dataset.target == "class" else _bounds(values[~np.isnan(values)]),
@@ -125,9 +137,9 @@ def _bounds(values: Array) -> tuple[float, float]:
 
 
 def _medians(x: Array) -> Array:
-    """The median of each column, of what is there."""
+    """The median of each column, of what is there: a number that occurs, or a code."""
     return np.array(
-        [np.median(there) if len(there := column[~np.isnan(column)]) else 0.0 for column in x.T]
+        [np.sort(there)[len(there) // 2] if len(there := c[~np.isnan(c)]) else 0.0 for c in x.T]
     )
 
 

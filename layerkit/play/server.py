@@ -42,6 +42,8 @@ class Server(ThreadingHTTPServer):
         The state that the page begins with.
     port : int
         0 for any that is free.
+    data_dir : str or Path, optional
+        The folder with the files of MNIST.
 
     Raises
     ------
@@ -51,13 +53,19 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, start: State | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        start: State | None = None,
+        port: int = 0,
+        data_dir: str | Path | None = None,
+    ) -> None:
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"--port {port}: {reason}; without it a free one is taken") from error
-        self.start, self.word, self.lock = start, secrets.token_urlsafe(16), Lock()
+        self.start, self.data_dir, self.lock = start, data_dir, Lock()
+        self.word = secrets.token_urlsafe(16)
         self.sessions: OrderedDict[str, Session] = OrderedDict()
 
     @property
@@ -69,7 +77,7 @@ class Server(ThreadingHTTPServer):
         """Return the reply of a tab's session; one message is answered at a time."""
         with self.lock:
             if tab not in self.sessions:
-                self.sessions[tab] = Session(self.start)
+                self.sessions[tab] = Session(self.start, self.data_dir)
             self.sessions.move_to_end(tab)
             if len(self.sessions) > MOST_SESSIONS:
                 self.sessions.popitem(last=False)

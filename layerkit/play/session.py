@@ -20,7 +20,8 @@ after its last epoch.
 ``{"do": "new", "state": STATE}``
     Builds all anew. ``{"state": STATE, "data": DATA, "layers": [LAYER], "frame": FRAME}``.
     DATA is ``{"name", "says", "kind": "plane"|"curve"|"images"|"table", "target", "classes",
-    "targets", "features", "columns", "bounds": [[low, high], …] of the columns, "range": [low,
+    "targets", "features", "numbers": [columns that a map can be over], "columns": those of the map,
+    "bounds": [[low, high], …] of these, "range": [low,
     high] of targets that are numbers, "image": [height, width], "bytes", "train": POINTS, "test":
     POINTS, "validation": POINTS if there are any}``. POINTS is ``{"x": array (N, columns), "t":
     array (N,), "size"}``: at most 2,000 of them; of images and wide tables 100 whole examples.
@@ -37,7 +38,8 @@ after its last epoch.
     shown from now on. With ``"columns": [i, j]`` the map is over these columns of a table from now
     on, the others at their medians, and the reply has "data" too; [] returns to activations.
 
-FRAME is ``{"step", "epoch": epochs that are complete, "batch", "batches", "lr", "train_loss",
+FRAME is ``{"step", "epoch": epochs that are complete, "batch", "batches", "epochs": as planned,
+"lr": of the next step, "train_loss",
 "test_loss", "train_accuracy", "test_accuracy", …, "map": MAP, "neurons": {ADDRESS: NEURONS},
 "weights": {ADDRESS: array}, "example", "diverged": null or {"says", "address": of the layer or
 parameter with the first value that is not finite, or "loss", "kind"}}``.
@@ -50,6 +52,10 @@ NEURONS is ``{"values": uint8 (units, 50, 50) or (units, 100), "low": [numbers],
 many there are. Where there is no map it is ``{"activations": float32 of the layer's shape}``.
 ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large ones are left out.
 
+``{"do": "csv", "name": "flats.csv", "text": TEXT, "target": COLUMN}``
+    Begins with a table of one's own: a network that suits it, to predict the target, by default
+    the column "target", "label", "class" or "y", or else the last one. What "new" replies, and
+    ``{"columns": [names], "target": COLUMN}``. ``data.path`` is then that name, here alone.
 ``{"do": "predict", "x": [numbers]}``
     ``{"prediction": class name or number, "probabilities": [numbers] of classes, "outputs",
     "activations": {ADDRESS: array}}``. The pixels of images are from 0 to 1.
@@ -59,22 +65,31 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 import sys
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
+from layerkit.data.datasets import kind_of
+from layerkit.data.tables import table_of
 from layerkit.errors import (
     ConfigError,
     DataError,
     DivergenceError,
+    FileError,
     LayerkitError,
     LayerkitWarning,
+    listed,
     suggestion,
 )
 from layerkit.network import Network
@@ -88,6 +103,7 @@ from layerkit.play.maps import (
     map_of,
     probabilities,
 )
+from layerkit.play.own_tables import state_for_table
 from layerkit.play.wire import number, packed
 from layerkit.progress import Progress
 from layerkit.runs.experiment import Experiment, make_experiment
@@ -101,6 +117,8 @@ MOST_STEPS = 100_000
 """At most so many steps are trained by one message."""
 MOST_WEIGHTS = 20_000
 """Parameters with more numbers are not sent with a frame."""
+LAYER = re.compile(r"\bbody(\.[a-z_]+\.\d+)*")
+"""The address of a layer in a sentence."""
 LEFT_OUT = ("callbacks", "checkpoints", "folds", "warm_start")
 """Options of a training that are of no use here."""
 
@@ -122,6 +140,8 @@ class Session:
     ----------
     start : dict, optional
         The state that the page begins with.
+    data_dir : str or Path, optional
+        The folder with the files of MNIST.
 
     Attributes
     ----------
@@ -148,12 +168,14 @@ class Session:
     'steps = 0: should be a whole number from 1 to 100,000'
     """
 
-    def __init__(self, start: State | None = None) -> None:
+    def __init__(self, start: State | None = None, data_dir: str | Path | None = None) -> None:
+        self.data_dir = data_dir
         self.start = start or state_for("circles")
         self.experiment: Experiment | None = None
         self.diverged: dict[str, Any] | None = None
         self.example = 0
         self.pools: Any = None
+        self.folder: Path | None = None
         self.does: dict[str, Callable[[Message], Reply]] = {
             "catalogue": self._catalogue,
             "new": self._new,
@@ -161,6 +183,7 @@ class Session:
             "epoch": self._epoch,
             "reset": self._reset,
             "frame": self._frame,
+            "csv": self._csv,
             "predict": self._predict,
         }
 
@@ -175,11 +198,16 @@ class Session:
         except LayerkitError as error:
             known = str(error).startswith(error.place)
             sentence = str(error) if known else f"{error.place}: {error}"
-            reply = {"error": sentence, "where": error.place}
+            layer = LAYER.search(sentence)
+            reply = {"error": sentence, "where": layer[0] if layer else error.place}
         except Exception as error:  # of a part of one's own, or a fault of ours
             traceback.print_exc(file=sys.stderr)
             reply = {"error": f"{type(error).__name__}: {error}", "where": ""}
-        return reply | ({"notes": reply.get("notes", []) + notes} if notes else {})
+        if notes:
+            reply["notes"] = reply.get("notes", []) + notes
+        if self.folder:
+            reply = _without(f"{self.folder.as_posix()}/", reply)
+        return reply
 
     def _do(self, message: Message) -> Reply:
         if not isinstance(message, dict) or not isinstance(message.get("do"), str):
@@ -205,24 +233,62 @@ class Session:
     def _catalogue(self, message: Message) -> Reply:
         return {**catalogue(), "start": self.start}
 
+    def _csv(self, message: Message) -> Reply:
+        name, text, target = (message.get(key) for key in ("name", "text", "target"))
+        if not (isinstance(name, str) and isinstance(text, str)):
+            raise ConfigError('csv: "name" and "text" should be strings')
+        if not isinstance(target, str | None):
+            raise ConfigError(f"target = {target!r}: should be the name of a column")
+        if kind_of(name) != ".csv":
+            raise FileError(f"{name}: should be a table as text: .csv or .tsv")
+        path = self.place(name)
+        before = path.read_bytes() if path.exists() else None
+        path.write_text(text, encoding="utf-8")
+        try:
+            state, columns, target = state_for_table(path, target)
+            return self._new({"state": state}) | {"columns": columns, "target": target}
+        except LayerkitError:
+            path.unlink()
+            if before is not None:
+                path.write_bytes(before)
+            raise
+
+    def place(self, name: str) -> Path:
+        """Return where the file of a table is that was dropped on the page."""
+        if self.folder is None:
+            self.folder = Path(mkdtemp(prefix="layerkit-play-"))
+            weakref.finalize(self, rmtree, self.folder, ignore_errors=True)
+        return self.folder / Path(name.replace("\\", "/")).name
+
     def _new(self, message: Message) -> Reply:
         given = message.get("state")
         if not isinstance(given, dict):
             raise ConfigError('new: "state" is missing; should be an object with "network" …')
-        state, notes = copy.deepcopy(given), []
+        state, notes = copy.deepcopy(given), list[str]()
         training = state.get("training")
         for option in LEFT_OUT:
             if isinstance(training, dict) and training.pop(option, None):
                 notes.append(f"training.{option} is left out in the playground")
-        experiment = make_experiment(state)
-        dataset = experiment.load_data()
-        view = View(dataset)
+        experiment = self._made(state)
+        dataset = experiment.load_data(self.data_dir)
+        view = View(dataset, table_of(experiment.network.body))
         trainer, pause = self._prepared(experiment, dataset)
         self.state, self.experiment, self.dataset = state, experiment, dataset
         self.view, self.trainer, self.pause = view, trainer, pause
         self.diverged, self.example = None, 0
         reply = {"state": state, "data": view.describe(), "layers": self._layers()}
         return {**reply, "frame": self.frame(), **({"notes": notes} if notes else {})}
+
+    def _made(self, state: State) -> Experiment:
+        """Return the experiment of a state, and complete that, with the name of a dropped table."""
+        data = state.get("data")
+        name = data.get("path") if isinstance(data, dict) else None
+        if not isinstance(name, str) or not self.folder or not self.place(name).is_file():
+            return make_experiment(state)
+        state["data"]["path"] = str(self.place(name))
+        experiment = make_experiment(state)
+        state["data"]["path"] = name
+        return experiment
 
     def _prepared(self, experiment: Experiment, dataset: Any) -> tuple[Trainer, _Pause]:
         """Return a trainer before its first step, and what pauses it."""
@@ -274,21 +340,22 @@ class Session:
         if type(example) is not int or not 0 <= example < examples:
             raise ConfigError(f"example = {example!r}: should be from 0 to {examples - 1}")
         if "columns" in message:
-            self.view = View(self.dataset, self._columns(message["columns"]))
+            columns = self._columns(message["columns"])
+            self.view = View(self.dataset, table_of(self.network.body), columns)
             reply["data"] = self.view.describe()
         self.example = example
         return {**reply, "frame": self.frame()}
 
     def _columns(self, columns: Any) -> list[int]:
         """Return the columns of a map from a message."""
-        features = self.dataset.train.x.shape[1]
         if self.view.kind != "table":
             raise ConfigError(f"columns = {columns!r}: only for tables of three columns or more")
+        numbers = self.view.numbers
         known = isinstance(columns, list) and all(type(i) is int for i in columns)
-        if not known or len({*columns} & {*range(features)}) != len(columns) or len(columns) > 2:
+        if not known or len({*columns} & {*numbers}) != len(columns) or len(columns) > 2:
             raise ConfigError(
-                f"columns = {columns!r}: should be one or two different numbers from 0 to "
-                f"{features - 1}, or none"
+                f"columns = {columns!r}: should be one or two columns with numbers, of "
+                f"{listed(map(str, numbers))}; or []"
             )
         return list(columns)
 
@@ -311,8 +378,9 @@ class Session:
 
     def frame(self) -> dict[str, Any]:
         """Return all that the page draws after a step."""
-        progress, network = self.trainer.progress, self.network
-        drawn, neurons = None, None
+        progress, network, experiment = self.trainer.progress, self.network, self.experiment
+        assert experiment
+        drawn = None
         if self.view.columns:
             drawn, neurons = map_of(network, self.view)
         else:
@@ -322,7 +390,8 @@ class Session:
             "epoch": len(progress.records),
             "batch": progress.batch,
             "batches": progress.batches,
-            "lr": getattr(self.trainer.optimizer, "lr", None),
+            "epochs": experiment.training.epochs,
+            "lr": self._rate(),
             **self._measured(),
             "map": drawn,
             "neurons": neurons,
@@ -334,6 +403,12 @@ class Session:
             "example": self.example,
             "diverged": self.diverged,
         }
+
+    def _rate(self) -> float | None:
+        """The learning rate of the next step."""
+        optimizer: Any = self.trainer.optimizer
+        schedule, rate = optimizer.schedules.get("lr"), getattr(optimizer, "lr", None)
+        return rate * schedule(self.trainer.progress.step, optimizer.steps) if schedule else rate
 
     def _measured(self) -> dict[str, float | None]:
         assert self.experiment
@@ -373,3 +448,12 @@ class Session:
         if self.view.dataset.train.x.dtype == np.uint8:
             return np.round(255 * np.clip(x, 0, 1)).astype(np.uint8)[None]
         return x[None]
+
+
+def _without(folder: str, value: Any) -> Any:
+    """Return a reply in which the files of a folder have their names alone."""
+    if isinstance(value, dict):
+        return {name: _without(folder, inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without(folder, inner) for inner in value]
+    return value.replace(folder, "") if isinstance(value, str) else value

@@ -79,7 +79,7 @@ def init(
     with at(str(table)):
         Data(path=table.as_posix(), label="-", **written)  # checks how it is written
         dialect = Dialect(**{name: value for name, value in written.items() if value})
-        raw = _read(table, dialect)
+        raw = raw_columns(table, dialect)
         _check_names(raw, targets, time)
         if output.exists() and not force:
             raise FileError(
@@ -87,7 +87,7 @@ def init(
             )
         task = _task(raw, list(targets))
         if task.kind == "class":  # whose gaps are empty cells alone
-            values = _read(table, replace(dialect, gaps=[""]))[targets[0]]
+            values = raw_columns(table, replace(dialect, gaps=[""]))[targets[0]]
             task = _of_classes(targets[0], values, task.whole, time)
         data = Data(
             path=table.as_posix(),
@@ -116,7 +116,7 @@ def init(
     )
 
 
-def _read(table: Path, dialect: Dialect) -> RawTable:
+def raw_columns(table: str | Path, dialect: Dialect) -> RawTable:
     """Return all columns of a table."""
     found: list[RawTable] = []
 

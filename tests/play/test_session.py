@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,10 @@ def test_a_map_has_what_the_network_predicts_with_the_top_first() -> None:
         ({"do": "predict", "x": "a"}, "should be a list of 2 numbers"),
         ({"do": "frame", "example": 400}, "example = 400: should be from 0 to 399"),
         ({"do": "frame", "columns": [0]}, "only for tables"),
+        ({"do": "csv", "name": "a.csv"}, '"name" and "text" should be strings'),
+        ({"do": "csv", "name": "a.xlsx", "text": "a"}, "should be a table as text"),
+        ({"do": "csv", "name": "a.csv", "text": "a,b\n1,2\n"}, "a.csv: the column b: it can't be"),
+        ({"do": "csv", "name": "../a.csv", "text": ""}, "a.csv: empty"),
     ],
 )
 def test_what_is_refused_changes_nothing(message: Any, sentence: str) -> None:
@@ -124,3 +129,65 @@ def test_a_divergence_says_where_the_first_value_was() -> None:
     step = ask(session, "frame")["frame"]["step"]
     assert ask(session, "train")["frame"]["step"] == step
     assert ask(session, "reset")["frame"]["diverged"] is None
+
+
+def test_where_names_the_layer() -> None:
+    state = state_for("circles")
+    state["network"]["body"]["layers"][2]["units"] = 0
+    reply = Session().handle({"do": "new", "state": state})
+    assert reply["where"] == "body.layers.2"
+    assert reply["error"].startswith("network.body.layers.2.units = 0: ")
+
+
+def test_what_is_of_no_use_in_a_page_is_left_out_with_a_note() -> None:
+    training = state_for("circles")["training"]
+    state = state_for("circles") | {"training": training | {"callbacks": [{"type": "ProgressBar"}]}}
+    reply = ask(Session(), "new", state=state)
+    assert reply["notes"] == ["training.callbacks is left out in the playground"]
+    assert reply["state"]["training"] == training
+
+
+def test_the_rate_is_that_of_the_schedule_and_a_training_goes_on_after_its_end() -> None:
+    schedules = {"lr": {"type": "CosineSchedule"}}
+    optimizer = {"type": "SGD", "lr": 0.1, "schedules": schedules}
+    session = begun(optimizer=optimizer, training={"epochs": 2, "batch_size": 40})
+    rates = [ask(session, "train", steps=steps)["frame"]["lr"] for steps in (1, 9, 30)]
+    assert 0.1 > rates[0] > rates[1] > rates[2] == pytest.approx(0, abs=1e-12)
+    assert ask(session, "frame")["frame"]["epoch"] == 4
+
+
+def test_a_dropped_table_is_learned_from_and_mapped_over_two_numbers() -> None:
+    text = Path("experiments/flats.csv").read_text(encoding="utf-8")
+    session = Session()
+    reply = ask(session, "csv", name="flats.csv", text=text)
+    assert (reply["target"], reply["data"]["kind"], reply["frame"]["map"]) == (
+        "price",
+        "table",
+        None,
+    )
+    assert reply["state"]["data"]["path"] == reply["data"]["name"] == "flats.csv"
+    numbers = reply["data"]["numbers"]
+    assert [reply["data"]["features"][i] for i in numbers] == ["area", "rooms", "built"]
+    seen = ask(session, "frame", columns=numbers[:2])
+    assert array(seen["frame"]["map"]["values"]).shape == (50, 50)
+    assert array(seen["data"]["test"]["x"]).shape == (160, 2)
+    again = ask(session, "new", state=reply["state"])
+    assert again["frame"] == reply["frame"]
+    refused = session.handle({"do": "frame", "columns": [0]})["error"]
+    assert refused == "columns = [0]: should be one or two columns with numbers, of 2, 3, 4; or []"
+    assert ask(session, "csv", name="flats.csv", text=text, target="heating")["data"]["classes"]
+
+
+def test_images_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 4, 5), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x=pixels, y=np.arange(60) % 3)
+    state = state_for("digits") | {"data": {"path": str(tmp_path / "images.npz")}}
+    state["network"]["body"]["layers"][-1]["units"] = 3
+    session = Session()
+    data = ask(session, "new", state=state)["data"]
+    assert (data["kind"], data["image"], data["bytes"]) == ("images", (4, 5), True)
+    frame = ask(session, "frame", example=7)["frame"]
+    shown = array(frame["neurons"]["body.layers.2"]["activations"])
+    x = (array(data["train"]["x"])[7] / 255).tolist()
+    np.testing.assert_allclose(ask(session, "predict", x=x)["outputs"], shown, rtol=1e-5)

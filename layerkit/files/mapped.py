@@ -101,7 +101,8 @@ def take(x: Array | Subset, rows: Array, out: Array) -> Array:
         _read(file, x, rows, out)
     elif x.flags.c_contiguous:
         # mode="clip" writes directly to `out`, the default mode goes through another array
-        x.take(rows, axis=0, out=out, mode="clip")
+        # and wants indices of the system's size, which is 32 bits in a browser
+        x.take(rows.astype(np.intp, copy=False), axis=0, out=out, mode="clip")
     else:
         out[...] = x[rows]
     return out

@@ -274,6 +274,18 @@ def _parser() -> argparse.ArgumentParser:
     playing.add_argument(
         "--no-browser", dest="browser", action="store_false", help="only print the address"
     )
+    playing.add_argument(
+        "--build",
+        metavar="FOLDER",
+        type=Path,
+        help="write a page there that needs no server: Python runs in the browser",
+    )
+    playing.add_argument(
+        "--pyodide",
+        metavar="FOLDER",
+        type=Path,
+        help="of --build: a Pyodide distribution to put beside the page (default: from its CDN)",
+    )
     for added in (
         train,
         finding,
@@ -580,8 +592,17 @@ def run_replay(options: argparse.Namespace) -> int:
 
 def run_play(options: argparse.Namespace) -> int:
     """Open the playground: a page in which the network of a file, or any other, learns."""
+    from layerkit.play.build import build
     from layerkit.play.server import Server
 
+    if options.build:
+        if options.file:
+            raise ConfigError(f"{options.file}: --build writes a page that begins with any network")
+        build(options.build, options.pyodide)
+        print(f"The playground is in {options.build}, for any web server")
+        return 0
+    if options.pyodide:
+        raise ConfigError(f"--pyodide {options.pyodide}: is for --build")
     start = None
     if options.file is not None:
         read_experiment(options.file).load_data(options.data_dir)  # what is wrong is told here

@@ -2,8 +2,10 @@
 
 A message is an object of JSON, ``{"do": NAME, …}``; so is the reply. A reply to what is refused is
 ``{"error": SENTENCE, "where": PLACE}``, and nothing has changed then. Any reply may have
-``"notes": [SENTENCE, …]``, warnings. An array is ``{"shape": [50, 50], "dtype": "float32", "data":
-BASE64}``, little endian, of float32, uint8 or int32; a number that is not finite is null.
+``"notes": [SENTENCE, …]``, warnings. Where a library is not installed, the error has ``"missing":
+MODULE``; a page without a server loads it, and asks again. An array is ``{"shape": [50, 50],
+"dtype": "float32", "data": BASE64}``, little endian, of float32, uint8 or int32; a number that is
+not finite is null.
 
 STATE is a configuration file as JSON: the tables "data", "network", "optimizer" and "training",
 with the names and rules of TOML files. ``network.shape`` may be left out. Callbacks, checkpoints,
@@ -200,6 +202,8 @@ class Session:
             sentence = str(error) if known else f"{error.place}: {error}"
             layer = LAYER.search(sentence)
             reply = {"error": sentence, "where": layer[0] if layer else error.place}
+        except ModuleNotFoundError as error:
+            reply = {"error": str(error), "where": "", "missing": error.name}
         except Exception as error:  # of a part of one's own, or a fault of ours
             traceback.print_exc(file=sys.stderr)
             reply = {"error": f"{type(error).__name__}: {error}", "where": ""}

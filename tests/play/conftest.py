@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from layerkit.play.catalogue import State
+from layerkit.play.server import Server
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -72,5 +75,23 @@ def serve() -> Iterator[Callable[[Path], str]]:
 
     yield start
     for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def play(page: Page) -> Iterator[Callable[..., Page]]:
+    """A function that opens the playground: of a state, and with what follows its address."""
+    started: list[Server] = []
+
+    def start(state: State | None = None, after: str = "") -> Page:
+        server = Server(state)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        started.append(server)
+        page.goto(server.address + after)
+        return page
+
+    yield start
+    for server in started:
         server.shutdown()
         server.server_close()

@@ -16,6 +16,7 @@ from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
 from docs.generate.tables import write_run
 from docs.generate.tutorial import write_tutorial
+from layerkit.play.build import build
 
 DOCS = Path(__file__).parent
 GENERATED = DOCS / "_generated"
@@ -54,8 +55,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = "layerkit"
 html_static_path = ["_static"]
 html_extra_path = ["_generated/pages"]
-html_css_files = ["style.css"]
 html_sidebars = {"index": [], "tutorial": []}  # code beside formulas needs the room
+html_css_files = ["style.css", "run.css"]
+html_js_files = [("run.js", {"type": "module"})]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -97,6 +99,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_table_plots(GENERATED / "table_plots")
     write_run(GENERATED / "flats")
     write_tutorial(GENERATED / "tutorial")
+    build(GENERATED / "pages/playground")
 
 
 def setup(app: Any) -> None:

@@ -1,0 +1,76 @@
+"""The buttons that run the documentation's examples, with Python outside of the browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from layerkit.play.notebook import Notebook
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+STATIC = Path(__file__).parents[2] / "docs/_static"
+BLOCK = '<div class="highlight-python"><div class="highlight"><pre>{}</pre></div></div>'
+BLOCKS = [
+    "&gt;&gt;&gt; x = 20\n&gt;&gt;&gt; for i in range(2):\n...     x += i\n",
+    "&gt;&gt;&gt; x\n21\n",
+    "&gt;&gt;&gt; 1 / 0\nTraceback (most recent call last):\n...\nZeroDivisionError\n",
+    "pip install layerkit",
+]
+ENGINE = """
+export async function startPython({ python, code }, told) {
+  window.addresses = [python.pathname, code.pathname];
+  const ask = message => window.answer(message);
+  ask.stop = () => {};
+  return ask;
+}
+"""
+
+
+@pytest.fixture
+def examples(page: Page, serve: Callable[[Path], str], tmp_path: Path) -> Page:
+    """A page with four blocks, three of which are examples."""
+    for name in ("run.js", "run.css"):
+        shutil.copyfile(STATIC / name, tmp_path / name)
+    blocks = "".join(BLOCK.format(block) for block in BLOCKS)
+    (tmp_path / "index.html").write_text(
+        '<!DOCTYPE html><html><link rel=icon href="data:,"><link rel=stylesheet href=run.css>'
+        f"<script type=module src=run.js></script>{blocks}</html>"
+    )
+    (tmp_path / "playground").mkdir()
+    (tmp_path / "playground/index.html").write_text("<html data-python=py/ data-code=code.zip>")
+    (tmp_path / "playground/python.js").write_text(ENGINE)
+    notebook = Notebook()
+    page.expose_function("answer", lambda message: notebook.run(message["source"]))
+    page.goto(serve(tmp_path))
+    return page
+
+
+def test_an_example_runs_after_those_before_it(examples: Page) -> None:
+    from playwright.sync_api import expect
+
+    assert examples.locator("button:text('Run')").count() == 3
+    second, output = examples.locator(".runnable").nth(1), examples.locator(".run-output")
+    second.get_by_text("Run").click()
+    expect(output).to_have_text("21\n")
+    second.locator("textarea").fill("x = 2 * x\nx")
+    second.locator("textarea").press("Control+Enter")
+    expect(output).to_have_text("42\n")
+    second.get_by_text("Restore").click()
+    assert second.locator("textarea").count() == 0
+    assert second.locator("pre").inner_text().startswith(">>> x")
+    assert examples.evaluate("addresses") == ["/playground/py/", "/playground/code.zip"]
+
+
+def test_an_error_is_shown_as_python_says_it(examples: Page) -> None:
+    third, output = examples.locator(".runnable").nth(2), examples.locator(".run-output.failed")
+    third.get_by_text("Run").click()
+    output.wait_for()
+    assert output.inner_text().strip().endswith("ZeroDivisionError: division by zero")

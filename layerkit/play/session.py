@@ -61,6 +61,26 @@ ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large on
 ``{"do": "predict", "x": [numbers]}``
     ``{"prediction": class name or number, "probabilities": [numbers] of classes, "outputs",
     "activations": {ADDRESS: array}}``. The pixels of images are from 0 to 1.
+``{"do": "inspect", "address": "body.layers.0"}``
+    What this layer, "loss" or "optimizer" does in the next step, or after a divergence in the step
+    that failed; with ``"example": i`` for that training example alone. ``{"address", "outline":
+    [{"phase", "address", "layer", "finite"}] of all steps in order, "steps": [STEP] of this part,
+    "arrays": [array with "sent", the shape of what of it is sent, "statistics" and "whole"],
+    "sources": [{"title", "lines"}], "class": {"name", "source"}}``.
+    STEP is ``{"phase", "address", "layer", "formula", "given": {NAME: number of the array}, "made",
+    "code": number of the source, "moments": [{"reads", "writes", "source", "lines": [start,
+    stop]}]}``: its statements. A layer has the update of its parameters as its last step.
+``{"do": "edit", "class": "ReLU", "source": "class ReLU(Rectifier): …"}``
+    The class has this source in this session from now on, and the training goes on with it from
+    its present parameters. Without "class", it is one of one's own. ``{"class", "used":
+    [ADDRESS], "check": [{"law", "ok": true, false or null, "says"}], the table of `check_layer` or
+    its sisters, "says": what begins anew, "state", "layers", "frame"}``. STATE then has
+    ``"code": {CLASS: SOURCE}``.
+``{"do": "revert", "class": "ReLU"}``
+    The class is layerkit's own again. ``{"class", "says", "state", "layers", "frame"}``.
+``{"do": "home"}``
+    ``{"files": [{"name", "text" or "base64"}], "runs": {NAME: COMMAND}, "note": what is not
+    possible}``: the experiment as a configuration file, Python and unrolled NumPy.
 """
 
 from __future__ import annotations
@@ -73,6 +93,8 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -82,7 +104,8 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
-from layerkit.data.datasets import kind_of
+from layerkit.config.options import Configurable
+from layerkit.data.datasets import Dataset, kind_of
 from layerkit.data.tables import table_of
 from layerkit.errors import (
     ConfigError,
@@ -96,6 +119,8 @@ from layerkit.errors import (
 )
 from layerkit.network import Network
 from layerkit.play.catalogue import State, catalogue, state_for
+from layerkit.play.edit import Code, edit, explaining, revert
+from layerkit.play.inspect import look_inside
 from layerkit.play.maps import (
     MOST_POINTS,
     View,
@@ -106,6 +131,7 @@ from layerkit.play.maps import (
     probabilities,
 )
 from layerkit.play.own_tables import state_for_table
+from layerkit.play.takehome import home
 from layerkit.play.wire import number, packed
 from layerkit.progress import Progress
 from layerkit.runs.experiment import Experiment, make_experiment
@@ -121,6 +147,8 @@ MOST_WEIGHTS = 20_000
 """Parameters with more numbers are not sent with a frame."""
 LAYER = re.compile(r"\bbody(\.[a-z_]+\.\d+)*")
 """The address of a layer in a sentence."""
+COMPILING = ("new", "csv", "edit", "revert", "home")
+"""Messages that compile edited classes, while the registry has layerkit's own."""
 LEFT_OUT = ("callbacks", "checkpoints", "folds", "warm_start")
 """Options of a training that are of no use here."""
 
@@ -175,7 +203,7 @@ class Session:
         self.start = start or state_for("circles")
         self.experiment: Experiment | None = None
         self.diverged: dict[str, Any] | None = None
-        self.example = 0
+        self.example, self.code = 0, Code()
         self.pools: Any = None
         self.folder: Path | None = None
         self.does: dict[str, Callable[[Message], Reply]] = {
@@ -187,6 +215,10 @@ class Session:
             "frame": self._frame,
             "csv": self._csv,
             "predict": self._predict,
+            "inspect": partial(look_inside, self),
+            "edit": partial(edit, self),
+            "revert": partial(revert, self),
+            "home": partial(home, self),
         }
 
     def handle(self, message: Message) -> Reply:
@@ -225,7 +257,8 @@ class Session:
 
         self.pools = self.pools or ThreadpoolController()  # finding them takes a while
         threads = self.experiment.training.threads if self.experiment else 1
-        with self.pools.limit(limits=threads, user_api="blas"):
+        known = nullcontext() if name in COMPILING else self.code.known()
+        with self.pools.limit(limits=threads, user_api="blas"), known, explaining():
             return self.does[name](message)
 
     @property
@@ -273,17 +306,17 @@ class Session:
         for option in LEFT_OUT:
             if isinstance(training, dict) and training.pop(option, None):
                 notes.append(f"training.{option} is left out in the playground")
-        experiment = self._made(state)
-        dataset = experiment.load_data(self.data_dir)
+        code = Code(state.pop("code", {}))
+        experiment, dataset, trainer, pause = self.built(state, code)
         view = View(dataset, table_of(experiment.network.body))
-        trainer, pause = self._prepared(experiment, dataset)
-        self.state, self.experiment, self.dataset = state, experiment, dataset
+        self.state = state | ({"code": code.sources} if code.sources else {})
+        self.experiment, self.dataset, self.code = experiment, dataset, code
         self.view, self.trainer, self.pause = view, trainer, pause
         self.diverged, self.example = None, 0
-        reply = {"state": state, "data": view.describe(), "layers": self._layers()}
+        reply = {"state": self.state, "data": view.describe(), "layers": self.layers()}
         return {**reply, "frame": self.frame(), **({"notes": notes} if notes else {})}
 
-    def _made(self, state: State) -> Experiment:
+    def made(self, state: State) -> Experiment:
         """Return the experiment of a state, and complete that, with the name of a dropped table."""
         data = state.get("data")
         name = data.get("path") if isinstance(data, dict) else None
@@ -294,6 +327,15 @@ class Session:
         state["data"]["path"] = name
         return experiment
 
+    def built(
+        self, state: State, code: Code, dataset: Dataset | None = None
+    ) -> tuple[Experiment, Dataset, Trainer, _Pause]:
+        """Return the experiment of a state with edited classes, and a trainer for its data."""
+        with code.known():
+            experiment = self.made(state)
+            dataset = dataset or experiment.load_data(self.data_dir)
+            return experiment, dataset, *self._prepared(experiment, dataset)
+
     def _prepared(self, experiment: Experiment, dataset: Any) -> tuple[Trainer, _Pause]:
         """Return a trainer before its first step, and what pauses it."""
         pause = _Pause()
@@ -302,7 +344,12 @@ class Session:
         trainer.progress.epochs = sys.maxsize  # one may train on
         return trainer, pause
 
-    def _layers(self) -> list[dict[str, Any]]:
+    def parts(self) -> dict[str, Configurable]:
+        """Return all parts by address: the layers, the loss and the optimizer."""
+        others = {"loss": self.network.loss, "optimizer": self.trainer.optimizer}
+        return dict(self.network.layers()) | others
+
+    def layers(self) -> list[dict[str, Any]]:
         """The layers that are no containers, with the shapes of their inputs and outputs."""
         return [
             {

@@ -101,7 +101,7 @@ class _Pictures:
         return axis if array.shape[axis] == self.pixels else None
 
     def _plain(self, array: Array) -> dict[str, Any]:
-        axes = self._axes(array.shape)
+        axes = shown_axes(array.shape, self.pixels)
         shown = array[np.ix_(*axes)] if array.ndim else array
         x = shown.astype(float)
         finite = np.isfinite(x)
@@ -123,17 +123,18 @@ class _Pictures:
             "whole": array.dtype.kind in "iub",
         }
 
-    def _axes(self, shape: tuple[int, ...]) -> list[Array]:
-        """Return the indices along each axis that are shown; images are shown whole."""
-        sizes = list(shape)
-        while math.prod(sizes) > MOST:
-            able = [i for i, n in enumerate(sizes) if n != self.pixels] or range(len(sizes))
-            longest = max(able, key=sizes.__getitem__)
-            if sizes[longest] == 1:
-                break
-            room = MOST * sizes[longest] // math.prod(sizes)
-            sizes[longest] = max(room, sizes[longest] // 2, 1)
-        return [
-            np.arange(n) if n == m else np.linspace(0, n - 1, m).round().astype(int)
-            for n, m in zip(shape, sizes, strict=True)
-        ]
+
+def shown_axes(shape: tuple[int, ...], pixels: int = 0) -> list[Array]:
+    """Return the indices along each axis that are shown; images are shown whole."""
+    sizes = list(shape)
+    while math.prod(sizes) > MOST:
+        able = [i for i, n in enumerate(sizes) if n != pixels] or range(len(sizes))
+        longest = max(able, key=sizes.__getitem__)
+        if sizes[longest] == 1:
+            break
+        room = MOST * sizes[longest] // math.prod(sizes)
+        sizes[longest] = max(room, sizes[longest] // 2, 1)
+    return [
+        np.arange(n) if n == m else np.linspace(0, n - 1, m).round().astype(int)
+        for n, m in zip(shape, sizes, strict=True)
+    ]

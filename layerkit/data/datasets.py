@@ -190,7 +190,7 @@ class Data(Configurable):
     ----------
     name : {"digits", "mnist", "fashion_mnist", "circles", "moons", "spiral", "xor", "blobs", \
     "sine", "steps"}, optional
-        A well-known data set. The default is the digits of scikit-learn, if there is no `path`.
+        A well-known data set. The default is the digits, if there is no `path`.
         From ``"circles"`` to ``"blobs"`` they are classes of points in the plane, drawn from the
         run's seed; ``"sine"`` and ``"steps"`` are curves, with ``target = "number"``.
     examples : int, optional

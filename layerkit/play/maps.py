@@ -168,9 +168,9 @@ def map_of(network: Network, view: View) -> tuple[dict[str, Any] | None, dict[st
     z, found = look(network, view.grid)
     neurons = {}
     for address, y in found.items():
-        units = y.reshape(view.size, -1).T
-        shown = as_bytes(units[:MOST_UNITS].reshape(-1, *view.shape))
-        neurons[address] = shown | {"units": len(units)}
+        units = y.reshape(view.size, -1)
+        shown = as_bytes(units[:, :MOST_UNITS], view.shape)
+        neurons[address] = shown | {"units": units.shape[1]}
     return decision(network, view, z), neurons
 
 

@@ -255,7 +255,8 @@ class Session:
             raise ConfigError(f'{name}: there is no network yet; begin with {{"do": "new"}}')
         from threadpoolctl import ThreadpoolController
 
-        self.pools = self.pools or ThreadpoolController()  # finding them takes a while
+        if self.pools is None:  # finding them takes a while
+            self.pools = ThreadpoolController()
         threads = self.experiment.training.threads if self.experiment else 1
         known = nullcontext() if name in COMPILING else self.code.known()
         with self.pools.limit(limits=threads, user_api="blas"), known, explaining():

@@ -27,24 +27,24 @@ def packed(array: Array) -> dict[str, Any]:
     return {"shape": list(array.shape), "dtype": sent.dtype.name, "data": data}
 
 
-def as_bytes(columns: Array) -> dict[str, Any]:
-    """Return each row as bytes between its least and its greatest number: 0 is low, 255 high.
+def as_bytes(units: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return each column as a map of bytes: 0 is its least number, its low, and 255 its high.
 
     Examples
     --------
-    >>> sent = as_bytes(np.array([[0.0, 1.0, 2.0]]))
+    >>> sent = as_bytes(np.array([[0.0], [1.0], [2.0]]), (3,))
     >>> sent["low"], sent["high"], sent["values"]["shape"]
     ([0.0], [2.0], [1, 3])
     """
-    finite = np.clip(np.nan_to_num(columns.astype(np.float64)), -1e30, 1e30)
-    inner = tuple(range(1, columns.ndim))
-    low, high = finite.min(inner, keepdims=True), finite.max(inner, keepdims=True)
-    scaled = (finite - low) * (255 / np.where(high > low, high - low, 1))
-    return {
-        "values": packed(scaled.astype(np.uint8)),
-        "low": low.ravel().tolist(),
-        "high": high.ravel().tolist(),
-    }
+    maps = np.ascontiguousarray(units.T)
+    low, high = maps.min(axis=1), maps.max(axis=1)
+    if not np.isfinite(low + high).all():
+        maps = np.clip(np.nan_to_num(maps), -1e30, 1e30)
+        low, high = maps.min(axis=1), maps.max(axis=1)
+    scale = (255 / np.where(high > low, high - low, 1)).astype(maps.dtype)
+    maps = (maps - low[:, None]) * scale[:, None]
+    values = packed(maps.astype(np.uint8).reshape(-1, *shape))
+    return {"values": values, "low": low.tolist(), "high": high.tolist()}
 
 
 def number(x: float) -> float | None:

@@ -13,12 +13,14 @@ import pytest
 from layerkit.data.toys import TOYS
 from layerkit.play.catalogue import state_for
 from layerkit.play.session import Session
+from layerkit.play.wire import as_bytes
 
 BLOCKED = """
 import sys
 for name in ("scipy", "sklearn"):
     sys.modules[name] = None
 from layerkit.play.session import Session
+from layerkit.play.wire import as_bytes
 session = Session()
 for name, state in session.handle({"do": "catalogue"})["data"].items():
     for message in ({"do": "new", "state": state}, {"do": "train", "steps": 20}, {"do": "reset"}):
@@ -191,3 +193,9 @@ def test_images_are_looked_at_one_by_one(tmp_path: Path) -> None:
     shown = array(frame["neurons"]["body.layers.2"]["activations"])
     x = (array(data["train"]["x"])[7] / 255).tolist()
     np.testing.assert_allclose(ask(session, "predict", x=x)["outputs"], shown, rtol=1e-5)
+
+
+def test_maps_of_values_that_are_not_finite_can_be_sent() -> None:
+    sent = as_bytes(np.array([[np.nan, 1.0], [np.inf, 1.0], [0.0, 1.0]]), (3,))
+    assert array(sent["values"]).tolist() == [[0, 255, 0], [0, 0, 0]]
+    assert (sent["low"], sent["high"]) == ([0.0, 1.0], [1e30, 1.0])

@@ -31,8 +31,8 @@ function number(name, { one, kind, optional, default: usual }, value, change) {
 function rate(name, meaning, value, change) {
   const input = number(name, meaning, value, change), shown = () => Number(input.value) || 1e-4;
   const slider = make("input", {
-    type: "range", min: -4, max: 1, step: 0.1, value: Math.log10(shown()), "aria-label": `${name}, by size`,
-    oninput: () => { input.value = Number((10 ** slider.value).toPrecision(2)); },
+    type: "range", min: -4, max: 1, step: 0.1, value: Math.log10(shown()), "aria-label": `${name}, by size`, "aria-valuetext": shown(),
+    oninput: () => { input.value = Number((10 ** slider.value).toPrecision(2)); slider.setAttribute("aria-valuetext", input.value); },
     onchange: () => change(Number(input.value)),
   });
   return [input, slider];
@@ -116,8 +116,12 @@ export const formula = spec => spec?.formula ? make("p", { class: "formula" }, .
 
 // A slider with its value beside its name.
 export function slider(name, { min, max, step, value, shown = v => v }, change) {
-  const output = make("output", {}, shown(value)), id = fresh();
-  const input = make("input", { type: "range", id, min, max, step, value, oninput: () => { output.textContent = shown(+input.value); change(+input.value); } });
+  const output = make("span", { class: "value", "aria-hidden": "true" }, shown(value)), id = fresh();
+  const input = make("input", { type: "range", id, min, max, step, value, "aria-valuetext": shown(value), oninput: () => {
+    output.textContent = shown(+input.value);
+    input.setAttribute("aria-valuetext", output.textContent);
+    change(+input.value);
+  } });
   return make("div", { class: "option slider" }, make("label", { for: id }, name), output, input);
 }
 

@@ -97,14 +97,13 @@ const app = {
       app.state = reply.state;
       app.draft = copy(reply.state);
       refused = null;
+      app.example = app.activations = null;
+      curves.clear();
       share();
     }
     if (reply.layers) app.layers = reply.layers;
     if (reply.data) {
       app.data = reply.data;
-      app.example = null;
-      app.activations = null;
-      curves.clear();
       picture.show(app.data);
     }
     if (app.selected && !bodyLayers(app.state)?.[indexOf(app.selected)] && !app.layers.some(layer => layer.address === app.selected)) app.selectLayer(null);
@@ -424,6 +423,8 @@ async function look() {
 
 // the columns of the drawing
 
+const brief = name => name.length > 9 ? `${name.slice(0, 8)}…` : name;
+
 const coordinate = { plane: null, data: null };
 function inputMaps() {
   if (coordinate.data === app.data) return coordinate.maps;
@@ -446,10 +447,8 @@ function columns() {
   if (image) {
     const [height, width] = image, x = given ?? exampleInput();
     found.push({ title: "image", units: 1, image: true, address: "input", map: () => ({ data: x, width, height, offset: 0, scale: 1, largest: 1, smooth: false, ink: true }) });
-  } else if (data.columns.length === features) {
-    found.push({ title: "inputs", units: features, address: "input", labels: features > 1 ? data.features : ["x"], map: unit => inputMaps()[unit] });
   } else {
-    found.push({ title: "inputs", units: features, address: "input", labels: data.features.map(name => name.length > 9 ? `${name.slice(0, 8)}…` : name) });
+    found.push({ title: "inputs", units: features, address: "input", labels: features > 1 ? data.features.map(brief) : ["x"], map: unit => data.columns.includes(unit) ? inputMaps()[data.columns.indexOf(unit)] : null });
   }
   const names = layers ? layers.map((layer, i) => [addressOf(i), layer]) : app.layers.map(layer => [layer.address, layer]);
   const wrong = refused?.where ?? "", known = new Map(app.layers.map(layer => [layer.address, layer]));
@@ -485,7 +484,7 @@ function columns() {
     found.push(column);
   });
   const last = found.at(-1);
-  if (data.target === "class" && last.units === data.classes.length) last.labels = data.classes.map(name => name.length > 8 ? `${name.slice(0, 7)}…` : name);
+  if (data.target === "class" && last.units === data.classes.length) last.labels = data.classes.map(brief);
   return found;
 }
 
@@ -587,7 +586,7 @@ function showData() {
   const key = `${chosen} ${training.batch_size}`, box = $("data-options");
   $("seed").value = training.seed ?? 0;
   if (app.data) $("data-told").textContent = app.data.says;
-  if (box.dataset.key === key || box.contains(document.activeElement)) return;
+  if (box.dataset.key === key || (box.contains(document.activeElement) && document.activeElement.type === "range")) return;
   box.dataset.key = key;
   const later = f => change => { f(change); clearTimeout(waiting); waiting = setTimeout(() => app.build(), 120); };
   const rows = [], usual = app.catalogue.data[chosen]?.data;
@@ -595,18 +594,31 @@ function showData() {
     rows.push(slider("noise", { min: 0, max: 1, step: 0.05, value: data.noise ?? usual.noise, shown: v => v.toFixed(2) }, later(v => { app.draft.data.noise = v; })));
     rows.push(slider("points", { min: 50, max: 2000, step: 50, value: data.examples ?? usual.examples }, later(v => { app.draft.data.examples = v; })));
   }
+  if (table && data.path) {
+    const menu = make("select", { id: "target", onchange: () => readTable(table.name, table.text, menu.value) }, ...table.columns.map(name => make("option", {}, name)));
+    menu.value = table.target;
+    rows.push(make("div", { class: "option" }, make("label", { for: "target" }, "predict"), menu));
+  }
   rows.push(slider("batch size", { min: 0, max: 9, step: 1, value: Math.round(Math.log2(training.batch_size ?? 32)), shown: v => 2 ** v }, later(v => { app.draft.training.batch_size = 2 ** v; })));
   box.replaceChildren(...rows);
 }
 let waiting = 0;
 
-async function readCsv(file) {
+let table = null; // one's own: {name, text}, and what the engine found: {columns, target}
+
+async function readTable(name, text, target = null) {
   await app.pause();
   try {
-    app.accept(await app.connection.send({ do: "csv", name: file.name, text: await file.text() }));
-    app.toast(`${file.name}: ${app.data.says}`);
-  } catch (error) { app.toast(error.message); }
+    const reply = await app.connection.send({ do: "csv", name, text, target });
+    table = { name, text, columns: reply.columns, target: reply.target };
+    $("data-options").dataset.key = "";
+    app.accept(reply);
+    const { kind, columns, numbers } = app.data;
+    if (kind === "table" && !columns.length && numbers.length > 1) await app.chooseColumns(numbers.slice(0, 2));
+  } catch (error) { tell(error); }
 }
+
+const readFile = async file => readTable(file.name, await file.text());
 
 // the training panel
 
@@ -734,10 +746,10 @@ function listen() {
   });
   $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark", true));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", event => theme(event.matches ? "dark" : "light", false));
-  $("file").addEventListener("change", event => { if (event.target.files[0]) readCsv(event.target.files[0]); event.target.value = ""; });
+  $("file").addEventListener("change", event => { if (event.target.files[0]) readFile(event.target.files[0]); event.target.value = ""; });
   addEventListener("dragover", event => { event.preventDefault(); document.body.classList.add("dropping"); });
   addEventListener("dragleave", event => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
-  addEventListener("drop", event => { event.preventDefault(); document.body.classList.remove("dropping"); if (event.dataTransfer.files[0]) readCsv(event.dataTransfer.files[0]); });
+  addEventListener("drop", event => { event.preventDefault(); document.body.classList.remove("dropping"); if (event.dataTransfer.files[0]) readFile(event.dataTransfer.files[0]); });
   addEventListener("keydown", keyboard);
   addEventListener("scroll", () => app.tip(null), { passive: true });
   addEventListener("hashchange", async () => {

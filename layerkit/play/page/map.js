@@ -22,14 +22,14 @@ export class Picture {
     else if (data.columns.length === 2) this.plane();
     else if (data.columns.length === 1 && data.target === "number") this.curve();
     else this.table();
-    if (data.kind === "table") this.choices();
+    if (data.kind === "table" && data.numbers.length > 1) this.choices();
   }
 
   // Of tables with more than two features, any two can be seen.
   choices() {
-    const { features, columns } = this.data, menu = (k, none) => {
+    const { features, columns, numbers } = this.data, menu = (k, none) => {
       const select = make("select", { "aria-label": k ? "Feature upwards" : "Feature to the right", onchange: () => this.app.chooseColumns(menus.map(each => +each.value)) },
-        ...(none ? [make("option", { value: -1 }, "none")] : []), ...features.map((name, i) => make("option", { value: i }, name)));
+        ...(none ? [make("option", { value: -1 }, "none")] : []), ...numbers.map(i => make("option", { value: i }, features[i])));
       select.value = columns[k] ?? -1;
       return select;
     };
@@ -96,7 +96,7 @@ export class Picture {
 
   table() {
     this.mode = "table";
-    this.element.replaceChildren(make("p", { class: "told" }, this.data.features.length > 2 ? "A map is drawn over two features, with all others at their medians." : "There is no map of these examples: the scores and the losses show what is learned."));
+    this.element.replaceChildren(make("p", { class: "told" }, this.data.numbers.length > 1 ? "A map is drawn over two features, with all others at their medians." : "There is no map of these examples: the scores and the losses show what is learned."));
   }
 
   probabilities(found) {

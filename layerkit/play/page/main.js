@@ -21,7 +21,7 @@
 //
 // Helpers: make.js (elements, formulas), colours.js (colours, numbers), controls.js (forms from the catalogue).
 
-import { connect } from "./connection.js";
+import { connect, Refusal } from "./connection.js";
 import { choice, formula, option, options, slider } from "./controls.js";
 import { Curves } from "./curves.js";
 import { classColour, css, short } from "./colours.js";
@@ -30,7 +30,7 @@ import { make } from "./make.js";
 import { Picture } from "./map.js";
 import { NetworkView } from "./network.js";
 
-const PARTS = { inside: ["Look inside", "./inspector.js"], change: ["Change a line", "./editor.js"], home: ["Take it home", "./takehome.js"] };
+const PARTS = {}; // name: [title of its tab, its module], such as inside: ["Look inside", "./inspector.js"]
 const FAMILIES = { layers: "Layer", losses: "Loss", optimizers: "Optimizer", schedules: "Schedule", initializers: "Initializer" };
 const EMBED = document.documentElement.classList.contains("embed");
 const $ = id => document.getElementById(id);
@@ -121,6 +121,7 @@ const app = {
     if (app.running || refused) return;
     if (app.frame?.diverged) { app.toast("The training has diverged: go back to the start, or change something first."); return; }
     app.running = true;
+    spoken = Date.now();
     running();
     const ask = () => app.connection.send($("speed").value === "epoch" ? { do: "epoch" } : { do: "train", steps: +$("speed").value });
     loop = (async () => {
@@ -387,7 +388,7 @@ function showRefusal() {
 
 function tell(error) {
   if (!(error instanceof Error)) throw error;
-  console.error(error);
+  if (!(error instanceof Refusal)) console.error(error);
   app.toast(error.message);
 }
 
@@ -429,12 +430,13 @@ const coordinate = { plane: null, data: null };
 function inputMaps() {
   if (coordinate.data === app.data) return coordinate.maps;
   const [[x0, x1], [y0, y1] = [0, 0]] = app.data.bounds, side = 50, flat = app.data.columns.length === 1;
-  const large = Math.max(...app.data.bounds.flat().map(Math.abs)), width = flat ? 100 : side, height = flat ? 1 : side;
+  const large = Math.max(...app.data.bounds.flat().map(Math.abs)), own = app.data.kind === "table", width = flat ? 100 : side, height = flat ? 1 : side;
   coordinate.data = app.data;
   coordinate.maps = app.data.columns.map((_, k) => {
     const data = new Float32Array(width * height);
     for (let i = 0; i < data.length; i++) data[i] = k ? y1 - (y1 - y0) * Math.floor(i / width) / (height - 1) : x0 + (x1 - x0) * (i % width) / (width - 1);
-    return { data, width, height, offset: 0, scale: 1, largest: large, range: k ? [y0, y1] : [x0, x1] };
+    const [low, high] = app.data.bounds[k]; // columns of tables have their own units
+    return { data, width, height, offset: own ? -(low + high) / 2 : 0, scale: 1, largest: own ? (high - low) / 2 : large, range: [low, high] };
   });
   return coordinate.maps;
 }
@@ -683,8 +685,7 @@ function showLayer() {
 async function mountParts() {
   const work = $("work"), list = work.querySelector("[role=tablist]");
   for (const [name, [title, file]] of Object.entries(PARTS)) {
-    let part;
-    try { part = await import(file); } catch (error) { console.warn(`${file}: ${error.message}`); continue; }
+    const part = await import(file);
     const panel = make("div", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, tabindex: 0, hidden: true });
     const tab = make("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": panel.id, "aria-selected": "false", tabindex: -1 }, title);
     const open = () => {

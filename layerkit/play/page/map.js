@@ -152,7 +152,7 @@ export class Picture {
       context.drawImage(this.small, left, top, width, height);
     }
     this.ticks(context);
-    const train = token("--train"), card = token("--card");
+    const train = token("--train"), card = token("--card"), soft = token("--soft"), ink = token("--ink"), numbers = this.mode === "plane" && this.data.target !== "class";
     for (const set of ["train", "test"]) {
       if (set === "test" && !this.test.checked) continue;
       const { x, t, count } = this.app.points(set), radius = count > 400 ? 2.6 : whole > 380 ? 4.2 : 3.5;
@@ -165,11 +165,11 @@ export class Picture {
         if (set === "train") {
           context.fillStyle = colour;
           context.fill();
-          context.strokeStyle = card;
+          context.strokeStyle = numbers ? soft : card;
         } else {
-          context.fillStyle = card;
+          context.fillStyle = numbers ? colour : card;
           context.fill();
-          context.strokeStyle = colour;
+          context.strokeStyle = numbers ? ink : colour;
           context.lineWidth = 2;
         }
         context.stroke();

@@ -5,7 +5,7 @@ import { css, fitted, mix, paper, ramp, short, signed, token } from "./colours.j
 import { make } from "./make.js";
 import { pick } from "./controls.js";
 
-const MOST = 10, EMBED = document.documentElement.classList.contains("embed");
+const MOST = 10, LABEL = "italic 14px Palatino, Georgia, serif", EMBED = document.documentElement.classList.contains("embed");
 
 export class NetworkView {
   constructor(app) {
@@ -50,12 +50,13 @@ export class NetworkView {
     this.size = Math.floor(pitch * 0.8);
     const wide = columns.map((column, i) => i && !column.elementwise), narrow = columns.filter(column => column.elementwise).length;
     const big = column => column.image ? this.size * 2.4 : this.size;
-    const gaps = wide.filter(Boolean).length, side = EMBED ? 30 : 46, sizes = columns.reduce((sum, column) => sum + big(column), 2 * side);
-    const least = EMBED ? 24 : 66, tight = sizes + narrow * 54 + gaps * 76 > room;
+    const gaps = wide.filter(Boolean).length, least = EMBED ? 24 : 66;
+    const [before, after] = [columns[0], columns.at(-1)].map(column => this.room(column)), sizes = columns.reduce((sum, column) => sum + big(column), before + after);
+    const tight = sizes + narrow * 54 + gaps * 76 > room;
     this.narrow = EMBED ? 16 : tight ? 46 : 54;
     const used = sizes + narrow * this.narrow, gap = Math.max(least, Math.min(190, (room - used) / Math.max(1, gaps)));
     this.width = Math.max(room, Math.ceil(used + gaps * gap));
-    let x = side + Math.max(0, (this.width - used - gaps * gap) / 2);
+    let x = before + Math.max(0, (this.width - used - gaps * gap) / 2);
     columns.forEach((column, i) => {
       if (i) x += wide[i] ? gap : this.narrow;
       column.x = x;
@@ -70,6 +71,13 @@ export class NetworkView {
     this.canvas.style.height = `${this.height}px`;
     this.list.style.width = `${this.width}px`;
     for (const each of this.list.children) this.put(each);
+  }
+
+  // What is left beside the first and the last column: for their labels, or for half a header.
+  room({ labels }) {
+    const context = this.canvas.getContext("2d");
+    context.font = LABEL;
+    return Math.max(EMBED ? 30 : 46, ...(labels ?? []).map(label => context.measureText(label).width + 10));
   }
 
   put(item) {
@@ -212,7 +220,7 @@ export class NetworkView {
         }
         if (column.labels?.[j]) {
           context.fillStyle = soft;
-          context.font = "italic 14px Palatino, Georgia, serif";
+          context.font = LABEL;
           context.textAlign = i ? "left" : "right";
           context.textBaseline = "middle";
           context.fillText(column.labels[j], i ? x + wide + 6 : x - 5, y + wide / 2);

@@ -1,0 +1,232 @@
+"""The page of the playground, in a real browser, with a server on this machine behind it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from layerkit.play.server import Server
+from tests.play.conftest import PHONE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import FilePayload, Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where `layerkit play` serves the page."""
+    server = Server()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server.address
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def play(page: Page, address: str) -> Page:
+    """The page, ready, with the circles."""
+    return opened(page, address)
+
+
+def opened(page: Page, address: str) -> Page:
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def of(page: Page, expression: str) -> Any:
+    """A value of the page's one object."""
+    return page.evaluate(f"layerkit.{expression}")
+
+
+def wait(page: Page, condition: str) -> None:
+    page.wait_for_function(f"layerkit.{condition}")
+
+
+def drop(page: Page, text: str) -> None:
+    file: FilePayload = {"name": "own.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    page.set_input_files("#file", file)
+
+
+def types(page: Page) -> list[str]:
+    return [layer["type"] for layer in of(page, "state.network.body.layers")]
+
+
+def test_it_trains_when_played_and_rests_when_paused(play: Page) -> None:
+    play.keyboard.press("Space")
+    wait(play, "frame.step > 50")
+    play.keyboard.press("Space")
+    play.wait_for_function("document.getElementById('said').textContent.includes('Loss')")
+    step, epoch = of(play, "frame.step"), of(play, "frame.epoch")
+    assert not of(play, "running")
+    assert play.inner_text("#steps") == f"{step:,}"
+    assert of(play, "frame.train_loss") < 0.69
+    play.keyboard.press("s")
+    wait(play, f"frame.step === {step + 1}")
+    play.keyboard.press("e")
+    wait(play, f"frame.epoch === {epoch + 1}")
+    play.keyboard.press("r")
+    wait(play, "frame.step === 0")
+
+
+def test_layers_are_added_moved_changed_and_removed(play: Page) -> None:
+    play.get_by_role("button", name="Add a layer after layer 1", exact=True).click()
+    play.fill("#picker input", "batchnorm")
+    play.keyboard.press("Enter")
+    wait(play, "layers.length === 6")
+    assert types(play)[:3] == ["Dense", "BatchNorm", "Tanh"]
+    assert of(play, "selected") == "body.layers.1"
+    play.get_by_role("button", name="move →").click()
+    wait(play, "state.network.body.layers[2].type === 'BatchNorm'")
+    play.get_by_label("Type of the layer").select_option("Dropout")
+    wait(play, "state.network.body.layers[2].type === 'Dropout'")
+    play.get_by_label("rate", exact=True).fill("0.25")
+    play.keyboard.press("Tab")
+    wait(play, "state.network.body.layers[2].rate === 0.25")
+    play.get_by_role("button", name="Remove", exact=True).click()
+    wait(play, "layers.length === 5")
+    play.get_by_role("button", name="One unit more in layer 1").click()
+    wait(play, "state.network.body.layers[0].units === 9")
+
+
+def test_a_network_that_does_not_fit_is_told_and_undone(play: Page) -> None:
+    play.get_by_role("button", name="One unit more in layer 5").click()
+    alert = play.locator("#refused")
+    alert.get_by_text("the network has 3 outputs, but circles has 2 classes").wait_for()
+    assert play.get_by_role("button", name="Play").is_disabled()
+    alert.get_by_role("button", name="Undo").click()
+    assert alert.is_hidden()
+    assert play.get_by_role("button", name="Play").is_enabled()
+
+
+def test_optimizer_schedule_and_loss_come_from_the_catalogue(play: Page) -> None:
+    play.get_by_label("Optimizer").select_option("SGD")
+    wait(play, "state.optimizer.type === 'SGD'")
+    play.get_by_label("lr", exact=True).fill("0.5")
+    play.keyboard.press("Tab")
+    wait(play, "state.optimizer.lr === 0.5")
+    play.get_by_label("Schedule").select_option("CosineSchedule")
+    wait(play, "state.optimizer.schedules?.lr.type === 'CosineSchedule'")
+    play.get_by_label("Loss", exact=True).select_option("MeanSquaredError")
+    play.get_by_text("circles has classes, but MeanSquaredError judges numbers").wait_for()
+
+
+def test_a_digit_is_drawn_and_recognised(play: Page) -> None:
+    play.get_by_role("radio", name="digits").click()
+    wait(play, "data.kind === 'images'")
+    for _ in range(8):
+        play.keyboard.press("e")
+    wait(play, "frame.epoch === 8")
+    box = play.locator(".pad canvas").bounding_box()
+    assert box
+    play.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.2 * box["height"])
+    play.mouse.down()
+    play.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.8 * box["height"], steps=9)
+    play.mouse.up()
+    play.locator(".bars .best").wait_for()
+    assert play.inner_text(".bars .best") == "1"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("blobs", "plane"), ("sine", "curve")])
+def test_data_bring_a_network_that_suits_them(play: Page, name: str, kind: str) -> None:
+    play.get_by_role("radio", name=name).click()
+    wait(play, f"data.name === '{name}'")
+    assert of(play, "data.kind") == kind
+    play.get_by_role("radio", name="circles").click()
+    wait(play, "data.name === 'circles'")
+    play.get_by_role("button", name="One unit more in layer 1").click()
+    wait(play, "state.network.body.layers[0].units === 9")
+    play.get_by_role("radio", name=name).click()
+    wait(play, f"data.name === '{name}'")
+    assert of(play, "state.network.body.layers[0].units") == 9
+
+
+def test_a_table_of_ones_own_is_taken_or_refused(play: Page) -> None:
+    lines = ["a,b,kind", *(f"{i},{i * i},{'even' if i % 2 == 0 else 'odd'}" for i in range(60))]
+    drop(play, "\n".join(lines))
+    wait(play, "state.data.path")
+    assert of(play, "data.classes") == ["even", "odd"]
+    play.get_by_label("predict").select_option("b")
+    wait(play, "data.target === 'number'")
+    drop(play, "a,b\n1\n")
+    play.get_by_text("own.csv: line 2").wait_for()
+
+
+def test_a_net_that_diverges_stops_and_says_where(play: Page) -> None:
+    state = of(play, "catalogue.data.sine")
+    state["optimizer"] = {"type": "SGD", "lr": 500.0}
+    play.evaluate("s => layerkit.change(state => Object.assign(state, s))", state)
+    wait(play, "data.kind === 'curve'")
+    play.keyboard.press("Space")
+    play.locator("#diverged").get_by_text("The training has diverged.").wait_for()
+    wait(play, "running === false")
+    play.get_by_role("button", name="Back to the start").last.click()
+    wait(play, "frame.step === 0")
+    assert play.locator("#diverged").is_hidden()
+
+
+def test_a_link_holds_the_state(play: Page, address: str) -> None:
+    play.get_by_role("radio", name="moons").click()
+    wait(play, "data.name === 'moons'")
+    play.get_by_label("seed", exact=True).fill("7")
+    play.keyboard.press("Tab")
+    wait(play, "state.training.seed === 7")
+    play.wait_for_function("location.hash.length > 20")
+    state, link = of(play, "state"), play.evaluate("location.hash")
+    play.goto("about:blank")
+    opened(play, address + link)
+    wait(play, "data.name === 'moons'")
+    assert json.dumps(of(play, "state")) == json.dumps(state)
+
+
+def test_the_keyboard_reaches_layers_and_neurons(play: Page) -> None:
+    play.locator("#layers .layer[data-key]").first.focus()
+    play.keyboard.press("ArrowRight")
+    play.keyboard.press("ArrowDown")
+    assert of(play, "hovered") == {"address": "body.layers.1", "unit": 0}
+    assert play.inner_text("#said").startswith("Tanh, unit 0")
+    play.keyboard.press("Enter")
+    assert of(play, "selected") == "body.layers.1"
+    play.keyboard.press("Escape")
+    assert of(play, "selected") is None
+
+
+@pytest.mark.parametrize("width", [320, PHONE["width"], 768, 1024, 1366])
+def test_nothing_overflows(play: Page, width: int) -> None:
+    play.set_viewport_size({"width": width, "height": 844})
+    for name in ("circles", "digits"):
+        play.get_by_role("radio", name=name).click()
+        wait(play, f"data.name === '{name}'")
+        assert play.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_everything_that_acts_has_a_name(play: Page) -> None:
+    play.locator("#layers .layer[data-key]").first.click()
+    nameless = play.evaluate("""[...document.querySelectorAll("button, input, select, canvas")]
+        .filter(each => each.checkVisibility() && !each.closest("[aria-hidden]"))
+        .filter(each => !(each.ariaLabel || each.innerText || each.textContent.trim()
+            || [...(each.labels || [])].some(label => label.textContent.trim())))
+        .map(each => each.outerHTML)""")
+    assert nameless == []
+
+
+def test_embedded_there_is_the_picture_and_the_play_button(page: Page, address: str) -> None:
+    opened(page, address + "?embed&theme=dark")
+    assert page.get_by_role("button").all_inner_texts() == ["Play"]
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.get_by_role("button").click()
+    wait(page, "frame.step > 5")
+
+
+def test_dark_mode_is_kept(play: Page) -> None:
+    assert play.evaluate("document.documentElement.dataset.theme") == "light"
+    play.get_by_role("button", name="Dark mode").click()
+    play.reload()
+    play.wait_for_selector("html[data-ready]")
+    assert play.evaluate("document.documentElement.dataset.theme") == "dark"

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called 
 from docs.generate.api import write_api
 from docs.generate.atlas import write_atlas
 from docs.generate.configuration import write_configuration
+from docs.generate.front import write_front
 from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
 from docs.generate.tables import write_run
@@ -53,6 +54,7 @@ copybutton_prompt_is_regexp = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "layerkit"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_extra_path = ["_generated/pages"]
 html_sidebars = {"index": [], "tutorial": []}  # code beside formulas needs the room
@@ -63,6 +65,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
+    "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo_dark.svg"},
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
     "show_toc_level": 2,
@@ -95,6 +98,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_api(DOCS / "api.md")
     write_configuration(GENERATED / "configuration.md")
     write_atlas(GENERATED / "atlas")
+    write_front(GENERATED / "front")
     write_step(GENERATED / "pages/step.html")
     write_table_plots(GENERATED / "table_plots")
     write_run(GENERATED / "flats")

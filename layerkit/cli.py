@@ -35,6 +35,7 @@ from layerkit.errors import (
 )
 from layerkit.files.atomic import write_atomically
 from layerkit.inspection.drawing import svg
+from layerkit.lab.command import add_lab
 from layerkit.losses.base import ElementwiseLoss
 from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment, read_experiment
@@ -303,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
             help="folder with the IDX files of MNIST (default: the environment's LAYERKIT_DATA)",
         )
     command(run_schema)
+    add_lab(commands)
     return parser
 
 

@@ -21,8 +21,8 @@ ROOMS = [
     *("foreign", "guidance", "errors", "arrays", "streams", "config", "columns", "parameters"),
     *("initializers", "layers", "graph", "losses", "optimizers", "files", "data", "inputs"),
     *("targets", "fitting", "network", "inspection", "recording", "exchange", "progress"),
-    *("callbacks", "metrics", "training", "sklearn", "testing", "runs", "play", "layerkit", "cli"),
-    "__main__",
+    *("callbacks", "metrics", "training", "sklearn", "testing", "runs", "play", "lab"),
+    *("layerkit", "cli", "__main__"),
 ]
 """The folders and files of the package, lowest first; "layerkit" is its face."""
 

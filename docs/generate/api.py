@@ -34,6 +34,7 @@ GROUPS = {
     "Columns of tables": ["columns"],
     "Experiments and runs": ["runs", "runs.experiment", "runs.folder", "runs.sweep", "runs.verify"],
     "Checks": ["testing"],
+    "Labs": ["lab"],
     "Looking inside": [
         *("inspection", "inspection.doctor.diagnosis", "layers.watch"),
         *("inspection.drawing", "runs.plots"),

@@ -146,10 +146,23 @@ def require_like(what: str, ours: Array, right: Array, like: object) -> None:
     factor = float((ours * right).sum() / (right * right).sum()) if right.any() else 0.0
     times = np.allclose(ours, factor * right, rtol=1e-4)
     raise AssertionError(
-        f"{what} is {factor:.4g} times that of {like}"
+        f"{what} is {times_of(factor)} that of {like}"
         if times
         else f"{what}{place} is {ours[worst]:.4g}, and {right[worst]:.4g} with {like}"
     )
+
+
+def times_of(factor: float) -> str:
+    """Return how many times something is too large, also where that is hardly at all.
+
+    Examples
+    --------
+    >>> times_of(1.41421), times_of(0.99999995)
+    ('1.414 times', '1 - 5e-08 times')
+    """
+    if f"{factor:.4g}" != "1":
+        return f"{factor:.4g} times"
+    return f"1 {'+' if factor > 1 else '-'} {abs(factor - 1):.1g} times"
 
 
 def require_object(part: Any) -> None:

@@ -282,7 +282,7 @@ def _check_results_last(probe: Probe) -> None:
     require(
         all(close(again[name], dx) for name, dx in first.items()),
         f"{probe.name}.backward gives another dx when it is called again: it changes what forward "
-        "has kept for it",
+        "has kept for it, or draws random numbers",
     )
 
 

@@ -30,6 +30,7 @@ from layerkit.testing.common import (
     require,
     require_object,
     run,
+    times_of,
 )
 from layerkit.training.own_rules import (
     UNCHANGED,
@@ -123,8 +124,14 @@ def _walk(optimizer: Optimizer, steps: int, w: Array | None = None, start: int =
 def _check_step(optimizer: Optimizer) -> None:
     name, w = type(optimizer).__name__, normal((5,), 1, "float32")
     before = w.copy()
-    for i in range(10):
-        _step(optimizer, w, normal((5,), 40 + i, "float32"))
+    with np.errstate(all="ignore"):
+        for i in range(10):
+            _step(optimizer, w, normal((5,), 40 + i, "float32"))
+    require(
+        bool(np.isfinite(w).all()),
+        f"{name}: w has nan or inf after ordinary steps; is there a root of negative numbers, or "
+        "a division by 0?",
+    )
     require(
         not np.array_equal(w, before),
         f"{name}.update {UNCHANGED}",
@@ -181,7 +188,7 @@ def _check_like(optimizer: Optimizer, like: Optimizer) -> None:
             ours, right = w - before, other - before
             worst = int(abs(ours - right).argmax())
             factor = float(ours @ right / (right @ right))
-            times = f"{factor:.4g} times that of {like}"
+            times = f"{times_of(factor)} that of {like}"
             if not np.allclose(ours, factor * right, rtol=1e-4):
                 times = f"{ours[worst]:.4g} for w[{worst}], and {right[worst]:.4g} with {like}"
             raise AssertionError(f"{name}: step {i + 1} is {times}")

@@ -1,0 +1,102 @@
+"""The lab backprop: its solutions are right, its starting files not begun, its mistakes named."""
+
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.generate.labs import PAGE, written
+from layerkit.lab.checking import CHECKS, Verdict, check_exercise
+from layerkit.lab.exercises import Exercise, Mistake, find_lab
+from layerkit.lab.slides import page
+
+LAB = find_lab("backprop")
+EXERCISES = [pytest.param(exercise, id=exercise.name) for exercise in LAB.exercises]
+MISTAKES = [
+    pytest.param(exercise, mistake, id=f"{exercise.name}-{i}-{mistake.check}")
+    for exercise in LAB.exercises
+    for i, mistake in enumerate(exercise.mistakes, start=1)
+]
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in [name for name in sys.modules if name.startswith("lab_")]:
+        del sys.modules[name]
+
+
+def verdicts(exercise: Exercise, source: str, folder: Path) -> dict[str, Verdict]:
+    path = folder / exercise.file
+    path.write_text(source, encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # as a student has it
+        return {verdict.check: verdict for verdict in check_exercise(exercise, path)}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_solutions_are_right_in_all_checks(exercise: Exercise, tmp_path: Path) -> None:
+    found = verdicts(exercise, exercise.solution, tmp_path)
+    assert [verdict for verdict in found.values() if not verdict.right] == []
+    assert len(found) >= 6
+    assert "gradient" in found or "descent" in found
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_starting_files_are_not_begun_and_say_what_is_missing(
+    exercise: Exercise, tmp_path: Path
+) -> None:
+    assert not exercise.is_begun(exercise.start + "\n# a comment\n")
+    assert exercise.is_begun(exercise.solution)
+    assert exercise.is_begun("class (")
+    found = verdicts(exercise, exercise.start + "\nBEGUN = True\n", tmp_path)
+    assert "is still to be written" in found["runs"].sentence
+    assert [verdict.check for verdict in found.values() if verdict.right is False] == ["runs"]
+    assert len(exercise.hints) == 3
+    assert len(exercise.mistakes) >= 3
+
+
+def masked(sentence: str) -> str:
+    """A sentence without its numbers, whose last digits may differ on other machines."""
+    return re.sub(r"-?\d[\d.e+-]*", "#", sentence)
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
+def test_mistakes_have_their_sentence(exercise: Exercise, mistake: Mistake, tmp_path: Path) -> None:
+    found = verdicts(exercise, mistake.code, tmp_path)
+    assert found[mistake.check].right is False
+    assert masked(found[mistake.check].sentence) == masked(mistake.sentence)
+    assert mistake.text
+
+
+@pytest.mark.parametrize("name", ["adam", "momentum"])
+def test_what_learns_and_is_another_rule_fails(name: str, tmp_path: Path) -> None:
+    """An Adam without bias correction, and a momentum whose memory is on self."""
+    (check,) = {"adam": ["same"], "momentum": ["saving"]}[name]
+    mistake = next(m for m in LAB[name].mistakes if m.check == check)
+    found = verdicts(LAB[name], mistake.code, tmp_path)
+    assert [verdict.check for verdict in found.values() if not verdict.right] == [check]
+
+
+def test_slides_have_all_of_it_and_need_nothing_else() -> None:
+    slides = page(LAB)
+    assert slides.count("<section") > 4 * len(LAB.exercises)
+    assert not re.search(r"https?://|<link|src=", slides)
+    for exercise in LAB.exercises:
+        assert f"layerkit lab check {exercise.file}" in slides
+    wrong = re.findall(r"<span class=wrong>(.*?)</span>", slides)
+    assert len(wrong) >= 25
+
+
+def test_the_page_has_the_present_texts() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == written(text), "`python -m docs.generate.labs` writes it anew"
+
+
+def test_the_page_explains_each_check() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert all(f"| {check} |" in text for check in CHECKS)

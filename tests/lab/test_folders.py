@@ -1,0 +1,174 @@
+"""Folders of students, those of a class, and a lab of a teacher's own."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from layerkit import ConfigError, ReLU
+from layerkit.cli import main
+from layerkit.lab import Exercise
+from layerkit.lab.exercises import find_lab
+
+LAB = find_lab("backprop")
+TEACHERS = Path(__file__).parents[2] / "experiments/own_lab.py"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str | Path) -> int:
+    return main(["lab", *map(str, arguments)])
+
+
+def test_a_new_folder_has_a_file_for_each_exercise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("new", "backprop") == 0
+    assert "layerkit lab check backprop" in capsys.readouterr().out
+    folder = Path("backprop")
+    assert {path.name for path in folder.iterdir()} == {
+        *(exercise.file for exercise in LAB.exercises),
+        *("README.md", "lab.toml"),
+    }
+    assert (folder / "README.md").read_text(encoding="utf-8").count("<summary>Hint 3<") == 10
+    assert run("check", "backprop") == 1
+    said = capsys.readouterr().out
+    assert "0 of 10 done" in said
+    assert said.count("not begun") == 10
+
+
+def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    run("new", "backprop")
+    for exercise in ("backprop/sgd", "backprop/sgd.py", "backprop/sgd", "backprop/sgd"):
+        assert run("hint", exercise) == 0
+    said = capsys.readouterr().out
+    assert [f"Hint {i} of 3" in said for i in (1, 2, 3)] == [True] * 3
+    assert said.count(LAB["sgd"].hints[0]) == 1
+    assert said.count(LAB["sgd"].hints[2]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["new", "backpro"], "backpro: no such lab; did you mean 'backprop'?"),
+        (["new", "mine.py"], "mine.py: there is no such file"),
+        (["new", "backprop", "taken"], "taken: there is something already; choose another folder"),
+        (["check", "taken"], "taken: has no lab.toml, so it is no folder of a lab"),
+        (["check", "nowhere"], "nowhere: there is no such file or folder"),
+        (["check", "backprop/rely.py"], "there is no such file"),
+        (["hint", "backprop/rely"], "no such exercise; did you mean 'relu'?"),
+        (["check", "backprop", "--limit", "0"], "--limit 0: should be more than 0 seconds"),
+        (["check", "backprop", "--csv", "a.xls"], "--csv a.xls: should end in .csv"),
+        (["check", "taken", "taken"], "don't all name the same lab that comes with layerkit"),
+        (["show", "backprop", "--html", "a.pdf"], "--html a.pdf: should end in .html"),
+        (["new", "without.py"], "without.py: should have a lab, lab = Lab(title, [Exercise("),
+        (["new", "wrong.py"], "wrong.py, line 2: ZeroDivisionError"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("new", "backprop")
+    Path("taken").mkdir()
+    Path("taken/something").write_text("")
+    Path("without.py").write_text("x = 1\n")
+    Path("wrong.py").write_text("\n1 / 0\n")
+    assert run(*arguments) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_class_is_no_reference() -> None:
+    with pytest.raises(ConfigError, match=r"like = ReLU is a class: give an object, ReLU\(\)"):
+        Exercise("relu", "MyReLU", like=ReLU)
+
+
+RIGHT = """import numpy as np
+from layerkit import Layer, Rate
+class MyLeakyReLU(Layer):
+    slope: Rate = 0.1
+    def forward(self, x, train=True):
+        self.x = x
+        return np.where(x > 0, x, SLOPE * x)
+    def backward(self, dy):
+        return np.where(self.x > 0, dy, SLOPE * dy)
+"""
+
+
+@pytest.mark.processes
+def test_a_lab_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("new", TEACHERS) == 0
+    folder = Path("own_lab")
+    assert run("check", folder) == 1
+    assert capsys.readouterr().out.count("not begun") == 2
+    (folder / "leaky.py").write_text(RIGHT.replace("SLOPE", "0.1"))
+    (folder / "accuracy.py").write_text("def accuracy(p, t): return (p.argmax(1) == t).sum()\n")
+    assert run("check", folder) == 1
+    said = capsys.readouterr().out
+    assert "✗ same: MyLeakyReLU.forward (train=False): y" in said
+    assert "✗ counts: one of two rows is right, and accuracy returns 1" in said
+    (folder / "leaky.py").write_text(RIGHT.replace("SLOPE", "self.slope"))
+    (folder / "accuracy.py").write_text("def accuracy(p, t): return (p.argmax(1) == t).mean()\n")
+    assert run("check", folder) == 0
+    assert run("check", folder, "--csv", "a.csv") == 1  # a student could change that file
+    assert run("check", folder, "--csv", "a.csv", "--lab", TEACHERS) == 0
+    assert "own_lab,2,done,1,1,1,1,1,1,1,done,1" in Path("a.csv").read_text()
+
+
+@pytest.mark.processes
+def test_a_student_is_told_what_is_right_and_what_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("new", "backprop")
+    folder, relu = Path("backprop"), LAB["relu"]
+    (folder / "dense.py").write_text(LAB["dense"].solution, encoding="utf-8")
+    (folder / "relu.py").write_text("print('here')\n" + relu.mistakes[1].code, encoding="utf-8")
+    assert run("check", folder) == 1
+    said = capsys.readouterr().out
+    assert "1 of 10 done" in said
+    assert "✗ arrays: MyReLU.forward (train=False, 5 rows) writes to x" in said
+    assert "(relu.py, line 12)" in said
+    assert relu.mistakes[1].text in said
+    assert "It printed:\n    here" in said
+    assert "A hint: layerkit lab hint backprop/relu" in said
+    assert run("check", folder / "dense.py") == 0
+
+
+@pytest.mark.processes
+def test_a_class_is_checked_whatever_one_student_writes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    codes = {
+        "anna": {exercise.file: exercise.solution for exercise in LAB.exercises},
+        "ben": {
+            "dense.py": "while True: pass\n",
+            "relu.py": "import sys\nsys.exit(0)\n",
+            "sgd.py": "import os\nos._exit(3)\n",
+            "adam.py": "class MyAdam(\n",
+            "own.py": "class Other: pass\n",
+        },
+    }
+    for student, files in codes.items():
+        run("new", "backprop", f"class/{student}")
+        for file, code in files.items():
+            Path("class", student, file).write_text(code, encoding="utf-8")
+    Path("class/ben/rmsprop.py").unlink()
+    Path("class/notes.txt").write_text("")
+    paths = sorted(Path("class").iterdir())
+    assert run("check", *paths, "--csv", "results.csv", "--limit", "20") == 0
+    said = capsys.readouterr().out
+    assert "10 of 10" in said
+    anna, ben = csv.DictReader(Path("results.csv").read_text(encoding="utf-8").splitlines())
+    assert (anna["student"], anna["done"], ben["done"]) == ("anna", "10", "0")
+    assert (anna["adam: same"], anna["relu: gradient"], ben["relu: gradient"]) == ("1", "1", "")
+    assert (ben["dense"], ben["softmax"], ben["rmsprop"]) == ("begun", "not begun", "missing")
+    assert run("check", "class/ben", "--limit", "20") == 1
+    said = capsys.readouterr().out
+    for sentence in (
+        "dense.py: took longer than 20 s: is there a loop that never ends?",
+        "relu.py ends Python: leave out exit and quit",
+        "sgd.py: its process ended with status 3 before the check was through",
+        "adam.py, line 1: SyntaxError",
+        "own.py has no MyActivation: keep the names of the starting file",
+    ):
+        assert sentence in said

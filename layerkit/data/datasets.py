@@ -167,13 +167,14 @@ class Dataset:
             targets = f"{len(self.classes)} classes"
         elif self.targets and len(self.targets) > 1:
             targets = f"{len(self.targets)} {targets}: {listed(self.targets)}"
+        features = self.train.x.shape[1]
         until = [
             f"{name} to {words_of(part.time.max())}"
             for name, part in self.parts().items()
             if part.time is not None
         ]
         return (
-            f"{self.name}: {', '.join(sizes)}, {self.train.x.shape[1]} features, {targets}"
+            f"{self.name}: {', '.join(sizes)}, {features} feature{'s' * (features > 1)}, {targets}"
             f"{'; ' * bool(until)}{', '.join(until)}"
         )
 

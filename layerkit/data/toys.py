@@ -46,7 +46,7 @@ def moons(t: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
 def spiral(t: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
     """Return points of two arms that wind around each other."""
     along = rng.uniform(0.05, 1, len(t))
-    return _polar(2 * along, 2.5 * np.pi * along + np.pi * t), None
+    return _polar(2 * along, 3 * np.pi * along + np.pi * t), None
 
 
 def xor(t: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:

@@ -54,7 +54,8 @@ def state_for(name: str) -> State:
     toy, adam = TOYS[name], {"type": "Adam", "lr": 0.02}
     data: State = {"name": name, "examples": EXAMPLES, "noise": toy.noise}
     if toy.classes:
-        return _state(data, [8, 8], "Tanh", toy.classes, adam)
+        activation = "ReLU" if name == "spiral" else "Tanh"  # which is slow there
+        return _state(data, [8, 8], activation, toy.classes, adam)
     return _state(data | {"target": "number"}, [8, 8], "Tanh", 1, adam, "MeanSquaredError")
 
 

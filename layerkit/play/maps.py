@@ -41,8 +41,8 @@ class View:
     table : Table, optional
         The first layer, which knows what the columns are.
     columns : list of int, optional
-        One or two columns with numbers to look at, with the others at their medians; where all are
-        numbers and at most two, all are.
+        At most two columns with numbers to look at, with the others at their medians; by default
+        the first two.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class View:
             self.kind, columns = ("curve", "plane")[x.shape[1] - 1], self.numbers
         else:
             self.kind = "table"
-        self.columns = columns or []
+        self.columns = self.numbers[:2] if columns is None else columns
         self.grid: Array | None = None
         if self.columns:
             both = np.concatenate([x, first_examples(dataset.test)])

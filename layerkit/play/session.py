@@ -38,7 +38,8 @@ after its last epoch.
 ``{"do": "frame"}``
     ``{"frame": FRAME}``. With ``"example": i`` it is that training example whose activations are
     shown from now on. With ``"columns": [i, j]`` the map is over these columns of a table from now
-    on, the others at their medians, and the reply has "data" too; [] returns to activations.
+    on, the others at their medians, and the reply has "data" too; with [] there is none, and
+    activations are shown. At first it is over the first two columns with numbers.
 
 FRAME is ``{"step", "epoch": epochs that are complete, "batch", "batches", "epochs": as planned,
 "lr": of the next step, "train_loss",
@@ -46,9 +47,9 @@ FRAME is ``{"step", "epoch": epochs that are complete, "batch", "batches", "epoc
 "weights": {ADDRESS: array}, "example", "diverged": null or {"says", "address": of the layer or
 parameter with the first value that is not finite, or "loss", "kind"}}``.
 Losses and metrics are over at most 2,000 examples of each set.
-MAP is null for images and wide tables. Of classes in the plane it is ``{"winner": uint8 (50, 50),
-"probability": float32 (50, 50)}``, of numbers ``{"values": float32 (50, 50)}``, row 0 at the top;
-of one column they are (100,).
+MAP is null for images, and where no columns are chosen. Of classes in the plane it is ``{"winner":
+uint8 (50, 50), "probability": float32 (50, 50)}``, of numbers ``{"values": float32 (50, 50)}``, row
+0 at the top; of one column they are (100,).
 NEURONS is ``{"values": uint8 (units, 50, 50) or (units, 100), "low": [numbers], "high": [numbers],
 "units"}``: 0 is the low of its unit, 255 the high; at most 64 units are sent, "units" says how
 many there are. Where there is no map it is ``{"activations": float32 of the layer's shape}``.

@@ -301,7 +301,7 @@ def test_columns_of_y_may_have_names_and_gaps(tmp_path: Path) -> None:
         with pytest.warns(LayerkitWarning, match=r"1 of 3 examples have no label, first in y\[1\]"):
             dataset = data.load()
         np.testing.assert_array_equal(dataset.train.t, y[[0, 2]])
-        assert str(dataset).endswith("1 features, 2 numbers to predict: a, b")
+        assert str(dataset).endswith("1 feature, 2 numbers to predict: a, b")
         with pytest.raises(DataError, match="label names 3 columns"):
             Data(path=path, label=["a", "b", "c"], target="number").load()
 

@@ -4,7 +4,15 @@
 export const dark = () => document.documentElement.dataset.theme === "dark";
 export const mix = (a, b, s) => [a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s, a[2] + (b[2] - a[2]) * s];
 export const css = (rgb, alpha = 1) => `rgb(${rgb.map(Math.round).join(" ")} / ${alpha})`;
-export const token = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// A colour of the style sheet, by its name there.
+const tokens = new Map();
+export function token(name) {
+  const key = `${name} ${dark()}`;
+  if (!tokens.has(key)) tokens.set(key, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return tokens.get(key);
+}
+
 
 const LIGHT = [[33, 102, 172], [247, 246, 243], [201, 82, 26]], DARK = [[98, 178, 250], [36, 39, 45], [255, 140, 80]];
 const CLASSES = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233], [60, 60, 60], [136, 34, 85], [153, 153, 153], [153, 153, 51]];

@@ -246,11 +246,11 @@ export class Picture {
 
   // The class that is found at each place, paler the less sure the network is.
   classes({ winner, probability }) {
-    const [height, width] = winner.shape, image = this.canvasOf(width, height), zero = paper(), count = this.data.classes.length;
-    const colours = this.data.classes.map((_, k) => mix(zero, classColour(k), 0.62));
-    for (let i = 0; i < height * width; i++) {
-      const sure = Math.max(0, (probability.data[i] - 1 / count) / (1 - 1 / count));
-      image.data.set([...mix(zero, colours[winner.data[i]], this.winner.checked ? 1 : 0.1 + 0.9 * sure), 255], 4 * i);
+    const [height, width] = winner.shape, image = this.canvasOf(width, height), to = new Uint32Array(image.data.buffer), count = this.data.classes.length;
+    const colours = this.data.classes.map((_, k) => shades(classColour(k))), only = this.winner.checked;
+    for (let i = 0; i < to.length; i++) {
+      const sure = (probability.data[i] - 1 / count) / (1 - 1 / count);
+      to[i] = colours[winner.data[i]][only ? 255 : Math.max(0, Math.min(255, Math.round(255 * (0.1 + 0.9 * sure))))];
     }
     this.small.getContext("2d").putImageData(image, 0, 0);
   }
@@ -290,6 +290,13 @@ export class Picture {
     if (example) lines.push(`${example.set} example ${example.i}: ${told(this.app.points(example.set).t[example.i])}`);
     this.app.tip(lines.join("\n"), event);
   }
+}
+
+// From paper to a colour, in 256 steps, as the four bytes of a pixel each.
+function shades(colour) {
+  const bytes = new Uint8ClampedArray(1024);
+  for (let i = 0; i < 256; i++) bytes.set([...mix(paper(), colour, 0.62 * i / 255), 255], 4 * i);
+  return new Uint32Array(bytes.buffer);
 }
 
 // About five numbers of one, two or five times a power of ten.

@@ -1,7 +1,7 @@
 // The network, drawn: a column of neurons for each layer, each neuron with the map of its outputs over the
 // plane, and a line for each weight. Above it, one button per layer, and a + wherever a layer can be added.
 
-import { css, fitted, mix, paper, ramp, short, signed, token } from "./colours.js";
+import { css, diverging, fitted, mix, paper, ramp, short, signed, token } from "./colours.js";
 import { make } from "./make.js";
 import { pick } from "./controls.js";
 
@@ -14,7 +14,6 @@ export class NetworkView {
     this.list = document.getElementById("layers");
     this.canvas = document.getElementById("net");
     this.columns = [];
-    this.small = new OffscreenCanvas(1, 1);
     this.canvas.addEventListener("pointermove", event => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.leave());
     this.canvas.addEventListener("click", event => {
@@ -167,6 +166,7 @@ export class NetworkView {
     const { columns, canvas, size, app } = this;
     if (!columns.length || !this.width) return;
     const context = fitted(canvas, this.width, this.height), line = token("--line"), soft = token("--soft"), ink = token("--ink"), accent = token("--accent");
+    const places = this.sheet(), [negative, , positive] = diverging().map(colour => css(mix(paper(), colour, 0.9)));
     context.lineCap = "round";
     for (let i = 1; i < columns.length; i++) {
       const column = columns[i];
@@ -174,7 +174,7 @@ export class NetworkView {
       if (column.weights) for (const w of column.weights.data) if (Number.isFinite(w)) largest = Math.max(largest, Math.abs(w));
       const hot = app.hovered && app.hovered.address === column.address ? app.hovered.unit : -1;
       for (const [a, b, w] of this.lines(i)) {
-        const [x0, y0, x1, y1] = this.ends(i, a, b), bend = (x1 - x0) / 2, s = w === null ? 0 : Math.min(1, Math.abs(w) / (largest || 1));
+        const [x0, y0, x1, y1] = this.ends(i, a, b), bend = (x1 - x0) / 2, s = Number.isFinite(w) ? Math.min(1, Math.abs(w) / (largest || 1)) : 0;
         context.beginPath();
         context.moveTo(x0, y0);
         context.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
@@ -182,11 +182,12 @@ export class NetworkView {
           context.strokeStyle = line;
           context.lineWidth = 1.5;
         } else {
-          const faded = hot >= 0 && hot !== b ? 0.25 : 1;
-          context.strokeStyle = Number.isFinite(w) ? css(mix(paper(), signed(w, Math.abs(w)), 0.9), (0.2 + 0.8 * Math.sqrt(s)) * faded) : soft;
+          context.globalAlpha = (0.2 + 0.8 * Math.sqrt(s)) * (hot >= 0 && hot !== b ? 0.25 : 1);
+          context.strokeStyle = w < 0 ? negative : positive;
           context.lineWidth = 0.6 + 5.4 * s;
         }
         context.stroke();
+        context.globalAlpha = 1;
       }
     }
     columns.forEach((column, i) => {
@@ -198,10 +199,13 @@ export class NetworkView {
         context.clip();
         context.fillStyle = css(paper());
         context.fillRect(x, y, wide, wide);
-        const map = column.map?.(j);
+        const place = places.get(`${column.address} ${j}`), map = place?.map ?? column.map?.(j);
         const value = column.value?.(j);
-        if (map && map.height === 1) this.line(context, map, x, y, wide);
-        else if (map) this.cells(context, map, x, y, wide);
+        if (map && !place) this.line(context, map, x, y, wide);
+        else if (map) {
+          context.imageSmoothingEnabled = map.smooth ?? true;
+          context.drawImage(this.small, place.x, place.y, map.width, map.height, x, y, wide, wide);
+        }
         else if (value !== undefined) { context.fillStyle = css(signed(value, column.largest)); context.fillRect(x, y, wide, wide); }
         context.restore();
         context.beginPath();
@@ -238,15 +242,37 @@ export class NetworkView {
     if (canvas.dataset.said !== said) { canvas.dataset.said = said; canvas.setAttribute("aria-label", `The network: ${columns[0].title}, then ${said}.`); }
   }
 
-  // A map of numbers, from blue over paper to orange.
-  // Each number is offset + scale * its datum.
-  cells(context, { data, from = 0, step = 1, width, height, offset, scale, largest, smooth = true, ink = false }, x, y, wide) {
-    const { small } = this, image = new ImageData(width, height), to = new Uint32Array(image.data.buffer), colours = ramp(ink), zero = 127.5 + offset * 127.5 / (largest || 1), s = scale * 127.5 / (largest || 1);
-    for (let i = 0; i < to.length; i++) to[i] = colours[Math.max(0, Math.min(255, Math.round(zero + data[from + i * step] * s)))];
-    if (small.width !== width || small.height !== height) { small.width = width; small.height = height; }
-    small.getContext("2d").putImageData(image, 0, 0);
-    context.imageSmoothingEnabled = smooth;
-    context.drawImage(small, x, y, wide, wide);
+  // All maps of numbers in one picture, from blue over paper to orange: drawing one picture many times is much quicker than many.
+  // Gives the place of each in it. The numbers are offset + scale * data.
+  sheet() {
+    const places = new Map();
+    let width = 0, height = 0;
+    for (const column of this.columns) {
+      let wide = 0, high = 0;
+      for (let j = 0; j < column.shown; j++) {
+        const map = column.map?.(j);
+        if (!map || map.height === 1) continue;
+        places.set(`${column.address} ${j}`, { map, x: width, y: high });
+        wide = Math.max(wide, map.width);
+        high += map.height;
+      }
+      width += wide;
+      height = Math.max(height, high);
+    }
+    if (!places.size) return places;
+    if (this.image?.width !== width || this.image?.height !== height) {
+      this.image = new ImageData(width, height);
+      this.small = new OffscreenCanvas(width, height);
+    }
+    const to = new Uint32Array(this.image.data.buffer);
+    for (const { map: { data, from = 0, step = 1, width: w, height: h, offset, scale, largest, ink }, x, y } of places.values()) {
+      const colours = ramp(ink), zero = 127.5 + offset * 127.5 / (largest || 1), s = scale * 127.5 / (largest || 1);
+      for (let row = 0, i = from; row < h; row++) {
+        for (let at = (y + row) * width + x, end = at + w; at < end; at++, i += step) to[at] = colours[Math.max(0, Math.min(255, Math.round(zero + data[i] * s)))];
+      }
+    }
+    this.small.getContext("2d").putImageData(this.image, 0, 0);
+    return places;
   }
 
   // The same of a curve, whose input is one number.

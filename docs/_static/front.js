@@ -16,8 +16,7 @@ async function run() {
     src: `${address}?embed`, className: "playground", title: "A network that learns while you look",
   });
   picture.replaceWith(frame);
-  new MutationObserver(() => { follow(); frame.contentWindow.location.reload(); })
-    .observe(root, { attributeFilter: ["data-theme"] });
+  new MutationObserver(follow).observe(root, { attributeFilter: ["data-theme"] });
 }
 
 if (picture) run();

@@ -405,6 +405,15 @@ async function share() {
   try { history.replaceState(null, "", link); } catch { /* a page inside another has no address */ }
 }
 
+// The state in the page's address, or null. Code from a link runs on this machine only if that is wanted.
+async function linked() {
+  let state = null;
+  try { state = await fromLink(location.hash); } catch { app.toast("The link can't be read."); }
+  const classes = Object.keys(state?.code ?? {}).join(", ");
+  if (classes && app.connection.engine === "server" && !confirm(`This link brings Python code of its own (${classes}), which would run on this machine. Is it from somebody you trust?`)) return null;
+  return state;
+}
+
 // one example through the network
 
 async function look() {
@@ -747,14 +756,16 @@ function listen() {
   });
   $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark", true));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", event => theme(event.matches ? "dark" : "light", false));
+  addEventListener("storage", event => { if (event.key === "layerkit-theme" && event.newValue) theme(event.newValue, false); }); // of a page around this one
   $("file").addEventListener("change", event => { if (event.target.files[0]) readFile(event.target.files[0]); event.target.value = ""; });
   addEventListener("dragover", event => { event.preventDefault(); document.body.classList.add("dropping"); });
   addEventListener("dragleave", event => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
   addEventListener("drop", event => { event.preventDefault(); document.body.classList.remove("dropping"); if (event.dataTransfer.files[0]) readFile(event.dataTransfer.files[0]); });
   addEventListener("keydown", keyboard);
+  addEventListener("pointerdown", () => app.tip(null));
   addEventListener("scroll", () => app.tip(null), { passive: true });
   addEventListener("hashchange", async () => {
-    const state = await fromLink(location.hash).catch(() => null);
+    const state = await linked();
     if (state && JSON.stringify(state) !== JSON.stringify(app.state)) app.change(draft => { for (const key of Object.keys(draft)) delete draft[key]; Object.assign(draft, state); });
   });
 }
@@ -785,12 +796,11 @@ async function start() {
   theme(document.documentElement.dataset.theme, false);
   const wait = $("wait").querySelector("p");
   try {
-    app.connection = await connect(text => { wait.textContent = text; });
+    app.connection = await connect(text => { if ($("wait").hidden) app.toast(text); else wait.textContent = text; });
     app.catalogue = prepared(await app.connection.send({ do: "catalogue" }));
     for (const state of Object.values(app.catalogue.data)) presets.add(kept(state));
     thumbnails();
-    let state = null;
-    try { state = await fromLink(location.hash); } catch { app.toast("The link can't be read; this is the first experiment."); }
+    const state = await linked();
     app.draft = copy(app.catalogue.start);
     const begun = await app.connection.send({ do: "new", state: app.draft });
     app.accept(begun);

@@ -1,0 +1,42 @@
+"""Take the pictures of the playground for docs/playground.md: needs Playwright and a Chromium.
+
+`python -m docs.generate.playground` opens the page in both colours, trains for some epochs, and
+writes docs/images/playground.png and playground_dark.png.
+"""
+
+import shutil
+from io import BytesIO
+from pathlib import Path
+from threading import Thread
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from layerkit.play.catalogue import state_for
+from layerkit.play.server import Server
+
+IMAGES = Path(__file__).parents[1] / "images"
+EPOCHS = 40
+
+
+def main() -> None:
+    """Take both pictures."""
+    with Server(state_for("spiral")) as server, sync_playwright() as playwright:
+        Thread(target=server.serve_forever, daemon=True).start()
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        for scheme, name in (("light", "playground"), ("dark", "playground_dark")):
+            page = chromium.new_page(viewport={"width": 1280, "height": 820}, color_scheme=scheme)
+            page.goto(server.address)
+            for epoch in range(EPOCHS):
+                page.get_by_role("button", name="epoch").click()
+                page.wait_for_function(f"document.getElementById('epochs').textContent > {epoch}")
+            page.mouse.move(0, 0)
+            taken = Image.open(BytesIO(page.screenshot())).convert("RGB")
+            small = taken.quantize(256, dither=Image.Dither.NONE)
+            small.save(IMAGES / f"{name}.png", optimize=True)
+            page.close()
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

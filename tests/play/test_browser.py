@@ -1,12 +1,15 @@
-"""What the other tests of pages stand on: a browser that reports the errors of a page."""
+"""The playground with Python in the browser."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from layerkit.play.build import build
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -14,7 +17,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def test_a_folder_is_served(page: Page, serve: Callable[[Path], str], tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text("<link rel=icon href=data:,><h1>Here</h1>")
+def test_a_network_learns_in_the_browser_alone(
+    page: Page, serve: Callable[[Path], str], tmp_path: Path
+) -> None:
+    if "LAYERKIT_PYODIDE" not in os.environ:
+        pytest.skip("LAYERKIT_PYODIDE is not set: a folder with a Pyodide distribution")
+    build(tmp_path, os.environ["LAYERKIT_PYODIDE"])
     page.goto(serve(tmp_path))
-    assert page.inner_text("h1") == "Here"
+    page.get_by_role("button", name="epoch").click(timeout=100_000)
+    page.wait_for_function("document.getElementById('epochs').textContent === '1'")

@@ -101,6 +101,12 @@ def compiled(task: Task, x: Array, t: Array, threads: int) -> Side:
     return Side(x, lambda x: x, train, network.predictor())
 
 
+def on_jax(task: Task, x: Array, t: Array, threads: int) -> Side:
+    """`train` with the engine of JAX: the layers' recorded steps, compiled; images stay bytes."""
+    network, train = trained(task, x, t, "jax")
+    return Side(x, lambda x: x, train, network.predict_proba)
+
+
 def trained(task: Task, x: Array, t: Array, engine: Any) -> tuple[Network, Callable[[], None]]:
     """Return a network of layerkit, and a function that trains it for an epoch."""
     import layerkit as lk
@@ -295,13 +301,19 @@ def floor(task: Task, x: Array, t: Array, threads: int) -> Side:
 SIDES = {
     "layerkit": layerkit,
     "compiled layerkit": compiled,
+    "layerkit on JAX": on_jax,
     "PyTorch": pytorch,
     "JAX": jax,
     "scikit-learn": scikit_learn,
     "tutorial": tutorial,
     "floor": floor,
 }
-ABSENT = {"tutorial": "bce", "floor": "ef", "compiled layerkit": "ef"}
+ABSENT = {
+    "tutorial": "bce",
+    "floor": "ef",
+    "compiled layerkit": "ef",
+    "layerkit on JAX": "de",
+}
 """Works that a side doesn't do: the tutorial's code has two layers."""
 IMPORTS = {
     "layerkit": "layerkit",

@@ -213,6 +213,8 @@ def _parser() -> argparse.ArgumentParser:
     begun.add_argument(
         "--resume", metavar="RUN", type=Path, help="continue a run from its last checkpoint"
     )
+    for added in (train, verifying):
+        added.add_argument("--engine", help="numpy, compiled or jax, instead of training.engine")
     train.add_argument(
         "--force",
         action="store_true",
@@ -654,9 +656,9 @@ def _file(options: argparse.Namespace) -> Path:
 def _settings(options: argparse.Namespace) -> list[str]:
     """Return all changes to the configuration file, as KEY=VALUE."""
     settings = list(options.settings)
-    for name in ("seed", "threads"):
-        if getattr(options, name) is not None:
-            settings.append(f"training.{name}={getattr(options, name)}")
+    for name in ("seed", "threads", "engine"):
+        if (value := getattr(options, name, None)) is not None:
+            settings.append(f"training.{name}={value}")
     return settings
 
 

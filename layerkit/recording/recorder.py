@@ -144,9 +144,17 @@ def examples_like(network: Network) -> Array:
     return x
 
 
-def record_update(network: Network, optimizer: Optimizer, changing: Sequence[str]) -> Program:
-    """Record the step of an optimizer alone, whose options `changing` are inputs."""
-    return _proved({}, lambda: Subject(network, optimizer, changing=changing))
+def record_update(
+    network: Network,
+    optimizer: Optimizer,
+    changing: Sequence[str],
+    average: Average | None = None,
+) -> Program:
+    """Record the step of an optimizer alone, whose options `changing` are inputs.
+
+    With an average of the weights, which follows it; its share is an input, too.
+    """
+    return _proved({}, lambda: Subject(network, optimizer, average, changing))
 
 
 def _proved(given: dict[str, Array], subject: Callable[[], Subject]) -> Program:

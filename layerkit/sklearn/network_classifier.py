@@ -81,7 +81,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         `sample_weight`, which is multiplied with it.
     dtype : {"float32", "float64"}, optional
         Of the network; by default that of X.
-    engine : {"numpy", "compiled"}
+    engine : {"numpy", "compiled", "jax"}
         "compiled" takes less time for the same numbers.
     threads : int, optional
         The number of BLAS threads while it is trained; None leaves them as they are. Small

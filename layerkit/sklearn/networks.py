@@ -74,7 +74,7 @@ class _Options(Configurable):
     metrics: list[Any]
     callbacks: list[Callback] | None
     dtype: Literal["float32", "float64"] | None
-    engine: Literal["numpy", "compiled"]
+    engine: Literal["numpy", "compiled", "jax"]
     threads: Size | None
     warm_start: bool
     transform_layer: str | None

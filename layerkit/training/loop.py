@@ -278,18 +278,26 @@ def prepare(
 
             attendants.insert(0, engine := Compiled(network, optimizer))
             engine.check(source)
+        average = None
         if options.average and steps:
-            attendants.insert(0, AveragedWeights(network.arena, options.average, steps))
-        trainer = Trainer(
+            average = AveragedWeights(network.arena, options.average, steps)
+            attendants.insert(0, average)
+        make: Any = Trainer
+        if options.engine == "jax":
+            from layerkit.training.jax_engine import JaxTrainer
+
+            make = partial(JaxTrainer, average=average)
+        trainer: Trainer = make(
             progress,
             source,
-            options.seed,
+            seed=options.seed,
             parts=parts,
             augmentation=options.augmentation,
             measure=partial(measure_sets, network, sets, metrics, network.targets.names),
             callbacks=options.callbacks,
             attendants=attendants,
         )
+        trainer.check()
         if options.checkpoints:
             origin = describe(trainer, sets, options, class_weight, metrics)
             remembered = remembering(options.callbacks)

@@ -67,9 +67,10 @@ class Training(Configurable):
         and measured, each on the examples that one fold holds out, and then that of the run.
     warm_start : str or Path, optional
         A saved network, or the folder of a run that has one, whose weights are the first ones.
-    engine : {"numpy", "compiled"}
+    engine : {"numpy", "compiled", "jax"}
         "compiled" records a step of the layers and runs it with arrays that are made once: the same
-        numbers, to the last bit, in less time.
+        numbers, to the last bit, in less time. "jax" compiles the recorded steps of an epoch by
+        JAX, also for a GPU: the same numbers up to rounding, with other random ones.
     checkpoints : Checkpoints, optional
         When and where to save the state, from which a training can be resumed.
     callbacks : list of Callback
@@ -90,7 +91,7 @@ class Training(Configurable):
     measure_train: bool = True
     folds: Annotated[int, Limits(ge=2)] | None = None
     warm_start: str | Path | None = None
-    engine: Literal["numpy", "compiled"] = "numpy"
+    engine: Literal["numpy", "compiled", "jax"] = "numpy"
     checkpoints: Checkpoints | None = None
     callbacks: list[Callback] = field(default_factory=list)
 
@@ -113,6 +114,6 @@ class Options(TypedDict, total=False):
     standardize_targets: bool
     metrics: Sequence[Metric]
     measure_train: bool
-    engine: Literal["numpy", "compiled"]
+    engine: Literal["numpy", "compiled", "jax"]
     checkpoints: Checkpoints | None
     callbacks: Sequence[Callback]

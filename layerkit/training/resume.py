@@ -209,7 +209,7 @@ def describe(
     These are the configuration, SHA-256 digests of the data and what decides the last bits. Batches
     of an iterable have no digest.
     """
-    # engines agree to the bit, and folds are trainings of their own
+    # the engines of NumPy agree to the bit, and folds are trainings of their own
     left_out = ("threads", "engine", "checkpoints", "callbacks", "folds")
     training = {
         option.name: getattr(options, option.name)
@@ -217,6 +217,7 @@ def describe(
         if option.name not in left_out
     }
     training |= {
+        "engine": options.engine if options.engine == "jax" else None,
         "class_weight": class_weight,
         "metrics": list(metrics),
         "callbacks": {

@@ -127,6 +127,9 @@ class Trainer(Guided):
         self.summed = np.empty_like(self.network.arena.grads) if parts > 1 else None
         self.again: Callable[[], tuple[float, float]] | None = None
 
+    def check(self) -> None:
+        """Refuse what this trainer can't do; called once, before the first step."""
+
     def run(self) -> list[Record]:
         """Train to the end, and return the records of all epochs."""
         for _ in self:

@@ -125,7 +125,9 @@ def trained(task: Task, x: Array, t: Array, engine: Any) -> tuple[Network, Calla
     return network, train
 
 
-def pytorch(task: Task, x: Array, t: Array, threads: int) -> Side:
+def pytorch(
+    task: Task, x: Array, t: Array, threads: int, change: Callable[[Any], Any] = lambda step: step
+) -> Side:
     """Eager; batches by `index_select` from one float32 tensor, no DataLoader, fused SGD."""
     import torch
     from torch import nn
@@ -139,11 +141,12 @@ def pytorch(task: Task, x: Array, t: Array, threads: int) -> Side:
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=task.momentum, fused=True)
     examples, targets = torch.from_numpy(scaled(x)), torch.tensor(t).long()
 
+    forward = change(lambda x, t: loss(model(x), t))
+
     def train() -> None:
         for rows in torch.randperm(len(examples)).split(task.batch):
             optimizer.zero_grad(set_to_none=True)
-            logits = model(examples.index_select(0, rows))
-            loss(logits, targets.index_select(0, rows)).backward()
+            forward(examples.index_select(0, rows), targets.index_select(0, rows)).backward()
             optimizer.step()
 
     def probabilities(x: Any) -> Any:
@@ -151,6 +154,13 @@ def pytorch(task: Task, x: Array, t: Array, threads: int) -> Side:
             return model(x).softmax(1)
 
     return Side(examples, lambda x: torch.from_numpy(scaled(x)), train, probabilities)
+
+
+def compiled_pytorch(task: Task, x: Array, t: Array, threads: int) -> Side:
+    """PyTorch with `torch.compile` of model and loss."""
+    import torch
+
+    return pytorch(task, x, t, threads, change=torch.compile)
 
 
 def jax(task: Task, x: Array, t: Array, threads: int) -> Side:
@@ -200,6 +210,58 @@ def jax(task: Task, x: Array, t: Array, threads: int) -> Side:
         return run_softmax(state[0], x).block_until_ready()
 
     return Side(examples, lambda x: jnp.asarray(scaled(x)), train, probabilities)
+
+
+def keras(task: Task, x: Array, t: Array, threads: int) -> Side:
+    """Keras 3 on JAX, by `compile` and `fit`."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    import keras
+
+    layers = [keras.layers.Dense(units, activation=task.activation) for units in task.sizes[1:-1]]
+    model = keras.Sequential([*layers, keras.layers.Dense(task.sizes[-1])])
+    lr = task.lr * (1 - task.momentum)
+    optimizer = keras.optimizers.SGD(lr, momentum=task.momentum)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=optimizer, loss=loss)
+    examples = scaled(x)
+
+    def train() -> None:
+        model.fit(examples, t, batch_size=task.batch, verbose=0)
+
+    return Side(examples, scaled, train, lambda x: model.predict(x, verbose=0))
+
+
+def flax(task: Task, x: Array, t: Array, threads: int) -> Side:
+    """Flax NNX with Optax: a step by `nnx.jit`, in a loop over the batches."""
+    import jax
+    import optax
+    from flax import nnx
+    from jax import numpy as jnp
+
+    activation = {"sigmoid": nnx.sigmoid, "relu": nnx.relu}[task.activation]
+    rngs, pairs = nnx.Rngs(0), zip(task.sizes, task.sizes[1:], strict=False)
+    layers = [layer for pair in pairs for layer in (nnx.Linear(*pair, rngs=rngs), activation)]
+    model = nnx.Sequential(*layers[:-1])
+    rule = optax.sgd(task.lr * (1 - task.momentum), task.momentum or None)
+    optimizer = nnx.Optimizer(model, rule, wrt=nnx.Param)
+
+    def take(model: Any, optimizer: Any, x: Any, t: Any) -> None:
+        def loss(model: Any) -> Any:
+            return optax.softmax_cross_entropy_with_integer_labels(model(x), t).mean()
+
+        optimizer.update(model, nnx.grad(loss)(model))
+
+    step: Any = nnx.jit(take)
+    examples, targets, rng = scaled(x), t.astype(np.int32), np.random.default_rng(0)
+
+    def train() -> None:
+        order = rng.permutation(len(examples) // task.batch * task.batch)
+        for rows in order.reshape(-1, task.batch):
+            step(model, optimizer, examples[rows], targets[rows])
+        jax.block_until_ready(nnx.state(model))
+
+    run = nnx.jit(lambda model, x: nnx.softmax(model(x)))
+    return Side(examples, lambda x: jnp.asarray(scaled(x)), train, lambda x: run(model, x))
 
 
 def scikit_learn(task: Task, x: Array, t: Array, threads: int) -> Side:
@@ -303,7 +365,10 @@ SIDES = {
     "compiled layerkit": compiled,
     "layerkit on JAX": on_jax,
     "PyTorch": pytorch,
+    "torch.compile": compiled_pytorch,
     "JAX": jax,
+    "Keras on JAX": keras,
+    "Flax NNX": flax,
     "scikit-learn": scikit_learn,
     "tutorial": tutorial,
     "floor": floor,
@@ -313,6 +378,9 @@ ABSENT = {
     "floor": "ef",
     "compiled layerkit": "ef",
     "layerkit on JAX": "de",
+    "torch.compile": "def",
+    "Keras on JAX": "def",
+    "Flax NNX": "def",
 }
 """Works that a side doesn't do: the tutorial's code has two layers."""
 IMPORTS = {
@@ -322,6 +390,14 @@ IMPORTS = {
     "JAX": "jax",
     "scikit-learn": "sklearn.neural_network",
 }
+
+NEEDS = IMPORTS | {
+    "layerkit on JAX": "jax",
+    "torch.compile": "torch",
+    "Keras on JAX": "keras",
+    "Flax NNX": "flax",
+}
+"""The module of each side; the others need NumPy alone."""
 
 
 def prepare(folder: Path, data_dir: str | None) -> str:
@@ -482,7 +558,7 @@ def sides(work: str) -> dict[str, bool]:
     if work == "e":
         return {name: installed(module) for name, module in IMPORTS.items()}
     names = [name for name in SIDES if work not in ABSENT.get(name, "")]
-    return {name: installed(IMPORTS.get(name, "numpy")) for name in names}
+    return {name: installed(NEEDS.get(name, "numpy")) for name in names}
 
 
 def compare(work: str, threads: int, rounds: int, folder: str) -> list[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from layerkit.config.options import Configurable
 from layerkit.errors import ConfigError, FileError
@@ -22,6 +22,12 @@ class Callback(Configurable):
     the run's folder. What a callback has to remember when a training is resumed goes into
     `state_dict`.
 
+    Attributes
+    ----------
+    each_batch : bool
+        Whether `batch_begin` and `batch_end` are to be called at each batch. If not, an engine that
+        takes many steps in one call does so after several; ``progress.size`` is of them all.
+
     Examples
     --------
     >>> class Losses(Callback):
@@ -32,6 +38,8 @@ class Callback(Configurable):
     ...         if progress.batch % self.every == 0:
     ...             self.losses.append(progress.loss)
     """
+
+    each_batch: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for name in vars(cls):

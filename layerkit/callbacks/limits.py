@@ -20,6 +20,7 @@ class TimeLimit(Callback):
         Since the training has begun, or was resumed, measurements included.
     """
 
+    each_batch = False
     seconds: Rate
 
     def train_begin(self, progress: Progress) -> None:

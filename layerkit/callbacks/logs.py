@@ -33,6 +33,7 @@ class ProgressBar(Callback):
         Print every n-th epoch, such as 100 in a training of thousands; the last one always.
     """
 
+    each_batch = False
     every: Size = 1
 
     def __post_init__(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -27,6 +30,20 @@ def jax() -> Any:
     return jax
 
 
+@contextmanager
+def exact() -> Iterator[None]:
+    """Let JAX compute in the precisions that the program names, as NumPy does, on a GPU too."""
+    with jax().enable_x64(True), jax().default_matmul_precision("highest"):
+        yield
+
+
+def limit_threads(threads: int) -> None:
+    """Let JAX compute in one thread, which can be said before it is imported alone."""
+    if threads == 1 and "jax" not in sys.modules:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+
+
 class Pieces:
     """A vector in pieces, one for each parameter, since a compiler would copy them out of it.
 
@@ -44,18 +61,23 @@ class Pieces:
         """Cut a vector."""
         return cls({part.start: vector[part] for part in slices})
 
+    def place(self, index: Any) -> int | None:
+        """Return where the piece of this slice begins, if it is one."""
+        start = index.start if isinstance(index, slice) else None
+        is_one = start in self.parts and index == slice(start, start + len(self.parts[start]))
+        return start if is_one else None
+
     def get(self, index: Any) -> Any:
-        """Return a piece, if it is one, or else a part of the whole."""
-        piece = self.parts.get(getattr(index, "start", None))
-        is_one = piece is not None and index == slice(index.start, index.start + len(piece))
-        return piece if is_one else self.whole()[index]
+        """Return a piece, or any other part of the whole."""
+        place = self.place(index)
+        return self.whole()[index] if place is None else self.parts[place]
 
     def set(self, index: Any, new: Any) -> Any:
         """Return the vector with another piece, or with another part of the whole."""
-        piece = self.parts.get(getattr(index, "start", None))
-        if piece is not None and index == slice(index.start, index.start + len(piece)):
-            return Pieces(self.parts | {index.start: _like(piece, new)})
-        return _set(self.whole(), index, new)
+        place = self.place(index)
+        if place is None:
+            return _set(self.whole(), index, new)
+        return Pieces(self.parts | {place: _like(self.parts[place], new)})
 
     def whole(self) -> Any:
         """Put the pieces together."""
@@ -181,7 +203,7 @@ def translated(op: Op) -> Callable[..., Any]:
             change = {"minimum": "min", "maximum": "max"}.get(name, name)
             return partial(_at, change)
         if hasattr(ufunc, method):
-            return getattr(ufunc, method)  # type: ignore[no-any-return]
+            return partial(getattr(ufunc, method))
     for place in (numpy, numpy.linalg, jax().scipy.special):
         if hasattr(place, name) and "." not in op.name:
             call = getattr(place, name)

@@ -319,6 +319,10 @@ class Experiment(Configurable):
         """Limit the BLAS to the number of threads of the configuration."""
         from threadpoolctl import threadpool_limits
 
+        if self.training.engine == "jax":
+            from layerkit.recording.jax_functions import limit_threads
+
+            limit_threads(self.training.threads)
         with threadpool_limits(self.training.threads, user_api="blas"):
             yield
 

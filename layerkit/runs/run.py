@@ -38,13 +38,17 @@ FAR_ABOVE = 10.0
 
 
 class _FirstLoss(Callback):
-    """The loss of the first batch before its step; infinite in a run that is resumed."""
+    """The loss of the first batch before its step; infinite in a run that is resumed.
 
+    An engine that takes many steps at once tells the mean loss of the first ones.
+    """
+
+    each_batch = False
     loss = math.inf
 
     def batch_end(self, progress: Progress) -> None:
-        if progress.step == 1:
-            self.loss = progress.loss
+        if progress.step == progress.batch and progress.epoch == 1 and self.loss == math.inf:
+            self.loss = progress.mean_loss
 
 
 class Run:

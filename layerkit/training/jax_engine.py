@@ -6,6 +6,7 @@ w    all parameters; `state` has them with the states of layers, the slots and t
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -13,12 +14,12 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.callbacks.logs import ProgressBar
 from layerkit.errors import DivergenceError
 from layerkit.files.mapped import Subset, mapped_file
-from layerkit.guidance import is_own
 from layerkit.losses.base import mean_loss
 from layerkit.optimizers.around import follow_schedules, numbers
-from layerkit.recording.jax_functions import Function, Pieces, jax, whole
+from layerkit.recording.jax_functions import Function, Pieces, exact, jax, whole
 from layerkit.recording.recorder import record_batch, record_update
 from layerkit.training.averaging import AveragedWeights
 from layerkit.training.batches import Arrays, Batch
@@ -41,8 +42,8 @@ class Window(NamedTuple):
     data: tuple[Any, Any, Any]
     rows: Any
     example: tuple[Any, Any, Any]
-    count: int
-    batches: Sequence[Any]
+    steps: int
+    batches: Any
     before: Sequence[Any] = ()
 
 
@@ -54,20 +55,24 @@ class JaxTrainer(Trainer):
     ends before that step, which is then taken by NumPy, to say where.
     """
 
-    def __init__(self, *args: Any, seed: int, average: AveragedWeights | None, **more: Any) -> None:
-        super().__init__(*args, seed, **more)
-        self.seed, self.average = seed, average
-        self.known, self.runs, self.data = dict[Any, Any](), dict[Any, Any](), None
+    def __init__(
+        self, progress: Any, source: Any, seed: int, *, average: Any = None, **more: Any
+    ) -> None:
+        super().__init__(progress, source, seed, **more)
+        self.seed: int = seed
+        self.average: AveragedWeights | None = average
+        self.known, self.runs = dict[Any, Any](), dict[Any, Any]()
+        self.data: Any = None
         options = list(numbers(self.optimizer))
         scheduled = self.optimizer.schedules
         self.moving = [name for name in options if name == "lr" or name in scheduled]
         self.fixed = [name for name in options if name not in self.moving]
         hooks = self.listening["batch_begin"] + self.listening["batch_end"]
-        self.largest = 1 if any(is_own(type(callback)) for callback in hooks) else WINDOW
+        self.largest = 1 if any(callback.each_batch for callback in hooks) else WINDOW
 
     def check(self) -> None:
         """Refuse what can't be recorded or is not in JAX; before the first step."""
-        with jax().enable_x64(True):
+        with exact():
             self._update()
             if isinstance(self.source, Arrays):
                 x = self.network.inputs.convert(np.asarray(self.source.x[:1]))
@@ -78,7 +83,7 @@ class JaxTrainer(Trainer):
         """Return the step of the optimizer, and of the average that follows it."""
         values = [vars(self.optimizer)[name] for name in self.fixed]
         if self.known.get("options of the optimizer") != values:
-            average = self.average and self.average.average
+            average = self.average.average if self.average else None
             program = record_update(self.network, self.optimizer, self.moving, average)
             self.known |= {"options of the optimizer": values, "update": Function(program)}
             self.runs = {}
@@ -103,9 +108,9 @@ class JaxTrainer(Trainer):
             attendant.epoch_begin(self)
         for window in windows:
             self._tell("batch_begin")
-            with jax().enable_x64(True):
+            with exact():
                 taken = self._take(window)
-            if taken < window.count:
+            if taken < window.steps:
                 self._diverge(window, taken)
             self._tell("batch_end")
             leaving = progress.leaving and progress.batch != progress.batches
@@ -158,7 +163,7 @@ class JaxTrainer(Trainer):
         if self.data is None:
             data = source.x[:], self.network.targets.convert(source.t), source.a
             self.example = _first(data)
-            with jax().enable_x64(True):
+            with exact():
                 self.data = jax().device_put(data)
         if self.progress.batch:
             self.rng.bit_generator.state = self.order
@@ -187,7 +192,7 @@ class JaxTrainer(Trainer):
             if self.augmentation and self.augmenting:
                 x = self.augmentation(x, self.augmenting)
             t, a = self.network.targets.convert(batch.t), batch.sample_weight
-            raw = Batch(*(None if part is None else np.array(part) for part in batch))
+            raw = copy.deepcopy(batch)  # the next one may overwrite it
             item = np.array(x), np.array(t), None if a is None else np.array(a), raw, before
             if found and _kind(found[0]) != _kind(item):
                 yield _stacked(found)
@@ -206,20 +211,21 @@ class JaxTrainer(Trainer):
             w = self.network.arena.values
             optimizer._like, optimizer.memory = (w.shape, w.dtype), optimizer.allocate(w)
         run, K = self._run(window)
-        courses = self._courses(window.count, K)
-        data, rows = window.data, window.rows
+        courses = self._courses(window.steps, K)
+        data: Any = window.data
+        rows = window.rows
         if rows is not None:
             rows = np.concatenate([rows, np.zeros((K - len(rows), rows.shape[1]), rows.dtype)])
-        elif window.count < K:
-            pad = [(0, K - window.count)]
+        elif window.steps < K:
+            pad = [(0, K - window.steps)]
             data = tuple(
                 part if part is None else np.pad(part, pad + [(0, 0)] * (part.ndim - 1))
                 for part in data
             )
         given = data, rows, courses, optimizer.t
         state = {name: np.array(part) for name, part in self._memory().items()}
-        taken, *left = run(state, window.count, *given)
-        if (taken := int(taken)) < window.count:  # anew, without the step that failed
+        taken, *left = run(state, window.steps, *given)
+        if (taken := int(taken)) < window.steps:  # anew, without the step that failed
             _, *left = run(state, taken, *given)
         after, totals, weights = left
         for name, part in self._memory().items():
@@ -234,7 +240,7 @@ class JaxTrainer(Trainer):
             progress.weight_sum += weight
         progress.step += taken
         progress.batch += taken
-        progress.size = rows.shape[1] if rows is not None else len(data[1][0])
+        progress.size = taken * (len(data[1][0]) if rows is None else rows.shape[1])
         return taken
 
     def _memory(self) -> dict[str, Array]:
@@ -269,8 +275,11 @@ class JaxTrainer(Trainer):
         gradient = self._gradient(self.network.inputs.convert(x), t, a)
         size = len(window.batches[0]) if window.rows is not None else window.data[0].shape[1]
         key = size, *_kind(window.example)
-        if key not in self.runs or window.count > self.runs[key][1]:
-            self.runs[key] = self._compiled(gradient, update), window.count
+        if key not in self.runs or window.steps > self.runs[key][1]:
+            for callback in self.listening["batch_end"]:
+                if isinstance(callback, ProgressBar) and callback.bar is not None:
+                    callback.bar.set_postfix_str("JAX compiles the step")
+            self.runs[key] = self._compiled(gradient, update), window.steps
         found: tuple[Callable[..., Any], int] = self.runs[key]
         return found
 
@@ -290,10 +299,10 @@ class JaxTrainer(Trainer):
                 for part in data
             ]
 
-        def part_of(batch: list[Any], part: slice, memory: Any, key: Any) -> Any:
-            x, t, a = (None if item is None else item[part] for item in batch)
+        def part_of(batch: Any, part: slice, memory: Any, key: Any) -> Any:
+            x, t, a = batch[0][part], batch[1][part], batch[2]
             x = x.astype(dtype) / 255 if x.dtype == np.uint8 else x.astype(dtype)
-            given = {"x": x, "t": t} | ({} if a is None else {"a": a})
+            given = {"x": x, "t": t} | ({} if a is None else {"a": a[part]})
             return gradient(given, memory, key)
 
         def loss_of(batch: list[Any], memory: Any, key: Any) -> Any:
@@ -353,7 +362,8 @@ class JaxTrainer(Trainer):
                 state = state | {name: Pieces(state[name]).whole() for name in vectors}
             return taken, state, totals, weights
 
-        return jax().jit(run)  # type: ignore[no-any-return]
+        compiled: Callable[..., Any] = jax().jit(run)
+        return compiled
 
 
 def _changed(found: dict[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The engine of JAX gives the numbers of NumPy up to rounding, whatever the options."""
 
 import copy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from layerkit import (
     fit,
 )
 from layerkit.recording import record
-from layerkit.recording.jax_functions import Function
+from layerkit.recording.jax_functions import Function, exact
 from tests.recording.test_functional import CHANGED
 from tests.test_contract import LAYERS, LOSSES, OPTIMIZERS, named, numbers_for
 
@@ -203,7 +204,7 @@ class Die(Layer):
     random = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        self.mask = self.rng.geometric(0.5, x.shape).astype(x.dtype)
+        self.mask = np.multiply(self.rng.geometric(0.5, x.shape), 1.0, dtype=x.dtype)
         return x * self.mask
 
     def backward(self, dy: Array) -> Array:
@@ -220,6 +221,12 @@ def test_what_cannot_be_done_is_refused_before_the_first_step() -> None:
     assert np.array_equal(net.arena.values, before)
 
 
+def test_without_jax_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ConfigError, match=r"JAX is not installed; pip install 'layerkit\[jax\]'"):
+        trained("jax", Adam())
+
+
 def check(net: Network, x: Array, *more: Any, **options: Any) -> None:
     """A program gives the same in JAX, but for random numbers: of those, the same kinds."""
     import jax
@@ -229,7 +236,7 @@ def check(net: Network, x: Array, *more: Any, **options: Any) -> None:
     memory = {name: value.array.copy() for name, value in program.memory.items()}
     before = copy.deepcopy(memory)
     expected = program.run(memory=memory, **given) | memory
-    with jax.enable_x64(True):
+    with exact():
         found = Function(program)(given, before, jax.random.key(0))
     for name, item in found.items():
         wanted, array = np.asarray(expected[name]), np.asarray(item)

@@ -28,6 +28,10 @@ FAMILIES: dict[str, type[Any]] = {
 }
 
 
+OF_NO_USE = ("Add", "Join", "Lambda", "Multiply")
+"""Layers that a row can't have: of several inputs, or made of Python functions."""
+
+
 def catalogue() -> dict[str, Any]:
     """Return the classes of each family by name, and the data sets with a state to begin with."""
     definitions = json_schema(Experiment)["$defs"]
@@ -39,7 +43,7 @@ def catalogue() -> dict[str, Any]:
                 "options": _options(cls, definitions[cls.__name__]),
             }
             for cls in choices_for(base)
-            if cls.__name__ in definitions
+            if cls.__name__ in definitions and cls.__name__ not in OF_NO_USE
         }
         for family, base in FAMILIES.items()
     }

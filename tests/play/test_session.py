@@ -19,10 +19,14 @@ BLOCKED = """
 import sys
 for name in ("scipy", "sklearn"):
     sys.modules[name] = None
+from layerkit.play.catalogue import state_for
 from layerkit.play.session import Session
 from layerkit.play.wire import as_bytes
 session = Session()
-for name, state in session.handle({"do": "catalogue"})["data"].items():
+states = session.handle({"do": "catalogue"})["data"]
+states["GELU"] = state_for("circles")
+states["GELU"]["network"]["body"]["layers"][1] = {"type": "GELU"}
+for name, state in states.items():
     for message in ({"do": "new", "state": state}, {"do": "train", "steps": 20}, {"do": "reset"}):
         reply = session.handle(message)
         assert "error" not in reply, (name, reply)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -173,9 +174,7 @@ class GELU(Rectifier):
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return x P. Since (1 + tanh(u)) / 2 = sigmoid(2u), two of the forms have sigmoids."""
         if self.approximate == "none":
-            from scipy.special import ndtr
-
-            P = ndtr(x)
+            P = distribution()(x)
         else:
             e, P = exponentials(self.exponent(x))
             P /= 1 + e
@@ -228,3 +227,12 @@ class GELU(Rectifier):
         u *= math.sqrt(8 / math.pi) * 3 * 0.044715
         u += math.sqrt(8 / math.pi)
         return u
+
+
+def distribution() -> Callable[[Array], Array]:
+    """Return P of the standard normal distribution: SciPy's, or where there is none, our own."""
+    try:
+        from scipy.special import ndtr
+    except ImportError:
+        from layerkit.layers.activations.normal import ndtr
+    return ndtr

@@ -9,7 +9,7 @@ export const css = (rgb, alpha = 1) => `rgb(${rgb.map(Math.round).join(" ")} / $
 const tokens = new Map();
 export function token(name) {
   const key = `${name} ${dark()}`;
-  if (!tokens.has(key)) tokens.set(key, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  if (!tokens.get(key)) tokens.set(key, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
   return tokens.get(key);
 }
 

@@ -43,16 +43,16 @@ export class NetworkView {
     const { columns } = this;
     if (!columns.length) return;
     const style = getComputedStyle(this.scroller), room = this.scroller.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    this.height = innerWidth <= 760 ? 330 : EMBED ? Math.min(360, Math.max(220, innerHeight - 40)) : innerHeight > 1000 ? 470 : 390;
+    this.height = EMBED ? Math.min(400, Math.max(160, innerHeight - 12)) : innerWidth <= 760 ? 330 : innerHeight > 1000 ? 470 : 390;
     const most = Math.max(...columns.map(column => Math.min(column.units, MOST)));
     const pitch = Math.min(56, this.height / Math.max(most, 4) * 0.985);
     this.size = Math.floor(pitch * 0.8);
     const wide = columns.map((column, i) => i && !column.elementwise), narrow = columns.filter(column => column.elementwise).length;
     const big = column => column.image ? this.size * 2.4 : this.size;
-    const gaps = wide.filter(Boolean).length, least = EMBED ? 24 : 66;
+    const gaps = wide.filter(Boolean).length, least = EMBED ? 16 : 66;
     const [before, after] = [columns[0], columns.at(-1)].map(column => this.room(column)), sizes = columns.reduce((sum, column) => sum + big(column), before + after);
     const tight = sizes + narrow * 54 + gaps * 76 > room;
-    this.narrow = EMBED ? 16 : tight ? 46 : 54;
+    this.narrow = EMBED ? 10 : tight ? 46 : 54;
     const used = sizes + narrow * this.narrow, gap = Math.max(least, Math.min(190, (room - used) / Math.max(1, gaps)));
     this.width = Math.max(room, Math.ceil(used + gaps * gap));
     let x = before + Math.max(0, (this.width - used - gaps * gap) / 2);
@@ -76,7 +76,7 @@ export class NetworkView {
   room({ labels }) {
     const context = this.canvas.getContext("2d");
     context.font = LABEL;
-    return Math.max(EMBED ? 30 : 46, ...(labels ?? []).map(label => context.measureText(label).width + 10));
+    return Math.max(EMBED ? 24 : 46, ...(labels ?? []).map(label => context.measureText(label).width + 10));
   }
 
   put(item) {

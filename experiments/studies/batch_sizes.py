@@ -1,10 +1,12 @@
 """Do results get more stable as the batch grows?
 
 The tutorial: "In short, the training results will be more stable and consistent as the batch size
-increases." The gradient does: its noise falls with the square root of the batch size. For the
-results we measure two things: the *spread*, the standard deviation of the test accuracy over the
-seeds, and the *wobble*, the standard deviation of the test accuracy from epoch to epoch, over the
-last five epochs and around a straight line, so that steady progress does not count.
+increases."
+
+For the gradient that is true: its noise falls with the square root of the batch size. For the
+results, the *spread* is the standard deviation of the test accuracy over the seeds, and the
+*wobble* that from epoch to epoch, over the last five epochs and around a straight line, so that
+steady progress does not count.
 
 Larger batches mean fewer steps in an epoch, and so less learning. So sigmoid and plain SGD are
 trained in three ways: with the rate 1 for all batch sizes; with the best rate for each; and with
@@ -156,12 +158,18 @@ def evidence(results: Results) -> str:
     )
     [uneven] = of["same rate, last batch 16"]
     return (
-        f"The wobble falls from {wobbles[0]:.2f} points at a batch of 16 to {wobbles[-1]:.2f} at "
-        f"2,000; but the spread is {same[0]:.2f} and {same[-1]:.2f}, and with the best rate for "
-        f"each {chosen[0]:.2f} and {chosen[-1]:.2f}. If all take the same number of steps, which "
-        f"means more epochs for larger batches, it falls from {steps[0]:.2f} to {steps[-1]:.2f}. "
-        f"A last batch that is smaller than the others has a larger effect than the batch size "
-        f"itself: batches of 64 have a spread of {deviation(final(results, uneven)):.2f}."
+        "*Stable* can mean two things. From epoch to epoch, the test accuracy goes up and down: we "
+        "call the usual size of these movements the *wobble*. And ten trainings that differ in "
+        "their seed alone end with different accuracies: the *spread* (both are standard "
+        "deviations).\n\n"
+        f"From batches of 16 to batches of 2,000 the wobble falls from {wobbles[0].value:.2f} to "
+        f"{wobbles[-1].value:.2f} points. The spread does not: it is {same[0].value:.2f} and "
+        f"{same[-1].value:.2f} points, and with the best rate for each size "
+        f"{chosen[0].value:.2f} and {chosen[-1].value:.2f}. If all take the same number of steps, "
+        f"which means more epochs for larger batches, it falls from {steps[0].value:.2f} to "
+        f"{steps[-1].value:.2f}. A small last batch matters more than the batch size: with batches "
+        f"of 64, which leave 16 images for the last step of each epoch, the spread is "
+        f"{deviation(final(results, uneven)).value:.2f} points."
     )
 
 
@@ -169,8 +177,8 @@ VERDICT = (
     "In part: at the same rate they vary less from epoch to epoch, but no less from seed to seed."
 )
 CAPTION = (
-    "Standard deviations of the test accuracy over the seeds and from epoch to epoch, and the test "
-    "error, over the batch size; lower is better. Bars are 95 % confidence intervals."
+    "How much the test accuracy differs from seed to seed and from epoch to epoch, and the test "
+    "error, for each batch size; lower is better."
 )
 STUDY = Study("batch_sizes", __doc__, SETTINGS, VERDICT, evidence, picture, CAPTION, table)
 

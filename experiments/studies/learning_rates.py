@@ -3,12 +3,12 @@
 The tutorial: "due to non-bounded behavior of relu(), the learning rate should be set much smaller
 than the one for sigmoid() (bounded)." It uses 4 for sigmoid, and 0.05 for ReLU.
 
-Plain SGD, a grid of learning rates, and four networks: sigmoid; ReLU with the tutorial's initial
+Plain SGD, many learning rates, and four networks: sigmoid; ReLU with the tutorial's initial
 weights; ReLU with weights that suit it (He's, of variance 2/n, layerkit's default); and ReLU with
 the derivative as the tutorial prints it, which is
-[1 everywhere](tutorial.md#the-derivative-of-relu-is-1-everywhere). The best rate is chosen for each
-seed separately, so that the ratio of two best rates, a geometric mean, has an interval. The grid is
-coarse: each rate is 2 or 2.5 times the one before.
+[1 everywhere](tutorial.md#the-derivative-of-relu-is-1-everywhere). Each rate that is tried is 2 or
+2.5 times the one before, so a best rate is only roughly known. For the ratio of two best rates the
+best rate is chosen for each seed separately, and the ratios are averaged (their geometric mean).
 """
 
 from __future__ import annotations
@@ -134,15 +134,16 @@ def evidence(results: Results) -> str:
     """Compare the best rates."""
     relu, suited, printed = (ratio(results, name) for name in list(NETWORKS)[1:])
     return (
-        f"Sigmoid's best rate is {relu:.1f} times ReLU's; in the tutorial it is 80 times. "
-        f"With weights that suit ReLU it is {suited:.1f} times, with the tutorial's mistake in the "
-        f"derivative {printed:.1f} times."
+        f"Sigmoid's best rate is {relu.value:.1f} times as large as ReLU's with the tutorial's "
+        f"initial weights, and {suited.value:.1f} times with weights made for ReLU. The tutorial "
+        f"takes a rate 80 times as large. One reason is its mistake in the derivative of ReLU: "
+        f"with it, {printed.value:.0f} times is best."
     )
 
 
 VERDICT = "Smaller, yes, but not much smaller."
 CAPTION = (
-    "The test error after ten epochs over the learning rate of plain SGD; lower is better. Each "
+    "The test error after ten epochs for each learning rate of plain SGD; lower is better. Each "
     "curve ends where the network no longer learns."
 )
 STUDY = Study("learning_rates", __doc__, SETTINGS, VERDICT, evidence, picture, CAPTION, table)

@@ -1,14 +1,15 @@
-"""Does momentum beat plain SGD?
+r"""Does momentum beat plain SGD?
 
 The tutorial: "training with SGD optimizer with momentum should have better result since it avoids
 from getting stuck in local minima or saddle points."
 
-Both train the tutorial's network, with sigmoid and with ReLU, over a grid of learning rates. Which
+Both train the tutorial's network, with sigmoid and with ReLU, with eight learning rates each. Which
 rates are the same depends on the definition of momentum. The tutorial's is a moving average,
-v ← 0.9 v + 0.1 g, whose steps are in the long run as large as those of SGD with the same rate. In
-most libraries it is v ← 0.9 v + g: there the same number makes steps ten times as large. So
-momentum is compared with SGD at the same rate, 4 for sigmoid as in the tutorial and 1 for ReLU; at
-a tenth of that rate, which other libraries would call the same; and with each at its best rate.
+$v \leftarrow 0.9\,v + 0.1\,g$. Its steps are in the long run as large as those of SGD with the
+same rate. In most libraries it is $v \leftarrow 0.9\,v + g$, so that the same number makes steps
+ten times as large. So momentum is compared with SGD in three ways: at the same rate, 4 for sigmoid
+as in the tutorial and 1 for ReLU; at a tenth of that rate, which other libraries would call the
+same; and with each at its best rate.
 """
 
 from __future__ import annotations
@@ -96,17 +97,18 @@ def evidence(results: Results) -> str:
     gains = [gain(results, of["each at its best"]) for of in (sigmoid, relu)]
     worst = min(final(results, of["each at its best"][0]).min() for of in (sigmoid, relu))
     return (
-        f"Then momentum changes the test accuracy by {gains[0]:+.2f} points with sigmoid and "
-        f"{gains[1]:+.2f} with ReLU. It wins if the rate is too large for plain SGD, such as the "
-        f"tutorial's 4: there it gains {gain(results, sigmoid['the same rate']):+.2f}. At its "
-        f"best rates plain SGD never got stuck: the worst run reaches {worst:.1f} %."
+        f"At their best rates the two differ by {gains[0].value:+.2f} points with sigmoid and by "
+        f"{gains[1].value:+.2f} with ReLU, no more than chance would do. Momentum wins where the "
+        f"rate is too large for plain SGD: at the tutorial's rate of 4 it gains "
+        f"{gain(results, sigmoid['the same rate']).value:.2f} points. And plain SGD never got "
+        f"stuck in a bad minimum: at its best rates the worst of its runs reaches {worst:.1f} %."
     )
 
 
 VERDICT = "No, not when both have a good learning rate."
 CAPTION = (
-    "The test error after ten epochs over the learning rate; lower is better. Up to the best rates "
-    "the curves coincide; beyond them plain SGD gets worse first."
+    "The test error after ten epochs for each learning rate; lower is better. Up to the best rates "
+    "the two curves are the same. Beyond them plain SGD gets worse first."
 )
 STUDY = Study("momentum", __doc__, SETTINGS, VERDICT, evidence, picture, CAPTION, table)
 

@@ -21,19 +21,26 @@ INTRODUCTION = """\
 The [tutorial](tutorial.md) makes four claims about training. Here each is tested on MNIST with the
 tutorial's network, 784-64-10, with batches of 128 and for ten epochs, unless stated otherwise.
 
-- **Learning rates are chosen without the test images.** 50,000 of the 60,000 training images are
-  for training, the other 10,000 for validation: the best learning rate of a grid is the one with
-  the highest validation accuracy. All accuracies on this page are those of the 10,000 test images.
-- **Ten seeds.** The seed determines the initial weights and the order of the images. Settings that
-  are compared use the same seeds, and are compared seed by seed.
-- **Intervals** in parentheses and in pictures are 95 % confidence intervals: of means and of mean
-  differences by Student's t distribution, of standard deviations by the chi-squared distribution.
-  Rings in pictures mark the best learning rates.
+The answers hold for this small network on these images, after ten epochs.
+
+:::{dropdown} How to read the numbers
+- **Ten seeds.** One training proves little: another seed means other initial weights and another
+  order of the images, and so another accuracy. So each setting is trained ten times, and settings
+  are compared seed by seed.
+- **An interval**, such as +0.94 (+0.51 … +1.37), says how far chance reaches. The mean of these ten
+  seeds is +0.94. The mean of very many seeds would probably lie between +0.51 and +1.37: of a
+  hundred intervals made this way, about 95 contain it. If an interval contains 0, the difference
+  may be chance alone. The bands and bars in the pictures are such intervals. (For means they are
+  made by Student's t distribution, for standard deviations by the chi-squared distribution.)
+- **A point** is one percent of the test images, so from 97 % to 98 % is a gain of one point.
+- **Learning rates are chosen without the test images.** Of the 60,000 training images 10,000 are
+  held out for validation: the best learning rate is the one with the highest accuracy there. It has
+  a ring in the pictures. All accuracies on this page are those of the 10,000 test images.
 - **A run that diverges** counts as guessing, 10 %.
 
-The answers hold for this small network on these images, after ten epochs. `make studies` repeats
-everything; the results of each run are in `experiments/results/studies`, and this page is
-generated from them.
+`make studies` repeats everything; the results of each run are in `experiments/results/studies`, and
+this page is generated from them.
+:::
 """
 
 

@@ -58,14 +58,19 @@ class Study:
         return self.text.strip().partition("\n")[0]
 
     def section(self, results: Results) -> str:
-        """Return the study as a section of a page."""
+        """Return the study as a section of a page: the answer, a picture, and details to open."""
+        claim, _, method = self.text.strip().removeprefix(self.title).strip().partition("\n\n")
         parts = [
             f"## {self.title}",
-            f"**{self.verdict}** {self.evidence(results)}",
-            self.text.strip().removeprefix(self.title).strip(),
+            f"**{self.verdict}**",
+            claim,
             f"![{self.title}](images/study_{self.name}.svg)",
             self.caption,
+            self.evidence(results),
+            ":::{dropdown} How it was tested, and all numbers",
+            method,
             self.table(results),
+            ":::",
         ]
         return "\n\n".join(parts) + "\n"
 

@@ -1,22 +1,28 @@
-// The front page's picture becomes the playground where its files are served.
+// The front page's picture becomes the playground, as soon as that runs. Where its files are not
+// served, where Python can't be loaded and where data are to be saved, the picture stays.
 
 const picture = document.querySelector("img.playground");
-const address = new URL("playground/index.html", location.href);
+const address = new URL("playground/index.html?embed", location.href);
 const root = document.documentElement;
 
-function follow() { // the playground takes its theme from here
+function useTheme() { // the playground's is that of this page
   try { localStorage.setItem("layerkit-theme", root.dataset.theme); } catch { /* no storage */ }
 }
 
-async function run() {
-  if (location.protocol === "file:" || navigator.connection?.saveData) return;
-  if (!(await fetch(address, { method: "HEAD" })).ok) return;
-  follow();
-  const frame = Object.assign(document.createElement("iframe"), {
-    src: `${address}?embed`, className: "playground", title: "A network that learns while you look",
-  });
-  picture.replaceWith(frame);
-  new MutationObserver(follow).observe(root, { attributeFilter: ["data-theme"] });
+function start() {
+  useTheme();
+  const frame = document.createElement("iframe");
+  Object.assign(frame, { src: address, className: "playground", title: "A network that learns while you look" });
+  frame.style.cssText = "position: absolute; visibility: hidden";
+  picture.after(frame);
+  const waiting = setInterval(() => {
+    if (!frame.contentDocument || !("ready" in frame.contentDocument.documentElement.dataset)) return;
+    clearInterval(waiting);
+    picture.remove();
+    frame.removeAttribute("style");
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) frame.contentWindow.layerkit.play();
+  }, 200);
+  new MutationObserver(useTheme).observe(root, { attributeFilter: ["data-theme"] });
 }
 
-if (picture) run();
+if (picture && location.protocol !== "file:" && !navigator.connection?.saveData) start();

@@ -4,6 +4,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import inspect
 import linecache
 import re
 import sys
@@ -283,6 +284,17 @@ def revert(session: Session, message: dict[str, Any]) -> dict[str, Any]:
         )
     del sources[name]
     return {"class": name, **_rebuilt(session, sources)}
+
+
+def read_source(session: Session, message: dict[str, Any]) -> dict[str, Any]:
+    """Return the source of a class, and that of layerkit's own: the message "source"."""
+    name = str(message.get("class"))
+    library, edited = Configurable.registry.get(name), session.code.sources.get(name)
+    if library is None and edited is None:
+        known = [*Configurable.registry, *session.code.sources]
+        raise ConfigError(f"class = {name!r}: there is no such class{suggestion(name, known)}")
+    original = None if library is None else inspect.getsource(library)
+    return {"class": name, "source": edited or original, "original": original}
 
 
 def _rebuilt(session: Session, sources: dict[str, str]) -> dict[str, Any]:

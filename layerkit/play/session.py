@@ -71,6 +71,8 @@ ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large on
     STEP is ``{"phase", "address", "layer", "formula", "given": {NAME: number of the array}, "made",
     "code": number of the source, "moments": [{"reads", "writes", "source", "lines": [start,
     stop]}]}``: its statements. A layer has the update of its parameters as its last step.
+``{"do": "source", "class": "ReLU"}``
+    ``{"class", "source", "original": that of layerkit's own class, or null}``.
 ``{"do": "edit", "class": "ReLU", "source": "class ReLU(Rectifier): …"}``
     The class has this source in this session from now on, and the training goes on with it from
     its present parameters. Without "class", it is one of one's own. ``{"class", "used":
@@ -120,7 +122,7 @@ from layerkit.errors import (
 )
 from layerkit.network import Network
 from layerkit.play.catalogue import State, catalogue, state_for
-from layerkit.play.edit import Code, edit, explaining, revert
+from layerkit.play.edit import Code, edit, explaining, read_source, revert
 from layerkit.play.inspect import look_inside
 from layerkit.play.maps import (
     MOST_POINTS,
@@ -148,7 +150,7 @@ MOST_WEIGHTS = 20_000
 """Parameters with more numbers are not sent with a frame."""
 LAYER = re.compile(r"\bbody(\.[a-z_]+\.\d+)*")
 """The address of a layer in a sentence."""
-COMPILING = ("new", "csv", "edit", "revert", "home")
+COMPILING = ("new", "csv", "source", "edit", "revert", "home")
 """Messages that compile edited classes, while the registry has layerkit's own."""
 LEFT_OUT = ("callbacks", "checkpoints", "folds", "warm_start")
 """Options of a training that are of no use here."""
@@ -217,6 +219,7 @@ class Session:
             "csv": self._csv,
             "predict": self._predict,
             "inspect": partial(look_inside, self),
+            "source": partial(read_source, self),
             "edit": partial(edit, self),
             "revert": partial(revert, self),
             "home": partial(home, self),

@@ -284,8 +284,8 @@ def in_numpy(experiment: Experiment, optimizer: Optimizer) -> tuple[str, dict[st
     returned = text.rpartition("return ")[2].strip()
     main = [
         'if __name__ == "__main__":',
-        '    data = np.load("data.npz")  # what the page trains on',
-        f"    {returned} = train({call})",
+        '    with np.load("data.npz") as data:  # what the page trains on',
+        f"        {returned} = train({call})",
         f"    for epoch, part in enumerate(np.array_split(losses, {training.epochs}), start=1):",
         '        print(f"Epoch {epoch}: loss={part.mean():.4f}")',
     ]

@@ -49,7 +49,7 @@ def session() -> Session:
 def begun(activation: str) -> Session:
     session = Session()
     state = asked(session, do="catalogue")["data"]["spiral"]
-    state["network"]["body"]["layers"][1] = {"type": activation}
+    state["network"]["body"]["layers"][1:4:2] = {"type": activation}, {"type": "Tanh"}
     asked(session, do="new", state=state)
     asked(session, do="train", steps=5)
     return session
@@ -148,6 +148,16 @@ def test_a_mistake_is_told_with_its_line_and_changes_nothing(
     assert (session.network is network, session.code.sources) == (True, {})
     assert np.array_equal(session.network.arena.values, w)
     asked(session, do="train")
+
+
+def test_sources_are_sent(session: Session) -> None:
+    wrong = RELU.replace(BACK, "dy * 1.0")
+    assert asked(session, do="source", **{"class": "ReLU"})["source"] == RELU
+    asked(session, do="edit", **{"class": "ReLU"}, source=wrong)
+    reply = asked(session, do="source", **{"class": "ReLU"})
+    assert (reply["source"], reply["original"]) == (wrong, RELU)
+    error, _ = refused(session, do="source", **{"class": "ReLu"})
+    assert error == "class = 'ReLu': there is no such class; did you mean 'ReLU'?"
 
 
 def test_sources_are_text(session: Session) -> None:

@@ -13,6 +13,7 @@
 //   app.example                   the chosen example: {set: "train" or "test", i}, or null
 //   app.running, app.play(), await app.pause()
 //   await app.change(state => {...})   change a copy of the wanted state and have all built anew; a refusal is told on the page
+//   await app.learn()             read the catalogue anew, before a reply with classes that it doesn't have yet is accepted
 //   app.accept(reply)             show a reply with any of state, data, layers, frame, notes (such as that of "edit"), and keep the link right
 //   app.say(text)                 told to screen readers;  app.toast(text)  shown for a moment;  app.tip(text, event)  at the pointer
 //   app.openTab(name)             bring the tab of a part to the front: "inside", "change", "home"
@@ -30,7 +31,8 @@ import { make } from "./make.js";
 import { Picture } from "./map.js";
 import { NetworkView } from "./network.js";
 
-const PARTS = {}; // name: [title of its tab, its module], such as inside: ["Look inside", "./inspector.js"]
+// The title of each tab, and its module.
+const PARTS = { inside: ["Look inside", "./inspector.js"], change: ["Change a line", "./editor.js"], home: ["Take it home", "./takehome.js"] };
 const FAMILIES = { layers: "Layer", losses: "Loss", optimizers: "Optimizer", schedules: "Schedule", initializers: "Initializer" };
 const EMBED = document.documentElement.classList.contains("embed");
 const $ = id => document.getElementById(id);
@@ -91,6 +93,9 @@ const app = {
     })(); else again = true;
     return building;
   },
+
+  // The catalogue anew, with classes of one's own.
+  async learn() { app.catalogue = prepared(await app.connection.send({ do: "catalogue" })); },
 
   accept(reply) {
     if (reply.state) {
@@ -311,6 +316,7 @@ async function rebuilt(state) {
     return false;
   }
   if (again) return true;
+  if (JSON.stringify(reply.state.code) !== JSON.stringify(app.state?.code)) await app.learn();
   app.accept(reply);
   if (app.data.image && input) look();
   if (was) app.play();

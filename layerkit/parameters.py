@@ -61,6 +61,13 @@ class State(Guided):
     def value(self, new: Array) -> None:
         self._write("value", self.value, new)
 
+    def _hint(self, name: str) -> str:
+        of_array = f"; write self.W.value.{name}" if hasattr(np.ndarray, name) else ""
+        return super()._hint(name) or of_array
+
+    def __array__(self, *arguments: Any, **options: Any) -> Array:
+        raise TypeError("a parameter is not an array: write self.W.value for its numbers")
+
     def _write(self, name: str, view: Array, new: Array) -> None:
         if np.shape(new) != self.shape:
             raise ShapeError(

@@ -64,6 +64,22 @@ def test_other_names_are_no_attributes_of_a_parameter() -> None:
         _ = Param((2,), Zeros()).gradient  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("use", "sentence"),
+    [
+        (lambda p: np.ones((2, 3)) @ p, r"a parameter is not an array: write self\.W\.value"),
+        (lambda p: np.dot(np.ones(3), p), r"a parameter is not an array: write self\.W\.value"),
+        (lambda p: np.exp(p), r"a parameter is not an array: write self\.W\.value"),
+        (lambda p: p.T, r"Param has no attribute 'T'; write self\.W\.value\.T"),
+    ],
+)
+def test_a_parameter_that_is_taken_for_its_array_says_what_to_write(
+    use: Callable[[Any], object], sentence: str
+) -> None:
+    with pytest.raises((TypeError, AttributeError), match=sentence):
+        use(Param((3,), Zeros()))
+
+
 def test_a_network_without_parameters_has_empty_vectors() -> None:
     empty = Arena({}, "float64")
     assert empty.values.shape == empty.grads.shape == (0,)

@@ -317,7 +317,8 @@ def _register(cls: type[Configurable]) -> None:
     if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise ConfigError(
             f"the name {cls.__name__} is taken by {known.__module__}.{known.__qualname__}; "
-            "configuration files could not tell the two apart: choose another name"
+            "configuration files could not tell the two apart: choose another name, "
+            f"such as My{cls.__name__}"
         )
     if "<locals>" not in cls.__qualname__ and not cls.__name__.startswith("_"):
         Configurable.registry[cls.__name__] = cls

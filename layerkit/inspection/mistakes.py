@@ -49,11 +49,14 @@ def mistake(error: Exception, law: str) -> str:
         return law
     if isinstance(error, TypeError) and "converted to Python scalar" in text:
         return "calls a function of one number with an array: write np.tanh(x), not math.tanh(x)"
+    if isinstance(error, ValueError) and text.startswith("The truth value of an array"):
+        return "asks an array whether it is true: write np.where(x > 0, a, b), not if x > 0"
     names = [name for name in ("value", "grad") if f"attribute '{name}'" in text]
     if names and isinstance(error, AttributeError) and "'numpy.ndarray'" in text:
         return (
             f"takes {names[0]} of a plain array: a parameter is a Param, as in "
-            "self.W = Param(shape, GlorotUniform()) in build, and self.W.value is its array"
+            "self.W = Param(shape, GlorotUniform()) in build, and self.W.value is its array; to "
+            "change that, write self.W.value = …"
         )
     return ""
 
@@ -72,9 +75,14 @@ def shown(value: Any) -> str:
     --------
     >>> shown([np.ones((2, 3)), None])
     'a list of float64 (2, 3), None'
+    >>> shown([[1.0, 2.0]] * 9)
+    'a list of 9 lists'
     """
     if isinstance(value, np.ndarray | np.generic):
         return f"{value.dtype} {value.shape}"
+    if isinstance(value, list | tuple) and len(value) > 4:
+        kinds = {type(item).__name__ for item in value}
+        return f"a {type(value).__name__} of {len(value)} {'/'.join(sorted(kinds))}s"
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {', '.join(map(shown, value))}"
     return repr(value)
@@ -84,7 +92,10 @@ def widening(dtype: np.dtype[Any]) -> str:
     """Return the likely reason for a result with another dtype than x."""
     if dtype == np.float64:
         return "keep the type of the input"
-    return "NumPy scalars widen (np.sqrt(2.0) * x): use math.sqrt, or dtype=x.dtype"
+    return (
+        "NumPy scalars widen (np.sqrt(2.0) * x), and new arrays are float64 (np.zeros(n)): use "
+        "math.sqrt, and np.zeros(n, x.dtype)"
+    )
 
 
 def check_array(what: str, found: Any, shape: Shape, dtype: np.dtype[Any]) -> None:
@@ -96,7 +107,8 @@ def check_array(what: str, found: Any, shape: Shape, dtype: np.dtype[Any]) -> No
     Traceback (most recent call last):
     ...
     layerkit.errors.ShapeError: Root.forward returns float64 (3,); should be float32 (3,): NumPy \
-scalars widen (np.sqrt(2.0) * x): use math.sqrt, or dtype=x.dtype
+scalars widen (np.sqrt(2.0) * x), and new arrays are float64 (np.zeros(n)): use math.sqrt, and \
+np.zeros(n, x.dtype)
     """
     if isinstance(found, np.ndarray) and found.shape == shape and found.dtype == dtype:
         return

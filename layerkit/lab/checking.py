@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from functools import partial
@@ -174,3 +175,14 @@ def _sentence(error: Exception | None, exercise: Exercise, path: Path) -> str:
     elif not isinstance(error, AssertionError | LayerkitError):
         text = f"{type(error).__name__}: {text}"
     return f"{text} ({path.name}, line {own[-1].lineno})" if own else text
+
+
+def without_line(sentence: str) -> str:
+    """Return a sentence without the line at its end.
+
+    Examples
+    --------
+    >>> without_line("MyReLU.forward raised NameError: ... (relu.py, line 19)")
+    'MyReLU.forward raised NameError: ...'
+    """
+    return re.sub(r" \(\S+\.py, line \d+\)$", "", sentence)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerkit.lab.checking import CHECKS, Verdict
+from layerkit.lab.checking import CHECKS, Verdict, without_line
 from layerkit.lab.folders import PRINTED, Result
 
 SIGNS = {True: "✓", False: "✗", None: "-"}
@@ -58,14 +57,10 @@ def _known(result: Result, verdict: Verdict) -> list[str]:
     texts = [
         mistake.text
         for mistake in result.exercise.mistakes
-        if mistake.check == verdict.check and _said(mistake.sentence) == _said(verdict.sentence)
+        if mistake.check == verdict.check
+        and without_line(mistake.sentence) == without_line(verdict.sentence)
     ]
     return texts if len(texts) == 1 else []
-
-
-def _said(sentence: str) -> str:
-    """Return a sentence without the line at its end."""
-    return re.sub(r" \(\S+\.py, line \d+\)$", "", sentence)
 
 
 def class_table(results: Results) -> str:

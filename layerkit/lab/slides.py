@@ -7,6 +7,7 @@ import html
 import re
 from pathlib import Path
 
+from layerkit.lab.checking import without_line
 from layerkit.lab.exercises import Exercise, Lab, Mistake
 
 TEMPLATE = Path(__file__).with_name("slides.html")
@@ -29,23 +30,24 @@ def _of_exercise(exercise: Exercise) -> list[str]:
     slides.append(
         _slide(
             f"{title}: {exercise.file}",
-            _code(_methods(exercise.start, "NotImplementedError"))
+            _code("\n\n".join(_methods(exercise.start, "NotImplementedError")))
             + f"<p class=say>layerkit lab check {exercise.file}</p>",
         )
     )
     slides += [_of_mistake(title, exercise, mistake) for mistake in exercise.mistakes]
     if exercise.solution:
-        code = _code(_methods(exercise.solution, like=exercise.start))
-        slides.append(_slide(f"{title}: a solution", f"<div class=later>{code}</div>"))
+        for method in _methods(exercise.solution, like=exercise.start):
+            code = f"<div class=later>{_code(method)}</div>"
+            slides.append(_slide(f"{title}: a solution", code))
     return slides
 
 
 def _of_mistake(title: str, exercise: Exercise, mistake: Mistake) -> str:
     added = [line[1:] for line in mistake.difference.splitlines() if line.startswith("+")]
-    code = _code(_methods(mistake.code, like=exercise.solution), added)
+    code = _code("\n\n".join(_methods(mistake.code, like=exercise.solution)), added)
     said = (
         f"<div class=later><p class=said><b>✗ {html.escape(mistake.check)}</b> "
-        f"{html.escape(mistake.sentence)}</p>{_markup(mistake.text)}</div>"
+        f"{html.escape(without_line(mistake.sentence))}</p>{_markup(mistake.text)}</div>"
     )
     return _slide(f"{title}: what is wrong here?", code + said, "mistake")
 
@@ -55,7 +57,7 @@ def _slide(title: str, body: str, kind: str = "") -> str:
     return f'<section class="{kind}" hidden>{heading}{body}</section>'
 
 
-def _methods(source: str, having: str = "", like: str = "") -> str:
+def _methods(source: str, having: str = "", like: str = "") -> list[str]:
     """Return the functions that have a word, or differ from those of another source.
 
     Where none does, all that is not an import or the docstring of the file.
@@ -72,7 +74,7 @@ def _methods(source: str, having: str = "", like: str = "") -> str:
     if not found:
         body = [n for n in tree.body if not isinstance(n, ast.Import | ast.ImportFrom | ast.Expr)]
         found = ["\n".join(lines[n.lineno - 1 : n.end_lineno]) for n in body]
-    return "\n\n".join(found)
+    return found
 
 
 def _code(source: str, wrong: list[str] | None = None) -> str:
@@ -121,4 +123,8 @@ def _inline(text: str) -> str:
     escaped = html.escape(text.strip(), quote=False)
     escaped = re.sub(r"`(.+?)`", r"<code>\1</code>", escaped)
     escaped = re.sub(r"\b([^\W\d_])_(\w+)", r"\1<sub>\2</sub>", escaped)
-    return re.sub(r"\*\*(.+?)\*\*([.,:;]?)", r"<em>\1\2</em>", escaped)
+    return re.sub(
+        r"\*\*(.+?)\*\*([.,:;]?)",
+        lambda found: f"<em>{found[1].replace(' - ', ' − ')}{found[2]}</em>",  # noqa: RUF001
+        escaped,
+    )

@@ -150,5 +150,5 @@ def forgotten(optimizer: Optimizer, arena: Arena) -> str:
     return (
         f"remembers {', '.join(names)} on self, which no checkpoint has: write slots = "
         f"({slots}) and update(self, w, g, {', '.join(names)}); for a number, an option: "
-        f"{names[0]}: float = 0.0"
+        f"{names[0]}: float = 0.0; the number of the step is self.t"
     )

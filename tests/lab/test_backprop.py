@@ -82,6 +82,13 @@ def test_what_learns_and_is_another_rule_fails(name: str, tmp_path: Path) -> Non
     assert [verdict.check for verdict in found.values() if not verdict.right] == [check]
 
 
+def test_each_method_of_a_solution_has_a_slide_and_none_names_a_line() -> None:
+    slides = page(LAB)
+    assert slides.count("<h2>Batch normalization: a solution</h2>") == 2
+    assert not re.search(r"\.py, line \d", slides)
+    assert "(1 − β₁) g" in slides  # noqa: RUF001
+
+
 def test_slides_have_all_of_it_and_need_nothing_else() -> None:
     slides = page(LAB)
     assert slides.count("<section") > 4 * len(LAB.exercises)

@@ -180,6 +180,34 @@ def test_the_same_part_is_like_another() -> None:
     check_loss(SoftmaxCrossEntropy(), (3,), TARGETS, like=SoftmaxCrossEntropy())
 
 
+class AsksArrays(Layer):
+    def forward(self, x: Array, train: bool = True) -> Array:
+        return x if x > 0 else 0 * x
+
+    def backward(self, dy: Array) -> Array:
+        return dy
+
+
+class ReturnsLists(Layer):
+    def forward(self, x: Array, train: bool = True) -> Any:
+        return [list(row) for row in x]
+
+    def backward(self, dy: Array) -> Array:
+        return dy
+
+
+@pytest.mark.parametrize(
+    ("layer", "sentence"),
+    [
+        (AsksArrays(), r"asks an array whether it is true: write np\.where\(x > 0, a, b\)"),
+        (ReturnsLists(), "returns a list of 5 lists; should be an array"),
+    ],
+)
+def test_what_is_not_done_with_whole_arrays_is_named(layer: Layer, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_layer(layer, (3,))
+
+
 class DoublesInPlace(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         x *= 2
@@ -265,3 +293,29 @@ def test_a_network_finds_an_initializer_that_leaves_numbers() -> None:
     ) as e:
         Network(body, MeanSquaredError(), shape=(3,))
     assert e.value.place == "body.layers.1.W"
+
+
+class GrowsWithoutEnd(Optimizer):
+    lr: Rate = 0.1
+
+    def update(self, w: Array, g: Array) -> None:
+        w += self.lr * g * 9.0**self.t
+
+
+class RootsOfG(Optimizer):
+    lr: Rate = 0.1
+
+    def update(self, w: Array, g: Array) -> None:
+        w -= self.lr * np.sqrt(g)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "sentence"),
+    [
+        (GrowsWithoutEnd(), "nan or inf after 300 steps .* do the steps grow without end"),
+        (RootsOfG(), "nan or inf after ordinary steps; is there a root of negative numbers"),
+    ],
+)
+def test_steps_that_are_not_finite_are_named(optimizer: Optimizer, sentence: str) -> None:
+    with np.errstate(all="ignore"), pytest.raises(AssertionError, match=sentence):
+        check_optimizer(optimizer)

@@ -178,11 +178,11 @@ def _sentence(error: Exception | None, exercise: Exercise, path: Path) -> str:
 
 
 def without_line(sentence: str) -> str:
-    """Return a sentence without the line at its end.
+    """Return a sentence without the line of the file.
 
     Examples
     --------
     >>> without_line("MyReLU.forward raised NameError: ... (relu.py, line 19)")
     'MyReLU.forward raised NameError: ...'
     """
-    return re.sub(r" \(\S+\.py, line \d+\)$", "", sentence)
+    return re.sub(r"^\S+\.py, line \d+: | \(\S+\.py, line \d+\)$", "", sentence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where `layerkit play` serves the page."""
-    server = Server()
+@contextmanager
+def serving(start: dict[str, Any] | None = None) -> Iterator[str]:
+    """Serve the page as `layerkit play` does; its address."""
+    server = Server(start)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield server.address
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving() as address:
+        yield address
 
 
 @pytest.fixture
@@ -183,6 +190,18 @@ def test_a_link_holds_the_state(play: Page, address: str) -> None:
     opened(play, address + link)
     wait(play, "data.name === 'moons'")
     assert json.dumps(of(play, "state")) == json.dumps(state)
+
+
+def test_a_file_may_leave_out_what_has_defaults(page: Page) -> None:
+    nodes = {"out": {"type": "Dense", "units": 10}}
+    body = {"type": "Graph", "nodes": nodes, "edges": ["input -> out -> output"]}
+    network = {"body": body, "loss": {"type": "SoftmaxCrossEntropy"}, "shape": [64]}
+    with serving({"network": network, "optimizer": {"type": "Adam"}}) as address:
+        opened(page, address)
+        page.keyboard.press("e")
+        wait(page, "frame.epoch === 1")
+        assert page.get_by_label("batch size").get_attribute("aria-valuetext") == "128"
+        assert page.get_by_role("button", name="Layer 1: Dense").is_visible()
 
 
 def test_the_keyboard_reaches_layers_and_neurons(play: Page) -> None:

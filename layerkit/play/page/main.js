@@ -76,6 +76,7 @@ const app = {
   async change(f) {
     const selected = app.selected;
     f(app.draft);
+    complete(app.draft);
     app.showControls();
     if (app.selected !== selected) emit("select", app.selected);
     return app.build();
@@ -100,7 +101,7 @@ const app = {
   accept(reply) {
     if (reply.state) {
       app.state = reply.state;
-      app.draft = copy(reply.state);
+      app.draft = complete(copy(reply.state));
       refused = null;
       app.example = app.activations = null;
       curves.clear();
@@ -299,6 +300,13 @@ function first(schema, name, units) {
   return schema.type === "string" ? "" : {};
 }
 
+// A file may leave out what has defaults.
+function complete(state) {
+  state.data ??= {};
+  state.training ??= {};
+  return state;
+}
+
 const bodyLayers = state => state.network.body?.type === "Sequential" ? state.network.body.layers : null;
 const addressOf = index => `body.layers.${index}`;
 const indexOf = address => Number(address.split(".")[2]);
@@ -388,7 +396,7 @@ function showRefusal() {
   document.querySelectorAll("#transport button").forEach(button => { button.disabled = Boolean(refused); });
   box.hidden = !refused;
   if (!refused) return;
-  const undo = make("button", { type: "button", onclick: () => { app.draft = copy(app.state); refused = null; app.selectLayer(null); app.showControls(); } }, "Undo");
+  const undo = make("button", { type: "button", onclick: () => { app.draft = complete(copy(app.state)); refused = null; app.selectLayer(null); app.showControls(); } }, "Undo");
   box.replaceChildren(make("span", {}, refused.message), make("br"), app.state ? undo : "");
 }
 
@@ -414,7 +422,13 @@ async function share() {
 // The state in the page's address, or null. Code from a link runs on this machine only if that is wanted.
 async function linked() {
   let state = null;
-  try { state = await fromLink(location.hash); } catch { app.toast("The link can't be read."); }
+  try {
+    state = await fromLink(location.hash);
+    if (state && !(state.network?.loss && state.optimizer?.type)) throw new Error("no network");
+  } catch {
+    app.toast("The link can't be read.");
+    return null;
+  }
   const classes = Object.keys(state?.code ?? {}).join(", ");
   if (classes && app.connection.engine === "server" && !confirm(`This link brings Python code of its own (${classes}), which would run on this machine. Is it from somebody you trust?`)) return null;
   return state;
@@ -616,7 +630,7 @@ function showData() {
     menu.value = table.target;
     rows.push(make("div", { class: "option" }, make("label", { for: "target" }, "predict"), menu));
   }
-  rows.push(slider("batch size", { min: 0, max: 9, step: 1, value: Math.round(Math.log2(training.batch_size ?? 32)), shown: v => 2 ** v }, later(v => { app.draft.training.batch_size = 2 ** v; })));
+  rows.push(slider("batch size", { min: 0, max: 9, step: 1, value: Math.round(Math.log2(training.batch_size ?? 128)), shown: v => 2 ** v }, later(v => { app.draft.training.batch_size = 2 ** v; })));
   box.replaceChildren(...rows);
 }
 let waiting = 0;

@@ -152,7 +152,7 @@ export class NetworkView {
       for (let b = 0; b < to.shown; b++) yield [0, b, null];
     } else if (from.units === to.units) {
       for (let a = 0; a < to.shown; a++) yield [a, a, null];
-    } else {
+    } else if (!to.fixed) { // in a graph it may read another layer
       for (let a = 0; a < from.shown; a++) for (let b = 0; b < to.shown; b++) yield [a, b, null];
     }
   }

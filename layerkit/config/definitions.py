@@ -5,7 +5,9 @@ What is found here would otherwise be ignored without a word, or fail in Python'
 
 from __future__ import annotations
 
+import sys
 from abc import ABC
+from collections.abc import Container
 from dataclasses import Field, fields, is_dataclass
 from inspect import CO_VARARGS, CO_VARKEYWORDS, Parameter, signature
 from types import FunctionType
@@ -36,7 +38,7 @@ def check_definition(cls: Any) -> None:
     ConfigError
         With the line to write.
     """
-    for name, value in vars(cls).items():
+    for name, value in list(vars(cls).items()):
         if isinstance(value, FunctionType):
             _check_method(cls, name, value)
         elif not name.startswith("_"):
@@ -144,16 +146,20 @@ def _takes(function: FunctionType, original: FunctionType) -> bool:
     return needed <= count and (count <= code.co_argcount or any_number)
 
 
+def _annotated(cls: Any) -> Container[str]:
+    """The names that the body of a class annotates."""
+    if sys.version_info >= (3, 14):  # where annotations are evaluated when they are asked for
+        from annotationlib import Format, get_annotations
+
+        return get_annotations(cls, format=Format.FORWARDREF)
+    return vars(cls).get("__annotations__", {})
+
+
 def _check_attribute(cls: Any, name: str, value: Any) -> None:
     """Refuse an option without an annotation, which no object would have as its own."""
     part = is_dataclass(value)
     plain = part or not (callable(value) or hasattr(value, "__get__"))
-    if (
-        not plain
-        or name in vars(cls).get("__annotations__", {})
-        or name.isupper()
-        or name in cls.reserved
-    ):
+    if not plain or name in _annotated(cls) or name.isupper() or name in cls.reserved:
         return
     options = {option.name: option for option in fields(cls)}
     if name not in options and any(name in vars(base) for base in cls.__mro__[1:]):

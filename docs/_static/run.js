@@ -5,6 +5,7 @@ const root = new URL(document.documentElement.dataset.content_root ?? "./", docu
 const playground = new URL("playground/", root);
 let engine = null; // a promise of the function that asks Python
 let told = () => {};
+let turn = Promise.resolve(); // of the example that runs: one after another
 
 async function started() {
   const { startPython } = await import(new URL("python.js", playground));
@@ -85,6 +86,13 @@ class Example {
     this.open();
     this.running = true;
     this.button.textContent = "Stop";
+    this.show("Waiting …", "told");
+    await (turn = turn.then(() => this.work()));
+    this.running = false;
+    this.button.textContent = "Run";
+  }
+
+  async work() {
     told = sentence => this.show(`${sentence} …`, "told");
     told("Loading Python");
     try {
@@ -96,13 +104,11 @@ class Example {
       engine = null;
       this.show(error.message, "failed");
     }
-    this.running = false;
-    this.button.textContent = "Run";
   }
 
   async run(ask) {
     const { output, raised, error } = await ask({ do: "run", source: this.code });
-    this.done = true;
+    this.done = !error;
     this.show(error ?? output + raised, error || raised ? "failed" : "");
   }
 }

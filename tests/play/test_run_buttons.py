@@ -26,8 +26,10 @@ BLOCKS = [
 ]
 ENGINE = """
 export async function startPython({ python, code }, told) {
+  if (window.refusal) throw new Error(window.refusal);
   window.addresses = [python.pathname, code.pathname];
-  const ask = message => window.answer(message);
+  window.sources = [];
+  const ask = message => (window.sources.push(message.source), window.answer(message));
   ask.stop = () => {};
   return ask;
 }
@@ -67,6 +69,22 @@ def test_an_example_runs_after_those_before_it(examples: Page) -> None:
     assert second.locator("textarea").count() == 0
     assert second.locator("pre").inner_text().startswith(">>> x")
     assert examples.evaluate("addresses") == ["/playground/py/", "/playground/code.zip"]
+
+
+def test_examples_that_are_pressed_together_run_one_after_another(examples: Page) -> None:
+    press = "for (const at of [1, 2]) examples[at].querySelector('.run').click()"
+    examples.evaluate(f"const examples = document.querySelectorAll('.runnable'); {press}")
+    examples.locator(".run-output.failed").wait_for()
+    sources = examples.evaluate("sources")
+    assert [source.split()[0] for source in sources] == ["x", "x", "1"]
+
+
+def test_it_is_told_when_python_can_not_be_loaded(examples: Page) -> None:
+    examples.evaluate("window.refusal = 'There is no Python here.'")
+    examples.locator("button.run").first.click()
+    output = examples.locator(".run-output.failed")
+    output.wait_for()
+    assert output.inner_text().strip() == "There is no Python here."
 
 
 def test_an_error_is_shown_as_python_says_it(examples: Page) -> None:

@@ -22,13 +22,15 @@ export async function startPython({ python, code }, told) {
   if (import.meta.url === inside("python.js")) await keepFiles();
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   const waiting = new Map();
-  let last = 0;
+  let last = 0, stopped = false;
   return new Promise((ready, failed) => {
     const ask = message => new Promise(answered => {
       waiting.set(++last, answered);
-      worker.postMessage({ id: last, message });
+      if (stopped) ask.stop();
+      else worker.postMessage({ id: last, message });
     });
     ask.stop = () => {
+      stopped = true;
       worker.terminate();
       for (const answered of waiting.values()) answered({ error: "Stopped" });
     };

@@ -22,20 +22,21 @@ function count(body, counted) {
 // While Python is loaded, all that is fetched is counted.
 async function counting(load) {
   const plain = self.fetch;
-  let bytes = 0, told = -1;
+  let bytes = 0, told = -1, loading = true;
   self.fetch = async (...request) => {
     const response = await plain(...request);
     if (!response.ok || !response.body) return response;
     return new Response(count(response.body, more => {
       bytes += more;
       const percent = Math.min(99, Math.floor(100 * bytes / BYTES));
-      if (percent > told) self.postMessage({ progress: `Loading Python: ${told = percent} %` });
+      if (loading && percent > told) self.postMessage({ progress: `Loading Python: ${told = percent} %` });
     }), response);
   };
   try {
     return await load();
   } finally {
     self.fetch = plain;
+    loading = false; // what is still on its way has nothing to tell
   }
 }
 
@@ -85,7 +86,7 @@ async function answered({ pyodide, answer, homes }, message) {
 self.onmessage = async ({ data: { start: addresses, id, message } }) => {
   if (addresses) {
     python = counting(() => start(addresses)).catch(error => {
-      throw new Error(`Python can't be loaded from ${addresses.python}: ${error.message}`);
+      throw new Error(`Python can't be loaded from ${addresses.python}: ${error.message}. The first time, it needs the network.`);
     });
   }
   try {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import secrets
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,6 +83,11 @@ class Server(ThreadingHTTPServer):
             if len(self.sessions) > MOST_SESSIONS:
                 self.sessions.popitem(last=False)
             return self.sessions[tab].handle(message)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a tab that was closed while it was answered."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Refused(Exception):  # noqa: N818
@@ -157,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8" if "text" in kind else kind)
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         for name, value in self.HEADERS.items():
             self.send_header(name, value)
         self.end_headers()

@@ -84,6 +84,27 @@ def test_a_port_in_use_is_told(server: Server) -> None:
         Server(port=70000)
 
 
+def test_a_refused_request_ends_its_connection(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+    connection.request("POST", "/", "unread")
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Connection")) == (403, "close")
+    connection.close()
+
+
+def test_a_tab_that_is_closed_leaves_no_trace(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error in (BrokenPipeError(), ValueError("a fault")):
+        try:
+            raise error
+        except Exception:
+            server.handle_error(None, ("127.0.0.1", 1))
+    told = capsys.readouterr().err
+    assert "BrokenPipeError" not in told
+    assert "a fault" in told
+
+
 @pytest.mark.processes
 def test_the_command_prints_the_address_and_ctrl_c_ends_it() -> None:
     with subprocess.Popen(

@@ -591,7 +591,7 @@ const kept = ({ network: { body, loss }, optimizer }) => JSON.stringify([body, l
 function chooseData(name) {
   const suits = copy(app.catalogue.data[name]);
   return app.change(state => {
-    const changed = !presets.has(kept(state)), mine = bodyLayers(state), theirs = bodyLayers(suits);
+    const changed = !presets.has(kept(state)) && !state.data.path, mine = bodyLayers(state), theirs = bodyLayers(suits);
     const { seed } = state.training;
     if (changed && mine && theirs) {
       const last = mine.findLast(layer => layer.units !== undefined);

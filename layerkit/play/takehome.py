@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tomli_w
 
 from layerkit.config.options import Configurable, default, is_required, ordered_fields
 from layerkit.data.datasets import Data, Dataset
@@ -173,6 +172,8 @@ def renamed(table: Any, names: Mapping[str, str]) -> Any:
 
 def in_toml(tables: Mapping[str, Any]) -> str:
     """Return tables as TOML, lists of one number in one line."""
+    import tomli_w  # a browser loads it when it is first asked for
+
     return re.sub(r"\[\n\s+([\w.]+),\n\s*\]", r"[\1]", tomli_w.dumps(tables))
 
 

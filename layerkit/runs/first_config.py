@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tomli_w
 
 from layerkit.arrays import Array
 from layerkit.columns import Category, Column, RawTable, gaps_in
@@ -55,6 +54,8 @@ class Task:
 
 def quoted(word: str) -> str:
     """Return a string as TOML, in one line."""
+    import tomli_w
+
     return tomli_w.dumps({"x": word}).removeprefix("x = ").rstrip("\n")
 
 

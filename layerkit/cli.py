@@ -13,7 +13,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--out", metavar="DIR", type=Path, help="the run's folder (default: runs/NAME)"
     )
+    train.add_argument(
+        "--mpi", action="store_true", help="train together with the processes of an mpiexec"
+    )
     verifying.add_argument(
         "--steps",
         type=int,
@@ -316,7 +319,13 @@ def run_train(options: argparse.Namespace) -> int:
         raise ConfigError(f"--out {options.out}: a run that is resumed stays in its folder")
     if options.force and not options.resume:
         raise ConfigError("--force: only with --resume")
-    with Interruption().listening() as interruption:
+    with ExitStack() as stack:
+        interruption = stack.enter_context(Interruption().listening())
+        ranks = None
+        if options.mpi:
+            from layerkit.training.ranks import Ranks
+
+            stack.enter_context((ranks := Ranks()).ending_together())
         if options.resume:
             options.file = find_config(options.resume)
         folder: Path = options.resume or options.out or _free_folder(options.file)
@@ -339,7 +348,16 @@ def run_train(options: argparse.Namespace) -> int:
             return 0
         dataset = experiment.load_data(options.data_dir)
         resume: Resume = "force" if options.force else bool(options.resume)
-        run = Run(experiment, dataset, folder, resume, experiment.load_folds(options.data_dir))
+        if ranks and experiment.training.folds:
+            raise ConfigError("training.folds: not with --mpi; leave one of them out")
+        if ranks and ranks.rank:
+            with experiment.limited():
+                trainer = experiment.prepare(dataset, (), folder, resume, mpi=True)
+                with interruption.pausing(trainer.progress):
+                    trainer.run()
+            return interruption.status
+        folds = experiment.load_folds(options.data_dir)
+        run = Run(experiment, dataset, folder, resume, folds, mpi=options.mpi)
         run.begin()
         try:
             run.train(interruption)

@@ -183,6 +183,7 @@ class Experiment(Configurable):
         callbacks: Sequence[Callback] = (),
         folder: str | Path | None = None,
         resume: Resume = False,
+        mpi: bool = False,
     ) -> Trainer:
         """Check everything, and return the trainer of a run, before its first step.
 
@@ -199,6 +200,8 @@ class Experiment(Configurable):
         resume : bool or "force"
             Whether to resume from the newest checkpoint in `folder`, if there is one; "force":
             even if the configuration or the data have changed.
+        mpi : bool
+            Whether the processes that MPI has started train together.
         """
         training, network = self.training, self.network.initialize(self.training.seed)
         checkpoints, own = training.checkpoints, training.callbacks
@@ -251,6 +254,7 @@ class Experiment(Configurable):
             class_weight=class_weight,
             metrics=training.metrics,
             resume=resume,
+            mpi=mpi,
         )
 
     def name(self, dataset: Dataset) -> None:

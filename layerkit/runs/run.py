@@ -67,6 +67,8 @@ class Run:
         Whether to resume from the newest checkpoint of the folder.
     folds : iterable of Dataset
         The data sets of a cross-validation, which comes before the training.
+    mpi : bool
+        Whether the processes that MPI has started train together; this is the first one.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Run:
         folder: str | Path,
         resume: Resume = False,
         folds: Iterable[Dataset] = (),
+        mpi: bool = False,
     ) -> None:
         self.experiment, self.dataset = experiment, dataset
         self.folder, self.resume, self.first = Path(folder), resume, _FirstLoss()
@@ -83,7 +86,7 @@ class Run:
         with ExitStack() as lock, experiment.limited():
             if resume:
                 lock.enter_context(lock_run(folder))
-            self.trainer = experiment.prepare(dataset, self._callbacks(), folder, resume)
+            self.trainer = experiment.prepare(dataset, self._callbacks(), folder, resume, mpi)
             self.lock = lock.pop_all()
         self.progress, self.broken = self.trainer.progress, False
 

@@ -80,6 +80,9 @@ def train(
         have to be the same as before, unless it is "force"; but for more epochs, where no schedule
         or average depends on their number. Other things that change the last bits,
         such as another BLAS, give a `ResumeWarning`.
+    mpi : bool
+        Whether the processes that MPI has started train together, each with a share of the rows of
+        every batch. All have to call this in the same way.
 
     Raises
     ------
@@ -141,6 +144,7 @@ def train(
             class_weight=options.get("class_weight"),
             metrics=options.get("metrics", ()),
             resume=options.get("resume", False),
+            mpi=options.get("mpi", False),
         )
     as_seed(options.get("seed", 0))  # a Generator draws nothing for what is refused
     return trainer
@@ -195,6 +199,7 @@ def prepare(
     class_weight: Any = None,
     metrics: Sequence[Any] = (),
     resume: Any = False,
+    mpi: bool = False,
 ) -> Trainer:
     """Make the trainer of a run, before its first step: every check is made once, here.
 
@@ -207,7 +212,7 @@ def prepare(
     sets : dict of str to Source
         The examples to measure after each epoch: "validation", "test".
     options : Training
-    class_weight, metrics, resume
+    class_weight, metrics, resume, mpi
         As for `train`.
 
     Raises
@@ -217,7 +222,13 @@ def prepare(
     """
     parts = options.gradient_accumulation_steps
     steps = None if source.batches is None else options.epochs * source.batches
-    _check_options(options, bool(sets), metrics, resume, steps)
+    _check_options(options, bool(sets), metrics, resume, steps, mpi)
+    ranks = None
+    if mpi:
+        from layerkit.training.ranks import Ranks, RankTrainer, resume_together
+
+        ranks = Ranks()
+        options = ranks.quiet(options)
     if options.standardize_targets is False and network.seen.scale is not None:
         raise ConfigError(
             "standardize_targets = False: this network has learned standardized targets; "
@@ -283,6 +294,8 @@ def prepare(
             average = AveragedWeights(network.arena, options.average, steps)
             attendants.insert(0, average)
         make: Any = Trainer
+        if ranks:
+            make = partial(RankTrainer, ranks=ranks)
         if options.engine == "jax":
             from layerkit.training.jax_engine import JaxTrainer
 
@@ -298,12 +311,19 @@ def prepare(
             attendants=attendants,
         )
         trainer.check()
-        if options.checkpoints:
+        if options.checkpoints or ranks:
             origin = describe(trainer, sets, options, class_weight, metrics)
+        if ranks:
+            ranks.check_same(origin)
+            origin["training"]["ranks"] = ranks.size
+        if options.checkpoints:
             remembered = remembering(options.callbacks)
             checkpointing = Checkpointing(options.checkpoints, origin, remembered)
-            attendants.append(checkpointing)
-            if resume:
+            if not ranks or not ranks.rank:
+                attendants.append(checkpointing)
+            if resume and ranks:
+                resume_together(trainer, checkpointing, force=resume == "force")
+            elif resume:
                 resume_training(trainer, checkpointing, force=resume == "force")
     return trainer
 
@@ -315,9 +335,16 @@ def check_kinds(network: Any, optimizer: Any) -> None:
 
 
 def _check_options(
-    options: Training, measuring: bool, metrics: Sequence[Any], resume: Any, steps: int | None
+    options: Training,
+    measuring: bool,
+    metrics: Sequence[Any],
+    resume: Any,
+    steps: int | None,
+    mpi: bool,
 ) -> None:
     """Raise a ConfigError for options that don't fit together."""
+    if mpi and options.engine != "numpy":
+        raise ConfigError(f"engine = {options.engine!r}: with mpi, take engine = 'numpy'")
     checkpoints = options.checkpoints
     if options.engine == "compiled" and options.gradient_accumulation_steps > 1:
         raise ConfigError(

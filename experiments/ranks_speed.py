@@ -1,4 +1,4 @@
-"""How much faster two ranks train than one, on this machine: epochs of 784-64-10 and 784-512-512-10.
+"""How much faster two ranks train than one: epochs of 784-64-10 and 784-512-512-10.
 
     python experiments/ranks_speed.py
 

@@ -3,6 +3,7 @@
 `python -m docs.generate.labs` writes them anew.
 """
 
+import re
 from pathlib import Path
 
 from layerkit.lab.exercises import Exercise, find_lab
@@ -23,7 +24,8 @@ def _exercise(exercise: Exercise) -> str:
     hints = [_folded(f"Hint {i}", hint) for i, hint in enumerate(exercise.hints, start=1)]
     solution = _folded("Solution", f"```python\n{exercise.solution.strip()}\n```")
     start = f"`{exercise.file}` begins with\n\n```python\n{exercise.start.strip()}\n```"
-    return "\n\n".join([f"### {exercise.title}", exercise.task, start, *hints, solution])
+    task = re.sub(r"\b([^\W\d_])_(\w+)", r"\1<sub>\2</sub>", exercise.task)
+    return "\n\n".join([f"### {exercise.title}", task, start, *hints, solution])
 
 
 def _folded(title: str, text: str) -> str:

@@ -100,12 +100,13 @@ class View:
         """
         x = first_examples(examples)
         shown = x[:, self.columns] if self.columns else x[:WHOLE]
-        return {"x": packed(shown), "t": packed(examples.t[: len(shown)]), "size": len(examples)}
+        t = first_target(examples)[: len(shown)]
+        return {"x": packed(shown), "t": packed(t), "size": len(examples)}
 
     def describe(self) -> dict[str, Any]:
         """Return the data as the page draws them."""
         dataset = self.dataset
-        values = dataset.train.t
+        values = first_target(dataset.train)
         return {
             "name": dataset.name,
             "says": str(dataset),
@@ -126,6 +127,11 @@ class View:
 def first_examples(examples: Examples) -> Array:
     """Return the first examples, as many as are shown."""
     return np.asarray(examples.inputs[:MOST_POINTS])
+
+
+def first_target(examples: Examples) -> Array:
+    """Return the targets (N,), the first of several."""
+    return examples.t.reshape(len(examples), -1)[:, 0]
 
 
 def _bounds(values: Array) -> tuple[float, float]:

@@ -23,10 +23,11 @@ after its last epoch.
     Builds all anew. ``{"state": STATE, "data": DATA, "layers": [LAYER], "frame": FRAME}``.
     DATA is ``{"name", "says", "kind": "plane"|"curve"|"images"|"table", "target", "classes",
     "targets", "features", "numbers": [columns that a map can be over], "columns": those of the map,
-    "bounds": [[low, high], …] of these, "range": [low,
-    high] of targets that are numbers, "image": [height, width], "bytes", "train": POINTS, "test":
-    POINTS, "validation": POINTS if there are any}``. POINTS is ``{"x": array (N, columns), "t":
-    array (N,), "size"}``: at most 2,000 of them; of images and wide tables 100 whole examples.
+    "bounds": [[low, high], …] of these, "range": [low, high] of targets that are numbers, "image":
+    [height, width], "bytes": whether x are, "train": POINTS, "test": POINTS, "validation": POINTS
+    if there are any}``. POINTS is ``{"x": array (N, columns), "t": array (N,), "size"}``: at most
+    2,000 of them; of images, and where no columns are chosen, 100 whole examples. Of several
+    targets, t, maps and predictions are of the first.
     LAYER is ``{"address", "type", "says", "output": shape, "parameters"}``.
 ``{"do": "train", "steps": 10, "frame": true}``
     Trains for so many steps, batches, across the ends of epochs. ``{"frame": FRAME}``; with

@@ -201,3 +201,18 @@ def test_maps_of_values_that_are_not_finite_can_be_sent() -> None:
     sent = as_bytes(np.array([[np.nan, 1.0], [np.inf, 1.0], [0.0, 1.0]]), (3,))
     assert array(sent["values"]).tolist() == [[0, 255, 0], [0, 0, 0]]
     assert (sent["low"], sent["high"]) == ([0.0, 1.0], [1e30, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("target", "loss"), [("labels", "BinaryCrossEntropy"), ("number", "MeanSquaredError")]
+)
+def test_of_several_targets_the_first_is_shown(target: str, loss: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(80, 2))
+    y = (x > 0).astype(float) if target == "labels" else x
+    np.savez(tmp_path / "several.npz", x=x, y=y)
+    data = {"path": str(tmp_path / "several.npz"), "target": target}
+    network = state_for("circles")["network"] | {"loss": {"type": loss}}
+    state = state_for("circles") | {"data": data, "network": network}
+    reply = ask(Session(), "new", state=state)
+    assert array(reply["data"]["train"]["t"]).shape == (64,)
+    assert array(reply["frame"]["map"]["values"]).shape == (50, 50)

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def test_a_network_learns_in_the_browser_alone(
+def test_a_network_learns_in_the_browser_alone_and_later_offline(
     page: Page, serve: Callable[[Path], str], tmp_path: Path
 ) -> None:
     if "LAYERKIT_PYODIDE" not in os.environ:
         pytest.skip("LAYERKIT_PYODIDE is not set: a folder with a Pyodide distribution")
     build(tmp_path, os.environ["LAYERKIT_PYODIDE"])
-    page.goto(serve(tmp_path))
-    page.get_by_role("button", name="epoch").click(timeout=100_000)
-    page.wait_for_function("document.getElementById('epochs').textContent === '1'")
+    address = serve(tmp_path)
+    for offline in (False, True):
+        page.context.set_offline(offline)
+        page.goto(address)
+        page.get_by_role("button", name="epoch").click(timeout=200_000)
+        page.wait_for_function("document.getElementById('epochs').textContent === '1'")

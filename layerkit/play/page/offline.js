@@ -23,7 +23,10 @@ self.addEventListener("fetch", event => {
     const found = await cache.match(event.request, { ignoreSearch: true });
     if (found) return found;
     const response = await fetch(event.request);
-    if (response.status === 200) await cache.put(event.request, response.clone());
+    if (response.status === 200) {
+      const full = () => {}; // where there is no room, the network serves the next time, too
+      event.waitUntil(cache.put(event.request, response.clone()).catch(full));
+    }
     return response;
   };
   event.respondWith(kept());

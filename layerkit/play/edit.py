@@ -206,6 +206,7 @@ def carried(old: Trainer, new: Trainer) -> str:
     kept = [name for name in there if name in here and there[name].shape == here[name].shape]
     for name in kept:
         there[name].value = here[name].value
+    before["optimizer"]["numbers"] = begun["optimizer"]["numbers"]  # its options, such as the rate
     arena, lost = new.network.arena, [name for name in there if name not in kept]
     before["network"] |= {"values": arena.values.copy(), "states": arena.states.copy()}
     before["generators"] = begun["generators"] | before["generators"]

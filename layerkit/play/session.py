@@ -29,6 +29,8 @@ after its last epoch.
     2,000 of them; of images, and where no columns are chosen, 100 whole examples. Of several
     targets, t, maps and predictions are of the first.
     LAYER is ``{"address", "type", "says", "output": shape, "parameters"}``.
+    With ``"keep": true`` the training goes on where it is if only the optimizer and the loss are
+    others, and nothing has diverged; the reply is then without "data".
 ``{"do": "train", "steps": 10, "frame": true}``
     Trains for so many steps, batches, across the ends of epochs. ``{"frame": FRAME}``; with
     ``"frame": false`` only ``{"step", "epoch", "diverged"}``.
@@ -123,7 +125,7 @@ from layerkit.errors import (
 )
 from layerkit.network import Network
 from layerkit.play.catalogue import State, catalogue, state_for
-from layerkit.play.edit import Code, edit, explaining, read_source, revert
+from layerkit.play.edit import Code, carried, edit, explaining, read_source, revert
 from layerkit.play.inspect import look_inside
 from layerkit.play.maps import (
     MOST_POINTS,
@@ -201,6 +203,10 @@ class Session:
     >>> session.handle({"do": "train", "steps": 0})["error"]
     'steps = 0: should be a whole number from 1 to 100,000'
     """
+
+    dataset: Dataset
+    trainer: Trainer
+    view: View
 
     def __init__(self, start: State | None = None, data_dir: str | Path | None = None) -> None:
         self.data_dir = data_dir
@@ -314,13 +320,30 @@ class Session:
                 notes.append(f"training.{option} is left out in the playground")
         code = Code(state.pop("code", {}))
         experiment, dataset, trainer, pause = self.built(state, code)
-        view = View(dataset, table_of(experiment.network.body))
+        kept = message.get("keep") is True and self._may_keep(state, code)
+        if kept:
+            carried(self.trainer, trainer)
+            dataset, view = self.dataset, self.view
+        else:
+            view = View(dataset, table_of(experiment.network.body))
+            self.example = 0
         self.state = state | ({"code": code.sources} if code.sources else {})
         self.experiment, self.dataset, self.code = experiment, dataset, code
         self.view, self.trainer, self.pause = view, trainer, pause
-        self.diverged, self.example = None, 0
-        reply = {"state": self.state, "data": view.describe(), "layers": self.layers()}
+        self.diverged = None
+        reply = {"state": self.state, "layers": self.layers()}
+        reply |= {} if kept else {"data": view.describe()}
         return {**reply, "frame": self.frame(), **({"notes": notes} if notes else {})}
+
+    def _may_keep(self, state: State, code: Code) -> bool:
+        """Whether only the optimizer and the loss are others in a state."""
+        if self.experiment is None or self.diverged or code.sources != self.code.sources:
+            return False
+        here, there = copy.deepcopy(self.state), copy.deepcopy(state)
+        for each in (here, there):
+            del each["optimizer"], each["network"]["loss"]
+            each.pop("code", None)
+        return here == there
 
     def made(self, state: State) -> Experiment:
         """Return the experiment of a state, and complete that, with the name of a dropped table."""

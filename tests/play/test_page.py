@@ -113,6 +113,8 @@ def test_a_network_that_does_not_fit_is_told_and_undone(play: Page) -> None:
 
 
 def test_optimizer_schedule_and_loss_come_from_the_catalogue(play: Page) -> None:
+    play.keyboard.press("s")
+    wait(play, "frame.step === 1")
     play.get_by_label("Optimizer").select_option("SGD")
     wait(play, "state.optimizer.type === 'SGD'")
     play.get_by_label("lr", exact=True).fill("0.5")
@@ -120,6 +122,8 @@ def test_optimizer_schedule_and_loss_come_from_the_catalogue(play: Page) -> None
     wait(play, "state.optimizer.lr === 0.5")
     play.get_by_label("Schedule").select_option("CosineSchedule")
     wait(play, "state.optimizer.schedules?.lr.type === 'CosineSchedule'")
+    assert of(play, "frame.step") == 1  # the training goes on
+    assert play.inner_text("#rate dd") == "0.5"
     play.get_by_label("Loss", exact=True).select_option("MeanSquaredError")
     play.get_by_text("circles has classes, but MeanSquaredError judges numbers").wait_for()
 

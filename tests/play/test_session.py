@@ -50,6 +50,20 @@ def array(sent: dict[str, Any]) -> Any:
     return np.frombuffer(base64.b64decode(sent["data"]), sent["dtype"]).reshape(sent["shape"])
 
 
+def test_another_optimizer_goes_on_where_the_training_is() -> None:
+    session = begun()
+    before = ask(session, "train", steps=20)["frame"]
+    for optimizer in ({"type": "Adam", "lr": 0.5}, {"type": "SGD", "lr": 0.25}):
+        state = session.state | {"optimizer": optimizer}
+        reply = ask(session, "new", state=state, keep=True)
+        assert "data" not in reply
+        assert reply["frame"] == before | {"lr": optimizer["lr"]}
+    assert ask(session, "train")["frame"]["step"] == 21
+    for other in (state, state | {"training": {"seed": 1}}, state_for("moons")):
+        assert ask(session, "new", state=other, keep=other is not state)["frame"]["step"] == 0
+        ask(session, "train")
+
+
 @pytest.mark.parametrize("name", [*TOYS, "digits"])
 def test_each_data_set_has_a_state_that_learns(name: str) -> None:
     session = begun(name)

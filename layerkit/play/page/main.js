@@ -12,7 +12,7 @@
 //   app.selectLayer(address)      select it, or none with null
 //   app.example                   the chosen example: {set: "train" or "test", i}, or null
 //   app.running, app.play(), await app.pause()
-//   await app.change(state => {...})   change a copy of the wanted state and have all built anew; a refusal is told on the page
+//   await app.change(state => {...}, keep)   change a copy of the wanted state and have all built anew; a refusal is told on the page
 //   await app.learn()             read the catalogue anew, before a reply with classes that it doesn't have yet is accepted
 //   app.accept(reply)             show a reply with any of state, data, layers, frame, notes (such as that of "edit"), and keep the link right
 //   app.say(text)                 told to screen readers;  app.toast(text)  shown for a moment;  app.tip(text, event)  at the pointer
@@ -73,7 +73,9 @@ const app = {
   // the state
 
   // Changes follow one another faster than networks are built: only the last is built. Returns whether it was accepted.
-  async change(f) {
+  // With `keep`, for another optimizer or loss, the training goes on where it is.
+  async change(f, keep = false) {
+    afresh ||= !keep;
     const selected = app.selected;
     f(app.draft);
     complete(app.draft);
@@ -103,9 +105,11 @@ const app = {
       app.state = reply.state;
       app.draft = complete(copy(reply.state));
       refused = null;
+      share();
+    }
+    if (reply.frame?.step === 0) {
       app.example = app.activations = null;
       curves.clear();
-      share();
     }
     if (reply.layers) app.layers = reply.layers;
     if (reply.data) {
@@ -281,7 +285,7 @@ const app = {
   },
 };
 
-let building = null, again = false, loop = null, refused = null, toasting = 0, input = null, answered = null, asking = false, spoken = 0, network, picture, curves;
+let building = null, again = false, afresh = false, loop = null, refused = null, toasting = 0, input = null, answered = null, asking = false, spoken = 0, network, picture, curves;
 const tabs = new Map();
 
 // What an option without a default is given at first.
@@ -312,18 +316,22 @@ const addressOf = index => `body.layers.${index}`;
 const indexOf = address => Number(address.split(".")[2]);
 
 async function rebuilt(state) {
-  const was = app.running;
+  const was = app.running, keep = !afresh;
   await app.pause();
+  afresh = false;
   let reply;
   try {
-    reply = await app.connection.send({ do: "new", state });
+    reply = await app.connection.send({ do: "new", state, keep });
   } catch (error) {
     refused = error;
     showRefusal();
     network.show(columns());
     return false;
   }
-  if (again) return true;
+  if (again) {
+    afresh ||= !keep;
+    return true;
+  }
   if (JSON.stringify(reply.state.code) !== JSON.stringify(app.state?.code)) await app.learn();
   app.accept(reply);
   if (app.data.image && input) look();
@@ -341,6 +349,8 @@ function showFrame() {
   const { frame } = app;
   $("epochs").textContent = frame.epoch.toLocaleString("en");
   $("steps").textContent = frame.step.toLocaleString("en");
+  $("rate").hidden = !app.state.optimizer.schedules?.lr;
+  $("rate").lastElementChild.textContent = short(frame.lr);
   network.update(columns());
   picture.draw();
   curves.draw();
@@ -619,7 +629,7 @@ function showData() {
   if (app.data) $("data-told").textContent = app.data.says;
   if (box.dataset.key === key || (box.contains(document.activeElement) && document.activeElement.type === "range")) return;
   box.dataset.key = key;
-  const later = f => change => { f(change); clearTimeout(waiting); waiting = setTimeout(() => app.build(), 120); };
+  const later = f => value => { f(value); afresh = true; clearTimeout(waiting); waiting = setTimeout(() => app.build(), 120); };
   const rows = [], usual = app.catalogue.data[chosen]?.data;
   if (usual?.examples) {
     rows.push(slider("noise", { min: 0, max: 1, step: 0.05, value: data.noise ?? usual.noise, shown: v => v.toFixed(2) }, later(v => { app.draft.data.noise = v; })));
@@ -644,8 +654,6 @@ async function readTable(name, text, target = null) {
     table = { name, text, columns: reply.columns, target: reply.target };
     $("data-options").dataset.key = "";
     app.accept(reply);
-    const { kind, columns, numbers } = app.data;
-    if (kind === "table" && !columns.length && numbers.length > 1) await app.chooseColumns(numbers.slice(0, 2));
   } catch (error) { tell(error); }
 }
 
@@ -675,12 +683,12 @@ function showTraining() {
   const focused = box.contains(document.activeElement) ? [...box.querySelectorAll("input, select, summary")].indexOf(document.activeElement) : -1;
   const schedule = optimizer.schedules?.lr ?? null;
   box.replaceChildren(
-    part("Optimizer", "Optimizer", optimizer, "", value => app.change(state => { state.optimizer = value; }), ["schedules"]),
+    part("Optimizer", "Optimizer", optimizer, "", value => app.change(state => { state.optimizer = value; }, true), ["schedules"]),
     part("Schedule", "Schedule", schedule, "none", value => app.change(state => {
       const { lr, ...others } = state.optimizer.schedules ?? {}, schedules = value ? { ...others, lr: value } : others;
       if (Object.keys(schedules).length) state.optimizer.schedules = schedules; else delete state.optimizer.schedules;
-    })),
-    part("Loss", "Loss", loss, "", value => app.change(state => { state.network.loss = value; })),
+    }, true)),
+    part("Loss", "Loss", loss, "", value => app.change(state => { state.network.loss = value; }, true)),
   );
   if (focused >= 0) box.querySelectorAll("input, select, summary")[focused]?.focus();
 }

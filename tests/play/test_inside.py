@@ -131,9 +131,11 @@ def test_the_first_number_that_is_not_finite_is_shown(play: Page) -> None:
     play.keyboard.press("e")
     wait(play, "frame.diverged")
     panel.get_by_text("This is the step that failed.").wait_for()
+    panel.locator(".path .first[aria-current]").wait_for()
     lost = panel.locator(".path .first")
     assert str(lost.get_attribute("aria-label")).endswith("not finite")
-    assert of(play, "frame.diverged.address") in panel.locator("b.wrong").inner_text()
+    assert of(play, "frame.diverged.address") == "loss"
+    assert "not finite is in the loss." in panel.locator("b.wrong").inner_text()
 
 
 # Change a line

@@ -9,7 +9,7 @@ const PHASES = { input: "Input", forward: "Forward", loss: "Loss", backward: "Ba
 const MOST_ROWS = 64, MOST_COLUMNS = 12;
 
 export function mount(element, app) {
-  let reply = null, at = -1, address = null, asking = false, again = false, timer = 0, whole = true, stale = true, line = null;
+  let reply = null, at = -1, address = null, asking = false, again = false, timer = 0, whole = true, stale = true, line = null, shown = null;
   const path = make("div", { class: "path", role: "toolbar", "aria-label": "The step, in order", "aria-orientation": "horizontal" });
   const which = make("select", { "aria-label": "Examples", onchange: () => { whole = which.value === "batch"; ask(); } }, make("option", { value: "batch" }, "the next batch"), make("option", { value: "one" }, "one example"));
   const number = make("input", { type: "number", min: 0, step: 1, value: 0, "aria-label": "Number of the example", hidden: true, onchange: () => ask() });
@@ -60,7 +60,11 @@ export function mount(element, app) {
     line = null;
     const step = reply.outline[at];
     mark();
-    if (step.phase === "input") { show(); return; }
+    if (step.phase === "input") {
+      if (address === app.layers[0].address) show();
+      else { address = app.layers[0].address; ask(); }
+      return;
+    }
     if (step.address === address) { focusStep(); return; }
     address = step.address;
     if (app.layers.some(layer => layer.address === address)) app.selectLayer(address);
@@ -73,12 +77,16 @@ export function mount(element, app) {
     const { outline } = reply;
     if (outline[at]?.address !== address && outline[at]?.phase !== "input") at = outline.findIndex(step => step.address === address);
     const focused = path.contains(document.activeElement), reading = [...steps.querySelectorAll(".line[tabindex]")].indexOf(document.activeElement);
-    const lost = outline.findIndex(step => !step.finite);
+    const lost = outline.findIndex(step => !step.finite), failed = app.frame.diverged?.says ?? null;
+    if (failed !== shown) {
+      shown = failed;
+      if (failed && lost >= 0 && outline[lost].address !== address) { go(lost); return; }
+    }
     const kinds = [["forward", step => ["input", "forward"].includes(step.phase)], ["loss", step => step.phase === "loss" || step.address === "loss"], ["backward", step => step.phase === "backward" && step.address !== "loss"], ["update", step => step.phase === "optimizer"]];
     path.replaceChildren(...kinds.map(([kind, is]) => make("div", { class: `leg ${kind}`, role: "group", "aria-label": kind }, make("small", {}, kind), make("div", {}, ...outline.map((step, i) => is(step) ? chip(step, i, lost) : null).filter(Boolean)))));
     const { diverged, step } = app.frame;
     const when = diverged ? "This is the step that failed" : whole ? `The step that comes next, number ${step + 1}` : `Example ${Math.round(+number.value || 0)} of the training data, in a step of its own`;
-    const nan = lost >= 0 ? ` The first number that is not finite is in ${outline[lost].address}, ${PHASES[outline[lost].phase].toLowerCase()}.` : "";
+    const nan = lost >= 0 ? ` The first number that is not finite is in ${outline[lost].phase === "loss" ? "the loss" : `${outline[lost].address}, ${PHASES[outline[lost].phase].toLowerCase()}`}.` : "";
     told.replaceChildren(`${when}.`, nan ? make("b", { class: "wrong" }, nan) : "", " Arrow keys go through it; a line of the code shows its arrays, a number what it comes from.");
     steps.replaceChildren(...(outline[at].phase === "input" ? [input()] : reply.steps.map(card)));
     mark();
@@ -128,7 +136,7 @@ export function mount(element, app) {
     const section = make("section", { class: "step", "data-phase": step.phase, "aria-label": `${PHASES[step.phase]}: ${step.layer}` });
     // of a layer's update, gradients and steps at first
     const given = step.phase === "optimizer" ? Object.fromEntries(Object.entries(step.given).filter(([name]) => name.startsWith("g"))) : step.given;
-    const shown = moment => {
+    const choose = moment => {
       const { reads, writes } = moment ?? { reads: given, writes: step.made };
       arrays.replaceChildren(tiles(reads, step, "given"), make("span", { class: "to", "aria-hidden": "true" }, "→"), tiles(writes, step, "made"));
       for (const [each, of] of lines) each.classList.toggle("chosen", Boolean(moment) && of === moment);
@@ -138,15 +146,15 @@ export function mount(element, app) {
     section.append(
       make("h3", {}, PHASES[step.phase], make("small", {}, step.phase === "optimizer" && address !== "optimizer" ? step.layer.split("(")[0] : "")),
       step.formula ? make("p", { class: "formula" }, ...step.formula.split("; ").flatMap((part, i) => [i ? make("br") : "", ...written(part)])) : "",
-      make("div", { class: "codes" }, ...sources.map(k => listing(reply.sources[k], step.moments.filter(moment => moment.source === k), lines, shown))),
+      make("div", { class: "codes" }, ...sources.map(k => listing(reply.sources[k], step.moments.filter(moment => moment.source === k), lines, choose))),
       arrays,
       ...(ends === "dx" && step.made.dx === undefined && step.address === app.layers[0].address ? [make("p", { class: "told" }, "No dx: nothing before it has parameters, so nobody asks for it.")] : []),
     );
-    shown(null);
+    choose(null);
     return section;
   }
 
-  function listing({ title, lines: text }, moments, lines, shown) {
+  function listing({ title, lines: text }, moments, lines, choose) {
     const hidden = docstring(text);
     const rows = colouredLines(text.join("\n")).map((parts, i) => {
       if (hidden.has(i)) return "";
@@ -154,9 +162,9 @@ export function mount(element, app) {
       if (!moment) return make("span", { class: "line" }, ...parts, "\n");
       const row = make("span", {
         class: "line live", tabindex: moment.lines[0] === i ? 0 : null, role: moment.lines[0] === i ? "button" : null,
-        onpointerenter: () => { if (!line) shown(moment); }, onpointerleave: () => { if (!line) shown(null); },
-        onclick: () => { line = line === moment ? null : moment; shown(line); },
-        onfocus: () => { line = moment; shown(moment); }, onblur: () => { line = null; shown(null); },
+        onpointerenter: () => { if (!line) choose(moment); }, onpointerleave: () => { if (!line) choose(null); },
+        onclick: () => { line = line === moment ? null : moment; choose(line); },
+        onfocus: () => { line = moment; choose(moment); }, onblur: () => { line = null; choose(null); },
         onkeydown: event => {
           const by = { ArrowDown: 1, ArrowUp: -1 }[event.key], all = [...steps.querySelectorAll(".line[tabindex]")];
           if (by) { event.preventDefault(); (all[all.indexOf(row) + by] ?? (by < 0 ? path.querySelector("[aria-current]") : null))?.focus(); }

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 OWN = "own_parts"
 """The name of the module of edited classes."""
+FACES = "layerkit", "layerkit.data"
+"""The modules that have public names of other modules."""
 
 
 def home(session: Session, message: dict[str, Any]) -> dict[str, Any]:
@@ -209,8 +211,8 @@ def in_python(
     homes: dict[str, list[str]] = {}
     known = {"Data": Data, "fit": fit, "table_of": table_of, **Configurable.registry}
     for name in sorted(used & known.keys()):
-        face = hasattr(sys.modules["layerkit"], name)
-        home = OWN if name in own else "layerkit" if face else known[name].__module__
+        faces = [face for face in FACES if hasattr(sys.modules[face], name)]
+        home = OWN if name in own else [*faces, known[name].__module__][0]
         homes.setdefault(home, []).append(name)
     head = [piece for home, names in sorted(homes.items()) for piece in wrapped_import(home, names)]
     return "\n".join([*head, "", *code, ""])

@@ -29,3 +29,10 @@ def test_a_network_learns_in_the_browser_alone_and_later_offline(
         page.goto(address)
         page.get_by_role("button", name="epoch").click(timeout=200_000)
         page.wait_for_function("document.getElementById('epochs').textContent === '1'")
+    says = page.evaluate("""async () => {
+        const { source } = await layerkit.connection.send({ do: "source", class: "Tanh" });
+        const wrong = { do: "edit", class: "Tanh", source: source.replace("dx *= dy", "pass") };
+        const { check } = await layerkit.connection.send(wrong);
+        return check.filter(row => row.ok === false).map(row => row.says);
+    }""")
+    assert says == ["Tanh.backward: dx doesn't depend on dy: multiply by it, dx = dy * …"]

@@ -3,7 +3,8 @@
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import fields
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from docs.generate.docstrings import (
     paragraphs,
     readable,
 )
+from docs.generate.formulas import NotAFormulaError, typeset
 from docs.generate.pictures import BOWL, VALLEY, WINDOW, Judged
 from layerkit import (
     BinaryCrossEntropy,
@@ -80,9 +82,24 @@ def split_formula(text: str) -> tuple[str, list[str]]:
 
 
 def formula(text: str) -> list[str]:
-    """Show formulas as they are, a line each: "v <- …;  w <- …" are two."""
-    lines = [line.strip() for line in readable(text).split("; ")]
-    return ["```{code-block} text", ":class: formula", "", *lines, "```", ""] if text else []
+    """Show formulas, a line each: "v <- …;  w <- …" are two."""
+    if not text:
+        return []
+    try:
+        lines = typeset(text, option_names())
+        aligned = rf"\begin{{aligned}} {lines} \end{{aligned}}"
+        return [":::{div} typeset", "$$", aligned, "$$", ":::", ""]
+    except NotAFormulaError:
+        lines = [line.strip() for line in readable(text).split("; ")]
+        return ["```{code-block} text", ":class: formula", "", *lines, "```", ""]
+
+
+@cache
+def option_names() -> set[str]:
+    """The words that formulas use as names: options, and some that stand for a number."""
+    classes = [cls for kind in FAMILIES for cls in registered(kind)]
+    found = {option.name for cls in classes for option in fields(cls)}
+    return {name for name in found if len(name) > 1} | {"factor", "height", "scale"}
 
 
 def picture(cls: type[Configurable]) -> list[str]:

@@ -206,6 +206,11 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", type=Path, help="the sweep's folder (default: runs/NAME)"
     )
     sweep.add_argument("--jobs", type=int, help="trials at a time, instead of sweep.jobs")
+    sweep.add_argument(
+        "--serve",
+        metavar="HOST:PORT",
+        help='serve the trials to machines whose file says storage = "grpc://HOST:PORT"',
+    )
     sweep.add_argument("--retry-failed", action="store_true", help="run failed trials again")
     evaluating = command(run_evaluate, "RUN")
     begun = train.add_mutually_exclusive_group(required=True)
@@ -648,6 +653,11 @@ def run_sweep(options: argparse.Namespace) -> int:
     from layerkit.runs.sweep.search import sweep
 
     folder = options.out or Path("runs") / options.file.stem
+    if options.serve:
+        from layerkit.runs.sweep.server import serve
+
+        serve(folder, options.serve)
+        return 0
     return sweep(
         options.file,
         folder,

@@ -127,8 +127,9 @@ class Sweep(Configurable):
         By default losses and errors are minimized, all other metrics maximized. A function of your
         own needs one.
     storage : str, optional
-        Where the trials are stored, for several machines to share: a file, or an Optuna URL such
-        as ``postgresql://…``; by default ``journal.log`` in the sweep's folder.
+        Where the trials are stored, for several machines to share: a file, an Optuna URL such as
+        ``postgresql://…``, or the ``grpc://HOST:PORT`` of a ``layerkit sweep FILE --serve``; by
+        default ``journal.log`` in the sweep's folder.
     seed : int
         The seed of the search.
     """

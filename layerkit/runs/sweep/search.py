@@ -33,6 +33,7 @@ from layerkit.metrics.metrics import undirected
 from layerkit.runs.signals import SIGNALS, handled, leave
 from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
 from layerkit.runs.sweep.results import format_value, print_table, write_results, write_table
+from layerkit.runs.sweep.server import answering
 from layerkit.runs.sweep.trials import GRACE_PERIOD, Trials
 from layerkit.training.evaluation import metric_names
 from layerkit.training.resume import compare
@@ -95,8 +96,21 @@ def sweep(
         plan = replace(plan, sweep=replace(plan.sweep, jobs=jobs))
     _check_data(plan, data_dir)
     _claim(folder, plan)
+    with answering(storage := _storage(plan, folder)):
+        return _search(plan, storage, folder, imports, data_dir, retry_failed)
+
+
+def _search(
+    plan: Plan,
+    storage: str,
+    folder: Path,
+    imports: Sequence[str],
+    data_dir: str | None,
+    retry_failed: bool,
+) -> int:
+    """Run what is left of a checked plan, and return the exit status."""
     try:
-        trials = Trials(plan, _storage(plan, folder))
+        trials = Trials(plan, storage)
     except ImportError as error:
         raise ConfigError("a sweep needs Optuna: pip install 'layerkit[sweep]'") from error
     if retry_failed:
@@ -191,8 +205,9 @@ def _run(
                 write_table(trials.plan, trials.results(), folder)
                 changed = True
     finally:
-        for trial, process in running.values():
+        for _, process in running.values():
             process.kill()
+        for trial, _ in running.values():
             trials.drop(trial.number)
 
 

@@ -222,6 +222,10 @@ def _open(storage: str) -> str | BaseStorage:
                 error.filename = error.filename or storage
                 raise
 
+    if storage.startswith("grpc://"):
+        from layerkit.runs.sweep.server import connected
+
+        return connected(storage)
     if "://" in storage:
         return storage
     path = Path(storage).absolute()

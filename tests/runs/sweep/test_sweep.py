@@ -3,6 +3,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -396,6 +397,32 @@ def test_processes_share_the_trials() -> None:
     assert sum(ran) == 3
     assert min(ran) >= 1
     assert states("COMPLETE") == [0, 1, 2]
+
+
+@pytest.mark.processes
+def test_machines_without_a_shared_folder_have_the_trials_served() -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        place = f"localhost:{free.getsockname()[1]}"
+    sweep = f'method = "grid"\nstorage = "grpc://{place}"'
+    file = write(sweep, "optimizer.lr = {low = 0.01, high = 1.0, log = true, points = 4}\n")
+    server = start(file, "--out", "served", "--serve", place)
+    try:
+        assert server.stdout
+        assert place in server.stdout.readline()
+        first, second = (start(file, "--out", name) for name in ("one", "two"))
+        for process in (first, second):
+            _, errors = process.communicate(timeout=240)
+            assert process.returncode == 0, errors
+        assert found("one") == found("two")
+        assert len(found("one")) == 4
+        assert {row["state"] for row in table("one")} == {"done"}
+    finally:
+        server.terminate()
+        _, errors = server.communicate(timeout=60)
+    assert errors == ""
+    done = start(file, "--out", "three")
+    assert f"start it there: layerkit sweep FILE --serve {place}" in done.communicate()[1]
 
 
 @pytest.mark.usefixtures("_trials_in_this_process")

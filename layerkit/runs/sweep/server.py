@@ -1,0 +1,108 @@
+"""A sweep's trials on the network, for machines that share no folder: Optuna's gRPC storage."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from layerkit.errors import ConfigError, FileError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+DATABASE = "trials.db"
+"""The file in a sweep's folder that has the trials that are served."""
+PATIENCE = 10
+"""Seconds in which a server has to answer."""
+
+
+def serve(folder: str | Path, address: str) -> None:
+    """Serve the trials of a sweep's folder at an address HOST:PORT, until it is interrupted.
+
+    Raises
+    ------
+    ConfigError
+        For an address of another form, and where gRPC is not installed.
+    FileError
+        When nothing can be served there.
+    """
+    host, port = place(f"grpc://{address}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        from optuna.storages import get_storage, run_grpc_proxy_server
+
+        where = f"{folder / DATABASE}"
+        print(f'Serving {where}; elsewhere: storage = "grpc://{host}:{port}"', flush=True)
+        storage = get_storage(f"sqlite:///{folder / DATABASE}")
+        with quiet():
+            run_grpc_proxy_server(storage, host=host, port=port)
+    except ImportError as error:
+        raise ConfigError(f"{error}: pip install 'layerkit[sweep]'") from error
+    except RuntimeError as error:
+        raise FileError(f"{host}:{port}: can't be served: {error}") from error
+
+
+def connected(url: str) -> BaseStorage:
+    """Return the storage that is served at ``grpc://HOST:PORT``, once it answers."""
+    from optuna.storages import GrpcStorageProxy
+
+    host, port = place(url)
+    with quiet():
+        storage = GrpcStorageProxy(host=host, port=port)
+    try:
+        storage.wait_server_ready(timeout=PATIENCE)
+    except Exception as error:
+        raise FileError(
+            f"nothing answers; start it there: layerkit sweep FILE --serve {host}:{port}"
+        ) from error
+    return storage
+
+
+@contextmanager
+def answering(storage: str) -> Iterator[None]:
+    """Say in a sentence that a server has gone, if trials are served; FileError then."""
+    if not storage.startswith("grpc://"):
+        yield
+        return
+    import grpc
+
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise FileError(
+            f"{storage}: does not answer any more; when it does, the same command goes on"
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from telling that its interface may change, and what it does."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def place(url: str) -> tuple[str, int]:
+    """Return host and port; ConfigError for a URL without them.
+
+    Examples
+    --------
+    >>> place("grpc://nas.local:13000")
+    ('nas.local', 13000)
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise ConfigError(f"{url.removeprefix('grpc://')!r}: should be HOST:PORT")
+    return host, port

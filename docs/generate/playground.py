@@ -25,11 +25,13 @@ def main() -> None:
         Thread(target=server.serve_forever, daemon=True).start()
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         for scheme, name in (("light", "playground"), ("dark", "playground_dark")):
-            page = chromium.new_page(viewport={"width": 1280, "height": 820}, color_scheme=scheme)
+            page = chromium.new_page(viewport={"width": 1440, "height": 1080}, color_scheme=scheme)
             page.goto(server.address)
             for epoch in range(EPOCHS):
                 page.get_by_role("button", name="epoch").click()
                 page.wait_for_function(f"document.getElementById('epochs').textContent > {epoch}")
+            page.get_by_role("tab", name="Change a line").click()
+            page.wait_for_function("document.querySelector('#work textarea')?.value")
             page.mouse.move(0, 0)
             taken = Image.open(BytesIO(page.screenshot())).convert("RGB")
             small = taken.quantize(256, dither=Image.Dither.NONE)

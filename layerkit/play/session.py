@@ -247,6 +247,8 @@ class Session:
             reply = {"error": sentence, "where": layer[0] if layer else error.place}
         except ModuleNotFoundError as error:
             reply = {"error": str(error), "where": "", "missing": error.name}
+        except MemoryError as error:
+            reply = {"error": f"not enough memory: {error}", "where": ""}
         except Exception as error:  # of a part of one's own, or a fault of ours
             traceback.print_exc(file=sys.stderr)
             reply = {"error": f"{type(error).__name__}: {error}", "where": ""}

@@ -28,12 +28,12 @@ def complete(config: dict[str, Any]) -> None:
     ConfigError, DataError, FileError
         For data that can't be read, or a column that they don't have.
     """
-    network, source = config.get("network"), config.get("data")
+    network, source = config.get("network"), config.get("data", {})
     if not isinstance(network, dict) or not isinstance(source, dict):
         return
     if "path" not in source:
-        if shape := known_shape(str(source.get("name"))):
-            network.setdefault("shape", list(shape))
+        shape = known_shape(str(source.get("name", "digits")))
+        network.setdefault("shape", list(shape or [1]))  # another name is wrong, and refused
         return
     body: Layer | None = None
     try:

@@ -1,5 +1,6 @@
 """Data sets that are drawn."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,14 @@ def test_a_file_may_name_a_toy_and_leave_out_the_shape() -> None:
         },
         "optimizer": {"type": "SGD"},
     }
-    experiment = make_experiment(table)
+    experiment = make_experiment(copy.deepcopy(table))
     assert experiment.network.shape == (2,)
     assert len(experiment.load_data().train) == 60
+    wrong = copy.deepcopy(table) | {"data": {"name": "spirall"}}
+    with pytest.raises(ConfigError, match=r"^data.name = 'spirall': should be [^\n]*$"):
+        make_experiment(wrong)
+    del table["data"]
+    assert make_experiment(table).network.shape == (64,)
 
 
 def test_the_digits_are_those_of_scikit_learn() -> None:

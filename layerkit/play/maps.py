@@ -198,8 +198,16 @@ def decision(network: Network, view: View, z: Array) -> dict[str, Any]:
 
 
 def probabilities(network: Network, z: Array) -> Array:
-    """Return the probabilities of the classes (N, K) from outputs, as `Network.predict_proba`."""
-    p = network.loss.predict_proba(z)
+    """Return the probabilities of the classes (N, K) from outputs, as `Network.predict_proba`.
+
+    Of a loss without probabilities they are 1 for what is predicted.
+    """
+    if network.loss.has_probabilities:
+        p = network.loss.predict_proba(z)
+    elif z.shape[-1] > 1 and network.targets.exclusive:
+        p = np.eye(z.shape[-1])[z.argmax(axis=-1)]
+    else:
+        p = (z > 0).astype(float)
     return np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
 
 

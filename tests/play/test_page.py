@@ -157,6 +157,23 @@ def test_data_bring_a_network_that_suits_them(play: Page, name: str, kind: str) 
     assert of(play, "state.network.body.layers[0].units") == 9
 
 
+def test_the_space_bar_plays_after_a_click_on_something_else(play: Page) -> None:
+    play.get_by_role("radio", name="moons").click()
+    wait(play, "data.name === 'moons'")
+    play.keyboard.press("Space")
+    wait(play, "frame.step > 5")
+    play.get_by_role("button", name="Pause").click()
+    play.keyboard.press("Space")
+    wait(play, "running === true")
+    play.keyboard.press("Space")
+    wait(play, "running === false")
+    play.get_by_role("radio", name="moons").focus()
+    play.keyboard.press("ArrowLeft")
+    wait(play, "data.name === 'circles'")
+    play.keyboard.press("Space")
+    assert not of(play, "running")
+
+
 def test_a_table_of_ones_own_is_taken_or_refused(play: Page) -> None:
     lines = ["a,b,kind", *(f"{i},{i * i},{'even' if i % 2 == 0 else 'odd'}" for i in range(60))]
     drop(play, "\n".join(lines))

@@ -50,6 +50,15 @@ def array(sent: dict[str, Any]) -> Any:
     return np.frombuffer(base64.b64decode(sent["data"]), sent["dtype"]).reshape(sent["shape"])
 
 
+def test_a_loss_without_probabilities_is_sure_of_what_it_predicts() -> None:
+    state = state_for("blobs")
+    state["network"]["loss"] = {"type": "MultiMargin"}
+    session = Session()
+    drawn = ask(session, "new", state=state)["frame"]["map"]
+    assert (array(drawn["probability"]) == 1).all()
+    assert set(ask(session, "predict", x=[0, 0])["probabilities"]) == {0, 1}
+
+
 def test_another_optimizer_goes_on_where_the_training_is() -> None:
     session = begun()
     before = ask(session, "train", steps=20)["frame"]

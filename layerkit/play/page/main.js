@@ -285,7 +285,7 @@ const app = {
   },
 };
 
-let building = null, again = false, afresh = false, loop = null, refused = null, toasting = 0, input = null, answered = null, asking = false, spoken = 0, network, picture, curves;
+let building = null, again = false, afresh = false, loop = null, refused = null, toasting = 0, input = null, answered = null, asking = false, spoken = 0, pointed = false, network, picture, curves;
 const tabs = new Map();
 
 // What an option without a default is given at first.
@@ -746,6 +746,7 @@ async function mountParts() {
 const typing = target => target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, [contenteditable], dialog[open]");
 
 function keyboard(event) {
+  if (event.key !== " ") pointed = false;
   if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
   if (event.key === "Escape" && !event.target.closest("dialog[open], textarea, [contenteditable]")) {
     app.tip(null);
@@ -753,9 +754,12 @@ function keyboard(event) {
     app.selectLayer(null);
     return;
   }
-  if (typing(event.target) || (event.key === " " && event.target.closest("button, summary, a, input, [role=tab]"))) return;
+  if (typing(event.target) || (event.key === " " && !pointed && event.target.closest("button, summary, a, input, [role=tab]"))) return;
   const does = { " ": () => app.toggle(), s: () => $("step").click(), e: () => $("epoch").click(), r: () => $("reset").click() }[event.key];
-  if (does) { event.preventDefault(); does(); }
+  if (!does) return;
+  event.preventDefault();
+  if (pointed) event.target.blur(); // a button that was clicked is not pressed by the space bar again
+  does();
 }
 
 function theme(value, chosen) {
@@ -790,7 +794,7 @@ function listen() {
   addEventListener("dragleave", event => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
   addEventListener("drop", event => { event.preventDefault(); document.body.classList.remove("dropping"); if (event.dataTransfer.files[0]) readFile(event.dataTransfer.files[0]); });
   addEventListener("keydown", keyboard);
-  addEventListener("pointerdown", () => app.tip(null));
+  addEventListener("pointerdown", () => { app.tip(null); pointed = true; });
   addEventListener("scroll", () => app.tip(null), { passive: true });
   addEventListener("hashchange", async () => {
     const state = await linked();

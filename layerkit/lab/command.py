@@ -10,7 +10,7 @@ from layerkit.errors import ConfigError, FileError
 from layerkit.files.atomic import write_atomically
 from layerkit.lab.exercises import BUILT_IN, find_lab
 from layerkit.lab.folders import LIMIT, SETTINGS, check_folders, name_of, new_folder, next_hint
-from layerkit.lab.report import as_csv, class_table, table
+from layerkit.lab.report import Results, as_csv, class_line, table
 from layerkit.lab.slides import page
 
 
@@ -109,8 +109,13 @@ def _check_class(options: argparse.Namespace, folders: list[Path]) -> int:
                 f"{BUILT_IN[0]}, or --lab FILE.py for a lab of your own"
             )
         (lab,) = names
-    results = dict(check_folders(lab, folders, limit=options.limit))
-    print(class_table(results))
+    wide = max(len(folder.name) for folder in folders) + 2
+    print(" " * wide + "  ".join(exercise.name for exercise in find_lab(lab).exercises))
+    results: Results = {}
+    for folder, of_student in check_folders(lab, folders, limit=options.limit):
+        results[folder] = of_student
+        print(class_line(folder, of_student, wide), flush=True)
+    print("\n✓ done, ✗ begun, · not begun; blank: no such file")
     if options.csv:
         write_atomically(options.csv, as_csv(results).encode())
         print(f"\nIn {options.csv}")

@@ -137,10 +137,11 @@ def next_hint(path: str | Path) -> Hint:
     if not exercise.hints:
         raise ConfigError(f"{exercise.name}: this exercise has no hints")
     settings = read_toml(folder / SETTINGS)
-    seen = settings.setdefault("hints", {})
-    total = len(exercise.hints)
-    number = seen[exercise.name] = min(seen.get(exercise.name, 0) + 1, total)
-    _write_settings(folder, settings)
+    seen, total = settings.get("hints"), len(exercise.hints)
+    seen = seen if isinstance(seen, dict) else {}
+    before = seen.get(exercise.name)
+    number = min(before + 1, total) if type(before) is int and before > 0 else 1
+    _write_settings(folder, {**settings, "hints": {**seen, exercise.name: number}})
     return Hint(exercise.hints[number - 1], number, total)
 
 

@@ -63,17 +63,11 @@ def _known(result: Result, verdict: Verdict) -> list[str]:
     return texts if len(texts) == 1 else []
 
 
-def class_table(results: Results) -> str:
-    """Return a line for each student, and a column for each exercise."""
-    first = next(iter(results.values()))
-    names = [result.exercise.name for result in first]
-    wide = max(len(folder.name) for folder in results) + 2
-    lines = [" " * wide + "  ".join(names)]
-    for folder, of_student in results.items():
-        cells = [STATES[r.state].center(len(r.exercise.name)) for r in of_student]
-        done = sum(result.state == "done" for result in of_student)
-        lines.append(f"{folder.name:<{wide}}{'  '.join(cells)}  {done} of {len(names)}")
-    return "\n".join([*lines, "", "✓ done, ✗ begun, · not begun; blank: no such file"])
+def class_line(folder: Path, results: Sequence[Result], wide: int) -> str:
+    """Return the line of a student, whose name is `wide`; each exercise has a sign."""
+    cells = [STATES[result.state].center(len(result.exercise.name)) for result in results]
+    done = sum(result.state == "done" for result in results)
+    return f"{folder.name:<{wide}}{'  '.join(cells)}  {done} of {len(results)}"
 
 
 def as_csv(results: Results) -> str:

@@ -48,6 +48,16 @@ def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.count(LAB["sgd"].hints[2]) == 2
 
 
+@pytest.mark.parametrize("hints", ['"none"', "{sgd = 'two'}", "{sgd = -7}"])
+def test_hints_begin_anew_where_their_number_was_changed(
+    hints: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("new", "backprop")
+    Path("backprop/lab.toml").write_text(f'lab = "backprop"\nhints = {hints}\n')
+    assert run("hint", "backprop/sgd") == 0
+    assert "Hint 1 of 3" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -114,7 +114,7 @@ def _check_class(options: argparse.Namespace, folders: list[Path]) -> int:
     results: Results = {}
     for folder, of_student in check_folders(lab, folders, limit=options.limit):
         results[folder] = of_student
-        print(class_line(folder, of_student, wide), flush=True)
+        print(class_line(folder.name, of_student, wide), flush=True)
     print("\n✓ done, ✗ begun, · not begun; blank: no such file")
     if options.csv:
         write_atomically(options.csv, as_csv(results).encode())

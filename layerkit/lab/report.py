@@ -63,11 +63,11 @@ def _known(result: Result, verdict: Verdict) -> list[str]:
     return texts if len(texts) == 1 else []
 
 
-def class_line(folder: Path, results: Sequence[Result], wide: int) -> str:
+def class_line(student: str, results: Sequence[Result], wide: int) -> str:
     """Return the line of a student, whose name is `wide`; each exercise has a sign."""
     cells = [STATES[result.state].center(len(result.exercise.name)) for result in results]
     done = sum(result.state == "done" for result in results)
-    return f"{folder.name:<{wide}}{'  '.join(cells)}  {done} of {len(results)}"
+    return f"{student:<{wide}}{'  '.join(cells)}  {done} of {len(results)}"
 
 
 def as_csv(results: Results) -> str:

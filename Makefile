@@ -29,8 +29,8 @@ slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
 	$(BIN)/python -m pytest -m slow
 
 docs: $(VENV)/.docs ## Build the documentation, and print where it is
-	rm -rf docs/api docs/api.md docs/_generated
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	rm -rf docs/api docs/api.md docs/configuration docs/_generated
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
 	@echo "file://$(CURDIR)/docs/_build/html/index.html"
 
 afternoon: $(VENV)/.dev ## Count the lines of docs/afternoon.md anew
@@ -44,7 +44,7 @@ studies: $(VENV)/.plot ## Test what the tutorial claims, on MNIST: 20 minutes on
 	$(BIN)/python experiments/studies/page.py
 
 clean: ## Remove the environment and everything built
-	rm -rf $(VENV) docs/_build docs/_generated docs/api docs/api.md .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) docs/_build docs/_generated docs/api docs/api.md docs/configuration .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -95,8 +95,9 @@ def skip_routing(app: Any, what: str, name: str, obj: Any, skip: bool, options: 
 
 def write_pages(app: Any, config: Any) -> None:
     """Make what is generated from the classes, before Sphinx looks for pages."""
+    GENERATED.mkdir(exist_ok=True)
     write_api(DOCS / "api.md")
-    write_configuration(GENERATED / "configuration.md")
+    write_configuration(DOCS / "configuration")
     write_atlas(GENERATED / "atlas")
     write_front(GENERATED / "front")
     write_step(GENERATED / "pages/step.html")

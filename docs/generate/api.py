@@ -2,8 +2,8 @@
 
 import inspect
 import pkgutil
+import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,25 +46,43 @@ GROUPS = {
 
 
 def write_api(path: Path) -> None:
-    """List all public names in Markdown."""
-    write(path, "\n".join(["# API", "", *api()]))
+    """List all public names in Markdown: a page for each group, and one that leads to them."""
+    folder = path.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    rows, pages = [], []
+    for title, lines in api().items():
+        name = slug(title)
+        write(folder / f"{name}.md", "\n".join([f"# {title}", "", *lines]))
+        first = lines[0].partition(". ")[0].rstrip(".")
+        rows.append(f"| [{title}](api/{name}.md) | {first} |")
+        pages.append(f"api/{name}")
+    table = ["| Family | What it is |", "|---|---|", *rows, ""]
+    write(path, "\n".join(["# API", "", *table, "```{toctree}", ":hidden:", "", *pages, "```", ""]))
 
 
-def api() -> Iterator[str]:
-    """The groups: a heading, the first paragraph of the docstring, and the names."""
+def slug(title: str) -> str:
+    """The name of the page of a group."""
+    return re.sub(r"\W+", "_", title.lower())
+
+
+def api() -> dict[str, list[str]]:
+    """The groups: the first paragraph of the docstring, and the names."""
     entries = [entry for group in GROUPS.values() for entry in group]
     found = {part for entry in entries for part in public(entry)}
     homes: dict[str, list[Any]] = {entry: [] for entry in entries}
     for part in sorted(found, key=place):
         name = f"{part.__module__}.{part.__qualname__}."
         homes[max((e for e in entries if name.startswith(f"layerkit.{e}.")), key=len)].append(part)
-    for title, group in GROUPS.items():
-        yield from (f"## {title}", "")
-        yield from blocks(paragraphs(pkgutil.resolve_name(f"layerkit.{group[0]}"))[:1])
-        yield from ("```{eval-rst}", ".. currentmodule:: layerkit", "")
-        yield from (".. autosummary::", "   :toctree: api", "   :nosignatures:", "")
-        yield from (f"   {address(part)}" for entry in group for part in homes[entry])
-        yield from ("```", "")
+    return {
+        title: [
+            *blocks(paragraphs(pkgutil.resolve_name(f"layerkit.{group[0]}"))[:1]),
+            *("```{eval-rst}", ".. currentmodule:: layerkit", ""),
+            *(".. autosummary::", "   :toctree: .", "   :nosignatures:", ""),
+            *(f"   {address(part)}" for entry in group for part in homes[entry]),
+            *("```", ""),
+        ]
+        for title, group in GROUPS.items()
+    }
 
 
 def public(entry: str) -> list[Any]:

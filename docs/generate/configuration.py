@@ -24,14 +24,30 @@ LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "m
 COLUMNS = ["Option", "Type", "Allowed", "Default", "Meaning"]
 
 
-def write_configuration(path: Path) -> None:
-    """Describe all options of configuration files in Markdown."""
-    path.parent.mkdir(exist_ok=True)
-    write(path, "\n".join(reference()))
+PAGES = {
+    "Tables": "Tables of a file",
+    "Layer": "Layers",
+    "Loss": "Losses",
+    "Optimizer": "Optimizers",
+    "Schedule": "Schedules",
+    "Initializer": "Initializers",
+    "Average": "Averages of the weights",
+    "Augmentation": "Augmentations",
+    "Callback": "Callbacks",
+    "Column": "Columns of tables",
+}
+"""The titles of the pages: first the tables of a file, then a page for each family."""
 
 
-def reference() -> Iterator[str]:
-    """First the tables of a file, then the families of classes that can appear in them."""
+def write_configuration(folder: Path) -> None:
+    """Describe all options of configuration files in Markdown, a page for each family."""
+    folder.mkdir(exist_ok=True)
+    for name, lines in reference().items():
+        write(folder / f"{name.lower()}.md", "\n".join(lines))
+
+
+def reference() -> dict[str, list[str]]:
+    """The tables of a file, and the families of classes that can appear in them."""
     definitions = json_schema(Experiment)["$defs"]
     names = ["Experiment"]
     for name in names:
@@ -40,32 +56,37 @@ def reference() -> Iterator[str]:
     registry = Configurable.registry
     families = {n: choices(definitions[n]) for n in names if "anyOf" in definitions[n]}
     members = {name for family in families.values() for name in family}
+    tables = ["# " + PAGES["Tables"], ""]
+    for name in [name for name in names if name not in families and name not in members]:
+        tables += heading("##", name)
+        tables += blocks(paragraphs(registry[name]))
+        tables += table(registry[name], definitions[name], list(definitions[name]["properties"]))
+    found = {name: list(family(name, parts, definitions)) for name, parts in families.items()}
+    return {name: ({"Tables": tables} | found)[name] for name in PAGES}
+
+
+def family(name: str, parts: list[str], definitions: dict[str, Any]) -> Iterator[str]:
+    """The classes of a family: what they are, and their options."""
+    registry = Configurable.registry
+    base = registry[name]
+    yield from (f"(config-{name.lower()})=", f"# {PAGES[name]}", "")
+    yield from blocks(paragraphs(base)[:1])
+    common = [option.name for option in common_options(base)]
+    if common:
+        yield from ("All of them have these options:", "")
+        yield from table(base, definitions[parts[0]], common)
     pages = [kind for kind in FAMILIES if kind is not Initializer]
     in_atlas = [cls.__name__ for kind in pages for cls in registered(kind)]
-    yield from ("## Tables", "")
-    for name in [name for name in names if name not in families and name not in members]:
-        yield from heading("###", name)
-        yield from blocks(paragraphs(registry[name]))
-        yield from table(registry[name], definitions[name], list(definitions[name]["properties"]))
-    for family, parts in families.items():
-        base = registry[family]
-        yield from heading("##", family)
-        yield from blocks(paragraphs(base)[:1])
-        common = [option.name for option in common_options(base)]
-        if common:
-            yield from ("All of them have these options:", "")
-            yield from table(base, definitions[parts[0]], common)
-        known = [name for name in in_atlas if name in parts]
-        for name in [name for name in registry if name in parts and name not in known] + known:
-            cls = registry[name]
-            yield from heading("###", name)
-            if name in in_atlas:
-                more = f"([atlas](#atlas-{name.lower()}))"
-                yield from (f"{markdown(paragraphs(cls)[0])} {more}", "")
-            else:
-                yield from blocks(paragraphs(cls))
-            own = [option.name for option in own_options(cls, base)]
-            yield from table(cls, definitions[name], own)
+    known = [part for part in in_atlas if part in parts]
+    for part in [part for part in registry if part in parts and part not in known] + known:
+        cls = registry[part]
+        yield from heading("##", part)
+        if part in in_atlas:
+            more = f"([atlas](#atlas-{part.lower()}))"
+            yield from (f"{markdown(paragraphs(cls)[0])} {more}", "")
+        else:
+            yield from blocks(paragraphs(cls))
+        yield from table(cls, definitions[part], [o.name for o in own_options(cls, base)])
 
 
 def heading(level: str, name: str) -> list[str]:

@@ -155,7 +155,57 @@ def fit(
 ) -> list[Record]:
     """Train to the end, and return the records of all epochs, also of those before a resumption.
 
-    Parameters and errors are those of `train`.
+    `train` says more about some of the parameters, and which errors there are.
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place; it begins with its present weights.
+    optimizer : Optimizer
+        It remembers its steps: take a new one for another network.
+    x, t : arrays
+        Examples (N, *shape) and their targets; or for `x` alone an iterable of batches.
+    sample_weight : array, optional
+        How much each example counts.
+    validation, test : pair of arrays, optional
+        Examples and targets to measure on after each epoch, such as ``(x_test, t_test)``.
+    epochs : int
+        Number of times that every example is used; 10 by default.
+    batch_size : int
+        Number of examples for one step; 128 by default.
+    gradient_accumulation_steps : int
+        Number of batches whose gradients make one step; 1 by default.
+    seed : int or Generator
+        Seed of the order of the examples, dropout and augmentation; 0 by default.
+    average : Average, optional
+        Average of the weights to evaluate with and to keep, such as ``EMA()``.
+    augmentation : Augmentation, optional
+        Random changes of the examples, such as ``ImageAugmentation(shift=1.0)``.
+    class_weight : "balanced", dict or list of float, optional
+        How much each class counts in the gradient.
+    target_weight : dict or list of float, optional
+        How much each of several targets counts in the gradient.
+    standardize_targets : bool
+        Whether numbers to predict are standardized for the loss; False by default.
+    metrics : list of str or function
+        Further metrics of the validation set, or else of the test set, such as ``["f1_macro"]``.
+    measure_train : bool
+        Whether all training examples are measured after each epoch; True by default.
+    engine : {"numpy", "compiled", "jax"}
+        What runs the steps: the layers, a recorded step, or JAX.
+    mpi : bool
+        Whether several processes train together, as ``mpiexec`` starts them; False by default.
+    checkpoints : Checkpoints, optional
+        When and where the state is saved, to resume from.
+    callbacks : list of Callback
+        Observers of the training, such as ``[EarlyStopping(patience=5)]``.
+    resume : bool or "force"
+        Whether to go on from the newest of `checkpoints`; False by default.
+
+    Returns
+    -------
+    list of Record
+        One for each epoch, with its losses, accuracies, metrics and seconds.
 
     Examples
     --------

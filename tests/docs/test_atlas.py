@@ -30,8 +30,10 @@ from layerkit import (
     ReLU,
     Schedule,
     Softmax,
+    fit,
 )
 from layerkit.config.tables import choices_for
+from layerkit.training.options import Options
 
 OTHER_LAYERS = {
     *(
@@ -202,7 +204,7 @@ def test_texts_become_markdown() -> None:
 def test_options_of_the_family_are_described_once() -> None:
     assert [option.name for option in own_options(SGD, Optimizer)] == ["lr"]
     assert "weight_decay" in [option.name for option in own_options(AdamW, Optimizer)]
-    lines = list(configuration.reference())
+    lines = [line for page in configuration.reference().values() for line in page]
     assert sum(line.startswith("| `clip_norm` |") for line in lines) == 1
     assert sum(line.startswith("| `schedules` | table of [Schedule]") for line in lines) == 1
     assert any(line.startswith("| `rates` | table of number | each ≥ 0 |") for line in lines)
@@ -279,13 +281,20 @@ def test_files_that_stay_the_same_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_api_has_every_public_name() -> None:
-    listed = {line.strip() for line in api.api() if line.startswith("   ")}
+    listed = {n.strip() for page in api.api().values() for n in page if n.startswith("   ")}
     public = {
         name
         for name in layerkit.__all__
         if getattr(layerkit, name).__module__.startswith("layerkit")
     }
     assert public <= listed
+
+
+def test_fit_explains_every_option() -> None:
+    section = (fit.__doc__ or "").partition("Parameters")[2].partition("Returns")[0]
+    lines = re.findall(r"^    (\w.*?)(?: : |$)", section, re.MULTILINE)
+    explained = {name for line in lines for name in line.split(", ")}
+    assert explained == {"network", "optimizer", "x", "t"} | Options.__annotations__.keys()
 
 
 def test_windows_are_for_classes_that_are_drawn() -> None:

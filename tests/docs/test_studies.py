@@ -98,12 +98,12 @@ def test_a_study_that_is_stopped_leaves_no_process(tmp_path: Path, name: str) ->
     parent = subprocess.Popen(
         command, env=os.environ | paths, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    time.sleep(3)  # the workers train
-    assert parent.poll() is None
-    os.kill(parent.pid, getattr(signal, name))
-    parent.wait(timeout=10)
-    deadline = time.monotonic() + 10
     try:
+        time.sleep(3)  # the workers train
+        assert parent.poll() is None
+        os.kill(parent.pid, getattr(signal, name))
+        parent.wait(timeout=10)
+        deadline = time.monotonic() + 10
         while True:  # until nobody is left in the group of the parent
             os.killpg(parent.pid, 0)
             assert time.monotonic() < deadline

@@ -90,8 +90,7 @@ def test_it_is_stepped_through_by_keys(play: Page) -> None:
         "Loss, SoftmaxCrossEntropy",
     ]
     assert (said[6], said[11]) == ("Backward, Dense, body.layers.4", "Update, Adam")
-    panel.get_by_text("w -= self.change").wait_for()
-    panel.locator("figure[data-name='step of body.layers.0.W']").wait_for()
+    panel.locator(".step:only-child[data-phase=optimizer]").wait_for()
     play.keyboard.press("ArrowDown")
     assert play.evaluate("document.activeElement.className") == "line live chosen"
     assert (
@@ -151,7 +150,7 @@ def test_the_tutorials_derivative_is_found_wrong_and_trains_on(play: Page) -> No
     table = panel.get_by_role("table", name="Broken laws")
     table.wait_for()
     assert "difference quotients of forward give 0" in table.inner_text()
-    panel.get_by_text("2 places of this network now have your ReLU").wait_for()
+    panel.get_by_text("2 layers of this network are your ReLU now").wait_for()
     play.keyboard.press("Escape")
     play.locator("#step").click()
     wait(play, "frame.step === 1")
@@ -173,6 +172,19 @@ def test_a_mistake_is_marked_at_its_line(play: Page) -> None:
     area.fill(area.input_value().replace("np.maximun", "np.maximum"))
     area.press("Control+Enter")
     panel.get_by_text("dx doesn't depend on dy: multiply by it").wait_for()
+
+
+def test_the_optimizer_is_changed_too_and_a_reset_state_resets_the_editor(play: Page) -> None:
+    panel = tab(play, "Change a line")
+    panel.get_by_role("combobox", name="Class to change").select_option("Adam")
+    area = panel.get_by_role("textbox", name="Source of the class")
+    play.wait_for_function("document.querySelector('textarea').value.includes('w -=')")
+    area.fill(area.input_value().replace("w -=", "w +="))
+    area.press("Control+Enter")
+    panel.get_by_text("The optimizer of this network is your Adam now").wait_for()
+    assert "is the sign right, w -= lr * g?" in panel.locator(".laws").first.inner_text()
+    of(play, "change(state => { delete state.code; })")
+    play.wait_for_function("document.querySelector('textarea').value.includes('w -=')")
 
 
 def test_a_class_of_ones_own_is_put_into_the_network_and_travels_in_the_link(

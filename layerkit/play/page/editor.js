@@ -152,7 +152,8 @@ export function mount(element, app) {
     const row = each => make("tr", { class: each.ok === false ? "bad" : "" },
       make("td", {}, make("span", { "aria-hidden": "true" }, each.ok ? "✓" : each.ok === false ? "✗" : "–"), make("span", { class: "unseen" }, each.ok ? "holds" : each.ok === false ? "broken" : "not possible")),
       make("th", { scope: "row" }, each.law), make("td", {}, each.says || (each.ok === false ? "for the same reason" : LAWS[named(each)] ?? "")));
-    const where = places.length ? `${places.length === 1 ? places[0] : `${places.length} places`} of this network now ${places.length === 1 ? "has" : "have"} your ${cls}; the training goes on${says ? ` (${says})` : ""}.` : `${cls} is known now, and not yet in the network.`;
+    const [place] = places, subject = ["loss", "optimizer"].includes(place) ? `The ${place} of this network` : place;
+    const where = !place ? `${cls} is known now, and not yet in the network.` : `${places.length === 1 ? `${subject} is` : `${places.length} layers of this network are`} your ${cls} now; the training goes on${says ? ` (${says})` : ""}.`;
     const verdict = !check.length ? "" : bad.length ? ` Its check finds ${bad.length === 1 ? "a mistake" : `${bad.length} laws broken`}:` : ` All ${check.length} laws of its check hold.`;
     const found = [make("p", { class: bad.length ? "wrong" : "right" }, where, make("b", {}, verdict))];
     if (bad.length) found.push(make("table", { class: "laws" }, make("caption", { class: "unseen" }, "Broken laws"), make("tbody", {}, ...bad.map(row))));
@@ -172,7 +173,10 @@ export function mount(element, app) {
     return make("p", { class: "inside-bar" }, `Put ${cls} in the place of `, where, make("button", { type: "button", class: "main", onclick: put }, "Use it"));
   }
 
-  app.on("new", classes);
+  app.on("new", () => {
+    const known = app.state.code?.[name] ?? editor.original;
+    if (name && !busy && !drafts.has(name) && known !== null && known !== editor.value) choose(name); else classes();
+  });
   app.on("select", address => {
     const layer = app.layers.find(each => each.address === address);
     if (layer && !element.hidden && layer.type !== name) choose(layer.type);

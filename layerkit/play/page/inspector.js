@@ -26,25 +26,25 @@ export function mount(element, app) {
     if (asking) { again = true; return; }
     asking = true;
     number.hidden = whole;
+    let failure = null;
     try {
       do {
         again = false;
-        address ??= first();
+        if (!known(address)) address = first();
         const message = { do: "inspect", address };
         if (!whole) message.example = Math.round(+number.value || 0);
         reply = await app.connection.send(message);
         stale = false;
       } while (again);
-      told.classList.remove("wrong");
-      show();
-    } catch (error) {
-      if (address && !app.layers.some(layer => layer.address === address) && !["loss", "optimizer"].includes(address)) { address = null; asking = false; ask(); return; }
-      told.textContent = error.message;
-      told.classList.add("wrong");
-      steps.replaceChildren();
-    } finally { asking = false; }
+    } catch (error) { failure = error; }
+    asking = false;
+    told.classList.toggle("wrong", Boolean(failure));
+    if (!failure) { show(); return; }
+    told.textContent = failure.message;
+    steps.replaceChildren();
   }
 
+  const known = place => ["loss", "optimizer"].includes(place) || app.layers.some(layer => layer.address === place);
   const first = () => app.selected && app.layers.some(layer => layer.address === app.selected) ? app.selected : app.layers[0].address;
 
   // While it trains, a look now and then; afterwards at once.

@@ -635,6 +635,7 @@ def run_play(options: argparse.Namespace) -> int:
         read_experiment(options.file).load_data(options.data_dir)  # what is wrong is told here
         start = read_toml(options.file)
     with (
+        suppress(KeyboardInterrupt),
         Server(start, options.port, options.data_dir) as server,
         handled(lambda number, _: leave(number)),
     ):
@@ -643,8 +644,7 @@ def run_play(options: argparse.Namespace) -> int:
             import webbrowser
 
             webbrowser.open(server.address)
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.serve_forever()
     return 0
 
 

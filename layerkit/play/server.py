@@ -103,6 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 600
+    disable_nagle_algorithm = True  # else a body may wait 40 ms until its header is acknowledged
     server: Server
 
     HEADERS: ClassVar = {

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from threading import Thread
 
@@ -50,6 +51,18 @@ def test_the_page_and_its_messages_are_served(server: Server) -> None:
     for tab, known in (("a", True), ("b", False)):
         _, text = request(server, f"/WORD/message?tab={tab}", {"do": "frame"}, JSON)
         assert ("frame" in json.loads(text)) == known
+
+
+def test_no_answer_waits_for_an_acknowledgement(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+    took = []
+    for _ in range(12):  # over one connection, as a browser asks
+        begun = time.perf_counter()
+        connection.request("POST", f"/{server.word}/message?tab=a", '{"do": "nothing"}', JSON)
+        connection.getresponse().read()
+        took.append(time.perf_counter() - begun)
+    connection.close()
+    assert min(took[2:]) < 0.03
 
 
 @pytest.mark.parametrize(

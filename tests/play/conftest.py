@@ -18,6 +18,8 @@ from layerkit.play.server import Server
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
+PATIENCE = 30_000
+"""Milliseconds that a page has for anything, on a busy machine."""
 PHONE = {"width": 390, "height": 844}
 
 
@@ -32,6 +34,7 @@ def browser() -> Iterator[Browser]:
         path = [*found, playwright.chromium.executable_path][0]
         if not Path(path).exists():
             pytest.skip("no Chromium: apt-get install chromium, or playwright install chromium")
+        sync_api.expect.set_options(timeout=PATIENCE)
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
         browser.close()
@@ -42,7 +45,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A tab of its own, on a desktop's screen; an error in its console fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:

@@ -13,6 +13,7 @@ from docs.generate.api import write_api
 from docs.generate.atlas import write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.front import write_front
+from docs.generate.runs import write_digits
 from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
 from docs.generate.tables import write_run
@@ -36,9 +37,10 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_generated"]
+exclude_patterns = ["_build", "_generated", "gallery"]
 default_role = "py:obj"
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -51,6 +53,16 @@ numpydoc_show_class_members = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    "image_srcset": ["2x"],
+    "reset_modules": ("matplotlib", "docs.generate.pictures.use_style"),
+    "min_reported_time": 60,
+    "write_computation_times": False,
+    "show_signature": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "layerkit"
@@ -103,6 +115,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_step(GENERATED / "pages/step.html")
     write_table_plots(GENERATED / "table_plots")
     write_run(GENERATED / "flats")
+    write_digits(GENERATED / "digits")
     write_tutorial(GENERATED / "tutorial")
     build(GENERATED / "pages/playground")
 

@@ -55,6 +55,11 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
+def use_style(gallery_conf: dict[str, Any], file: str) -> None:
+    """Let the examples of the gallery draw in the same way, with letters of the usual size."""
+    mpl.rcParams.update(STYLE | {"axes.titlesize": 10, "font.size": 10})
+
+
 def changed_options(part: Any) -> str:
     """The options of an object that are not their defaults, such as ``alpha = 2.0``."""
     return ", ".join(

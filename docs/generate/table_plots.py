@@ -8,7 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from layerkit.runs.plots import save
+from docs.generate.pictures import style
+from docs.generate.runs import save_narrow
 
 PAGE = Path(__file__).parents[1] / "tables.md"
 IMPORTS = "import numpy as np; from layerkit import *"  # as at the beginning of the page
@@ -20,10 +21,10 @@ def write_table_plots(folder: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
     section = text.partition(SECTION)[2].partition("\n## ")[0]
     names: dict[str, Any] = {}
-    with redirect_stdout(io.StringIO()):
+    folder.mkdir(parents=True, exist_ok=True)
+    with redirect_stdout(io.StringIO()), style():
         for example in doctest.DocTestParser().get_examples(f">>> {IMPORTS}\n{section}"):
             exec(example.source, names)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, value in names.items():
-        if isinstance(value, Figure):
-            save(value, folder / f"{name}.png")
+        for name, value in names.items():
+            if isinstance(value, Figure):
+                save_narrow(value, folder / f"{name}.png")

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from docs.generate.runs import pictures_for_pages
 from layerkit.cli import main
 
 DOCS = Path(__file__).parents[1]
@@ -38,7 +39,8 @@ def write_run(folder: Path) -> None:
     """Save the pictures of the run on the page."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as work:
-        for _ in islice(printed(Path(work)), 2):
-            pass
+        with pictures_for_pages():
+            for _ in islice(printed(Path(work)), 2):
+                pass
         for name in PICTURES:
             shutil.copy(Path(work) / "runs/flats" / name, folder)

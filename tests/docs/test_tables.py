@@ -10,6 +10,8 @@ import pytest
 
 from docs.generate.tables import PAGE, TABLE, blocks, printed
 
+PAGES = [page for way in ("*.md", "recipes/*.md") for page in sorted(PAGE.parent.glob(way))]
+
 
 def form(text: str) -> str:
     """Without numbers, which depend on the machine, and spaces."""
@@ -30,7 +32,7 @@ def test_the_commands_on_the_page_print_what_is_shown(tmp_path: Path) -> None:
     assert (tmp_path / "flats.toml").read_text("utf-8").startswith(toml)
 
 
-@pytest.mark.parametrize("page", sorted(PAGE.parent.glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_configurations_on_all_pages_are_toml(page: Path) -> None:
     for toml in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.S):
         tomllib.loads(toml)

@@ -43,11 +43,11 @@ def importance(found: Importances) -> Figure:
     figure = NotebookFigure(figsize=(6, 1.6 + 0.24 * len(order)), layout="constrained")
     axes = figure.subplots()
     names = [label(found.columns[c], 30) for c in order]
-    bars: dict[str, Any] = {"ecolor": "#333333", "capsize": 2, "elinewidth": 1}
+    bars: dict[str, Any] = {"ecolor": "#777777", "capsize": 2, "elinewidth": 1}
     places = range(len(order))
     axes.barh(places, found.mean[order], xerr=found.std[order], color=TRAIN, error_kw=bars)
     axes.set_yticks(places, names)
-    axes.axvline(0, color="#333333", linewidth=0.8)
+    axes.axvline(0, color="#777777", linewidth=0.8)
     change, metric = "fall" if found.falls else "rise", label(found.metric)
     axes.set_xlabel(
         f"{change} of the {metric}, {written(found.value)},\nwhen the column is shuffled"

@@ -1,0 +1,34 @@
+"""
+What a learning rate does
+=========================
+
+The same network, the same first weights, five learning rates. Too low, and it crawls; too high, and
+it jumps about or never finds a way down.
+"""
+
+import matplotlib.pyplot as plt
+
+from layerkit import SGD, Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy, fit
+from layerkit.data import Data
+
+digits = Data(name="digits").load(seed=0)
+net = Network(Sequential([Dense(32), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), shape=(64,))
+
+# %%
+# ``initialize`` draws the same weights for each training.
+
+figure, ax = plt.subplots(figsize=(5.4, 3.6), layout="constrained")
+for lr in (0.01, 0.1, 0.5, 1.0, 2.0):
+    net = net.initialize(seed=0)
+    records = fit(net, SGD(lr=lr), digits.train.x, digits.train.t, epochs=20, batch_size=32)
+    losses = [record.train_loss for record in records]
+    ax.semilogy(range(1, 21), losses, label=f"lr = {lr}")
+    print(f"lr = {lr}: training loss {losses[-1]:.4f}")
+ax.set(title="Training loss with five rates", xlabel="epoch", ylabel="loss")
+ax.set_xticks(range(0, 21, 5))
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+
+# %%
+# ``layerkit lr-range`` finds a good one with a single short training: see
+# :doc:`/recipes/learning_rate`.

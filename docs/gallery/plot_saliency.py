@@ -1,0 +1,50 @@
+"""
+What a network looks at
+=======================
+
+``input_gradient`` tells how each output would change with each pixel. Its mean over the images of a
+digit shows which pixels speak for the digit, and which against it.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from layerkit import (
+    Adam,
+    Dense,
+    ImageAugmentation,
+    Network,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    fit,
+)
+from layerkit.data import Data
+
+digits = Data(name="digits").load(seed=0)
+net = Network(Sequential([Dense(64), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), shape=(64,))
+fit(
+    net,
+    Adam(lr=0.005, weight_decay=1.0),
+    digits.train.x,
+    digits.train.t,
+    epochs=30,
+    batch_size=32,
+    augmentation=ImageAugmentation(image=(8, 8), shift=1.0),
+)
+
+# %%
+# Red pixels make the network surer of the digit when they get darker, blue ones less sure.
+
+figure, axes = plt.subplots(4, 5, figsize=(5.4, 5), layout="constrained")
+for digit in range(10):
+    x = digits.test.x[digits.test.t == digit]
+    slopes = net.input_gradient(x, output=digit).mean(axis=0).reshape(8, 8)
+    row, column = 2 * (digit // 5), digit % 5
+    axes[row, column].imshow(x.mean(axis=0).reshape(8, 8), cmap="Greys")
+    axes[row, column].set_title(f"mean {digit}")
+    limit = np.abs(slopes).max()
+    axes[row + 1, column].imshow(slopes, cmap="RdBu_r", vmin=-limit, vmax=limit)
+for ax in axes.flat:
+    ax.axis("off")
+plt.show()

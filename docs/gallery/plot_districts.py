@@ -1,6 +1,6 @@
 """
-A table with categories: what districts have in common
-======================================================
+A table with categories
+=======================
 
 Words are learned as vectors, an *embedding*. Here each district of a town has two numbers, which
 the network chooses so that it predicts the prices of flats well.

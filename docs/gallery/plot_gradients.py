@@ -1,6 +1,6 @@
 """
-Deep networks: sigmoids let no gradient through
-===============================================
+Depth and vanishing gradients
+=============================
 
 The slope of a sigmoid is at most 1/4, so each layer makes the gradient smaller on its way back. A
 ReLU passes it on where it is active. Both networks here are untrained, with ten hidden layers of 64

@@ -33,7 +33,8 @@ for epochs in (10, 300):
 figure, (left, right) = plt.subplots(1, 2, figsize=(5.4, 3.2), layout="constrained")
 for name, p in answers.items():
     RocCurveDisplay.from_predictions(t_test, p, ax=left, name=name)
-    CalibrationDisplay.from_predictions(t_test, p, n_bins=8, ax=right, name=name)
+    CalibrationDisplay.from_predictions(t_test, p, n_bins=8, ax=right, name=name, ref_line=False)
+right.axline((0, 0), slope=1, color="grey", linestyle=":")
 left.set(title="ROC curve", xlabel="false alarms", ylabel="found")
 right.set(title="calibration", xlabel="predicted", ylabel="true")
 left.legend(loc="lower right", fontsize=8)

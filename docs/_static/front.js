@@ -13,7 +13,7 @@ function start() {
   useTheme();
   const frame = document.createElement("iframe");
   Object.assign(frame, { src: address, className: "playground", title: "A network that learns while you look" });
-  frame.style.cssText = "position: absolute; visibility: hidden";
+  frame.style.cssText = "position: fixed; left: 0; top: 0; visibility: hidden"; // so that the page gets no wider
   picture.after(frame);
   const waiting = setInterval(() => {
     if (!frame.contentDocument || !("ready" in frame.contentDocument.documentElement.dataset)) return;

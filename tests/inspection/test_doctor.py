@@ -254,6 +254,14 @@ def test_each_disease_is_found(name: str) -> None:
         assert "limit" in finding.sentence or finding.limit == 0 or finding.severity == 1
 
 
+def test_a_huge_loss_is_told_in_a_short_number() -> None:
+    net = Network(Sequential([Dense(8), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(5,))
+    records = fit(net, SGD(lr=0.1), X, T, epochs=1)
+    net.arena.values *= 1e4
+    found = diagnose(net, X, T, records=records).checks["regularization"].summary
+    assert re.fullmatch(r"loss \S{5,8} times the best constant answer's, limit 50%", found)
+
+
 @pytest.mark.parametrize(
     ("losses", "says"),
     [

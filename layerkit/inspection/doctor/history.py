@@ -209,7 +209,8 @@ def regularization(case: Case) -> Check:
     for name, param in net.params().items():
         if decays and param.decay and (size := rms(new[name].value)):
             check.measured[name] = rms(param.value) / size
-    check.summary = f"loss {share:.0%} of the best constant answer's, limit {POOR:.0%}"
+    shown = f"{share:.0%} of" if share < 10 else f"{share:.3g} times"
+    check.summary = f"loss {shown} the best constant answer's, limit {POOR:.0%}"
     if share <= POOR:
         return check
     for address, rate in rates.items():

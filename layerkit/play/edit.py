@@ -10,6 +10,7 @@ import re
 import sys
 import time
 import traceback
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -81,14 +82,15 @@ is wrong'
         for name, text in self.sources.items():
             if not isinstance(text, str):
                 raise ConfigError(f"code.{name} = {text!r}: should be the source of a class")
-        self.until = 0.0
+        self.clock, self.modules = _Clock(), list[ModuleType]()
+        weakref.finalize(self, _forget, self.modules)
         self.classes = {name: self._compiled(name, text) for name, text in self.sources.items()}
 
     @contextmanager
     def known(self) -> Iterator[None]:
         """Have these classes in the registry, for the time of one message."""
         with _registered(self.classes):
-            self.until = time.monotonic() + LIMIT
+            self.clock.begin()
             yield
 
     def _compiled(self, name: str, source: str) -> type[Configurable]:
@@ -109,10 +111,11 @@ is wrong'
         module = ModuleType(re.sub(r"\W+", "_", file).strip("_"))
         around = vars(sys.modules[library.__module__]) if library else {}
         vars(module).update({k: item for k, item in around.items() if not k.startswith("__")})
-        vars(module).update(__file__=file, _tick_=self._tick)
+        vars(module).update(__file__=file, _tick_=self.clock.tick)
         linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
         sys.modules[module.__name__] = module
-        self.until = time.monotonic() + LIMIT
+        self.modules.append(module)
+        self.clock.begin()
         with _registered({name: None}), explaining():
             exec(code, vars(module))
         cls: Any = vars(module)[name]
@@ -120,13 +123,27 @@ is wrong'
             raise ConfigError(f"{name} is not a Layer: write class {name}(Layer):")
         return cls
 
-    def _tick(self) -> None:
+
+class _Clock:
+    """Stops a loop of edited code that runs for too long after the beginning of a message."""
+
+    def begin(self) -> None:
+        self.until = time.monotonic() + LIMIT
+
+    def tick(self) -> None:
         """Stop a loop that runs for too long; called in each turn of a loop of edited code."""
         if time.monotonic() > self.until:
             raise ConfigError(
                 f"this loop was still running {LIMIT:g} s after you asked, and was stopped: does "
                 "it ever end? (if it is only slow, train fewer steps at once)"
             )
+
+
+def _forget(modules: list[ModuleType]) -> None:
+    """Take the modules of classes that nobody has any more out of Python's tables."""
+    for module in modules:
+        sys.modules.pop(module.__name__, None)
+        linecache.cache.pop(str(module.__file__), None)
 
 
 def defined(tree: ast.Module) -> list[str]:

@@ -1,6 +1,9 @@
 """Edited classes: compiled, for one session alone, and what is said of them."""
 
+import gc
 import inspect
+import linecache
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,6 +153,18 @@ def test_a_mistake_is_told_with_its_line_and_changes_nothing(
     asked(session, do="train")
 
 
+def test_nothing_is_left_of_a_class_that_nobody_has(session: Session) -> None:
+    gc.collect()
+    for source in (RELU, RELU.replace(BACK, "dy * 1.0"), RELU.replace("return y", "return z")):
+        session.handle({"do": "edit", "class": "ReLU", "source": source})
+    gc.collect()
+    assert len([name for name in sys.modules if name.startswith("ReLU_edit")]) == 1
+    del session.code, session.trainer, session.experiment, session.does
+    gc.collect()
+    assert not [name for name in sys.modules if name.startswith("ReLU_edit")]
+    assert not [file for file in linecache.cache if file.startswith("<ReLU, edit")]
+
+
 def test_sources_are_sent(session: Session) -> None:
     wrong = RELU.replace(BACK, "dy * 1.0")
     assert asked(session, do="source", **{"class": "ReLU"})["source"] == RELU
@@ -232,4 +247,5 @@ def test_every_class_compiles_from_its_own_source(family: type[Configurable]) ->
     for cls in choices_for(family):
         if cls.__module__.startswith("layerkit."):
             source = inspect.getsource(cls)
-            assert inspect.getsource(Code({cls.__name__: source}).classes[cls.__name__]) == source
+            code = Code({cls.__name__: source})
+            assert inspect.getsource(code.classes[cls.__name__]) == source

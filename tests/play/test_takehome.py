@@ -136,7 +136,8 @@ def test_every_class_stands_in_a_file_of_its_own(family: type[Configurable]) -> 
     for cls in choices_for(family):
         if cls.__module__.startswith("layerkit."):
             piece = Piece(cls.__name__, inspect.getsource(cls))
-            mine = Code({piece.name: piece.text}).classes[f"My{cls.__name__}"]
+            code = Code({piece.name: piece.text})
+            mine = code.classes[f"My{cls.__name__}"]
             space = vars(sys.modules[mine.__module__])
             methods = filter(inspect.isfunction, vars(mine).values())
             read = {

@@ -73,6 +73,8 @@ def test_it_trains_when_played_and_rests_when_paused(play: Page) -> None:
     step, epoch = of(play, "frame.step"), of(play, "frame.epoch")
     assert not of(play, "running")
     assert play.inner_text("#steps") == f"{step:,}"
+    play.wait_for_timeout(400)  # the tab that looks inside reads the step anew
+    assert play.inner_text("#said").startswith(f"Epoch {epoch}. Loss")
     assert of(play, "frame.train_loss") < 0.69
     play.keyboard.press("s")
     wait(play, f"frame.step === {step + 1}")

@@ -119,7 +119,7 @@ export function mount(element, app) {
     back.disabled = !at;
     next.disabled = !reply || at === reply.outline.length - 1;
     for (const each of steps.children) each.classList.toggle("now", each.dataset.phase === reply?.outline[at].phase);
-    app.say(path.querySelector("[aria-current]")?.getAttribute("aria-label") ?? "");
+    if (element.contains(document.activeElement)) app.say(path.querySelector("[aria-current]")?.getAttribute("aria-label") ?? ""); // or it would talk over the losses
   }
 
   function focusStep() { steps.querySelector(".now")?.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "smooth" }); }

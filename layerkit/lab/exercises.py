@@ -223,8 +223,8 @@ def find_lab(name: str) -> Lab:
         return lab
     path = Path(name)
     if path.suffix != ".py":
-        hint = suggestion(name, [*BUILT_IN]) or f"; there is {', '.join(BUILT_IN)}"
-        raise ConfigError(f"{name}: no such lab{hint}, or a Python file with one of your own")
+        hint = suggestion(name, [*BUILT_IN])
+        raise ConfigError(f"{name}: no such lab{hint} (one of your own is a Python file: name.py)")
     if not path.is_file():
         raise FileError(f"{path}: there is no such file")
     try:

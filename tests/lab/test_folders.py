@@ -61,7 +61,7 @@ def test_hints_begin_anew_where_their_number_was_changed(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["new", "backpro"], "backpro: no such lab; did you mean 'backprop'?"),
+        (["new", "backpro"], "no such lab; did you mean 'backprop'? (one of your own"),
         (["new", "mine.py"], "mine.py: there is no such file"),
         (["new", "backprop", "taken"], "taken: there is something already; choose another folder"),
         (["check", "taken"], "taken: has no lab.toml, so it is no folder of a lab"),

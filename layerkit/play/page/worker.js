@@ -86,7 +86,7 @@ async function answered({ pyodide, answer, homes }, message) {
 self.onmessage = async ({ data: { start: addresses, id, message } }) => {
   if (addresses) {
     python = counting(() => start(addresses)).catch(error => {
-      throw new Error(`Python can't be loaded from ${addresses.python}: ${error.message}. The first time, it needs the network.`);
+      throw new Error(`Python can't be loaded from ${addresses.python}: ${error.message}. The first time, it needs the network; layerkit play, on your own machine, needs none.`);
     });
   }
   try {

@@ -150,6 +150,8 @@ def test_the_tutorials_derivative_is_found_wrong_and_trains_on(play: Page) -> No
     table = panel.get_by_role("table", name="Broken laws")
     table.wait_for()
     assert "difference quotients of forward give 0" in table.inner_text()
+    end = table.evaluate("table => table.getBoundingClientRect().bottom")
+    assert end <= play.evaluate("innerHeight"), "what the check says is scrolled into view"
     panel.get_by_text("2 layers of this network are your ReLU now").wait_for()
     play.keyboard.press("Escape")
     play.locator("#step").click()
@@ -167,11 +169,21 @@ def test_a_mistake_is_marked_at_its_line(play: Page) -> None:
     area.press("Control+Enter")
     alert = panel.get_by_role("alert")
     alert.wait_for()
-    assert "Nothing has changed. ReLU, line 10: AttributeError" in alert.inner_text()
+    assert "Nothing has changed: ReLU, line 10: AttributeError" in alert.inner_text()
     assert panel.locator(".numbers .wrong").inner_text() == "10"
     area.fill(area.input_value().replace("np.maximun", "np.maximum"))
     area.press("Control+Enter")
     panel.get_by_text("dx doesn't depend on dy: multiply by it").wait_for()
+
+
+def test_laws_broken_for_the_same_reason_are_folded(play: Page) -> None:
+    panel = load(play, "Your own activation")
+    area = panel.get_by_role("textbox", name="Source of the class")
+    area.fill(area.input_value().replace("np.sin", "np.sinn"))
+    area.press("Control+Enter")
+    panel.get_by_text("more, for the same reason").wait_for()
+    rows = panel.get_by_role("table", name="Broken laws").get_by_role("row").all_inner_texts()
+    assert all("no attribute 'sinn'" in row for row in rows), rows
 
 
 def test_the_optimizer_is_changed_too_and_a_reset_state_resets_the_editor(play: Page) -> None:

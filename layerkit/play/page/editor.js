@@ -120,10 +120,11 @@ export function mount(element, app) {
     } catch (error) {
       const [, line] = /, line (\d+): /.exec(error.message) ?? [];
       if (line) editor.mark(+line);
-      result.replaceChildren(make("p", { class: "wrong", role: "alert" }, make("b", {}, "Nothing has changed. "), error.message));
+      result.replaceChildren(make("p", { class: "wrong", role: "alert" }, make("b", {}, "Nothing has changed: "), error.message));
     } finally {
       busy = false;
       buttons();
+      result.scrollIntoView({ block: "nearest" });
     }
   }
 
@@ -151,12 +152,14 @@ export function mount(element, app) {
     const named = row => row.law.replace(/, float(32|64)$/, "");
     const row = each => make("tr", { class: each.ok === false ? "bad" : "" },
       make("td", {}, make("span", { "aria-hidden": "true" }, each.ok ? "✓" : each.ok === false ? "✗" : "–"), make("span", { class: "unseen" }, each.ok ? "holds" : each.ok === false ? "broken" : "not possible")),
-      make("th", { scope: "row" }, each.law), make("td", {}, each.says || (each.ok === false ? "for the same reason" : LAWS[named(each)] ?? "")));
+      make("th", { scope: "row" }, each.law), make("td", {}, each.says || (LAWS[named(each)] ?? "")));
     const [place] = places, subject = ["loss", "optimizer"].includes(place) ? `The ${place} of this network` : place;
     const where = !place ? `${cls} is known now, and not yet in the network.` : `${places.length === 1 ? `${subject} is` : `${places.length} layers of this network are`} your ${cls} now; the training goes on${says ? ` (${says})` : ""}.`;
     const verdict = !check.length ? "" : bad.length ? ` Its check finds ${bad.length === 1 ? "a mistake" : `${bad.length} laws broken`}:` : ` All ${check.length} laws of its check hold.`;
     const found = [make("p", { class: bad.length ? "wrong" : "right" }, where, make("b", {}, verdict))];
-    if (bad.length) found.push(make("table", { class: "laws" }, make("caption", { class: "unseen" }, "Broken laws"), make("tbody", {}, ...bad.map(row))));
+    const told = bad.filter(each => each.says), same = bad.filter(each => !each.says);
+    if (bad.length) found.push(make("table", { class: "laws" }, make("caption", { class: "unseen" }, "Broken laws"), make("tbody", {}, ...told.map(row))));
+    if (same.length) found.push(make("details", {}, make("summary", {}, `${same.length} more, for the same reason`), make("table", { class: "laws" }, make("caption", { class: "unseen" }, "Broken for the same reason"), make("tbody", {}, ...same.map(row)))));
     if (rest.length) found.push(make("details", {}, make("summary", {}, `${rest.length} laws that hold`), make("table", { class: "laws" }, make("caption", { class: "unseen" }, "Laws that hold"), make("tbody", {}, ...rest.map(row)))));
     if (!places.length && app.spec("Layer", cls)) found.unshift(placing(cls));
     result.replaceChildren(...found);

@@ -37,7 +37,7 @@ from layerkit.training.options import Options
 
 X = np.random.default_rng(0).normal(size=(14, 4))
 T = np.arange(14) % 3
-BESIDE = {"sample_weight", "validation", "test", "resume"}
+BESIDE = {"sample_weight", "validation", "test", "mpi", "resume"}
 """Options of `train` that a configuration file has elsewhere: in its data, and in the command."""
 FILES = {"threads", "folds", "warm_start"}
 """Options of a configuration file that in Python are a matter of the caller's."""

@@ -17,13 +17,14 @@ from layerkit.optimizers.adam import Adam
 from layerkit.optimizers.adaptive import RMSProp
 from layerkit.optimizers.base import Optimizer
 from layerkit.optimizers.classic import SGD, Momentum
+from layerkit.streams import stream
 
 
 def _drops(dropout: Layer) -> None:
     """Check that as many numbers are dropped as should be, and those that are kept."""
     name, rate = type(dropout).__name__, dropout.rate  # type: ignore[attr-defined]
     dropout.place((100,), address="dropout")
-    dropout.rng = np.random.default_rng(0)
+    dropout.rng = stream(0, "dropout of the lab")
     y = dropout.forward(np.ones((200, 100)))
     kept, share = y[y != 0], float((y == 0).mean())
     assert abs(share - rate) < 0.02, (

@@ -6,7 +6,7 @@ import copy
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -17,6 +17,7 @@ from layerkit.errors import ConfigError, DataError, RecordingError
 from layerkit.fitting import check_layers
 from layerkit.layers.watch import watched
 from layerkit.network import Network
+from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
 from layerkit.parameters import Param
 from layerkit.recording.arrays import Draws, Recorded, Scalar, Tape, value_of
@@ -155,6 +156,15 @@ def record_update(
     With an average of the weights, which follows it; its share is an input, too.
     """
     return _proved({}, lambda: Subject(network, optimizer, average, changing))
+
+
+def moving_and_fixed(optimizer: Optimizer) -> tuple[list[str], list[str]]:
+    """Return the options that a recorded update takes as inputs, and those that it has built in.
+
+    A callback may change these too; then the update has to be recorded anew.
+    """
+    moving = [name for name in numbers(optimizer) if name == "lr" or name in optimizer.schedules]
+    return moving, [option.name for option in fields(optimizer) if option.name not in moving]
 
 
 def _proved(given: dict[str, Array], subject: Callable[[], Subject]) -> Program:

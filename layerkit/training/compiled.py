@@ -13,10 +13,9 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.layers.watch import replaced
 from layerkit.network import Network
-from layerkit.optimizers.around import numbers
 from layerkit.optimizers.base import Optimizer
 from layerkit.recording.compiled import Compiler
-from layerkit.recording.recorder import record_batch, record_update
+from layerkit.recording.recorder import moving_and_fixed, record_batch, record_update
 from layerkit.training.batches import Arrays, Batch, Source
 from layerkit.training.trainer import Attendant, Trainer
 
@@ -33,9 +32,7 @@ class Compiled(Attendant):
         self.network, self.optimizer = network, optimizer
         self.running = ExitStack()
         self.options, self.programs, self.gradients = "", dict[Any, Any](), dict[Any, Any]()
-        known = list(numbers(optimizer))
-        self.moving = [name for name in known if name == "lr" or name in optimizer.schedules]
-        self.fixed = [name for name in known if name not in self.moving]
+        self.moving, self.fixed = moving_and_fixed(optimizer)
         self.rule: tuple[Any, ...] | None = None
 
     def check(self, source: Source) -> None:

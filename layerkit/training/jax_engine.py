@@ -18,9 +18,10 @@ from layerkit.callbacks.logs import ProgressBar
 from layerkit.errors import DivergenceError
 from layerkit.files.mapped import Subset, mapped_file
 from layerkit.losses.base import mean_loss
-from layerkit.optimizers.around import follow_schedules, numbers
+from layerkit.optimizers.around import follow_schedules
 from layerkit.recording.jax_functions import Function, Pieces, exact, jax, whole
-from layerkit.recording.recorder import record_batch, record_update
+from layerkit.recording.recorder import moving_and_fixed, record_batch, record_update
+from layerkit.streams import stream
 from layerkit.training.averaging import AveragedWeights
 from layerkit.training.batches import Arrays, Batch
 from layerkit.training.divergence import Divergence
@@ -59,19 +60,17 @@ class JaxTrainer(Trainer):
         self, progress: Any, source: Any, seed: int, *, average: Any = None, **more: Any
     ) -> None:
         super().__init__(progress, source, seed, **more)
-        self.seed: int = seed
+        self.seed = int(stream(seed, "JAX").integers(2**63))
         self.average: AveragedWeights | None = average
-        self.known, self.runs = dict[Any, Any](), dict[Any, Any]()
+        self.options, self.known, self.runs = list[Any](), dict[Any, Any](), dict[Any, Any]()
         self.data: Any = None
-        options = list(numbers(self.optimizer))
-        scheduled = self.optimizer.schedules
-        self.moving = [name for name in options if name == "lr" or name in scheduled]
-        self.fixed = [name for name in options if name not in self.moving]
+        self.moving, self.fixed = moving_and_fixed(self.optimizer)
         hooks = self.listening["batch_begin"] + self.listening["batch_end"]
         self.largest = 1 if any(callback.each_batch for callback in hooks) else WINDOW
 
     def check(self) -> None:
         """Refuse what can't be recorded or is not in JAX; before the first step."""
+        self._follow()
         with exact():
             self._update()
             if isinstance(self.source, Arrays):
@@ -79,23 +78,27 @@ class JaxTrainer(Trainer):
                 t = self.network.targets.convert(self.source.t[:1])
                 self._gradient(x, t, None if self.source.a is None else self.source.a[:1])
 
+    def _follow(self) -> None:
+        """Forget what is compiled with other options than now: callbacks may change them."""
+        of_layers = repr((self.network.body, self.network.loss))
+        options = [of_layers, *(vars(self.optimizer)[name] for name in self.fixed)]
+        if options != self.options:
+            self.options, self.known, self.runs = options, {}, {}
+
     def _update(self) -> Function:
         """Return the step of the optimizer, and of the average that follows it."""
-        values = [vars(self.optimizer)[name] for name in self.fixed]
-        if self.known.get("options of the optimizer") != values:
+        if "update" not in self.known:
             average = self.average.average if self.average else None
             program = record_update(self.network, self.optimizer, self.moving, average)
-            self.known |= {"options of the optimizer": values, "update": Function(program)}
-            self.runs = {}
+            self.known["update"] = Function(program)
         found: Function = self.known["update"]
         return found
 
     def _gradient(self, x: Array, t: Array, a: Array | None) -> Function:
         """Return loss and gradient of batches of this kind."""
-        options = repr((self.network.body, self.network.loss))
-        kind = options, t.ndim, t.dtype, a is not None and a.ndim
+        kind = t.ndim, t.dtype, a is not None and a.ndim
         if kind not in self.known:
-            self.known[kind], self.runs = Function(record_batch(self.network, (x, t, a))), {}
+            self.known[kind] = Function(record_batch(self.network, (x, t, a)))
         found: Function = self.known[kind]
         return found
 
@@ -188,16 +191,17 @@ class JaxTrainer(Trainer):
         found: list[tuple[Any, ...]] = []
         for batch in self.batches():
             x = self.network.inputs.convert(np.asarray(batch.x))
-            before = self.augmenting.bit_generator.state if self.augmenting else None
-            if self.augmentation and self.augmenting:
-                x = self.augmentation(x, self.augmenting)
             t, a = self.network.targets.convert(batch.t), batch.sample_weight
-            raw = copy.deepcopy(batch)  # the next one may overwrite it
-            item = np.array(x), np.array(t), None if a is None else np.array(a), raw, before
-            if found and _kind(found[0]) != _kind(item):
+            if found and _kind(found[0]) != _kind((x, t, a)):
                 yield _stacked(found)
                 found = []
-            found.append(item)
+            before = self.augmenting.bit_generator.state if self.augmenting else None
+            if self.augmentation and self.augmenting:  # after a checkpoint of the batches before
+                x = self.augmentation(x, self.augmenting)
+            raw = copy.deepcopy(batch)  # the next one may overwrite it
+            found.append(
+                (np.array(x), np.array(t), None if a is None else np.array(a), raw, before)
+            )
             if len(found) >= self._room_for(max(1, BYTES // x.nbytes)):
                 yield _stacked(found)
                 found = []
@@ -271,6 +275,7 @@ class JaxTrainer(Trainer):
 
     def _run(self, window: Window) -> tuple[Callable[..., Any], int]:
         """Return the compiled function for such windows, and its number of steps."""
+        self._follow()
         update, (x, t, a) = self._update(), window.example
         gradient = self._gradient(self.network.inputs.convert(x), t, a)
         size = len(window.batches[0]) if window.rows is not None else window.data[0].shape[1]

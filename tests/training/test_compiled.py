@@ -182,6 +182,17 @@ class HalveRate(Callback):
         progress.network["body.layers.4"].rate = 0.5  # type: ignore[union-attr]
 
 
+class Seesaw(Callback):
+    """Sets options in every second epoch, and takes them back in the others."""
+
+    each_batch = False
+
+    def epoch_begin(self, progress: Progress) -> None:
+        other = progress.epoch % 2
+        progress.optimizer.clip_global_norm = 0.1 if other else None
+        progress.network.loss.label_smoothing = 0.3 * other  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -190,9 +201,18 @@ class HalveRate(Callback):
         {"validation": (X[:50], T[:50]), "metrics": ["f1_macro"]},
         {"layers": [PlainDense(3)]},
         {"callbacks": [HalveRate()]},
+        {"callbacks": [Seesaw()], "epochs": 4},
         {"x": sparse.csr_array(X), "layers": [Dense(8), ReLU(), Dense(3)]},
     ],
-    ids=["weights", "classes, average", "validation", "own layer", "callback", "sparse"],
+    ids=[
+        "weights",
+        "classes, average",
+        "validation",
+        "own layer",
+        "callback",
+        "there and back",
+        "sparse",
+    ],
 )
 def test_options_of_a_training(options: dict[str, Any]) -> None:
     assert_same(Adam(0.01), **options)

@@ -47,6 +47,7 @@ from layerkit.recording import record
 from layerkit.recording.jax_functions import Function, exact
 from tests.recording.test_functional import CHANGED
 from tests.test_contract import LAYERS, LOSSES, OPTIMIZERS, named, numbers_for
+from tests.training.test_compiled import Seesaw
 
 pytest.importorskip("jax")
 RNG = np.random.default_rng(0)
@@ -98,6 +99,12 @@ def test_the_same_numbers(optimizer: Optimizer, options: dict[str, Any]) -> None
     assert first.t == other.t
     for name, slot in first.memory.items():
         np.testing.assert_allclose(other.memory[name], slot, rtol=0, atol=1e-10)
+
+
+def test_callbacks_may_set_options_and_take_them_back() -> None:
+    options: dict[str, Any] = {"epochs": 4, "callbacks": [Seesaw()], "seed": 2**64}
+    one, other = (trained(engine, Momentum(0.5), **options)[0] for engine in ("numpy", "jax"))
+    np.testing.assert_allclose(other.arena.values, one.arena.values, atol=1e-10)
 
 
 def test_images_are_augmented_and_mapped_data_is_read(tmp_path: Path) -> None:

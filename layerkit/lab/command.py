@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def new(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Check what is written: a folder, a file, or the folders of a whole class."""
-    paths = options.paths or [Path()]
+    named = map(str, options.paths)  # class/* is still a pattern on Windows
+    paths = [Path(path) for name in named for path in sorted(glob(name)) or [name]] or [Path()]
     if not options.limit > 0:
         raise ConfigError(f"--limit {options.limit:g}: should be more than 0 seconds")
     if options.csv and options.csv.suffix != ".csv":
@@ -86,6 +88,11 @@ def check(options: argparse.Namespace) -> int:
         raise FileError(f"{path}: there is no such file or folder")
     folder, only = (path, None) if path.is_dir() else (path.parent, path.stem)
     lab = options.lab or name_of(folder)
+    if not only and not any((folder / one.file).is_file() for one in find_lab(lab).exercises):
+        raise FileError(
+            f"{folder}: has no file of the lab {lab}; the folders of a class in it are checked by "
+            f"layerkit lab check {folder}/* --lab {lab}"
+        )
     ((_, results),) = check_folders(lab, [folder], only, options.limit)
     done = sum(result.state == "done" for result in results)
     print(f"{find_lab(lab).title}: {done} of {len(results)} done\n\n{table(results)}")

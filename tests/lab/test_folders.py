@@ -65,6 +65,7 @@ def test_hints_begin_anew_where_their_number_was_changed(
         (["new", "mine.py"], "mine.py: there is no such file"),
         (["new", "backprop", "taken"], "taken: there is something already; choose another folder"),
         (["check", "taken"], "taken: has no lab.toml, so it is no folder of a lab"),
+        (["check", "taken", "--lab", "backprop"], "layerkit lab check taken/* --lab backprop"),
         (["check", "nowhere"], "nowhere: there is no such file or folder"),
         (["check", "backprop/rely.py"], "there is no such file"),
         (["hint", "backprop/rely"], "no such exercise; did you mean 'relu'?"),
@@ -164,8 +165,7 @@ def test_a_class_is_checked_whatever_one_student_writes(
             Path("class", student, file).write_text(code, encoding="utf-8")
     Path("class/ben/rmsprop.py").unlink()
     Path("class/notes.txt").write_text("")
-    paths = sorted(Path("class").iterdir())
-    assert run("check", *paths, "--csv", "results.csv", "--limit", "20") == 0
+    assert run("check", "class/*", "--csv", "results.csv", "--limit", "20") == 0
     said = capsys.readouterr().out
     assert "10 of 10" in said
     anna, ben = csv.DictReader(Path("results.csv").read_text(encoding="utf-8").splitlines())

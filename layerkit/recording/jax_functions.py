@@ -199,10 +199,10 @@ def translated(op: Op) -> Callable[..., Any]:
     if op.kind == "ufunc" and "." in name:
         name, method = name.split(".")
         ufunc = getattr(numpy, name, None)
-        if method == "at" and name in ("add", "multiply", "minimum", "maximum"):
-            change = {"minimum": "min", "maximum": "max"}.get(name, name)
+        change = {"minimum": "min", "maximum": "max"}.get(name, name)
+        if method == "at" and hasattr(numpy.zeros(1).at[0], change):
             return partial(_at, change)
-        if hasattr(ufunc, method):
+        if method != "at" and hasattr(ufunc, method):
             return partial(getattr(ufunc, method))
     for place in (numpy, numpy.linalg, jax().scipy.special):
         if hasattr(place, name) and "." not in op.name:

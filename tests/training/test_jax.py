@@ -228,6 +228,24 @@ def test_what_cannot_be_done_is_refused_before_the_first_step() -> None:
     assert np.array_equal(net.arena.values, before)
 
 
+class Scattered(Layer):
+    """Writes to places that are hit several times."""
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        y, places = np.zeros_like(x), np.array([0, 0, 1])
+        for change in (np.add, np.subtract, np.maximum):
+            change.at(y, (slice(None), places), x[:, ::-1])  # type: ignore[arg-type]
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        return dy
+
+
+def test_writes_to_the_same_place() -> None:
+    net = Network(Sequential([Scattered()]), MeanSquaredError(), shape=(3,), dtype="float64")
+    check(net, RNG.normal(size=(5, 3)))
+
+
 def test_without_jax_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(ConfigError, match=r"JAX is not installed; pip install 'layerkit\[jax\]'"):

@@ -55,6 +55,9 @@ from layerkit.runs.terminal import escaped, escaping
 from layerkit.training.lr_range import lr_range
 from layerkit.training.options import Resume, Training
 
+RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""Environment variables by which mpiexec, of Open MPI or others, says how many it started."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, by default the process's, and return its status."""
@@ -331,6 +334,13 @@ def run_train(options: argparse.Namespace) -> int:
             from layerkit.training.ranks import Ranks
 
             stack.enter_context((ranks := Ranks()).ending_together())
+            if ranks.size == 1:
+                print("One process trains alone; mpiexec -n 2 python -m mpi4py … starts two")
+        elif (size := max(int(os.environ.get(name, 1)) for name in RANKS)) > 1:
+            raise ConfigError(
+                f"mpiexec started {size} processes, and each would train a network of its own: "
+                "add --mpi, to train one together"
+            )
         if options.resume:
             options.file = find_config(options.resume)
         folder: Path = options.resume or options.out or _free_folder(options.file)

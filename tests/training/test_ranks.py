@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from layerkit import ConfigError
+from layerkit.cli import main
 from layerkit.training.ranks import Share
 
 pytest.importorskip("mpi4py")
@@ -135,6 +136,23 @@ class TestTogether:
         done = run(2, str(work))
         assert done.returncode != 0
         assert "ConfigError: mpi: the data of rank 1 differs from rank 0's" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+def test_mpiexec_without_mpi_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "2")
+    assert main(["train", "experiments/digits.toml"]) == 1
+    assert "mpiexec started 2 processes, and each would train" in capsys.readouterr().err
+
+
+@pytest.mark.processes
+def test_mpi_without_mpiexec_says_that_it_trains_alone(tmp_path: Path) -> None:
+    train = ["train", "experiments/digits.toml", "--set", "training.epochs=1", "--mpi"]
+    command = [sys.executable, "-m", "layerkit", *train, "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.stdout.startswith("One process trains alone; mpiexec -n 2"), done.stderr
 
 
 def test_a_rank_draws_the_rows_that_one_process_would() -> None:

@@ -104,5 +104,7 @@ def place(url: str) -> tuple[str, int]:
     except ValueError:
         host = port = None
     if not host or not port:
-        raise ConfigError(f"{url.removeprefix('grpc://')!r}: should be HOST:PORT")
+        raise ConfigError(
+            f"{url.removeprefix('grpc://')!r}: should be HOST:PORT, such as localhost:13000"
+        )
     return host, port

@@ -20,7 +20,9 @@ import pytest
 from filelock import FileLock
 
 from layerkit.cli import main
+from layerkit.errors import ConfigError
 from layerkit.runs.sweep import Axis, read_plan, search, trials
+from layerkit.runs.sweep.server import place as host_and_port
 
 BASE = """
 [network]
@@ -397,6 +399,12 @@ def test_processes_share_the_trials() -> None:
     assert sum(ran) == 3
     assert min(ran) >= 1
     assert states("COMPLETE") == [0, 1, 2]
+
+
+@pytest.mark.parametrize("address", ["13000", "localhost", "localhost:abc", "localhost:99999"])
+def test_an_address_without_a_port_is_refused_with_an_example(address: str) -> None:
+    with pytest.raises(ConfigError, match=r": should be HOST:PORT, such as localhost:13000$"):
+        host_and_port(f"grpc://{address}")
 
 
 @pytest.mark.processes

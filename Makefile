@@ -51,9 +51,9 @@ $(VENV)/bin/python:
 
 $(VENV)/.bench: | $(VENV)/.torch
 
-# PyTorch's build for CPUs, a tenth as large; where its index can't be reached, PyPI's follows
+# its build for CPUs is a tenth as large: TORCH_INDEX is the address on PyTorch's installation page
 $(VENV)/.torch: | $(VENV)/bin/python
-	-$(BIN)/python -m pip install --quiet --retries 1 --index-url https://download.pytorch.org/whl/cpu torch
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) torch)
 	@touch $@
 
 $(VENV)/.%: pyproject.toml | $(VENV)/bin/python

@@ -65,7 +65,7 @@ DIGITS = [str(digit) for digit in range(10)]
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 """The digits that scikit-learn has too: 8 x 8 pixels of 0 to 16, by E. Alpaydin and C. Kaynak."""
 EXAMPLES = 500
-"""How many points are drawn if nobody says it."""
+"""Number of points of a data set that is drawn, by default."""
 
 
 Known = Literal[

@@ -18,8 +18,8 @@ def answer(text: str) -> str:
     --------
     >>> answer('{"do": "run", "source": "x = 6 * 7"}')
     '{"output": "", "raised": ""}'
-    >>> "there is no network yet" in answer('{"do": "frame"}')
-    True
+    >>> json.loads(answer('{"do": "frame"}'))["error"]
+    'frame: there is no network yet; begin with {"do": "new"}'
     """
     message = json.loads(text)
     runs = message.get("do") == "run"

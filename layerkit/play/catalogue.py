@@ -107,7 +107,7 @@ def _options(cls: type[Any], definition: State) -> list[dict[str, Any]]:
 
 
 def _kind(schema: State) -> dict[str, Any]:
-    """What an option may be, in the words of the JSON Schema; `optional` says that null may be."""
+    """Return the values of an option by its JSON Schema; `optional` says that null is one."""
     rest = {key: value for key, value in schema.items() if key not in ("anyOf", "$ref")}
     if "$ref" in schema:
         return {"of": schema["$ref"].rpartition("/")[2], **rest}

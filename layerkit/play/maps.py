@@ -27,7 +27,7 @@ MOST_POINTS = 2000
 WHOLE = 100
 """At most so many images, or rows of wide tables, are sent whole."""
 MARGIN = 0.1
-"""What is left around the points, as a share of their span."""
+"""Margin around the points, as a share of their span."""
 
 Activations = dict[str, Array]
 

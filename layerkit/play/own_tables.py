@@ -11,7 +11,7 @@ from layerkit.play.catalogue import State
 from layerkit.runs.init import init, raw_columns
 
 USUAL = ("target", "label", "class", "y")
-"""What a column to predict is often called."""
+"""Names that a column to predict often has."""
 
 
 def state_for_table(path: str | Path, target: str | None) -> tuple[State, list[str], str]:

@@ -53,7 +53,7 @@ class Compiled(Attendant):
     def gradient(
         self, x: Array, t: Array, a: Array | None = None, *, mean: bool = True
     ) -> tuple[float, float]:
-        """Do what `Network.backpropagate` does."""
+        """Leave the gradient of a batch in the arena, in the place of `Network.backpropagate`."""
         if not isinstance(x, np.ndarray):  # sparse rows
             return type(self.network).backpropagate(self.network, x, t, a, mean=mean)
         key = x.shape, x.dtype, t.shape, t.dtype, None if a is None else (a.shape, a.dtype)
@@ -70,7 +70,7 @@ class Compiled(Attendant):
         return found
 
     def update(self, w: Array, g: Array, again: Any = None) -> None:
-        """Do what the optimizer's rule does, with the options around it."""
+        """Take the step of the optimizer, with the options around its rule."""
         optimizer, options = self.optimizer, vars(self.optimizer)
         fixed = [options[name] for name in self.fixed]
         if self.rule is None or self.rule[1] != fixed or self.rule[2] is not optimizer.memory:

@@ -307,6 +307,6 @@ def test_a_hundred_steps_of_each_optimizer(optimizer: Optimizer) -> None:
         options: dict[str, Any] = {"epochs": 20, "batch_size": 20, "engine": engine}
         fit(net, copy.deepcopy(optimizer), X, T, average=EMA(0.9), **options)
         found.append(net.arena.values)
-    # a step of lr * g / |g| turns rounding into steps where g is nearly 0
-    signs = vars(optimizer).get("beta2") == 0 or vars(optimizer).get("rho") == 0
-    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-8 if signs else 1e-10)
+    # lr * g / (|g| + 0.001) with lr = 0.1 makes rounding a hundred times as large where g is small
+    grows = named(optimizer) == "Adam(lr=0.1, beta1=0.0, beta2=0.0, eps=0.001)"
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-9 if grows else 1e-10)

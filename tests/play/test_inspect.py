@@ -100,6 +100,16 @@ def test_what_is_not_there_is_refused(message: dict[str, Any], says: str) -> Non
     assert begun().handle({"do": "inspect", **message})["error"].startswith(says)
 
 
+def test_gaps_in_a_table_are_no_failure() -> None:
+    rows = "".join(f"{i % 7},{'' if i % 3 else i},{i % 2}\n" for i in range(60))
+    session = Session()
+    made = session.handle({"do": "csv", "name": "gaps.csv", "text": f"a,b,target\n{rows}"})
+    session.handle({"do": "new", "state": made["state"]})
+    reply = session.handle({"do": "inspect", "address": "body.layers.0"})
+    assert [step["phase"] for step in reply["outline"]][:2] == ["input", "forward"]
+    assert all(step["finite"] for step in reply["outline"])
+
+
 def test_the_first_number_that_is_not_finite_is_found() -> None:
     session = begun(optimizer={"type": "SGD", "lr": 1e38})
     diverged = asked(session, do="train", steps=20)["frame"]["diverged"]

@@ -163,8 +163,9 @@ class Function:
                 env[op.output] = drawn.astype(op.output.dtype)
                 continue
             args, kwargs = mapped((op.args, op.kwargs), partial(fill, dtype=_adapted(op)))
-            if op.name not in ("getitem", "setitem"):
-                args, kwargs = mapped((args, kwargs), whole)
+            kept = args[: op.name in ("getitem", "setitem")]  # these take vectors in pieces
+            args, kwargs = mapped((args[len(kept) :], kwargs), whole)
+            args = kept + args
             found = self.calls[op](*args, **kwargs)
             results = (found,) if len(op.outputs) == 1 else tuple(found)
             for value, result in zip(op.outputs, results, strict=True):
@@ -193,6 +194,12 @@ def translated(op: Op) -> Callable[..., Any]:
         return lambda key, shape: found(op, key, shape)
     if op.name in SPECIAL:
         return SPECIAL[op.name]
+    if (
+        op.name == "dot"
+        and isinstance(op.inputs[0].shape[-1], OfBatch)
+        and len(op.output.shape) == 2
+    ):
+        return _sum_over_examples
     numpy, name = jax().numpy, op.name
     if op.kind == "method" and hasattr(numpy.ndarray, name):
         return lambda x, *args, **kwargs: getattr(numpy.asarray(x), name)(*args, **kwargs)
@@ -253,6 +260,13 @@ def _at(change: str, x: Any, index: Any, new: Any) -> Any:
 
 def _put_along_axis(x: Any, index: Any, new: Any, axis: int) -> Any:
     return jax().numpy.put_along_axis(x, index, new, axis, inplace=False)
+
+
+def _sum_over_examples(x: Any, y: Any) -> Any:
+    """The product of (a, N) and (N, b); with few columns it takes XLA longer than with few rows."""
+    if y.shape[1] < 16:
+        return jax().lax.optimization_barrier(y.T @ x.T).T
+    return x @ y
 
 
 def _like(x: Any, new: Any, casting: str = "", where: Any = True) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -29,6 +29,8 @@ from layerkit.training.trainer import Trainer, is_finite
 
 WINDOW = 256
 """The largest number of steps in one call; after it, callbacks are told how far the run is."""
+SMALL = 2**14
+"""Pieces of fewer numbers than this are put together before they are looked at."""
 BYTES = 2**26
 """The largest size of the batches that are brought to the device for one call."""
 
@@ -227,13 +229,11 @@ class JaxTrainer(Trainer):
                 for part in data
             )
         given = data, rows, courses, optimizer.t
-        state = {name: np.array(part) for name, part in self._memory().items()}
-        taken, *left = run(state, window.steps, *given)
-        if (taken := int(taken)) < window.steps:  # anew, without the step that failed
-            _, *left = run(state, taken, *given)
-        after, totals, weights = left
-        for name, part in self._memory().items():
-            part[...] = after[name]
+        memory = self._memory()
+        steps, after, totals, weights = run(memory, window.steps, *given)
+        taken = int(steps)
+        for name, vector in memory.items():
+            vector[...] = after[name]
         optimizer.t += taken
         optimizer.w = self.network.arena.values
         if self.average:
@@ -259,19 +259,19 @@ class JaxTrainer(Trainer):
 
     def _courses(self, count: int, K: int) -> dict[str, Array]:
         """Return the numbers that differ from step to step, for each of the steps."""
-        optimizer, found = self.optimizer, []
-        for step in range(optimizer.t, optimizer.t + count):
-            begun = step - optimizer._begun
-            given = follow_schedules(optimizer, begun, optimizer.steps)
-            values = {name: vars(optimizer)[name] for name in self.moving}
+        optimizer = self.optimizer
+        steps, found = range(optimizer.t, optimizer.t + count), []
+        for step in steps if optimizer.schedules else steps[:1]:
+            given = follow_schedules(optimizer, step - optimizer._begun, optimizer.steps)
+            found.append([vars(optimizer)[name] for name in self.moving])
             vars(optimizer).update(given)
-            if self.average:
-                values["share"] = self.average.average.share(
-                    self.average.step + step - optimizer.t, self.average.steps
-                )
-            found.append(values)
-        found += [found[-1]] * (K - count)
-        return {name: np.array([values[name] for values in found]) for name in found[0]}
+        found += [found[-1]] * (K - len(found))
+        courses = dict(zip(self.moving, np.array(found).T, strict=True))
+        if self.average:
+            start, average = self.average.step, self.average
+            shares = [average.average.share(start + i, average.steps) for i in range(count)]
+            courses["share"] = np.array(shares + shares[-1:] * (K - count))
+        return courses
 
     def _run(self, window: Window) -> tuple[Callable[..., Any], int]:
         """Return the compiled function for such windows, and its number of steps."""
@@ -290,11 +290,23 @@ class JaxTrainer(Trainer):
 
     def _compiled(self, gradient: Function, update: Function) -> Callable[..., Any]:
         """Return a function that takes `count` steps, or fewer up to one that is not finite."""
-        lax, numpy, random = jax().lax, jax().numpy, jax().random
+        lax, numpy, random, tree = jax().lax, jax().numpy, jax().random, jax().tree
         dtype, parts, seed = self.network.dtype, self.parts, self.seed
         slices, size = list(self.network.arena.slices.values()), len(self.network.arena.values)
-        vectors = [name for name, part in self._memory().items() if len(part) == size]
-        cut = update.is_elementwise(size) and size > 0
+        by_itself = update.is_elementwise(size) and size > 0
+        places = {
+            name: slices if by_itself and len(vector) == size else [slice(0, len(vector))]
+            for name, vector in self._memory().items()
+        }
+
+        vectors = [name for name, found in places.items() if found is slices]
+
+        def pieces(memory: Mapping[str, Any]) -> dict[str, Any]:
+            return {
+                name: vector if isinstance(vector, Pieces) else Pieces.of(vector, places[name])
+                for name, vector in memory.items()
+                if name in places
+            }
 
         def batch_of(data: Any, rows: Any, i: Any) -> list[Any]:
             if rows is None:
@@ -314,21 +326,21 @@ class JaxTrainer(Trainer):
             N = len(batch[1])
             if parts == 1:
                 found = part_of(batch, slice(None), memory, key)
-                return found["total"], found["weight"], memory | _changed(found, memory)
+                return found["total"], found["weight"], memory | pieces(found)
             rows, sums, total, weight = math.ceil(N / parts), numpy.zeros(size, dtype), 0.0, 0.0
             for number, start in enumerate(range(0, N, rows)):
                 part = slice(start, start + rows)
                 found = part_of(batch, part, memory, random.fold_in(key, number))
-                memory = memory | _changed(found, memory)
+                memory = memory | pieces(found)
                 sums += whole(memory["g"]) * numpy.asarray(found["weight"], dtype)
                 total, weight = total + found["total"], weight + found["weight"]
             share = numpy.where(weight == 0, 0.0, 1 / numpy.where(weight == 0, 1.0, weight))
             sums *= numpy.asarray(share, dtype)
-            return total, weight, memory | {"g": Pieces.of(sums, slices) if cut else sums}
+            return total, weight, memory | pieces({"g": sums})
 
         def updated(given: dict[str, Any], memory: Any) -> Any:
-            if not cut:
-                return update(given, memory)
+            if not by_itself:
+                return pieces(update(given, memory))
             found: dict[str, dict[int, Any]] = {name: {} for name in vectors}
             for part in slices:
                 one = {name: memory[name].parts[part.start] for name in vectors}
@@ -341,39 +353,42 @@ class JaxTrainer(Trainer):
                 return (carry[0] < count) & carry[-1]
 
             def step(carry: Any) -> Any:
-                i, state, totals, weights, _ = carry
-                if cut:
-                    state = state | {name: Pieces(state[name]) for name in vectors}
+                i, before, totals, weights, _ = carry
+                memory: Any = {name: Pieces(parts) for name, parts in before.items()}
                 key = random.fold_in(random.key(seed), t + i)
-                total, weight, state = loss_of(batch_of(data, rows, i), state, key)
+                total, weight, memory = loss_of(batch_of(data, rows, i), memory, key)
                 total, weight = numpy.float64(total), numpy.float64(weight)
                 loss = total / numpy.where(weight == 0, 1.0, weight)
-                g = state["g"].parts.values() if cut else [state["g"]]
-                nothing = sum((0 * part).sum() for part in g)  # but nan, if one is not finite
-                finite = numpy.isfinite(loss + nothing)
+                finite = _is_finite(loss, memory["g"].parts.values())
                 given = {name: course[i] for name, course in courses.items()}
-                state = state | _changed(updated(given | {"step": t + i + 1}, state), state)
-                if cut:
-                    state = state | {name: state[name].parts for name in vectors}
+                memory |= updated(given | {"step": t + i + 1}, memory)
+                after = {name: vector.parts for name, vector in memory.items()}
+                kept = tree.map(lambda new, old: numpy.where(finite, new, old), after, before)
                 totals, weights = totals.at[i].set(total), weights.at[i].set(weight)
-                return i + finite, state, totals, weights, finite
+                return i + finite, kept | {"g": after["g"]}, totals, weights, finite
 
-            if cut:
-                state = state | {name: Pieces.of(state[name], slices).parts for name in vectors}
             K = len(courses["lr"])
-            start = 0, state, numpy.zeros(K), numpy.zeros(K), True
-            taken, state, totals, weights, _ = lax.while_loop(go_on, step, start)
-            if cut:
-                state = state | {name: Pieces(state[name]).whole() for name in vectors}
-            return taken, state, totals, weights
+            cut = {name: vector.parts for name, vector in pieces(state).items()}
+            start = 0, cut, numpy.zeros(K), numpy.zeros(K), True
+            taken, cut, totals, weights, _ = lax.while_loop(go_on, step, start)
+            after = {name: Pieces(parts).whole() for name, parts in cut.items()}
+            return taken, after, totals, weights
 
-        compiled: Callable[..., Any] = jax().jit(run)
+        compiled: Callable[..., Any] = jax().jit(run, donate_argnums=0)
         return compiled
 
 
-def _changed(found: dict[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those outputs that are memory."""
-    return {name: part for name, part in found.items() if name in memory}
+def _is_finite(loss: Any, g: Collection[Any]) -> Any:
+    """Whether loss and gradient are: their squares tell it fastest, unless these are too large."""
+    numpy, lax = jax().numpy, jax().lax
+    small = [part for part in g if part.size < SMALL] or [numpy.zeros(0)]
+    joined = [numpy.concatenate(small), *(part for part in g if part.size >= SMALL)]
+    squares = sum(numpy.vdot(part, part) for part in joined)
+
+    def slowly() -> Any:
+        return numpy.isfinite(loss + sum((0 * part).sum() for part in g))
+
+    return lax.cond(numpy.isfinite(loss + squares), lambda: numpy.bool_(True), slowly)
 
 
 def _kind(item: Sequence[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from layerkit.errors import FileError
 from layerkit.play.server import PAGE
 
-CDN = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
+CDN = "https://cdn.jsdelivr.net/pyodide/v314.0.3/full/"
 """Where the page gets Pyodide from, unless the folder has it."""
 CODE = "layerkit.zip"
 LOCK = "pyodide-lock.json"

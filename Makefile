@@ -51,9 +51,11 @@ $(VENV)/bin/python:
 
 $(VENV)/.bench: | $(VENV)/.torch
 
-# its build for CPUs is a tenth as large: TORCH_INDEX is the address on PyTorch's installation page
+# its build for CPUs is a tenth as large; uv knows where it is
 $(VENV)/.torch: | $(VENV)/bin/python
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) torch)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu torch \
+		|| echo "PyTorch's build for CPUs can't be had: the usual one is taken"
 	@touch $@
 
 $(VENV)/.%: pyproject.toml | $(VENV)/bin/python

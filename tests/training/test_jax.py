@@ -30,6 +30,7 @@ from layerkit import (
     ImageAugmentation,
     Layer,
     Loss,
+    MeanAbsoluteError,
     MeanSquaredError,
     Momentum,
     Network,
@@ -216,6 +217,18 @@ class Die(Layer):
 
     def backward(self, dy: Array) -> Array:
         return dy * self.mask
+
+
+@pytest.mark.filterwarnings("ignore:the inputs of body")
+def test_a_gradient_whose_squares_overflow_is_finite() -> None:
+    x, t, found = X.astype(np.float32) * np.float32(1e20), X[:, :2], []
+    for engine in ("numpy", "jax"):
+        net = Network(Dense(2), MeanAbsoluteError(), shape=(6,))
+        before = net.arena.values.copy()
+        fit(net, SGD(1e-22), x, t, epochs=2, engine=engine)
+        found.append(net.arena.values - before)
+    assert np.abs(found[0]).max() > 1e-3
+    assert np.abs(found[0] - found[1]).max() < 1e-6
 
 
 def test_what_cannot_be_done_is_refused_before_the_first_step() -> None:

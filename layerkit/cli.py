@@ -282,7 +282,11 @@ def _parser() -> argparse.ArgumentParser:
     command(run_replay, "FILE")
     playing = command(run_play)
     playing.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="the network and data to begin with"
+        "file",
+        metavar="FILE|RUN",
+        type=Path,
+        nargs="?",
+        help="the network and data to begin with; of a run's folder, with its trained weights",
     )
     playing.add_argument("--port", type=int, default=0, help="of the server (default: a free one)")
     playing.add_argument(
@@ -628,7 +632,7 @@ def run_replay(options: argparse.Namespace) -> int:
 
 
 def run_play(options: argparse.Namespace) -> int:
-    """Open the playground: a page in which the network of a file, or any other, learns."""
+    """Open the playground: a page in which the network of a file or run, or any other, learns."""
     from layerkit.play.build import build
     from layerkit.play.server import Server
 
@@ -641,9 +645,13 @@ def run_play(options: argparse.Namespace) -> int:
     if options.pyodide:
         raise ConfigError(f"--pyodide {options.pyodide}: is for --build")
     start = None
-    if options.file is not None:
-        read_experiment(options.file).load_data(options.data_dir)  # what is wrong is told here
-        start = read_toml(options.file)
+    if options.file is not None:  # what is wrong is told here
+        run = options.file if options.file.is_dir() else None
+        experiment = read_run(run) if run else read_experiment(options.file)
+        experiment.load_data(options.data_dir)
+        start = read_toml(find_config(run) if run else options.file)
+        if run:
+            start["training"]["warm_start"] = str(run.absolute())
     with (
         suppress(KeyboardInterrupt),
         Server(start, options.port, options.data_dir) as server,

@@ -19,6 +19,8 @@ from layerkit import Configurable, Huber, Network, evaluate
 from layerkit.arrays import Array
 from layerkit.cli import main, telling_warnings
 from layerkit.data import Data
+from layerkit.play.server import Server
+from layerkit.play.session import Session
 from layerkit.training import ResumeWarning
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -566,10 +568,24 @@ def test_settings_that_do_not_fit_are_refused(
     assert not Path("runs").exists()
 
 
+def test_the_playground_begins_with_a_run(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(server: Server) -> None:
+        start = server.start
+        session = Session(start)
+        assert session.handle({"do": "new", "state": start})["frame"]["step"] == 0
+        network = Network.load(trained / "model.safetensors")
+        np.testing.assert_array_equal(session.network.arena.values, network.arena.values)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "serve_forever", stop)
+    assert run("play", trained, "--no-browser") == 0
+
+
 def test_files_and_folders_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "none.toml" in refused(capsys, "train", "none.toml")
     assert "is a folder" in refused(capsys, "train", ".")
     assert "not a run's folder" in refused(capsys, "evaluate", ".")
+    assert "not a run's folder" in refused(capsys, "play", ".")
     assert "not a run's folder: it is a file" in refused(capsys, "evaluate", DIGITS)
     Path("model.safetensors").write_bytes(b"\xb0")
     assert "give the folder of its run" in refused(capsys, "show", "model.safetensors")

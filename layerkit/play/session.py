@@ -8,9 +8,9 @@ MODULE``; a page without a server loads it, and asks again. An array is ``{"shap
 not finite is null.
 
 STATE is a configuration file as JSON: the tables "data", "network", "optimizer" and "training",
-with the names and rules of TOML files. ``network.shape`` may be left out. Callbacks, checkpoints,
-folds and a warm start are of no use here, and are left out, with a note. The training may go on
-after its last epoch.
+with the names and rules of TOML files. ``network.shape`` may be left out. Callbacks, checkpoints
+and folds are of no use here, and are left out, with a note; so is a warm start whose weights are
+not there, or don't fit. The training may go on after its last epoch.
 
 ``{"do": "catalogue"}``
     ``{"layers": {NAME: PART}, "losses": …, "optimizers": …, "schedules": …, "initializers": …,
@@ -155,7 +155,7 @@ LAYER = re.compile(r"\bbody(\.[a-z_]+\.\d+)*")
 """The address of a layer in a sentence."""
 COMPILING = ("new", "csv", "source", "edit", "revert", "home")
 """Messages that compile edited classes, while the registry has layerkit's own."""
-LEFT_OUT = ("callbacks", "checkpoints", "folds", "warm_start")
+LEFT_OUT = ("callbacks", "checkpoints", "folds")
 """Options of a training that are of no use here."""
 
 
@@ -333,6 +333,8 @@ class Session:
         self.experiment, self.dataset, self.code = experiment, dataset, code
         self.view, self.trainer, self.pause = view, trainer, pause
         self.diverged = None
+        if not kept and (start := experiment.training.warm_start):
+            notes.append(f"The network begins with the trained weights of {start}")
         reply = {"state": self.state, "layers": self.layers()}
         reply |= {} if kept else {"data": view.describe()}
         return {**reply, "frame": self.frame(), **({"notes": notes} if notes else {})}
@@ -361,11 +363,25 @@ class Session:
     def built(
         self, state: State, code: Code, dataset: Dataset | None = None
     ) -> tuple[Experiment, Dataset, Trainer, _Pause]:
-        """Return the experiment of a state with edited classes, and a trainer for its data."""
+        """Return the experiment of a state with edited classes, and a trainer for its data.
+
+        A warm start that is not possible, such as that of a layer which now has more units, is
+        taken out of the state.
+        """
         with code.known():
             experiment = self.made(state)
             dataset = dataset or experiment.load_data(self.data_dir)
-            return experiment, dataset, *self._prepared(experiment, dataset)
+            try:
+                return experiment, dataset, *self._prepared(experiment, dataset)
+            except LayerkitError as error:
+                if experiment.training.warm_start is None:
+                    raise
+                start, why = state["training"].pop("warm_start"), str(error)
+            found = self.built(state, code, dataset)
+        why = why.removeprefix(f"training.warm_start = {start!r}: ")
+        text = f"The weights of {start} are left out, and the network begins anew: {why}"
+        warnings.warn(text, LayerkitWarning, stacklevel=2)
+        return found
 
     def _prepared(self, experiment: Experiment, dataset: Any) -> tuple[Trainer, _Pause]:
         """Return a trainer before its first step, and what pauses it."""

@@ -10,6 +10,7 @@ import re
 import sys
 import tokenize
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ from layerkit.config.options import Configurable, default, is_required, ordered_
 from layerkit.data.datasets import Data, Dataset
 from layerkit.data.tables import table_of
 from layerkit.errors import RecordingError
+from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.play.edit import Code
 from layerkit.recording.recorder import inputs_of
 from layerkit.recording.source import unroll
 from layerkit.recording.texts import WIDTH, wrapped
 from layerkit.runs.experiment import Experiment
+from layerkit.runs.paths import MODEL
 from layerkit.training.loop import fit
 
 if TYPE_CHECKING:
@@ -191,7 +194,8 @@ def in_python(
     if network.dtype != "float32":
         shape["dtype"] = network.dtype
     options = {name: getattr(training, name) for name in ("epochs", "batch_size", "seed")}
-    options |= {key: getattr(training, key) for key in tables["training"] if key != "threads"}
+    elsewhere = ("threads", "warm_start")
+    options |= {key: getattr(training, key) for key in tables["training"] if key not in elsewhere}
     if experiment.standardize_targets:
         options["standardize_targets"] = True
     given = ["train.inputs", "train.t", *(["sample_weight=train.w"] if train.w is not None else [])]
@@ -206,6 +210,13 @@ def in_python(
     ]
     if training.seed:
         lines.insert(1, f"net.initialize(seed={training.seed})")
+    if training.warm_start:
+        path = Path(training.warm_start)
+        path = path / MODEL if path.is_dir() else path
+        if Network.load(path) == network:
+            lines[: 2 if training.seed else 1] = [f"net = Network.load({written(str(path))})"]
+        else:  # another loss
+            lines.insert(0, f"# with weights of seed {training.seed}, not those of {path}")
     code = [piece for line in lines for piece in wrapped(line, WIDTH)]
     used = {node.id for node in ast.walk(ast.parse("\n".join(code))) if isinstance(node, ast.Name)}
     homes: dict[str, list[str]] = {}
@@ -292,4 +303,6 @@ def in_numpy(experiment: Experiment, optimizer: Optimizer) -> tuple[str, dict[st
         f"    for epoch, part in enumerate(np.array_split(losses, {training.epochs}), start=1):",
         '        print(f"Epoch {epoch}: loss={part.mean():.4f}")',
     ]
-    return "\n".join([text, "", *main, ""]), {name: arrays[name] for name in signature}, ""
+    if training.warm_start:
+        note = f"it begins with weights of seed {training.seed}, not those of {training.warm_start}"
+    return "\n".join([text, "", *main, ""]), {name: arrays[name] for name in signature}, note

@@ -1,6 +1,7 @@
 """Messages of the playground, without a browser."""
 
 import base64
+import copy
 import json
 import subprocess
 import sys
@@ -174,6 +175,34 @@ def test_what_is_of_no_use_in_a_page_is_left_out_with_a_note() -> None:
     reply = ask(Session(), "new", state=state)
     assert reply["notes"] == ["training.callbacks is left out in the playground"]
     assert reply["state"]["training"] == training
+
+
+def test_a_session_begins_with_trained_weights_where_they_fit(tmp_path: Path) -> None:
+    session = begun()
+    trained = ask(session, "train", steps=50)["frame"]
+    path = tmp_path / "trained.safetensors"
+    session.network.save(path)
+    state = session.state | {"training": session.state["training"] | {"warm_start": str(path)}}
+    reply = ask(session, "new", state=state)
+    assert reply["notes"] == [f"The network begins with the trained weights of {path}"]
+    begin = reply["frame"]
+    assert (begin["step"], begin["map"]) == (0, trained["map"])
+    ask(session, "train", steps=3)
+    assert ask(session, "reset")["frame"] == begin
+    network = copy.deepcopy(state["network"])
+    network["body"]["layers"][0]["units"] = 9
+    missing = {"training": {"warm_start": "nothing"}}
+    for other, why in (
+        (
+            {"network": network},
+            "has float32 (2, 8) as body.layers.0.W, this network float32 (2, 9)",
+        ),
+        (missing, "nothing: can't be read: No such file"),
+    ):
+        reply = ask(Session(), "new", state=state | other)
+        assert "are left out, and the network begins anew: " in reply["notes"][0]
+        assert why in reply["notes"][0]
+        assert "warm_start" not in reply["state"]["training"]
 
 
 def test_the_rate_is_that_of_the_schedule_and_a_training_goes_on_after_its_end() -> None:

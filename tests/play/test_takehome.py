@@ -131,6 +131,33 @@ def test_what_numpy_cannot_have_is_said(tmp_path: Path) -> None:
     assert "in_numpy.py" not in reply["runs"]
 
 
+@pytest.mark.processes
+def test_a_run_is_gone_on_with_at_home(tmp_path: Path) -> None:
+    session = begun("spiral")
+    session.handle({"do": "train", "steps": 30})
+    path = tmp_path / "first.safetensors"
+    session.network.save(path)
+    state = session.state
+    state["training"]["warm_start"] = str(path)
+    assert "weights of" in session.handle({"do": "new", "state": state})["notes"][0]
+    files = home(session, tmp_path)
+    assert files["note"] == f"it begins with weights of seed 0, not those of {path}"
+    (tmp_path / "check.py").write_text(
+        (tmp_path / "train.py").read_text() + "print(records[-1].test_loss)\n"
+    )
+    steps = 2 * session.handle({"do": "frame"})["frame"]["batches"]
+    loss = session.handle({"do": "train", "steps": steps})["frame"]["test_loss"]
+    assert float(run("python check.py", tmp_path).split("\n")[-2]) == pytest.approx(loss, rel=1e-6)
+    run(files["runs"]["playground.toml"] + " --out run", tmp_path)
+    with (tmp_path / "run/history.csv").open() as history:
+        last = list(csv.DictReader(history))[-1]
+    assert float(last["test_loss"]) == pytest.approx(loss, rel=1e-6)
+    state["network"]["loss"] = {"type": "SoftmaxCrossEntropy", "label_smoothing": 0.1}
+    session.handle({"do": "new", "state": state})
+    python = home(session, tmp_path)["files"][1]["text"]
+    assert f"# with weights of seed 0, not those of {path}\n" in python
+
+
 @pytest.mark.parametrize("family", [Layer, Loss, Optimizer])
 def test_every_class_stands_in_a_file_of_its_own(family: type[Configurable]) -> None:
     for cls in choices_for(family):

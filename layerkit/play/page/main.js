@@ -535,6 +535,12 @@ function exampleInput() {
   return app.data.bytes ? numbers.map(v => v / 255) : numbers;
 }
 
+// From another seed, and not with the weights of a run, whose test examples would be others.
+function anew(state, seed) {
+  state.training.seed = seed;
+  delete state.training.warm_start;
+}
+
 // the data panel
 
 const NAMES = { xor: "XOR" }, USUAL = ["circles", "moons", "spiral", "xor", "blobs", "sine", "steps", "digits"];
@@ -613,6 +619,7 @@ function chooseData(name) {
       state.training = { ...suits.training, seed };
     }
     delete state.network.shape;
+    delete state.training.warm_start;
     state.data = suits.data;
     app.selected = null;
   });
@@ -780,8 +787,8 @@ function listen() {
   $("step").addEventListener("click", () => app.once({ do: "train", steps: 1 }));
   $("epoch").addEventListener("click", () => app.once({ do: "epoch" }));
   $("reset").addEventListener("click", () => app.reset());
-  $("seed").addEventListener("change", event => app.change(state => { state.training.seed = Math.max(0, Math.round(+event.target.value || 0)); }));
-  $("dice").addEventListener("click", () => app.change(state => { state.training.seed = Math.floor(Math.random() * 1000); }));
+  $("seed").addEventListener("change", event => app.change(state => { anew(state, Math.max(0, Math.round(+event.target.value || 0))); }));
+  $("dice").addEventListener("click", () => app.change(state => { anew(state, Math.floor(Math.random() * 1000)); }));
   $("link").addEventListener("click", async () => {
     await share();
     try { await navigator.clipboard.writeText(location.href); app.toast("The link is copied: whoever opens it sees this experiment from its start."); } catch { app.toast("The link is in the address bar."); }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from layerkit.play.notebook import Notebook
-from layerkit.play.session import Session
+from layerkit.play.session import TOO_DEEP, Session
 
 session = Session()
 notebook = Notebook()
@@ -21,7 +21,10 @@ def answer(text: str) -> str:
     >>> json.loads(answer('{"do": "frame"}'))["error"]
     'frame: there is no network yet; begin with {"do": "new"}'
     """
-    message = json.loads(text)
+    try:
+        message = json.loads(text)
+    except RecursionError:
+        return json.dumps({"error": TOO_DEEP})
     runs = message.get("do") == "run"
     reply = notebook.run(message["source"]) if runs else session.handle(message)
     return json.dumps(reply, allow_nan=False)

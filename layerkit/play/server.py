@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from layerkit.errors import ConfigError
 from layerkit.play.catalogue import State
-from layerkit.play.session import Session
+from layerkit.play.session import TOO_DEEP, Session
 
 PAGE = Path(__file__).with_name("page")
 HOST = "127.0.0.1"
@@ -156,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
             message = json.loads(self.rfile.read(int(size)))
         except ValueError as error:
             raise _Refused(400, f"the message is not JSON: {error}") from error
+        except RecursionError as error:
+            raise _Refused(400, TOO_DEEP) from error
         tab = parse_qs(urlsplit(self.path).query).get("tab", [""])[0]
         reply = self.server.reply(tab, message)
         return "application/json", json.dumps(reply, allow_nan=False).encode()

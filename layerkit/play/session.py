@@ -155,6 +155,10 @@ LAYER = re.compile(r"\bbody(\.[a-z_]+\.\d+)*")
 """The address of a layer in a sentence."""
 COMPILING = ("new", "csv", "source", "edit", "revert", "home")
 """Messages that compile edited classes, while the registry has layerkit's own."""
+TOO_DEEP = (
+    "a message has tables or lists inside each other, deeper than Python's recursion limit of "
+    f"{sys.getrecursionlimit():,} has room for"
+)
 LEFT_OUT = ("callbacks", "checkpoints", "folds")
 """Options of a training that are of no use here."""
 
@@ -247,6 +251,8 @@ class Session:
             reply = {"error": sentence, "where": layer[0] if layer else error.place}
         except ModuleNotFoundError as error:
             reply = {"error": str(error), "where": "", "missing": error.name}
+        except RecursionError:  # that of edited code is told with its line
+            reply = {"error": TOO_DEEP, "where": ""}
         except MemoryError as error:
             reply = {"error": f"not enough memory: {error}", "where": ""}
         except Exception as error:  # of a part of one's own, or a fault of ours

@@ -85,6 +85,15 @@ def test_what_may_not_be_the_page_is_refused(
     assert request(server, path, body, JSON | headers)[0] == status
 
 
+def test_a_message_that_is_nested_too_deeply_is_refused(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+    connection.request("POST", f"/{server.word}/message", "[" * 200_000, JSON)
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert b"deeper than Python's recursion limit" in answer.read()
+    connection.close()
+
+
 @pytest.mark.parametrize("name", ["../session.py", "%2e%2e/session.py", "nothing.js", "."])
 def test_only_files_of_the_page_are_served(server: Server, name: str) -> None:
     assert request(server, f"/WORD/{name}")[0] == 404

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from layerkit.data.toys import TOYS
+from layerkit.play.browser import answer
 from layerkit.play.catalogue import state_for
 from layerkit.play.session import Session
 from layerkit.play.wire import as_bytes
@@ -145,6 +146,13 @@ def test_what_is_refused_changes_nothing(message: Any, sentence: str) -> None:
     before = ask(session, "train", steps=3)["frame"]
     assert sentence in session.handle(message)["error"]
     assert ask(session, "frame")["frame"] == before
+
+
+@pytest.mark.parametrize("depth", [900, 200_000])
+def test_tables_in_tables_without_end_are_refused_in_a_sentence(depth: int) -> None:
+    text = json.dumps({"do": "new", "state": state_for("circles") | {"code": 0}})
+    text = text.replace('"code": 0', f'"code": {"[" * depth}{"]" * depth}')
+    assert json.loads(answer(text))["error"].startswith("a message has tables or lists inside")
 
 
 def test_messages_before_there_is_a_network_are_refused() -> None:

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.config.options import Configurable, is_required
 from layerkit.config.tables import from_config, to_config
-from layerkit.errors import ConfigError, LayerkitError, suggestion
+from layerkit.errors import ConfigError, LayerkitError, RecordingError, suggestion
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
-from layerkit.testing.layers import check_layer
-from layerkit.testing.losses import check_loss
-from layerkit.testing.optimizers import check_optimizer
+from layerkit.testing.common import Laws, findings
+from layerkit.testing.layers import layer_laws
+from layerkit.testing.losses import loss_laws
+from layerkit.testing.optimizers import optimizer_laws
 from layerkit.training.batches import Batch
 from layerkit.training.trainer import Trainer
 
@@ -65,11 +66,11 @@ class Code:
     --------
     >>> import inspect
     >>> from layerkit import Layer, ReLU, from_config
-    >>> from layerkit.testing import check_layer
+    >>> from layerkit.testing.layers import layer_laws
     >>> code = Code({"ReLU": inspect.getsource(ReLU).replace("dy * np", "0.5 * dy * np")})
     >>> with code.known():
     ...     relu = from_config({"type": "ReLU"}, Layer)
-    ...     broken = [row for row in rows(check_layer(relu, (3,), report=True)) if not row["ok"]]
+    ...     broken = [row for row in rows(layer_laws(relu, [(3,)])) if not row["ok"]]
     >>> type(relu) is ReLU, type(from_config({"type": "ReLU"}, Layer)) is ReLU
     (False, True)
     >>> broken[0]["says"]  # doctest: +ELLIPSIS
@@ -107,7 +108,11 @@ is wrong'
             )
         if defined(tree) != [name]:
             found = " and ".join(defined(tree)) or "no class"
-            raise ConfigError(f"this defines {found}; should define {name}, and nothing else")
+            hint = " (another name is a class of your own: choose that in its place)"
+            raise ConfigError(
+                f"this defines {found}; should define {name}, and nothing else"
+                + hint * (len(defined(tree)) == 1)
+            )
         module = ModuleType(re.sub(r"\W+", "_", file).strip("_"))
         around = vars(sys.modules[library.__module__]) if library else {}
         vars(module).update({k: item for k, item in around.items() if not k.startswith("__")})
@@ -237,8 +242,8 @@ def carried(old: Trainer, new: Trainer) -> str:
     return "" if same else "the optimizer begins anew"
 
 
-def check_of(cls: type[Configurable], network: Network, optimizer: Optimizer, batch: Batch) -> str:
-    """Return the table of `check_layer`, or its sisters, for the first part that is of a class.
+def laws_for(cls: type[Configurable], network: Network, optimizer: Optimizer, batch: Batch) -> Laws:
+    """Return the laws of `check_layer`, or its sisters, for the first part that is of a class.
 
     A layer that is not in use is checked with its defaults.
     """
@@ -246,30 +251,42 @@ def check_of(cls: type[Configurable], network: Network, optimizer: Optimizer, ba
     if layer is not None:
         xs = inputs_of(layer, network.body, network.inputs.convert(batch.x))
         like = from_config(to_config(layer), type(layer))
-        return str(check_layer(like, *(x.shape[1:] for x in xs), report=True))
+        return layer_laws(like, [x.shape[1:] for x in xs], report=True)
     if type(network.loss) is cls:
         loss = from_config(to_config(network.loss), type(network.loss))
-        return str(check_loss(loss, network.body.output_shape, batch.t, report=True))
+        return loss_laws(loss, network.body.output_shape, batch.t, report=True)
     if type(optimizer) is cls:
-        return str(check_optimizer(optimizer, report=True))
+        return optimizer_laws(optimizer, report=True)
     if issubclass(cls, Layer) and not any(map(is_required, fields(cls))):
-        return str(check_layer(cls(), (4,), report=True))
-    return ""
+        return layer_laws(cls(), [(4,)], report=True)
+    return ()
 
 
-def rows(report: str) -> list[dict[str, Any]]:
-    r"""Return the table of a check as rows: whether a law holds, its name, and what is said.
+def rows(laws: Laws) -> list[dict[str, Any]]:
+    """Return the table of a check as rows: a law's name, whether it holds, and what is said.
 
-    None for what is only not possible, such as a recording.
+    None for what is only not possible, such as a recording; what raises is told with its line. A
+    sentence stands there once.
 
     Examples
     --------
-    >>> rows("✓ copies\n✗ derivatives: dx is wrong\n- recording: decides by values")[1]
-    {'ok': False, 'law': 'derivatives', 'says': 'dx is wrong'}
+    >>> rows([("copies", lambda: None), ("derivatives", lambda: 1 / 0)])[1]
+    {'ok': False, 'law': 'derivatives', 'says': 'division by zero'}
     """
-    found = re.findall(r"^([✓✗-]) ([^:\n]+)(?:: (.*(?:\n(?![✓✗-] ).*)*))?", report, re.M)
-    marks = {"✓": True, "✗": False, "-": None}
-    return [{"ok": marks[mark], "law": law, "says": says} for mark, law, says in found]
+    found, said = [], {""}
+    for law, error in findings(laws):
+        says = str(error or "")
+        ok = None if isinstance(error, RecordingError) else error is None
+        place = _place(error)
+        found.append(
+            {
+                "ok": ok,
+                "law": law,
+                "says": "" if says in said else f"{place}: {says}" if place else says,
+            }
+        )
+        said.add(says)
+    return found
 
 
 def edit(session: Session, message: dict[str, Any]) -> dict[str, Any]:
@@ -284,10 +301,9 @@ def edit(session: Session, message: dict[str, Any]) -> dict[str, Any]:
     cls, parts = session.code.classes[name], session.parts()
     used = [address for address, part in parts.items() if type(part) is cls]
     with session.code.known(), explaining():
-        checked = check_of(
-            cls, session.network, session.trainer.optimizer, next_batch(session.trainer)
-        )
-    return {"class": name, "used": used, "check": rows(checked), **reply}
+        batch = next_batch(session.trainer)
+        checked = rows(laws_for(cls, session.network, session.trainer.optimizer, batch))
+    return {"class": name, "used": used, "check": checked, **reply}
 
 
 def revert(session: Session, message: dict[str, Any]) -> dict[str, Any]:

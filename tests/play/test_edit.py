@@ -133,7 +133,7 @@ def test_the_check_says_what_is_wrong_with_the_mathematics(
         ("self.y = y", "self.z = y", "ReLU, line 16", "ReLU has no attribute 'y'"),
         ("np.maximum(x, 0)", "np.sqrt(2.0) * x", "body.layers.1", "returns float64 (2, 8); should"),
         ("forward", "foward", "ReLU, line 1", "did you mean forward(self, x, train=True)?"),
-        ("class ReLU", "class Other", "", "this defines Other; should define ReLU, and nothing"),
+        ("class ReLU", "class Other", "", "nothing else (another name is a class of your own: "),
         (RELU, "y = 1", "", "this defines no class; should define ReLU, and nothing else"),
         (RELU, "class ReLU: ...", "", "ReLU is not a Layer: write class ReLU(Layer):"),
         ("self.y = y", "while True: self.y = y", "ReLU, line 11", "still running"),
@@ -151,6 +151,23 @@ def test_a_mistake_is_told_with_its_line_and_changes_nothing(
     assert (session.network is network, session.code.sources) == (True, {})
     assert np.array_equal(session.network.arena.values, w)
     asked(session, do="train")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("np.sin(", "np.sinn(", "Wave, line 10: Wave.forward (train=False, 5 rows) raised Attrib"),
+        ("np.cos(", "np.coss(", "Wave, line 13: Wave.backward (5 rows) raised AttributeError"),
+        ("self.x = x", "x += 1", "Wave, line 9: Wave.forward (train=False, 5 rows) writes to x"),
+        ("np.cos(", "np.sin(", "Wave.backward: dx[1, 2] is "),
+    ],
+)
+def test_a_mistake_in_a_class_that_is_not_in_the_network_has_its_line(
+    old: str, new: str, says: str, session: Session
+) -> None:
+    reply = asked(session, do="edit", source=OWN.replace(old, new))
+    assert reply["used"] == []
+    assert next(row["says"] for row in reply["check"] if row["says"]).startswith(says)
 
 
 def test_nothing_is_left_of_a_class_that_nobody_has(session: Session) -> None:

@@ -145,7 +145,9 @@ def test_the_tutorials_derivative_is_found_wrong_and_trains_on(play: Page) -> No
     wait(play, "frame.epoch === 1")
     panel = load(play, "The tutorial's ReLU derivative")
     assert types(play) == ["Dense", "ReLU", "Dense", "ReLU", "Dense"]
-    assert panel.locator(".numbers .changed").all_inner_texts() == ["16", "17", "18"]
+    assert panel.locator(".numbers .changed").all_inner_texts() == ["2", "15", "16", "17", "18"]
+    source = panel.get_by_role("textbox", name="Source of the class").input_value()
+    assert '"""y = max(x, 0); dy/dx = 1 where y >= 0, and that is everywhere.\n' in source
     panel.get_by_role("button", name="Run").click()
     table = panel.get_by_role("table", name="Broken laws")
     table.wait_for()
@@ -182,6 +184,7 @@ def test_laws_broken_for_the_same_reason_are_folded(play: Page) -> None:
     area.fill(area.input_value().replace("np.sin", "np.sinn"))
     area.press("Control+Enter")
     panel.get_by_text("more, for the same reason").wait_for()
+    assert panel.locator(".numbers .wrong").inner_text() == "10"
     rows = panel.get_by_role("table", name="Broken laws").get_by_role("row").all_inner_texts()
     assert all("no attribute 'sinn'" in row for row in rows), rows
 

@@ -6,10 +6,14 @@ import { make } from "./make.js";
 const OWN = "a class of your own …";
 const EXAMPLES = [
   ["The tutorial's ReLU derivative", "ReLU", {
-    from: /return dy \* np\.sign\(self\.y\)/, to: "slope = np.where(self.y < 0, 0, self.y)\n        slope = np.where(slope >= 0, 1, slope)\n        return dy * slope",
+    changes: [
+      [/dy\/dx = 1 where x > 0, else 0/, "dy/dx = 1 where y >= 0, and that is everywhere"],
+      [/Return dy where .*"""/, 'Return dy times the slope, by two replacements one after the other."""'],
+      [/return dy \* np\.sign\(self\.y\)/, "slope = np.where(self.y < 0, 0, self.y)\n        slope = np.where(slope >= 0, 1, slope)\n        return dy * slope"],
+    ],
     says: "Two lines that look right: everything below 0 becomes 0, then everything from 0 on becomes 1. After the first there is nothing below 0 left. Press Run, and let it train.",
   }],
-  ["Forget dy", "ReLU", { from: /return dy \* np/, to: "return np", says: "The slope alone: the chain rule's other factor, dy, is missing. Press Run." }],
+  ["Forget dy", "ReLU", { changes: [[/Return dy where/, "Return 1 where"], [/return dy \* np/, "return np"]], says: "The slope alone: the chain rule's other factor, dy, is missing. Press Run." }],
   ["Your own activation", null, {
     text: `import numpy as np
 from layerkit import Layer
@@ -84,7 +88,7 @@ export function mount(element, app) {
   }
 
   // An example needs its class in the network: it takes the place of the activations there.
-  async function load(title, cls, { from, to, text, says }) {
+  async function load(title, cls, { changes, text, says }) {
     if (cls && !used().includes(cls)) {
       const shapes = new Map(app.layers.map(layer => [layer.address, layer]));
       const plain = (layer, i) => layer.units === undefined && !shapes.get(`body.layers.${i}`)?.parameters && !["Dropout", "Flatten"].includes(layer.type);
@@ -93,7 +97,7 @@ export function mount(element, app) {
     }
     if (cls) {
       const { original } = await app.connection.send({ do: "source", class: cls });
-      drafts.set(cls, original.replace(from, to));
+      drafts.set(cls, changes.reduce((source, [right, wrong]) => source.replace(right, wrong), original));
     } else drafts.set(null, text);
     await choose(cls, says);
     editor.area.focus({ preventScroll: true });
@@ -117,15 +121,20 @@ export function mount(element, app) {
       editor.show();
       classes();
       show(reply);
+      mark(reply.check.find(row => row.ok === false && row.says)?.says ?? "");
     } catch (error) {
-      const [, line] = /, line (\d+): /.exec(error.message) ?? [];
-      if (line) editor.mark(+line);
+      mark(error.message);
       result.replaceChildren(make("p", { class: "wrong", role: "alert" }, make("b", {}, "Nothing has changed: "), error.message));
     } finally {
       busy = false;
       buttons();
       result.scrollIntoView({ block: "nearest" });
     }
+  }
+
+  function mark(says) {
+    const [, line] = /, line (\d+): /.exec(says) ?? [];
+    if (line) editor.mark(+line);
   }
 
   async function revert() {

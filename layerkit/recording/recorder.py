@@ -161,10 +161,12 @@ def record_update(
 def moving_and_fixed(optimizer: Optimizer) -> tuple[list[str], list[str]]:
     """Return the options that a recorded update takes as inputs, and those that it has built in.
 
-    A callback may change these too; then the update has to be recorded anew.
+    A callback may change these too, or give an option a schedule: then the update has to be
+    recorded anew.
     """
     moving = [name for name in numbers(optimizer) if name == "lr" or name in optimizer.schedules]
-    return moving, [option.name for option in fields(optimizer) if option.name not in moving]
+    others = [option.name for option in fields(optimizer) if option.name not in moving]
+    return moving, [name for name in others if name != "schedules"]
 
 
 def _proved(given: dict[str, Array], subject: Callable[[], Subject]) -> Program:

@@ -32,8 +32,7 @@ class Compiled(Attendant):
         self.network, self.optimizer = network, optimizer
         self.running = ExitStack()
         self.options, self.programs, self.gradients = "", dict[Any, Any](), dict[Any, Any]()
-        self.moving, self.fixed = moving_and_fixed(optimizer)
-        self.rule: tuple[Any, ...] | None = None
+        self._look()
 
     def check(self, source: Source) -> None:
         """Record a step before the first one; RecordingError for what can't be."""
@@ -72,6 +71,8 @@ class Compiled(Attendant):
     def update(self, w: Array, g: Array, again: Any = None) -> None:
         """Take the step of the optimizer, with the options around its rule."""
         optimizer, options = self.optimizer, vars(self.optimizer)
+        if [*optimizer.schedules] != self.scheduled:
+            self._look()
         fixed = [options[name] for name in self.fixed]
         if self.rule is None or self.rule[1] != fixed or self.rule[2] is not optimizer.memory:
             program = record_update(self.network, optimizer, self.moving)
@@ -79,6 +80,12 @@ class Compiled(Attendant):
             run = Compiler(program, arrays, {}, []).in_pieces()
             self.rule = run, fixed, optimizer.memory
         self.rule[0](optimizer.t, *(options[name] for name in self.moving))
+
+    def _look(self) -> None:
+        """Find out which options have schedules: callbacks may change that."""
+        self.rule: tuple[Any, ...] | None = None
+        self.scheduled = [*self.optimizer.schedules]
+        self.moving, self.fixed = moving_and_fixed(self.optimizer)
 
     def epoch_begin(self, trainer: Trainer) -> None:
         """Put the compiled functions in the place of the methods, unless layers are watched."""

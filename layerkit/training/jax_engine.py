@@ -66,7 +66,7 @@ class JaxTrainer(Trainer):
         self.average: AveragedWeights | None = average
         self.options, self.known, self.runs = list[Any](), dict[Any, Any](), dict[Any, Any]()
         self.data: Any = None
-        self.moving, self.fixed = moving_and_fixed(self.optimizer)
+        self.moving: list[str] = []
         hooks = self.listening["batch_begin"] + self.listening["batch_end"]
         self.largest = 1 if any(callback.each_batch for callback in hooks) else WINDOW
 
@@ -83,7 +83,8 @@ class JaxTrainer(Trainer):
     def _follow(self) -> None:
         """Forget what is compiled with other options than now: callbacks may change them."""
         of_layers = repr((self.network.body, self.network.loss))
-        options = [of_layers, *(vars(self.optimizer)[name] for name in self.fixed)]
+        self.moving, fixed = moving_and_fixed(self.optimizer)
+        options = [of_layers, self.moving, *(vars(self.optimizer)[name] for name in fixed)]
         if options != self.options:
             self.options, self.known, self.runs = options, {}, {}
 

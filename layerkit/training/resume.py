@@ -301,6 +301,10 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+UNSAID = {"training.engine": "numpy", "training.ranks": 1}
+"""The values that a description leaves out; the engines of NumPy agree to the bit."""
+
+
 def compare(
     before: dict[str, Any], now: dict[str, Any], origin: str = "the checkpoint"
 ) -> dict[str, str]:
@@ -312,7 +316,7 @@ def compare(
     {'training.epochs': 'training.epochs = 7; the checkpoint has 5'}
     """
     old, new = (
-        {address: value for address, value in leaves(tree) if value is not None}
+        UNSAID | {address: value for address, value in leaves(tree) if value is not None}
         for tree in (before, now)
     )
     return {

@@ -25,6 +25,7 @@ from layerkit import (
     Dropout,
     Layer,
     LeCunNormal,
+    LinearSchedule,
     Momentum,
     Network,
     Optimizer,
@@ -193,6 +194,19 @@ class Seesaw(Callback):
         progress.network.loss.label_smoothing = 0.3 * other  # type: ignore[attr-defined]
 
 
+class Scheduling(Callback):
+    """Gives options other schedules in the course of the training, in place too."""
+
+    def batch_end(self, progress: Progress) -> None:
+        optimizer = progress.optimizer
+        if progress.step == 3:
+            optimizer.schedules["weight_decay"] = CosineSchedule()
+        if progress.step == 6:
+            optimizer.schedules = {"weight_decay": LinearSchedule(), "beta1": CosineSchedule()}
+        if progress.step == 9:
+            optimizer.schedules["l2"] = optimizer.schedules.pop("beta1")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -202,6 +216,7 @@ class Seesaw(Callback):
         {"layers": [PlainDense(3)]},
         {"callbacks": [HalveRate()]},
         {"callbacks": [Seesaw()], "epochs": 4},
+        {"callbacks": [Scheduling()], "epochs": 4},
         {"x": sparse.csr_array(X), "layers": [Dense(8), ReLU(), Dense(3)]},
     ],
     ids=[
@@ -211,11 +226,12 @@ class Seesaw(Callback):
         "own layer",
         "callback",
         "there and back",
+        "schedules",
         "sparse",
     ],
 )
 def test_options_of_a_training(options: dict[str, Any]) -> None:
-    assert_same(Adam(0.01), **options)
+    assert_same(AdamW(0.01, weight_decay=0.1, l2=0.1), **options)
 
 
 def test_a_run_goes_on_with_the_other_engine(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def translated(op: Op) -> Callable[..., Any]:
         if hasattr(place, name) and "." not in op.name:
             call = getattr(place, name)
             return partial(_ufunc, call) if op.kind == "ufunc" else call
-    raise op.refusal(f"{op.name} is not among the functions of JAX; take engine = 'numpy'")
+    raise op.refusal(f"{op.name} is not among the functions of JAX")
 
 
 def _ufunc(call: Callable[..., Any], *args: Any, dtype: Any = None) -> Any:

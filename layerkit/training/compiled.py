@@ -15,8 +15,10 @@ from layerkit.layers.watch import replaced
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.recording.compiled import Compiler
+from layerkit.recording.program import Program
 from layerkit.recording.recorder import moving_and_fixed, record_batch, record_update
-from layerkit.training.batches import Arrays, Batch, Source
+from layerkit.training.batches import Batch, Source
+from layerkit.training.recorded import first_batch, refusing
 from layerkit.training.trainer import Attendant, Trainer
 
 
@@ -32,16 +34,21 @@ class Compiled(Attendant):
         self.network, self.optimizer = network, optimizer
         self.running = ExitStack()
         self.options, self.programs, self.gradients = "", dict[Any, Any](), dict[Any, Any]()
+        self.rule: tuple[Any, ...] | None = None
+        self.scheduled, self.moving, self.fixed = list[str](), list[str](), list[str]()
         self._look()
 
     def check(self, source: Source) -> None:
         """Record a step before the first one; RecordingError for what can't be."""
-        if isinstance(source, Arrays):
-            inputs, targets = self.network.inputs, self.network.targets
-            a = None if source.a is None else source.a[:1]
-            self.program(inputs.convert(source.x[:1]), targets.convert(source.t[:1]), a)
-        record_update(self.network, self.optimizer, self.moving)
+        if batch := first_batch(self.network, source):
+            self.program(*batch)
+        self._rule()
 
+    @refusing()
+    def _rule(self) -> Program:
+        return record_update(self.network, self.optimizer, self.moving)
+
+    @refusing()
     def program(self, x: Array, t: Array, a: Array | None) -> Any:
         """Return the recorded program for batches of this kind."""
         kind = t.ndim, t.dtype, a is not None and a.ndim
@@ -75,7 +82,7 @@ class Compiled(Attendant):
             self._look()
         fixed = [options[name] for name in self.fixed]
         if self.rule is None or self.rule[1] != fixed or self.rule[2] is not optimizer.memory:
-            program = record_update(self.network, optimizer, self.moving)
+            program = self._rule()
             arrays = {"w": w, "g": g, "states": self.network.arena.states, **optimizer.memory}
             run = Compiler(program, arrays, {}, []).in_pieces()
             self.rule = run, fixed, optimizer.memory
@@ -83,8 +90,7 @@ class Compiled(Attendant):
 
     def _look(self) -> None:
         """Find out which options have schedules: callbacks may change that."""
-        self.rule: tuple[Any, ...] | None = None
-        self.scheduled = [*self.optimizer.schedules]
+        self.rule, self.scheduled = None, [*self.optimizer.schedules]
         self.moving, self.fixed = moving_and_fixed(self.optimizer)
 
     def epoch_begin(self, trainer: Trainer) -> None:

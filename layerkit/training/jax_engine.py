@@ -25,6 +25,7 @@ from layerkit.streams import stream
 from layerkit.training.averaging import AveragedWeights
 from layerkit.training.batches import Arrays, Batch
 from layerkit.training.divergence import Divergence
+from layerkit.training.recorded import first_batch, refusing
 from layerkit.training.trainer import Trainer, is_finite
 
 WINDOW = 256
@@ -75,10 +76,8 @@ class JaxTrainer(Trainer):
         self._follow()
         with exact():
             self._update()
-            if isinstance(self.source, Arrays):
-                x = self.network.inputs.convert(np.asarray(self.source.x[:1]))
-                t = self.network.targets.convert(self.source.t[:1])
-                self._gradient(x, t, None if self.source.a is None else self.source.a[:1])
+            if batch := first_batch(self.network, self.source):
+                self._gradient(*batch)
 
     def _follow(self) -> None:
         """Forget what is compiled with other options than now: callbacks may change them."""
@@ -88,6 +87,7 @@ class JaxTrainer(Trainer):
         if options != self.options:
             self.options, self.known, self.runs = options, {}, {}
 
+    @refusing()
     def _update(self) -> Function:
         """Return the step of the optimizer, and of the average that follows it."""
         if "update" not in self.known:
@@ -97,6 +97,7 @@ class JaxTrainer(Trainer):
         found: Function = self.known["update"]
         return found
 
+    @refusing()
     def _gradient(self, x: Array, t: Array, a: Array | None) -> Function:
         """Return loss and gradient of batches of this kind."""
         kind = t.ndim, t.dtype, a is not None and a.ndim

@@ -233,13 +233,18 @@ def test_a_gradient_whose_squares_overflow_is_finite() -> None:
     assert np.abs(found[0] - found[1]).max() < 1e-6
 
 
+def unasked() -> Iterator[Any]:
+    raise AssertionError("batches were asked for before all was checked")
+
+
 def test_what_cannot_be_done_is_refused_before_the_first_step() -> None:
-    with pytest.raises(RecordingError, match="LBFGS searches"):
+    with pytest.raises(RecordingError, match=r"LBFGS searches.*; engine = 'numpy' takes it"):
         trained("jax", LBFGS())
     net = Network(Sequential([Die(), Dense(3)]), SOFTMAX, shape=(6,))
     before = net.arena.values.copy()
-    with pytest.raises(RecordingError, match=r"body.layers.0: .*geometric, which .* 'jax'"):
-        fit(net, Adam(), X, T, engine="jax")
+    for data in ((X, T), (unasked,)):
+        with pytest.raises(RecordingError, match=r"body.layers.0: .*geometric, which .* 'jax'"):
+            fit(net, Adam(), *data, engine="jax")
     assert np.array_equal(net.arena.values, before)
 
 

@@ -37,10 +37,8 @@ from layerkit.files.atomic import write_atomically
 from layerkit.inspection.drawing import svg
 from layerkit.lab.command import add_lab
 from layerkit.losses.base import ElementwiseLoss
-from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import (
-    check_data,
     find_config,
     read_end,
     read_environment,
@@ -216,6 +214,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--retry-failed", action="store_true", help="run failed trials again")
     evaluating = command(run_evaluate, "RUN")
+    evaluating.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        help="a table with the column of the target, or .npz file with x and y (default: the "
+        "run's own data)",
+    )
     begun = train.add_mutually_exclusive_group(required=True)
     begun.add_argument("file", metavar="FILE", type=Path, nargs="?", help="what to train")
     begun.add_argument(
@@ -267,9 +273,10 @@ def _parser() -> argparse.ArgumentParser:
         "--epoch", action="store_true", help="also initial weights, and the loop around the step"
     )
     predicting = command(run_predict, "RUN", "FILE")
-    predicting.add_argument(
-        "--encoding", help="of the file, such as latin-1 (default: utf-8, or that of the run's)"
-    )
+    for added in (evaluating, predicting):
+        added.add_argument(
+            "--encoding", help="of the file, such as latin-1 (default: utf-8, or that of the run's)"
+        )
     exporting = command(run_export, "RUN", "MODEL")
     exporting.add_argument(
         "--outputs",
@@ -547,23 +554,19 @@ def _loop_of(experiment: Experiment, file: Path) -> dict[str, int]:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Measure the network of a run's folder on its data again."""
-    experiment = read_run(options.run)
-    dataset = experiment.load_data(options.data_dir)
-    print(dataset)
-    sources = experiment.open(dataset)
-    check_data(options.run, experiment)
-    for name in sources:
-        measured = experiment.measure(name)
-        print(f"{name}: {', '.join(f'{key} {x:.4f}' for key, x in measured.items())}")
-    network, t, a = experiment.network, sources["test"].t, sources["test"].a
-    if network.loss.judges_classes or of_numbers(network.loss, network.body.output_shape, t):
-        with experiment.limited():
-            z = network.outputs(dataset.test.inputs)
-        if network.loss.judges_classes and a is not None and a.shape != z.shape:
-            a = None  # of the examples, which are counted
-        names = dataset.classes or dataset.targets
-        print(f"\ntest:\n{report_outputs(network.loss, z, t, names, a)}")
+    """Measure the network of a run's folder on its data again, or on a file of new examples."""
+    from layerkit.runs.evaluate import evaluate_file, evaluate_run
+
+    if options.file and options.data_dir:
+        raise ConfigError(f"--data-dir {options.data_dir}: {options.file} has all that is needed")
+    if options.encoding and not options.file:
+        raise ConfigError(f"--encoding {options.encoding}: is for a file of new examples")
+    for line in (
+        evaluate_file(options.run, options.file, options.encoding)
+        if options.file
+        else evaluate_run(options.run, options.data_dir)
+    ):
+        print(line)
     return 0
 
 

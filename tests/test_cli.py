@@ -147,6 +147,27 @@ def test_evaluate_measures_what_the_history_says(
     assert f"test: accuracy {accuracy:.4f}, loss {loss:.4f}" in capsys.readouterr().out
 
 
+def test_evaluate_measures_new_arrays_as_its_own(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", trained) == 0
+    own = capsys.readouterr().out.partition("test: ")[2]
+    test = Data().load(seed=0).test
+    np.savez("new.npz", x=test.x, y=test.t)
+    assert run("evaluate", trained, "new.npz") == 0
+    said = capsys.readouterr().out
+    assert said == f"new.npz: 360 examples\nnew.npz: {own.replace('test:', 'new.npz:')}"
+    np.savez("new.npz", x=test.x)
+    Path("new.csv").touch()
+    for words, reason in [
+        (["new.npz"], "new.npz: no labels: an array y is missing"),
+        (["new.csv"], "new.csv: a table, whose label the run does not know"),
+        (["new.npz", "--data-dir", "."], "--data-dir .: new.npz has all that is needed"),
+        (["--encoding", "latin-1"], "--encoding latin-1: is for a file of new examples"),
+    ]:
+        assert f"layerkit: {reason}" in refused(capsys, "evaluate", trained, *words)
+
+
 @pytest.mark.usefixtures("without_pictures")
 def test_a_network_is_not_evaluated_on_examples_that_it_was_trained_with(
     capsys: pytest.CaptureFixture[str],
@@ -657,7 +678,10 @@ def test_a_diverging_run_says_where_and_what_to_try(capsys: pytest.CaptureFixtur
         ("train d.toml --see 3", "unknown option --see; did you mean '--seed'?"),
         ("train d.toml --epoch 3", "unknown option --epoch; did you mean --set training.epochs=…?"),
         ("lr-range d.toml --learning_rate=1", "did you mean --set optimizer.lr=…?"),
-        ("evaluate run --frob", "unknown option --frob; known are --help, --import, --data-dir"),
+        (
+            "evaluate run --frob",
+            "unknown option --frob; known are --help, --import, --encoding, --data-dir",
+        ),
         ("show a.toml b.toml 'c d'", "too many arguments: b.toml 'c d'"),
     ],
 )

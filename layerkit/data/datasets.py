@@ -505,11 +505,12 @@ class Data(Configurable):
     def _load_path(self, file: Path, seed: int, coding: Coding | None) -> Dataset:
         path = str(file)
         with at(path):
-            table, y = self._read(path, self.features, coding)
+            table = self._read(path, self.features, coding)
             classes = self.classes or []
             if self.target == "class" and not classes:
+                y = self._labels_of(table)
                 classes = distinct(y[~_without(y)])
-            examples = self._examples(path, table, y, classes)
+            examples = self.examples_of(table, path, classes)
             if self.target == "class" and len(np.unique(examples.t)) < 2:
                 raise DataError(f"{len(examples)} examples of 1 class; should be of at least two")
             if self.test is None:
@@ -543,14 +544,16 @@ class Data(Configurable):
         coding: Coding | None,
         *,
         labelled: bool = True,
+        new: bool = False,
         encoding: str | None = None,
     ) -> Contents:
         """Read a file that is written as `path` is, or in an `encoding` of its own.
 
-        If it is not `labelled`, features alone, and it may be written otherwise where that is sure.
+        If it is not `labelled`, features alone. A `new` file, of after the training, needs no
+        times, and may be written otherwise where that is sure.
         """
         dialect = Dialect(self.delimiter, self.decimal, encoding or self.encoding or "utf-8")
-        if not labelled:
+        if new:
             if not encoding and dialect.encoding != "utf-8" and is_utf8(path):
                 dialect = replace(dialect, encoding="utf-8")
             if self.delimiter and self.delimiter in DELIMITERS:
@@ -560,18 +563,20 @@ class Data(Configurable):
         if coding:
             dialect = replace(dialect, gaps=coding.gaps)
             features, encode = coding.names or features, coding.encode
-        own = (self.weight, self.target, self.time) if labelled else (None, self.target, None)
-        return read_table(path, self.labels if labelled else (), features, *own, dialect, encode)
+        labels, weight = (self.labels, self.weight) if labelled else ((), None)
+        time = None if new else self.time
+        return read_table(path, labels, features, weight, self.target, time, dialect, encode)
 
     def _read(
         self, path: str | Path, features: list[str] | None, coding: Coding | None
-    ) -> tuple[Contents, Array]:
-        """Return the contents of a file, and its labels once more: they are there."""
+    ) -> Contents:
         kind = kind_of(path)
         if kind in TABLES:
-            table = self.read_table(path, features, coding)
-        else:
-            table = (read_npz if kind else read_npy_folder)(path, self.target)
+            return self.read_table(path, features, coding)
+        return (read_npz if kind else read_npy_folder)(path, self.target)
+
+    def _labels_of(self, table: Contents) -> Array:
+        """Return the labels of a file; DataError without them, or for another number of them."""
         y = table.y
         if y is None:
             raise DataError("no labels: an array y is missing")
@@ -580,14 +585,14 @@ class Data(Configurable):
                 f"y has shape {y.shape}; label names {len(self.labels)} columns: "
                 f"{listed(self.labels)}"
             )
-        return table, y
+        return y
 
     def _like(
         self, known: Contents, classes: list[str], path: str | Path, coding: Coding | None
     ) -> Examples:
         """Read another file with the same features and classes."""
         with at(str(path)):
-            table, y = self._read(path, known.features, coding)
+            table = self._read(path, known.features, coding)
             if table.x.shape[1:] != known.x.shape[1:]:
                 raise DataError(
                     f"examples have shape {table.x.shape[1:]}; those of {self.path} have "
@@ -598,10 +603,11 @@ class Data(Configurable):
                     f"x is {table.x.dtype}, that of {self.path} is {known.x.dtype}; uint8 means "
                     "images, whose bytes are divided by 255, and other types are used as they are"
                 )
-            return self._examples(str(path), table, y, classes)
+            return self.examples_of(table, str(path), classes)
 
-    def _examples(self, path: str, table: Contents, y: Array, classes: list[str]) -> Examples:
-        x, w = table.x, table.w
+    def examples_of(self, table: Contents, path: str, classes: list[str]) -> Examples:
+        """Return the examples of a file that have a label, checked."""
+        x, y, w = table.x, self._labels_of(table), table.w
         source = table.rows(path, self.labels, self.weight)
         time = None
         if table.times and table.lines is not None:

@@ -15,7 +15,7 @@ from layerkit.callbacks.base import Callback
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
-from layerkit.data.datasets import Data, Dataset
+from layerkit.data.datasets import Data, Dataset, Examples
 from layerkit.data.tables import table_of
 from layerkit.errors import DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints
@@ -288,21 +288,26 @@ class Experiment(Configurable):
         ShapeError, DataError
             For examples or targets that don't fit, with the part of the data.
         """
-        size = self.training.batch_size * self.training.gradient_accumulation_steps
         for name, part in dataset.parts().items():
-            learned = learn and name == "train"
-            with at(f"{dataset.name}, {name}"), part.naming():
-                self.sources[name] = Arrays(
-                    self.network,
-                    part.inputs,
-                    self.network.targets.named(part.t),
-                    part.w,
-                    size,
-                    learn=learned,
-                    standardize=learned and self.standardize_targets,
-                )
-            self.sources[name].naming = part.naming
+            with at(f"{dataset.name}, {name}"):
+                self.open_part(name, part, learn=learn and name == "train")
         return self.sources
+
+    def open_part(self, name: str, part: Examples, *, learn: bool = False) -> Arrays:
+        """Check one set of examples as `open` does, and return them."""
+        with part.naming():
+            source = Arrays(
+                self.network,
+                part.inputs,
+                self.network.targets.named(part.t),
+                part.w,
+                self.training.batch_size * self.training.gradient_accumulation_steps,
+                learn=learn,
+                standardize=learn and self.standardize_targets,
+            )
+        source.naming = part.naming
+        self.sources[name] = source
+        return source
 
     def measure(self, part: str) -> dict[str, float]:
         """Return loss and metrics of a part of the data, such as "test", once `open`.

@@ -15,6 +15,7 @@ from layerkit.cli import main
 from layerkit.data import Data
 from layerkit.data.tables import table_of
 from layerkit.errors import FileError, LayerkitError, LayerkitWarning
+from layerkit.metrics import evaluate_metrics
 from layerkit.runs.experiment import Experiment, read_experiment
 from layerkit.runs.folder import read_run
 from layerkit.runs.predict import predict_file
@@ -146,6 +147,41 @@ def test_new_rows_may_be_in_another_encoding(run: Path, tmp_path: Path) -> None:
         predict_file(run, file, "utf-8")
     with pytest.raises(ConfigError, match="encoding = 'martian': Python knows none"):
         predict_file(run, file, "martian")
+
+
+def test_a_run_is_evaluated_on_a_new_table(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {name: column[:50] for name, column in houses().items()}
+    network = Network.load(run / "model.safetensors")
+    r2 = evaluate_metrics(network, rows, rows["Preis"], ["r2"])["r2"]
+    file = write_table(tmp_path / "new.csv", rows, "|")
+    assert main(["evaluate", str(run), str(file)]) == 0
+    assert f"r2 {r2:.4f}" in capsys.readouterr().out
+    write_table(file, {"preis": rows.pop("Preis"), **rows})
+    assert main(["evaluate", str(run), str(file)]) == 1
+    reason = f"{file}: there is no column 'Preis' (did you mean 'preis'?)"
+    assert reason in capsys.readouterr().err
+
+
+def test_classes_of_a_new_table_are_those_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, folder = experiment_file(tmp_path, TITANIC, epochs=1), str(tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "layerkit.runs.plots.run", None)
+    with pytest.warns(LayerkitWarning):
+        assert main(["train", str(file), "--out", folder]) == 0
+    rows = {name: column[:9] for name, column in passengers().items()}
+    rows["survived"][3] = "maybe"
+    new = write_table(tmp_path / "new.csv", rows)
+    assert main(["evaluate", folder, str(new)]) == 1
+    reason = "label 'maybe' of line 5, column 'survived'; should be one of 'no', 'yes'"
+    assert f"layerkit: {new}: {reason}" in capsys.readouterr().err
+    rows["survived"][3] = ""
+    write_table(new, rows)
+    with pytest.warns(LayerkitWarning, match="1 of 9 examples have no label, first in line 5"):
+        assert main(["evaluate", folder, str(new)]) == 0
+    assert "8 examples" in capsys.readouterr().out
 
 
 def test_the_decimal_mark_of_training_is_taken_where_a_new_file_does_not_tell(

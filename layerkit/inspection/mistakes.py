@@ -10,6 +10,8 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.errors import LayerkitError, ShapeError
+from layerkit.losses.base import ElementwiseLoss, Loss
+from layerkit.losses.classes import Classifier
 
 WRITES_TO_X = "writes to x, which others may still read: make a new array, y = x + 1, not x += 1"
 WRITES_TO_DY = (
@@ -59,6 +61,25 @@ def mistake(error: Exception, law: str) -> str:
             "change that, write self.W.value = …"
         )
     return ""
+
+
+def written(loss: Loss, method: str) -> str:
+    """Return the method that the author of a loss writes for `losses` or `gradients`.
+
+    Examples
+    --------
+    >>> from layerkit import MeanSquaredError, SoftmaxCrossEntropy
+    >>> written(SoftmaxCrossEntropy(), "gradients"), written(MeanSquaredError(), "losses")
+    ('row_gradients', 'values')
+    """
+    families: list[tuple[type[Loss], dict[str, str]]] = [
+        (Classifier, {"losses": "row_losses", "gradients": "row_gradients"}),
+        (ElementwiseLoss, {"losses": "values", "gradients": "slopes"}),
+    ]
+    for family, names in families:
+        if getattr(type(loss), method) is getattr(family, method):
+            return names[method]
+    return method
 
 
 def read_only(array: Array) -> Array:

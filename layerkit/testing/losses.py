@@ -12,10 +12,10 @@ import numpy as np
 
 from layerkit.arrays import Array, Shape
 from layerkit.graph.sequential import Sequential
-from layerkit.inspection.mistakes import WRITES_TO_Z, shown, widening
+from layerkit.inspection.mistakes import WRITES_TO_Z, shown, widening, written
 from layerkit.layers.dense import Dense
 from layerkit.layers.shapes import Reshape
-from layerkit.losses.base import Loss, mean_loss
+from layerkit.losses.base import ElementwiseLoss, Loss, mean_loss
 from layerkit.network import Network
 from layerkit.recording.recorder import record
 from layerkit.testing.common import (
@@ -106,22 +106,22 @@ def _prepared(loss: Loss, shape: Shape, targets: Any, dtype: str) -> tuple[Loss,
 
 
 def _losses(loss: Loss, z: Array, t: Array) -> Array:
-    name, positions = type(loss).__name__, z.shape[:-1]
-    with calling(f"{name}.losses", WRITES_TO_Z):
+    positions, what = z.shape[:-1], f"{type(loss).__name__}.{written(loss, 'losses')}"
+    with calling(what, WRITES_TO_Z):
         losses = loss.losses(lent(z), lent(t))
     require(
         isinstance(losses, np.ndarray) and losses.shape == positions,
-        f"{name}.losses returns {getattr(losses, 'shape', losses)!r} for outputs of shape "
+        f"{what} returns {getattr(losses, 'shape', losses)!r} for outputs of shape "
         f"{z.shape}; should be {positions}, a loss for each position: mean(axis=-1), not mean()",
     )
     return losses
 
 
 def _gradients(loss: Loss) -> Array:
-    name = type(loss).__name__
-    with calling(f"{name}.gradients", "writes to z or to the targets: make a new array"):
+    what = f"{type(loss).__name__}.{written(loss, 'gradients')}"
+    with calling(what, "writes to z or to the targets: make a new array"):
         dz = loss.gradients()
-    require(isinstance(dz, np.ndarray), f"{name}.gradients returns {shown(dz)}; should be an array")
+    require(isinstance(dz, np.ndarray), f"{what} returns {shown(dz)}; should be an array")
     return dz.copy()
 
 
@@ -133,8 +133,9 @@ def _forward(
         pair = loss.forward(lent(z), lent(t), sample_weight)
     except Exception as error:
         raise AssertionError(
-            f"{name}.forward raised {type(error).__name__}: {error}; write losses and gradients "
-            "only, forward and backward are made of them"
+            f"{name}.forward raised {type(error).__name__}: {error}; write "
+            f"{written(loss, 'losses')} and {written(loss, 'gradients')} only, forward and "
+            "backward are made of them"
         ) from error
     require(
         type(pair) is tuple and list(map(type, pair)) == [float, float],
@@ -154,20 +155,31 @@ def _backward(loss: Loss) -> Array:
 
 
 def _check_one_batch(loss: Loss, z: Array, t: Array) -> None:
-    name, losses = type(loss).__name__, _losses(loss, z, t)
-    require(bool(np.isfinite(losses).all()), f"{name}.losses returns {losses} for ordinary outputs")
+    name, method = type(loss).__name__, written(loss, "losses")
+    if isinstance(loss, ElementwiseLoss):
+        with calling(f"{name}.values", WRITES_TO_Z):
+            values = loss.values(lent(z), lent(t))
+        require(
+            isinstance(values, np.ndarray) and values.shape == z.shape,
+            f"{name}.values returns {shown(values)} for outputs of shape {z.shape}; should be "
+            "a number for each output: write it without mean or sum",
+        )
+    losses = _losses(loss, z, t)
+    require(
+        bool(np.isfinite(losses).all()), f"{name}.{method} returns {losses} for ordinary outputs"
+    )
     dz = _gradients(loss)
-    what = f"{name}.gradients"
+    what = f"{name}.{written(loss, 'gradients')}"
     require(dz.shape == z.shape, f"{what} returns {dz.shape}; should be the shape of z, {z.shape}")
     require(dz.dtype == z.dtype, f"{what} returns {dz.dtype} for {z.dtype}; {widening(z.dtype)}")
     require(
         close(_gradients(loss), dz),
-        f"{what} returns something else when it is called again: it changes what losses has kept",
+        f"{what} returns something else when it is called again: it changes what {method} has kept",
     )
     _losses(loss, -z[:1], t[:1])
     require(
         close(_losses(loss, z, t), losses) and close(_gradients(loss), dz),
-        f"{name}: the losses of a batch depend on the batches before it: losses should "
+        f"{name}: the losses of a batch depend on the batches before it: {method} should "
         "compute anew all that the loss keeps",
     )
 
@@ -179,15 +191,16 @@ def _check_rows(loss: Loss, z: Array, t: Array) -> None:
     alone = [(_losses(loss, z[i : i + 1], t[i : i + 1]), _gradients(loss)) for i in rows]
     own_losses, own_dz = (np.concatenate(parts) for parts in zip(*alone, strict=True))
     for what, together, one_by_one in [("losses", losses, own_losses), ("gradients", dz, own_dz)]:
+        method = f"{name}.{written(loss, what)}"
         require(
             not together.any() or not close(N * together, one_by_one),
-            f"{name}.{what}: those of {N} rows are 1/{N} of those of the rows one by one; each row "
+            f"{method}: those of {N} rows are 1/{N} of those of the rows one by one; each row "
             f"has its own {'loss' if what == 'losses' else 'derivative'}: don't divide by N, "
             f"{'forward' if what == 'losses' else 'backward'} does",
         )
         require(
             close(together, one_by_one),
-            f"{name}.{what} of {N} rows are not those of the rows one by one: rows influence each "
+            f"{method} of {N} rows are not those of the rows one by one: rows influence each "
             "other; sums and maxima go along axis=-1",
         )
 
@@ -227,7 +240,7 @@ def _check_sums(loss: Loss, z: Array, t: Array) -> None:
     require(
         np.allclose(found, sums, rtol=1e-9, atol=1e-12),
         f"{name}.forward returns {found} for {N} rows; should be the sum of their losses and that "
-        f"of their counts, {sums}: write losses and counts only",
+        f"of their counts, {sums}: write {written(loss, 'losses')} and counts only",
     )
 
 
@@ -238,7 +251,8 @@ def _check_loss_derivative(loss: Loss, z: Array, t: Array) -> None:
         value = _mean(loss, scaled, t)
         dz, noise = _backward(loss), 1e-9 * (1 + abs(value))
         f = partial(_mean, loss, scaled, t)
-        check_derivative(f"{type(loss).__name__}.gradients: dz", f, scaled, dz, noise)
+        what = f"{type(loss).__name__}.{written(loss, 'gradients')}: dz"
+        check_derivative(what, f, scaled, dz, noise)
 
 
 def _check_sample_weights(loss: Loss, z: Array, t: Array) -> None:
@@ -380,7 +394,8 @@ def _check_like(loss: Loss, z: Array, t: Array, like: Loss) -> None:
     """Compare losses, predictions and probabilities; the derivative follows from the losses."""
     name, like = type(loss).__name__, copy.deepcopy(like)
     like.build(z.shape[1:])
-    require_like(f"{name}.losses", _losses(loss, z, t), _losses(like, z, t), like)
+    what = f"{name}.{written(loss, 'losses')}"
+    require_like(what, _losses(loss, z, t), _losses(like, z, t), like)
     require_like(f"{name}.predict", loss.predict(z), like.predict(z), like)
     if like.has_probabilities:
         with calling(f"{name}.predict_proba"):

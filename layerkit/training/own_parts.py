@@ -32,10 +32,11 @@ from layerkit.inspection.mistakes import (
     check_array,
     read_only,
     shown,
+    written,
 )
 from layerkit.layers.base import Layer
 from layerkit.layers.watch import Method, watched
-from layerkit.losses.base import Loss
+from layerkit.losses.base import ElementwiseLoss, Loss
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
 from layerkit.training.augmentation import Augmentation
@@ -181,20 +182,30 @@ def loss_gradient(loss: Loss, z: Array, t: Array) -> Array:
     ShapeError
     """
     name, rows = type(loss).__name__, z.shape[:-1]
-    with calling(f"{name}.losses", WRITES_TO_Z):
+    method, derivative = written(loss, "losses"), written(loss, "gradients")
+    if isinstance(loss, ElementwiseLoss):
+        with calling(f"{name}.values", WRITES_TO_Z):
+            values = loss.values(read_only(z), read_only(t))
+        if not isinstance(values, np.ndarray) or values.shape != z.shape:
+            raise ShapeError(
+                f"{name}.values returns {shown(values)}; should be an array {z.shape}, a number "
+                "for each output: write it without mean or sum"
+            )
+    with calling(f"{name}.{method}", WRITES_TO_Z):
         losses = loss.losses(read_only(z), read_only(t))
     if not isinstance(losses, np.ndarray) or losses.shape != rows:
         raise ShapeError(
-            f"{name}.losses returns {shown(losses)}; should be an array {rows}, one loss for each "
-            "row: write return (…).mean(axis=-1)"
+            f"{name}.{method} returns {shown(losses)}; should be an array {rows}, one loss for "
+            "each row: write return (…).mean(axis=-1)"
         )
-    with calling(f"{name}.gradients", WRITES_TO_Z):
+    what = f"{name}.{derivative}"
+    with calling(what, WRITES_TO_Z):
         dz = loss.gradients()
-    what = f"{name}.gradients"
     if isinstance(dz, np.ndarray) and dz.shape != z.shape:
+        divided = ", divided by z.shape[-1]" if derivative == "gradients" else ""
         raise ShapeError(
             f"{what} returns {shown(dz)}; should be {z.dtype} {z.shape}, the derivative with "
-            "respect to each number of z: write it without mean or sum, divided by z.shape[-1]"
+            f"respect to each number of z: write it without mean or sum{divided}"
         )
     check_array(what, dz, z.shape, z.dtype)
     with calling(f"{name}.counts", WRITES_TO_Z):

@@ -13,6 +13,7 @@ from layerkit import (
     Dense,
     Initializer,
     Layer,
+    LogCosh,
     Loss,
     Optimizer,
     Param,
@@ -675,6 +676,21 @@ class SharesOfSequences(SquaresOfSteps):
         return self.gradients() * share[..., None].astype(self.error.dtype)
 
 
+class RowGradientsTwice(SoftmaxCrossEntropy):
+    def row_gradients(self) -> Array:
+        return 2 * super().row_gradients()
+
+
+class ValuesOfRows(LogCosh):
+    def values(self, z: Array, t: Array) -> Array:
+        return super().values(z, t).mean(axis=-1)
+
+
+class SlopesTwice(LogCosh):
+    def slopes(self) -> Array:
+        return 2 * super().slopes()
+
+
 LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
 
 
@@ -687,6 +703,9 @@ LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
             LABELS,
             "rows influence each other; sums and maxima go along axis=-1",
         ),
+        (RowGradientsTwice(), LABELS, r"^RowGradientsTwice.row_gradients: dz\[.*is 2 times"),
+        (ValuesOfRows(), NUMBERS, r"^ValuesOfRows.values returns float64 \(4,\) .*without mean"),
+        (SlopesTwice(), NUMBERS, r"^SlopesTwice.slopes: dz\[.*is 2 times"),
         (OneMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
         (NoMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
         (Clips(), LABELS, r"dz\[\d, \d\] is .* difference quotients of forward give 0"),

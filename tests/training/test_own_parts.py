@@ -19,6 +19,7 @@ from layerkit import (
     Dropout,
     Layer,
     LayerkitError,
+    LogCosh,
     Loss,
     MeanSquaredError,
     Network,
@@ -287,6 +288,16 @@ class OwnCounts(OwnErrors):
         return z[:, 0]
 
 
+class OwnValuesOfRows(LogCosh):
+    def values(self, z: Array, t: Array) -> Any:
+        return super().values(z, t).mean(axis=-1)
+
+
+class OwnSlopesOfRows(LogCosh):
+    def slopes(self) -> Any:
+        return super().slopes().mean(axis=-1)
+
+
 class OwnChangesOutputs(OwnErrors):
     def losses(self, z: Array, t: Array) -> Any:
         z -= t
@@ -319,6 +330,14 @@ class OwnChangesOutputs(OwnErrors):
         (
             OwnWideGradient(),
             "OwnWideGradient.gradients returns float64 (2, 2); should be float32 (2, 2)",
+        ),
+        (
+            OwnValuesOfRows(),
+            "OwnValuesOfRows.values returns float32 (2,); should be an array (2, 2), a number for",
+        ),
+        (
+            OwnSlopesOfRows(),
+            "OwnSlopesOfRows.slopes returns float32 (2,); should be float32 (2, 2), the derivative",
         ),
         (OwnCounts(), "OwnCounts.counts writes to z or to the targets, which are not its own"),
         (

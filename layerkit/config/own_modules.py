@@ -53,5 +53,6 @@ def where_it_failed(error: Exception, paths: Sequence[str]) -> str:
         place = f"{own[frames[-1].filename]}, line {frames[-1].lineno}: "
     elif isinstance(error, SyntaxError) and error.filename in own:
         place = f"{own[error.filename]}, line {error.lineno}: "
+    said = error.msg if place and isinstance(error, SyntaxError) else str(error)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"{place}{type(error).__name__}: {error}{notes}"
+    return f"{place}{type(error).__name__}: {said}{notes}"

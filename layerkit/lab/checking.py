@@ -25,6 +25,7 @@ from layerkit.testing.losses import loss_laws
 from layerkit.testing.optimizers import optimizer_laws
 from layerkit.testing.schedules import schedule_laws
 
+FAMILIES = (Layer, Loss, Optimizer, Schedule, Initializer)
 RUNS, ARRAYS, SAME = "runs", "arrays", "same"
 CHECKS = {
     RUNS: "it can be called, and returns what it should: arrays of the right shapes",
@@ -127,12 +128,28 @@ def _part(exercise: Exercise, path: Path) -> Any:
             raise AssertionError(
                 f"{path.name} has no {exercise.part}: keep the names of the starting file"
             )
+        _check_kind(exercise, path, found)
         return found(**exercise.options) if isinstance(found, type) else found
     except AssertionError:
         raise
     except Exception as error:
         said = where_it_failed(error, [str(path)])
         raise AssertionError(said.replace(str(path), path.name)) from error
+
+
+def _check_kind(exercise: Exercise, path: Path, found: Any) -> None:
+    """Raise an AssertionError unless the part is what the exercise asks for, as no law fits it."""
+    part, like = exercise.part, exercise.like
+    start = re.search(rf"^(class|def) {part}\b.*", exercise.start, re.MULTILINE)
+    head = start[0] if start else ""
+    families = next(((base,) for base in FAMILIES if isinstance(like, base)), FAMILIES)
+    if isinstance(found, type):
+        right = issubclass(found, families) or not (like or "(" in head)
+    else:
+        right = callable(found) and not (like or head.startswith("class"))
+    if not right:
+        head = head or f"class {part}({families[0].__name__}):"
+        raise AssertionError(f"{path.name}: {part} should begin as in the starting file, {head}")
 
 
 def _laws(exercise: Exercise, part: Any) -> Laws:

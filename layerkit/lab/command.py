@@ -17,7 +17,7 @@ from layerkit.lab.slides import page
 
 def add_lab(commands: Any) -> None:
     """Add `layerkit lab` to the commands."""
-    about = "Exercises: write the parts of a network, and let them be checked."
+    about = "Exercises: write the parts of a network, and have them checked."
     lab = commands.add_parser("lab", help=about, description=about)
     lab.set_defaults(imports=[], command=lambda options: lab.exit(2, lab.format_help()))
     inner = lab.add_subparsers(metavar="COMMAND")
@@ -84,8 +84,9 @@ def check(options: argparse.Namespace) -> int:
     if len(paths) > 1 or options.csv:
         return _check_class(options, [path for path in paths if path.is_dir()])
     (path,) = paths
+    path = path if path.exists() else path.with_suffix(".py")  # as for hints
     if not path.exists():
-        raise FileError(f"{path}: there is no such file or folder")
+        raise FileError(f"{paths[0]}: there is no such file or folder")
     folder, only = (path, None) if path.is_dir() else (path.parent, path.stem)
     lab = options.lab or name_of(folder)
     if not only and not any((folder / one.file).is_file() for one in find_lab(lab).exercises):
@@ -96,9 +97,11 @@ def check(options: argparse.Namespace) -> int:
     ((_, results),) = check_folders(lab, [folder], only, options.limit)
     done = sum(result.state == "done" for result in results)
     print(f"{find_lab(lab).title}: {done} of {len(results)} done\n\n{table(results)}")
-    begun = [result.exercise for result in results if result.state == "begun"]
-    if begun and begun[0].hints:
-        print(f"\nA hint: layerkit lab hint {folder / begun[0].name}")
+    states = {result.state: result.exercise for result in reversed(results)}  # the first of each
+    if (begun := states.get("begun")) and begun.hints:
+        print(f"\nA hint: layerkit lab hint {folder / begun.name}")
+    elif not begun and (fresh := states.get("not begun")):
+        print(f"\nNext: write what is marked TODO in {folder / fresh.file}")
     return 0 if done == len(results) else 1
 
 
@@ -133,6 +136,12 @@ def hint(options: argparse.Namespace) -> int:
     """Show the next hint for an exercise."""
     found = next_hint(options.exercise)
     print(f"Hint {found.number} of {found.total}\n\n{found.text}")
+    if found.number == found.total:
+        ours = name_of(options.exercise.parent) in BUILT_IN
+        print(
+            "\nThis is the last hint."
+            + " The page Labs of the documentation has a solution." * ours
+        )
     return 0
 
 
@@ -147,5 +156,7 @@ def show(options: argparse.Namespace) -> int:
         return 0
     print(lab.title)
     for exercise in lab.exercises:
-        print(f"\n{exercise.name}: {exercise.title}\n\n{exercise.task}")
+        print(f"\n{exercise.file}: {exercise.title or exercise.name}")
+        if exercise.task:
+            print(f"\n{exercise.task}")
     return 0

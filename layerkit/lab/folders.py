@@ -88,7 +88,7 @@ def readme(lab: Lab) -> str:
         f"    layerkit lab hint {lab.exercises[0].name:<12} shows the next hint",
     ]
     for exercise in lab.exercises:
-        parts += [f"## {exercise.title or exercise.name}: {exercise.file}", exercise.task]
+        parts += [f"## {exercise.file}: {exercise.title or exercise.name}", exercise.task]
         for i, hint in enumerate(exercise.hints, start=1):
             parts.append(f"<details><summary>Hint {i}</summary>\n\n{hint}\n\n</details>")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -105,7 +105,8 @@ def name_of(folder: str | Path) -> str:
     path = Path(folder) / SETTINGS
     if not path.is_file():
         raise FileError(
-            f"{folder}: has no {SETTINGS}, so it is no folder of a lab: layerkit lab new makes one"
+            f"{folder}: has no {SETTINGS}, so it is not the folder of a lab; go to one, or name "
+            f"it, or make one by layerkit lab new {BUILT_IN[0]}"
         )
     name = read_toml(path).get("lab")
     if not isinstance(name, str):
@@ -130,8 +131,13 @@ def next_hint(path: str | Path) -> Hint:
     ------
     ConfigError
         For an unknown exercise, and one without hints.
+    FileError
+        For a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        first = find_lab(name_of(path)).exercises[0].name
+        raise FileError(f"{path}: is a folder; name an exercise in it, such as {path / first}")
     folder = path.parent
     exercise = find_lab(name_of(folder))[path.stem]
     if not exercise.hints:

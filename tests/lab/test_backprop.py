@@ -82,6 +82,13 @@ def test_what_learns_and_is_another_rule_fails(name: str, tmp_path: Path) -> Non
     assert [verdict.check for verdict in found.values() if not verdict.right] == [check]
 
 
+@pytest.mark.parametrize("code", ["MyReLU = 3", "def MyReLU(): pass", "class MyReLU: pass"])
+def test_a_part_that_no_law_fits_is_wrong(code: str, tmp_path: Path) -> None:
+    (verdict,) = verdicts(LAB["relu"], code, tmp_path).values()
+    said = "relu.py: MyReLU should begin as in the starting file, class MyReLU(Layer):"
+    assert verdict == ("runs", False, said)
+
+
 def test_each_method_of_a_solution_has_a_slide_and_none_names_a_line() -> None:
     slides = page(LAB)
     assert slides.count("<h2>Batch normalization: a solution</h2>") == 2
@@ -102,6 +109,11 @@ def test_slides_have_all_of_it_and_need_nothing_else() -> None:
 def test_the_page_has_the_present_texts() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text == written(text), "`python -m docs.generate.labs` writes it anew"
+
+
+def test_the_page_typesets_all_formulas() -> None:
+    text = re.sub(r"```.*?```|`[^`]*`", "", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert re.findall(r"[ᵀᵗ²√Σ←₁₂·]|x̂|\*\*", text) == []
 
 
 def test_the_page_explains_each_check() -> None:

@@ -36,6 +36,7 @@ def test_a_new_folder_has_a_file_for_each_exercise(capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "0 of 10 done" in said
     assert said.count("not begun") == 10
+    assert f"Next: write what is marked TODO in {folder / 'dense.py'}" in said
 
 
 def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +47,9 @@ def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert [f"Hint {i} of 3" in said for i in (1, 2, 3)] == [True] * 3
     assert said.count(LAB["sgd"].hints[0]) == 1
     assert said.count(LAB["sgd"].hints[2]) == 2
+    assert (
+        said.count("This is the last hint. The page Labs of the documentation has a solution") == 2
+    )
 
 
 @pytest.mark.parametrize("hints", ['"none"', "{sgd = 'two'}", "{sgd = -7}"])
@@ -64,10 +68,14 @@ def test_hints_begin_anew_where_their_number_was_changed(
         (["new", "backpro"], "no such lab; did you mean 'backprop'? (one of your own"),
         (["new", "mine.py"], "mine.py: there is no such file"),
         (["new", "backprop", "taken"], "taken: there is something already; choose another folder"),
-        (["check", "taken"], "taken: has no lab.toml, so it is no folder of a lab"),
+        (["check", "taken"], "taken: has no lab.toml, so it is not the folder of a lab; go to one"),
         (["check", "taken", "--lab", "backprop"], "layerkit lab check taken/* --lab backprop"),
         (["check", "nowhere"], "nowhere: there is no such file or folder"),
         (["check", "backprop/rely.py"], "there is no such file"),
+        (
+            ["hint", "backprop"],
+            "backprop: is a folder; name an exercise in it, such as",
+        ),
         (["hint", "backprop/rely"], "no such exercise; did you mean 'relu'?"),
         (["check", "backprop", "--limit", "0"], "--limit 0: should be more than 0 seconds"),
         (["check", "backprop", "--csv", "a.xls"], "--csv a.xls: should end in .csv"),
@@ -142,7 +150,7 @@ def test_a_student_is_told_what_is_right_and_what_is_wrong(
     assert relu.mistakes[1].text in said
     assert "It printed:\n    here" in said
     assert "A hint: layerkit lab hint backprop/relu" in said
-    assert run("check", folder / "dense.py") == 0
+    assert run("check", folder / "dense.py") == run("check", folder / "dense") == 0
 
 
 @pytest.mark.processes
@@ -178,7 +186,7 @@ def test_a_class_is_checked_whatever_one_student_writes(
         "dense.py: took longer than 20 s: is there a loop that never ends?",
         "relu.py ends Python: leave out exit and quit",
         "sgd.py: its process ended with status 3 before the check was through",
-        "adam.py, line 1: SyntaxError",
+        "adam.py, line 1: SyntaxError: '(' was never closed\n",
         "own.py has no MyActivation: keep the names of the starting file",
     ):
         assert sentence in said

@@ -72,7 +72,7 @@ def written(loss: Loss, method: str) -> str:
     >>> written(SoftmaxCrossEntropy(), "gradients"), written(MeanSquaredError(), "losses")
     ('row_gradients', 'values')
     """
-    families: list[tuple[type[Loss], dict[str, str]]] = [
+    families: list[tuple[Any, dict[str, str]]] = [
         (Classifier, {"losses": "row_losses", "gradients": "row_gradients"}),
         (ElementwiseLoss, {"losses": "values", "gradients": "slopes"}),
     ]

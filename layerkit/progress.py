@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, nearest
 from layerkit.guidance import Guided, Refused
 from layerkit.losses.base import mean_loss
 from layerkit.network import Network
@@ -153,6 +153,7 @@ class Progress(Guided):
         self.paused: str | None = None
         self.failed: Any = None
         self.seconds_before, self.started = 0.0, time.perf_counter()
+        self.own = {*vars(self), "own"}
 
     @property
     def record(self) -> Record:
@@ -194,6 +195,23 @@ class Progress(Guided):
     def leaving(self) -> bool:
         """Whether the training should end here, finished or paused."""
         return self.stopped is not None or self.paused is not None
+
+    def check_assigned(self) -> None:
+        """Refuse what a callback has assigned and nobody reads, such as ``progress.stop = True``.
+
+        Raises
+        ------
+        ConfigError
+        """
+        for name in vars(self).keys() - self.own:
+            ours = [known for known in {*self.own, *dir(Progress)} if not known.startswith("_")]
+            if name in ours:
+                hint = f"it is a method: progress.{name}(reason)"
+            else:
+                hint = (
+                    nearest(name, sorted(ours), Progress) or f"your own values go into self.{name}"
+                )
+            raise ConfigError(f"progress.{name} = {vars(self)[name]!r}: has no effect; {hint}")
 
     def begin(self) -> None:
         """Start the clock, or continue it."""

@@ -340,6 +340,17 @@ def _check_namesake(name: str, own: Any) -> None:
 def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
     top = re.fullmatch(TOP, name)
     if not _is_known(name):
+        of_class = re.sub("_class_.*", "_per_class", name)
+        of_target = name.partition("_")[0]
+        for whole in (of_class, of_target):
+            if (
+                whole != name
+                and _is_known(whole)
+                and (whole == of_class or not loss.judges_classes)
+            ):
+                raise ConfigError(
+                    f"metrics: {name!r}: is one of the results of {whole!r}: write that instead"
+                )
         hint = suggestion(name, [*own_metrics(), *known_names()], "metrics")
         raise ConfigError(
             f"metrics: {name!r}: unknown{hint} (a metric of your own has to be imported first)"

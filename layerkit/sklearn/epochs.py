@@ -193,6 +193,7 @@ class Epochs:
     def _tell(self, hook: str) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(self.progress)
+            self.progress.check_assigned()
 
     def _count_improvement(self) -> None:
         """Count the epochs without an improvement of at least `tol`, and keep the best weights."""

@@ -300,6 +300,7 @@ class Trainer(Guided):
     def _call(self, callback: Callback, hook: str) -> None:
         try:
             getattr(callback, hook)(self.progress)
+            self.progress.check_assigned()
         except Exception as error:
             error.add_note(f"in {hook} of the callback {callback!r}")
             raise

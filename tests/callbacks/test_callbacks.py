@@ -394,6 +394,30 @@ def test_a_callback_that_fails_is_named_and_the_network_stays_usable(hook: str) 
     assert records[-1].train_loss < records[0].train_loss
 
 
+class Assigns(Callback):
+    """Assigns something to the progress."""
+
+    name: str
+
+    def batch_end(self, progress: Progress) -> None:
+        setattr(progress, self.name, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("stop", "progress.stop = True: has no effect; it is a method: progress.stop(reason)"),
+        ("stoped", "progress.stoped = True: has no effect; did you mean 'stopped'?"),
+        ("wins", "progress.wins = True: has no effect; your own values go into self.wins"),
+        ("stop_training", "has no attribute 'stop_training'; write progress.stop(reason)"),
+    ],
+)
+def test_what_nobody_reads_is_not_assigned_to_the_progress(name: str, sentence: str) -> None:
+    with pytest.raises((ConfigError, AttributeError)) as caught:
+        run(Assigns(name))
+    assert sentence in str(caught.value)
+
+
 def test_every_callback_hears_of_the_end_even_if_several_fail() -> None:
     ends = Ends()
     with pytest.raises(RuntimeError, match="crash") as caught:

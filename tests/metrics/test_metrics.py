@@ -409,6 +409,7 @@ def test_functions_of_an_imported_file_are_metrics_by_name(a: Array | None) -> N
         ("changes", "'changes' (FILE, line 27) writes to what it is given: make a new array"),
         ("loss", "'loss' (FILE, line 29) has the name of a metric of layerkit or"),
         ("f1", "'f1' (FILE, line 30) has the name of a metric of layerkit or scikit-learn"),
+        ("recall_class_1", "is one of the results of 'recall_per_class': write that"),
         ("rigt", "'rigt': unknown; did you mean 'right'?"),
         ("np", "'np': unknown"),
         ("recall_score", "'recall_score': unknown; here it is called 'recall'"),

@@ -129,6 +129,8 @@ ADVICE = {
         "Data": "write from layerkit.data import Data",
         "ProgressBar CSVLog TensorBoard TimeLimit": "it is in layerkit.callbacks",
         "lr_range": "write from layerkit.training.lr_range import lr_range",
+        "to_categorical one_hot LabelBinarizer LabelEncoder": "leave it out: SoftmaxCrossEntropy "
+        "takes class numbers and names as they are",
         "train_test_split": "that of sklearn.model_selection",
         "manual_seed set_seed": "write fit(…, seed=0) and network.initialize(0)",
     },

@@ -34,6 +34,7 @@ from layerkit.errors import (
     suggestion,
 )
 from layerkit.files.atomic import write_atomically
+from layerkit.guidance import to_install
 from layerkit.inspection.drawing import svg
 from layerkit.lab.command import add_lab
 from layerkit.losses.base import ElementwiseLoss
@@ -599,7 +600,7 @@ def run_lr_range(options: argparse.Namespace) -> int:
         from layerkit.runs.plots.figures import save
         from layerkit.runs.plots.training import rate_range
     except ImportError:
-        print("No picture without matplotlib: pip install 'layerkit[plot]'")
+        print(f"No picture without matplotlib: {to_install('plot')}")
     else:
         save(rate_range(found), path)
         print(f"In {path}")

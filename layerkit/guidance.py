@@ -10,6 +10,11 @@ def is_own(cls: type) -> bool:
     return not cls.__module__.startswith("layerkit.")
 
 
+def to_install(extra: str) -> str:
+    """Return how to install an extra; layerkit is not on a package index."""
+    return f"in layerkit's folder, pip install -e '.[{extra}]'"
+
+
 @cache
 def foreign_names() -> frozenset[str]:
     """All names of other libraries that we know."""

@@ -13,6 +13,7 @@ from layerkit.config.options import Configurable
 from layerkit.config.tables import to_config
 from layerkit.errors import ConfigError
 from layerkit.files.atomic import file_errors
+from layerkit.guidance import to_install
 from layerkit.progress import Progress
 
 
@@ -41,7 +42,7 @@ class TensorBoard(Tracker):
     """Log for TensorBoard: the metrics of each epoch, over the step in which it ended.
 
     ``tensorboard --logdir FOLDER`` shows them. A resumed run continues in the same folder. Needs
-    ``pip install 'layerkit[tensorboard]'``.
+    ``pip install -e '.[tensorboard]'`` in layerkit's folder.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class TensorBoard(Tracker):
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError as error:
             raise ConfigError(
-                "TensorBoard: its package is missing: pip install 'layerkit[tensorboard]'"
+                f"TensorBoard: its package is missing: {to_install('tensorboard')}"
             ) from error
         start = SessionLog(status=SessionLog.START)
         with file_errors(f"{self.folder}: can't be written"):
@@ -103,7 +104,7 @@ class MLflow(Tracker):
     """Log for MLflow: a run with the options as parameters and the metrics of each epoch.
 
     ``mlflow ui`` shows them. A resumed training continues the same run. Needs
-    ``pip install 'layerkit[mlflow]'``.
+    ``pip install -e '.[mlflow]'`` in layerkit's folder.
 
     Parameters
     ----------
@@ -137,9 +138,7 @@ class MLflow(Tracker):
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
         except ImportError as error:
-            raise ConfigError(
-                "MLflow: its package is missing: pip install 'layerkit[mlflow]'"
-            ) from error
+            raise ConfigError(f"MLflow: its package is missing: {to_install('mlflow')}") from error
         try:
             self.client = MlflowClient(self.tracking_uri)
             if progress.step == 0 or self.run_id is None:

@@ -24,6 +24,7 @@ from layerkit.data.dialects import (
 from layerkit.data.labels import is_number
 from layerkit.data.readers import Contents, Rows, Target
 from layerkit.errors import DataError, FileError, listed, nearest
+from layerkit.guidance import to_install
 
 FLAGS = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0, "0.0": 0.0, "1.0": 1.0}
 HINT = '; {type = "Table"} first in the body takes words and gaps, too'
@@ -237,8 +238,7 @@ def _read_parquet(
     backends: list[Any] = [name for name in ("polars", "pyarrow") if find_spec(name)]
     if not backends:
         raise FileError(
-            f"{path}: a .parquet file is read with polars or pyarrow: "
-            "pip install 'layerkit[tables]'"
+            f"{path}: a .parquet file is read with polars or pyarrow: {to_install('tables')}"
         )
     if not path.is_file():
         raise FileError(f"{path}: can't be read: No such file")

@@ -14,6 +14,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import ConfigError
+from layerkit.guidance import to_install
 from layerkit.recording.functional import functional
 from layerkit.recording.operations import Op, Value, mapped
 from layerkit.recording.program import OfBatch, Program, constant, sized
@@ -24,9 +25,7 @@ def jax() -> Any:
     try:
         import jax
     except ImportError as error:
-        raise ConfigError(
-            "engine = 'jax': JAX is not installed; pip install 'layerkit[jax]'"
-        ) from error
+        raise ConfigError(f"engine = 'jax': JAX is not installed: {to_install('jax')}") from error
     return jax
 
 

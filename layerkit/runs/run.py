@@ -15,6 +15,7 @@ from layerkit.data.datasets import Dataset
 from layerkit.data.tables import table_of
 from layerkit.errors import DivergenceError
 from layerkit.files.atomic import make_folder
+from layerkit.guidance import to_install
 from layerkit.progress import Progress
 from layerkit.runs.experiment import Experiment
 from layerkit.runs.folder import (
@@ -192,7 +193,7 @@ class Run:
         try:
             from layerkit.runs.plots.run import draw_run
         except ImportError:
-            print("No pictures without matplotlib: pip install 'layerkit[plot]'")
+            print(f"No pictures without matplotlib: {to_install('plot')}")
         else:
             draw_run(folder, network, self.dataset, progress.records)
         if progress.finished:

@@ -21,6 +21,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.errors import ConfigError, LayerkitError
+from layerkit.guidance import to_install
 from layerkit.training.batches import Batch
 from layerkit.training.options import Training
 from layerkit.training.resume import OBSERVERS, Checkpointing, resume_training
@@ -43,9 +44,7 @@ class Ranks:
         try:
             from mpi4py import MPI
         except ImportError as error:
-            raise ConfigError(
-                "mpi: mpi4py is not installed; pip install 'layerkit[mpi]'"
-            ) from error
+            raise ConfigError(f"mpi: mpi4py is not installed: {to_install('mpi')}") from error
         self.comm = MPI.COMM_WORLD
         self.rank, self.size = self.comm.rank, self.comm.size
 

@@ -218,6 +218,6 @@ def test_a_missing_package_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     history = History()
-    with pytest.raises(ConfigError, match=rf"pip install 'layerkit\[{extra}\]'"):
+    with pytest.raises(ConfigError, match=rf"folder, pip install -e '.\[{extra}\]'"):
         run(history, callback)
     assert history.records == []

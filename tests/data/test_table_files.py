@@ -91,5 +91,5 @@ def test_a_parquet_file_that_can_not_be_read(
     with pytest.raises(FileError, match=r"t\.parquet: damaged, or not a \.parquet file"):
         read_table(path, ["y"])
     monkeypatch.setattr("layerkit.data.table_files.find_spec", lambda name: None)
-    with pytest.raises(FileError, match=r"read with polars .*: pip install 'layerkit\[tables\]'"):
+    with pytest.raises(FileError, match=r"read with polars .* pip install -e '.\[tables\]'"):
         read_table(path, ["y"])

@@ -17,6 +17,7 @@ from layerkit.config.tables import to_config
 from layerkit.errors import ConfigError, FileError, suggestion
 from layerkit.files.atomic import write_atomically
 from layerkit.files.networks import CONFIG_KEY, SEEN_KEY
+from layerkit.guidance import to_install
 from layerkit.layers.base import Layer
 from layerkit.network import Network
 from layerkit.recording.functional import functional
@@ -49,7 +50,7 @@ def onnx_model(network: Network, outputs: Sequence[str] = ("outputs",)) -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise ConfigError("ONNX files need onnx: pip install 'layerkit[onnx]'") from error
+        raise ConfigError(f"ONNX files need onnx: {to_install('onnx')}") from error
     check_outputs(network, outputs)
     size = sum(item.value.nbytes for item in network.declared().values())
     if size > LARGEST:

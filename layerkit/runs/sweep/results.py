@@ -15,6 +15,7 @@ import tomli_w
 
 from layerkit.config.tables import to_config
 from layerkit.files.atomic import write_atomically
+from layerkit.guidance import to_install
 from layerkit.runs.sweep.plan import Axis, Plan, short_names
 from layerkit.runs.sweep.trials import Result
 
@@ -64,7 +65,7 @@ def write_results(plan: Plan, results: Sequence[Result], folder: str | Path) -> 
         try:
             from layerkit.runs.plots.figures import save
         except ImportError:
-            print("No picture without matplotlib: pip install 'layerkit[plot]'")
+            print(f"No picture without matplotlib: {to_install('plot')}")
         else:
             save(draw(plan, results), folder / PICTURE)
             written.append(PICTURE)

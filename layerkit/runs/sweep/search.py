@@ -29,6 +29,7 @@ from layerkit.errors import (
     at,
 )
 from layerkit.files.atomic import write_atomically
+from layerkit.guidance import to_install
 from layerkit.metrics.metrics import undirected
 from layerkit.runs.signals import SIGNALS, handled, leave
 from layerkit.runs.sweep.plan import Plan, check_monitor, read_plan, short_names
@@ -112,7 +113,7 @@ def _search(
     try:
         trials = Trials(plan, storage)
     except ImportError as error:
-        raise ConfigError("a sweep needs Optuna: pip install 'layerkit[sweep]'") from error
+        raise ConfigError(f"a sweep needs Optuna: {to_install('sweep')}") from error
     if retry_failed:
         trials.retry_failed()
     trials.fill()

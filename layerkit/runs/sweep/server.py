@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from layerkit.errors import ConfigError, FileError
+from layerkit.guidance import to_install
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -42,7 +43,7 @@ def serve(folder: str | Path, address: str) -> None:
         with quiet():
             run_grpc_proxy_server(storage, host=host, port=port)
     except ImportError as error:
-        raise ConfigError(f"{error}: pip install 'layerkit[sweep]'") from error
+        raise ConfigError(f"{error}: {to_install('sweep')}") from error
     except RuntimeError as error:
         raise FileError(f"{host}:{port}: can't be served: {error}") from error
 

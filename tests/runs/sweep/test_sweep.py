@@ -598,7 +598,8 @@ def test_without_optuna_there_is_a_sentence(
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert run(write('method = "random"\ntrials = 1')) == 1
-    assert "a sweep needs Optuna: pip install 'layerkit[sweep]'" in capsys.readouterr().err
+    said = "a sweep needs Optuna: in layerkit's folder, pip install -e '.[sweep]'"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

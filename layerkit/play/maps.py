@@ -13,6 +13,8 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.columns import Number
 from layerkit.data.datasets import Dataset, Examples
+from layerkit.inspection.summary import wiring_of
+from layerkit.layers.base import Layer
 from layerkit.layers.table import Table
 from layerkit.layers.watch import Method, watched
 from layerkit.network import Network
@@ -166,6 +168,33 @@ def look(network: Network, x: Array) -> tuple[Array, Activations]:
     with np.errstate(all="ignore"), watched(network.layers(), keep):
         z = network.body.forward(network.inputs.convert(x), train=False)
     return network.targets.restore(z), found
+
+
+def reads(body: Layer) -> dict[str, list[str]]:
+    """Return what each layer that is no container reads: addresses of others, or "input".
+
+    Examples
+    --------
+    >>> from layerkit import Dense, Residual, Sequential
+    >>> reads(Sequential([Dense(2), Residual(Dense(2))]))["body.layers.1.add"]
+    ['body.layers.1.body', 'body.layers.0']
+    """
+    found: dict[str, list[str]] = {}
+
+    def follow(address: str, layer: Layer, inputs: list[str]) -> list[str]:
+        """Return what is read by whoever reads this layer."""
+        wiring = wiring_of(layer)
+        if not wiring:
+            found[address] = inputs
+            return [address]
+        made = {"input": inputs}
+        for name, part in layer.parts():
+            given = [source for read in wiring[name] for source in made[read]]
+            made[name] = follow(f"{address}.{name}", part, given)
+        return made[wiring["output"][0]]
+
+    follow("body", body, ["input"])
+    return found
 
 
 def map_of(network: Network, view: View) -> tuple[dict[str, Any] | None, dict[str, Any]]:

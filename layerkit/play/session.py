@@ -28,7 +28,8 @@ not there, or don't fit. The training may go on after its last epoch.
     if there are any}``. POINTS is ``{"x": array (N, columns), "t": array (N,), "size"}``: at most
     2,000 of them; of images, and where no columns are chosen, 100 whole examples. Of several
     targets, t, maps and predictions are of the first.
-    LAYER is ``{"address", "type", "says", "output": shape, "parameters"}``.
+    LAYER is ``{"address", "type", "says", "output": shape, "parameters", "reads": [addresses of
+    layers, or "input"]}``.
     With ``"keep": true`` the training goes on where it is if only the optimizer and the loss are
     others, and nothing has diverged; the reply is then without "data".
 ``{"do": "train", "steps": 10, "frame": true}``
@@ -135,6 +136,7 @@ from layerkit.play.maps import (
     look,
     map_of,
     probabilities,
+    reads,
 )
 from layerkit.play.own_tables import state_for_table
 from layerkit.play.takehome import home
@@ -403,7 +405,8 @@ class Session:
         return dict(self.network.layers()) | others
 
     def layers(self) -> list[dict[str, Any]]:
-        """The layers that are no containers, with the shapes of their inputs and outputs."""
+        """The layers that are no containers: what they read, and the shapes of their outputs."""
+        read = reads(self.network.body)
         return [
             {
                 "address": address,
@@ -411,6 +414,7 @@ class Session:
                 "says": (type(layer).__doc__ or "").partition("\n")[0],
                 "output": list(layer.output_shape),
                 "parameters": sum(p.value.size for p in layer.params().values()),
+                "reads": read[address],
             }
             for address, layer in self.network.layers()
             if not any(layer.parts())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from layerkit.play.catalogue import state_for
 from layerkit.play.server import Server
 from tests.play.conftest import PHONE
 
@@ -224,6 +225,57 @@ def test_a_file_may_leave_out_what_has_defaults(page: Page) -> None:
         wait(page, "frame.epoch === 1")
         assert page.get_by_label("batch size").get_attribute("aria-valuetext") == "128"
         assert page.get_by_role("button", name="Layer 1: Dense").is_visible()
+
+
+BRANCHES = {
+    "type": "Graph",
+    "nodes": {
+        "left": {"type": "Dense", "units": 8},
+        "relu": {"type": "ReLU"},
+        "right": {"type": "Dense", "units": 8},
+        "sum": {"type": "Add"},
+        "both": {"type": "Join"},
+        "out": {"type": "Dense", "units": 2},
+    },
+    "edges": [
+        "input -> left -> relu",
+        "input -> right",
+        "relu, right -> sum",
+        "sum, input -> both -> out -> output",
+    ],
+}
+
+
+@pytest.mark.parametrize("width", [1280, PHONE["width"]])
+def test_a_graph_is_drawn_by_levels_with_its_connections(page: Page, width: int) -> None:
+    start = state_for("spiral")
+    start["network"]["body"] = BRANCHES
+    page.set_viewport_size({"width": width, "height": 900})
+    with serving(start) as address:
+        opened(page, address)
+        heads = page.locator("#layers .layer[data-key]")
+        assert heads.evaluate_all("each => each.map(head => head.ariaLabel.split(',')[0])") == [
+            *("Layer 1: Dense", "Layer 2: Dense", "Layer 3: ReLU"),
+            *("Layer 4: Add of relu and right", "Layer 5: Join of sum and input", "Layer 6: Dense"),
+        ]
+        said = str(page.get_attribute("#net", "aria-label"))
+        assert "Dense of input with 8 outputs, ReLU of left with 8 outputs" in said
+        boxes = [head.bounding_box() for head in heads.all()]
+        left, right, relu, added, join, out = [(round(b["x"]), b["y"]) for b in boxes if b]
+        assert left[0] == right[0] < relu[0] < added[0] < join[0] < out[0]
+        assert left[1] + 60 < right[1]
+        place = heads.nth(1).evaluate("""head => {
+            head.scrollIntoView({ block: "center" });
+            const { left, right, bottom } = head.getBoundingClientRect();
+            return [(left + right) / 2, bottom + 20];
+        }""")
+        page.mouse.move(*place)
+        assert of(page, "hovered") == {"address": "body.nodes.right", "unit": 0}
+        page.mouse.click(*place)
+        assert of(page, "selected") == "body.nodes.right"
+        page.keyboard.press("e")
+        wait(page, "frame.epoch === 1")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_the_keyboard_reaches_layers_and_neurons(play: Page) -> None:

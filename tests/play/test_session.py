@@ -112,6 +112,22 @@ def test_maps_and_points_have_the_shapes_that_are_promised() -> None:
     assert array(frame["weights"]["body.layers.0.W"]).shape == (2, 8)
 
 
+def test_layers_say_what_they_read_through_all_containers() -> None:
+    state = state_for("circles")
+    sum_of = {
+        "type": "Sum",
+        "branches": [{"type": "Dense", "units": 8}, {"type": "Dense", "units": 8}],
+    }
+    state["network"]["body"]["layers"][1] = sum_of
+    layers = ask(Session(), "new", state=state)["layers"]
+    read = {layer["address"]: layer["reads"] for layer in layers}
+    assert read["body.layers.0"] == ["input"]
+    branches = [f"body.layers.1.branches.{i}" for i in range(2)]
+    assert [read[branch] for branch in branches] == [["body.layers.0"]] * 2
+    assert read["body.layers.1.add"] == branches
+    assert read["body.layers.2"] == ["body.layers.1.add"]
+
+
 def test_a_map_has_what_the_network_predicts_with_the_top_first() -> None:
     session = begun("circles")
     frame = ask(session, "train", steps=200)["frame"]

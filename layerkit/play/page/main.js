@@ -22,6 +22,7 @@
 //
 // Helpers: make.js (elements, formulas), colours.js (colours, numbers), controls.js (forms from the catalogue).
 
+import { columns } from "./columns.js";
 import { connect, Refusal } from "./connection.js";
 import { choice, formula, option, options, slider } from "./controls.js";
 import { Curves } from "./curves.js";
@@ -30,20 +31,20 @@ import { fromLink, toLink } from "./link.js";
 import { make } from "./make.js";
 import { Picture } from "./map.js";
 import { NetworkView } from "./network.js";
+import { addressOf, anew, bodyLayers, copy, indexOf } from "./state.js";
 
 // The title of each tab, and its module.
 const PARTS = { inside: ["Look inside", "./inspector.js"], change: ["Change a line", "./editor.js"], home: ["Take it home", "./takehome.js"] };
 const FAMILIES = { layers: "Layer", losses: "Loss", optimizers: "Optimizer", schedules: "Schedule", initializers: "Initializer" };
 const EMBED = document.documentElement.classList.contains("embed");
 const $ = id => document.getElementById(id);
-const copy = value => structuredClone(value);
 
 const listeners = new Map();
 const emit = (event, ...values) => { for (const f of listeners.get(event) ?? []) f(...values); };
 
 const app = {
   connection: null, catalogue: null, state: null, draft: null, data: null, layers: [], frame: null,
-  selected: null, hovered: null, example: null, activations: null, running: false,
+  selected: null, hovered: null, example: null, activations: null, running: false, refused: null,
 
   on(event, f) {
     if (!listeners.has(event)) listeners.set(event, []);
@@ -104,7 +105,7 @@ const app = {
     if (reply.state) {
       app.state = reply.state;
       app.draft = complete(copy(reply.state));
-      refused = null;
+      app.refused = null;
       share();
     }
     if (reply.frame?.step === 0) {
@@ -119,7 +120,7 @@ const app = {
     if (app.selected && !bodyLayers(app.state)?.[indexOf(app.selected)] && !app.layers.some(layer => layer.address === app.selected)) app.selectLayer(null);
     if (reply.frame) take(reply.frame);
     app.showControls();
-    network.show(columns());
+    network.show(columns(app));
     if (reply.state || reply.data) emit("new", reply);
     showFrame();
     if (reply.notes?.length) app.toast(reply.notes.join("\n"));
@@ -128,7 +129,7 @@ const app = {
   // training
 
   async play() {
-    if (app.running || refused) return;
+    if (app.running || app.refused) return;
     if (app.frame?.diverged) { app.toast("The training has diverged: go back to the start, or change something first."); return; }
     app.running = true;
     spoken = Date.now();
@@ -159,7 +160,7 @@ const app = {
 
   async once(message) {
     await app.pause();
-    if (refused) return;
+    if (app.refused) return;
     try {
       take((await app.connection.send(message)).frame);
       showFrame();
@@ -279,13 +280,13 @@ const app = {
   showControls() {
     showData();
     showTraining();
-    network.show(columns());
+    network.show(columns(app));
     showLayer();
     showRefusal();
   },
 };
 
-let building = null, again = false, afresh = false, loop = null, refused = null, toasting = 0, input = null, answered = null, asking = false, spoken = 0, pointed = false, network, picture, curves;
+let building = null, again = false, afresh = false, loop = null, toasting = 0, input = null, answered = null, asking = false, spoken = 0, pointed = false, network, picture, curves;
 const tabs = new Map();
 
 // What an option without a default is given at first.
@@ -311,10 +312,6 @@ function complete(state) {
   return state;
 }
 
-const bodyLayers = state => state.network.body?.type === "Sequential" ? state.network.body.layers : null;
-const addressOf = index => `body.layers.${index}`;
-const indexOf = address => Number(address.split(".")[2]);
-
 async function rebuilt(state) {
   const was = app.running, keep = !afresh;
   await app.pause();
@@ -323,9 +320,9 @@ async function rebuilt(state) {
   try {
     reply = await app.connection.send({ do: "new", state, keep });
   } catch (error) {
-    refused = error;
+    app.refused = error;
     showRefusal();
-    network.show(columns());
+    network.show(columns(app));
     return false;
   }
   if (again) {
@@ -351,7 +348,7 @@ function showFrame() {
   $("steps").textContent = frame.step.toLocaleString("en");
   $("rate").hidden = !app.state.optimizer.schedules?.lr;
   $("rate").lastElementChild.textContent = short(frame.lr);
-  network.update(columns());
+  network.update(columns(app));
   picture.draw();
   curves.draw();
   if (app.data.image) {
@@ -403,11 +400,11 @@ function showDivergence() {
 // A refused state: the sentence, while the network that was built last is still there.
 function showRefusal() {
   const box = $("refused");
-  document.querySelectorAll("#transport button").forEach(button => { button.disabled = Boolean(refused); });
-  box.hidden = !refused;
-  if (!refused) return;
-  const undo = make("button", { type: "button", onclick: () => { app.draft = complete(copy(app.state)); refused = null; app.selectLayer(null); app.showControls(); } }, "Undo");
-  box.replaceChildren(make("span", {}, refused.message), make("br"), app.state ? undo : "");
+  document.querySelectorAll("#transport button").forEach(button => { button.disabled = Boolean(app.refused); });
+  box.hidden = !app.refused;
+  if (!app.refused) return;
+  const undo = make("button", { type: "button", onclick: () => { app.draft = complete(copy(app.state)); app.refused = null; app.selectLayer(null); app.showControls(); } }, "Undo");
+  box.replaceChildren(make("span", {}, app.refused.message), make("br"), app.state ? undo : "");
 }
 
 function tell(error) {
@@ -458,87 +455,7 @@ async function look() {
       picture.probabilities(reply.probabilities);
     } catch (error) { tell(error); return; }
   }
-  network.update(columns());
-}
-
-// the columns of the drawing
-
-const brief = name => name.length > 9 ? `${name.slice(0, 8)}…` : name;
-
-const coordinate = { plane: null, data: null };
-function inputMaps() {
-  if (coordinate.data === app.data) return coordinate.maps;
-  const [[x0, x1], [y0, y1] = [0, 0]] = app.data.bounds, side = 50, flat = app.data.columns.length === 1;
-  const large = Math.max(...app.data.bounds.flat().map(Math.abs)), own = app.data.kind === "table", width = flat ? 100 : side, height = flat ? 1 : side;
-  coordinate.data = app.data;
-  coordinate.maps = app.data.columns.map((_, k) => {
-    const data = new Float32Array(width * height);
-    for (let i = 0; i < data.length; i++) data[i] = k ? y1 - (y1 - y0) * Math.floor(i / width) / (height - 1) : x0 + (x1 - x0) * (i % width) / (width - 1);
-    const [low, high] = app.data.bounds[k]; // columns of tables have their own units
-    return { data, width, height, offset: own ? -(low + high) / 2 : 0, scale: 1, largest: own ? (high - low) / 2 : large, range: [low, high] };
-  });
-  return coordinate.maps;
-}
-
-function columns() {
-  const { data, frame } = app;
-  if (!data) return [];
-  const layers = bodyLayers(app.draft), features = data.features.length, image = data.image, found = [];
-  const given = app.activations?.x ?? null;
-  if (image) {
-    const [height, width] = image, x = given ?? exampleInput();
-    found.push({ title: "image", units: 1, image: true, address: "input", map: () => ({ data: x, width, height, offset: 0, scale: 1, largest: 1, smooth: false, ink: true }) });
-  } else {
-    found.push({ title: "inputs", units: features, address: "input", labels: features > 1 ? data.features.map(brief) : ["x"], map: unit => data.columns.includes(unit) ? inputMaps()[data.columns.indexOf(unit)] : null });
-  }
-  const names = layers ? layers.map((layer, i) => [addressOf(i), layer]) : app.layers.map(layer => [layer.address, layer]);
-  const wrong = refused?.where ?? "", known = new Map(app.layers.map(layer => [layer.address, layer]));
-  names.forEach(([address, layer], i) => {
-    const same = !refused || app.state.network.body.layers?.[i]?.type === layer.type, told = known.get(address) ?? app.layers.findLast(each => each.address.startsWith(`${address}.`));
-    const output = told?.address ?? address, seen = same ? frame?.neurons?.[output] : null; // of a container it is its last layer's
-    const own = same ? app.activations?.[output] ?? seen?.activations : null;
-    const size = seen?.units ?? (own ? own.data.length : same && told ? told.output.reduce((a, b) => a * b, 1) : layer.units ?? found.at(-1).units);
-    const units = refused && layer.units ? layer.units : size;
-    const W = same ? frame?.weights?.[`${address}.W`] : null, before = found.at(-1);
-    const weights = W && W.shape.length === 2 && W.shape[1] === units && (before.image || W.shape[0] === before.units) ? W : null;
-    const column = {
-      address, title: layer.type, units, weights, elementwise: layer.units === undefined && units === before.units && !before.image, bias: same ? frame?.weights?.[`${address}.b`] ?? null : null,
-      told: told && same ? `${told.parameters ? `${told.parameters.toLocaleString("en")} parameters, ` : ""}output of shape (${told.output.join(", ")})` : "",
-      wrong: `${wrong}.`.includes(`${address}.`), fixed: !layers, given: layer.units,
-      setUnits: layers && layer.units !== undefined ? value => app.change(state => { bodyLayers(state)[i].units = value; }) : null,
-    };
-    if (own) {
-      column.largest = own.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-      column.value = unit => own.data[unit];
-      if (before.image && weights) {
-        const [height, width] = image, largest = weights.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-        column.map = unit => ({ data: weights.data, from: unit, step: weights.shape[1], width, height, offset: 0, scale: 1, largest, smooth: false });
-      }
-    } else if (seen?.values) {
-      const [, height, width = 1] = seen.values.shape.length === 3 ? seen.values.shape : [0, 1, seen.values.shape[1]];
-      const largest = Math.max(...seen.low.map(Math.abs), ...seen.high.map(Math.abs));
-      column.map = unit => unit < seen.low.length ? {
-        data: seen.values.data, from: unit * width * height, width, height, largest,
-        offset: seen.low[unit], scale: (seen.high[unit] - seen.low[unit]) / 255, range: [seen.low[unit], seen.high[unit]],
-      } : null;
-    }
-    found.push(column);
-  });
-  const last = found.at(-1);
-  if (data.target === "class" && last.units === data.classes.length) last.labels = data.classes.map(brief);
-  return found;
-}
-
-// The training example whose activations the engine sends.
-function exampleInput() {
-  const { x } = app.data.train, i = Math.min(app.frame?.example ?? 0, x.shape[0] - 1), numbers = Array.from(x.data.subarray(i * x.shape[1], (i + 1) * x.shape[1]));
-  return app.data.bytes ? numbers.map(v => v / 255) : numbers;
-}
-
-// From another seed, and not with the weights of a run, whose test examples would be others.
-function anew(state, seed) {
-  state.training.seed = seed;
-  delete state.training.warm_start;
+  network.update(columns(app));
 }
 
 // the data panel

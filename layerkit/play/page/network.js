@@ -1,11 +1,13 @@
 // The network, drawn: a column of neurons for each layer, each neuron with the map of its outputs over the
 // plane, and a line for each weight. Above it, one button per layer, and a + wherever a layer can be added.
+// The nodes of a graph are drawn by levels: each one level after the last of those that it reads, below each
+// other where there are several. What is read from further back passes the levels between on a lane.
 
 import { css, diverging, fitted, mix, paper, ramp, short, signed, token } from "./colours.js";
 import { make } from "./make.js";
 import { pick } from "./controls.js";
 
-const MOST = 10, LABEL = "italic 14px Palatino, Georgia, serif", EMBED = document.documentElement.classList.contains("embed");
+const MOST = 10, HEAD = 34, LANE = 30, GAP = 14, LABEL = "italic 14px Palatino, Georgia, serif", EMBED = document.documentElement.classList.contains("embed");
 
 export class NetworkView {
   constructor(app) {
@@ -18,13 +20,14 @@ export class NetworkView {
     this.canvas.addEventListener("pointerleave", () => this.leave());
     this.canvas.addEventListener("click", event => {
       this.point(event);
-      const column = this.columnAt(event.offsetX);
+      const column = this.columnAt(event.offsetX, event.offsetY);
       if (column?.address) app.selectLayer(column.address);
     });
     new ResizeObserver(() => { this.place(); this.draw(); }).observe(this.scroller);
   }
 
-  // Columns as main.js describes them: {address, title, units, elementwise, weights, bias, map(unit), image, value(unit)}.
+  // Columns as columns.js describes them: {address, title, units, level, reads, elementwise, weights, bias, map(unit), image, value(unit)};
+  // `reads` has the numbers of columns.
   show(columns) {
     const focused = document.activeElement?.closest?.("#layers") ? document.activeElement.dataset.key : null;
     this.columns = columns;
@@ -43,33 +46,81 @@ export class NetworkView {
     const { columns } = this;
     if (!columns.length) return;
     const style = getComputedStyle(this.scroller), room = this.scroller.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    this.height = EMBED ? Math.min(400, Math.max(160, innerHeight - 12)) : innerWidth <= 760 ? 330 : innerHeight > 1000 ? 470 : 390;
-    const most = Math.max(...columns.map(column => Math.min(column.units, MOST)));
-    const pitch = Math.min(56, this.height / Math.max(most, 4) * 0.985);
+    const levels = this.arranged(), most = Math.max(...levels.map(({ columns }) => columns.length));
+    this.headed = this.stacked && !EMBED ? HEAD : 0;
+    this.height = EMBED ? Math.min(400, Math.max(160, innerHeight - 12)) : (innerWidth <= 760 ? 330 : innerHeight > 1000 ? 470 : 390) * Math.min(1.8, 0.6 + 0.4 * most);
+    for (const level of levels) {
+      const limit = level.columns.length === 1 ? MOST : Math.max(3, Math.floor(12 / level.columns.length));
+      for (const column of level.columns) {
+        const alike = column.weights ? [] : column.reads.map(k => columns[k]).filter(({ units, image }) => units === column.units && !image);
+        column.shown = column.image ? 1 : Math.min(column.units > limit ? limit - 1 : column.units, ...alike.map(({ shown }) => shown));
+      }
+      level.taken = level.lanes.length * LANE + (level.columns.length - 1) * GAP + level.columns.length * this.headed;
+    }
+    // hidden units take as much as one that is shown
+    const high = ({ columns }) => columns.reduce((sum, { units, shown, image }) => sum + shown + (units > shown && !image ? 1 : 0), 0);
+    const pitch = Math.min(56, ...levels.map(level => (this.height - level.taken) / Math.max(high(level), 4) * 0.985));
     this.size = Math.floor(pitch * 0.8);
-    const wide = columns.map((column, i) => i && !column.elementwise), narrow = columns.filter(column => column.elementwise).length;
     const big = column => column.image ? this.size * 2.4 : this.size;
-    const gaps = wide.filter(Boolean).length, least = EMBED ? 16 : 66;
-    const [before, after] = [columns[0], columns.at(-1)].map(column => this.room(column)), sizes = columns.reduce((sum, column) => sum + big(column), before + after);
-    const tight = sizes + narrow * 54 + gaps * 76 > room;
+    for (const level of levels) {
+      level.wide = Math.max(...level.columns.map(big));
+      level.near = level.columns.every(column => column.elementwise);
+    }
+    const near = levels.filter(level => level.near).length, gaps = levels.length - 1 - near, least = EMBED ? 16 : columns.some(column => column.fixed) ? 48 : 66;
+    const [before, after] = [columns[0], columns.at(-1)].map(column => this.room(column)), sizes = levels.reduce((sum, { wide }) => sum + wide, before + after);
+    const tight = sizes + near * 54 + gaps * (least + 10) > room;
     this.narrow = EMBED ? 10 : tight ? 46 : 54;
-    const used = sizes + narrow * this.narrow, gap = Math.max(least, Math.min(190, (room - used) / Math.max(1, gaps)));
+    const used = sizes + near * this.narrow, gap = Math.max(least, Math.min(190, (room - used) / Math.max(1, gaps)));
     this.width = Math.max(room, Math.ceil(used + gaps * gap));
     let x = before + Math.max(0, (this.width - used - gaps * gap) / 2);
-    columns.forEach((column, i) => {
-      if (i) x += wide[i] ? gap : this.narrow;
-      column.x = x;
-      column.wide = big(column);
-      x += column.wide;
-      const shown = column.image ? 1 : column.units > MOST ? MOST - 1 : column.units;
-      column.shown = shown;
-      const high = column.image ? column.wide : shown * pitch, extra = column.units > shown && !column.image ? 20 : 0;
-      column.y = Array.from({ length: shown }, (_, j) => (this.height - high - extra) / 2 + j * pitch + (column.image ? 0 : (pitch - this.size) / 2));
+    levels.forEach((level, i) => {
+      if (i) x += level.near ? this.narrow : gap;
+      const tall = column => (column.image ? big(column) : column.shown * pitch) + (column.units > column.shown && !column.image ? 20 : 0) + this.headed;
+      let y = (this.height - level.slots.reduce((sum, slot) => sum + (slot.units ? tall(slot) : LANE), (level.columns.length - 1) * GAP)) / 2;
+      for (const slot of level.slots) {
+        slot.x = x;
+        if (slot.units) {
+          slot.wide = big(slot);
+          slot.top = y;
+          slot.y = Array.from({ length: slot.shown }, (_, j) => y + this.headed + j * pitch + (slot.image ? 0 : (pitch - this.size) / 2));
+          y += tall(slot) + GAP;
+          slot.bottom = this.stacked ? y - GAP : this.height;
+        } else {
+          slot.wide = level.wide;
+          slot.middle = y + LANE / 2;
+          y += LANE;
+        }
+      }
+      x += level.wide;
     });
     this.canvas.style.width = `${this.width}px`;
     this.canvas.style.height = `${this.height}px`;
     this.list.style.width = `${this.width}px`;
+    this.list.classList.toggle("stacked", this.stacked);
     for (const each of this.list.children) this.put(each);
+  }
+
+  // The levels: {columns, lanes, slots}, the slots being both in the order from top to bottom, by where that is what they read.
+  arranged() {
+    const { columns } = this, levels = Array.from({ length: 1 + Math.max(...columns.map(({ level }) => level)) }, () => ({ columns: [], lanes: [] }));
+    this.graph = columns.some(({ level, reads }, i) => level !== i || reads.length > 1);
+    this.stacked = columns.some(({ level }, i) => level !== i);
+    for (const column of columns) {
+      levels[column.level].columns.push(column);
+      for (const source of column.reads) {
+        for (let level = columns[source].level + 1; level < column.level; level++) {
+          if (!levels[level].lanes.some(lane => lane.source === source)) levels[level].lanes.push({ source, reads: [source] });
+        }
+      }
+    }
+    let order = new Map();
+    for (const level of levels) {
+      const from = ({ reads }) => reads.reduce((sum, source) => sum + (order.get(source) ?? 0), 0) / (reads.length || 1);
+      level.slots = [...level.columns, ...level.lanes].map(slot => [from(slot), slot]).sort(([a], [b]) => a - b).map(([, slot]) => slot);
+      order = new Map(level.slots.map((slot, i) => [slot.source ?? columns.indexOf(slot), (i + 0.5) / level.slots.length]));
+    }
+    this.lanes = new Map(levels.flatMap(({ lanes }, i) => lanes.map(lane => [`${lane.source} ${i}`, lane])));
+    return levels;
   }
 
   // What is left beside the first and the last column: for their labels, or for half a header.
@@ -84,7 +135,7 @@ export class NetworkView {
     if (!column) return;
     if (item.dataset.add === undefined) {
       const wide = this.size + this.narrow - 6;
-      item.style.cssText = `left: ${column.x + column.wide / 2 - wide / 2}px; width: ${wide}px`;
+      item.style.cssText = `left: ${column.x + column.wide / 2 - wide / 2}px; width: ${wide}px; top: ${this.stacked ? column.top : 0}px`;
       return;
     }
     const next = this.columns[+item.dataset.column + 1], x = next ? (column.x + column.wide + next.x) / 2 : column.x + column.wide + 27;
@@ -97,9 +148,10 @@ export class NetworkView {
       if (i === 0) {
         items.push(make("li", { "data-column": 0 }, make("span", { class: "layer data" }, column.title)));
       } else {
+        const reads = this.graph && column.reads.length > 1 ? ` of ${column.reads.map(k => this.named(columns[k])).join(" and ")}` : "";
         const button = make("button", {
-          type: "button", class: `layer${column.wrong ? " wrong" : ""}`, "data-key": column.address, title: `${column.title}${column.told ? `\n${column.told}` : ""}`,
-          "aria-pressed": String(app.selected === column.address), "aria-label": `Layer ${i}: ${column.title}${column.told ? `, ${column.told}` : ""}`,
+          type: "button", class: `layer${column.wrong ? " wrong" : ""}`, "data-key": column.address, title: `${column.title}${this.graph ? ` (${this.named(column)})` : ""}${column.told ? `\n${column.told}` : ""}`,
+          "aria-pressed": String(app.selected === column.address), "aria-label": `Layer ${i}: ${column.title}${reads}${column.told ? `, ${column.told}` : ""}`,
           onclick: () => app.selectLayer(app.selected === column.address ? null : column.address), onkeydown: event => this.key(event, i),
         }, column.title);
         const item = make("li", { "data-column": i }, button);
@@ -142,53 +194,73 @@ export class NetworkView {
     this.draw();
   }
 
-  // The lines into a column, as [from unit, to unit, weight or null].
-  *lines(i) {
-    const from = this.columns[i - 1], to = this.columns[i];
-    if (to.weights && !from.image) {
-      const [, units] = to.weights.shape;
-      for (let a = 0; a < from.shown; a++) for (let b = 0; b < to.shown; b++) yield [a, b, to.weights.data[a * units + b]];
-    } else if (from.image) {
-      for (let b = 0; b < to.shown; b++) yield [0, b, null];
-    } else if (from.units === to.units) {
-      for (let a = 0; a < to.shown; a++) yield [a, a, null];
-    } else if (!to.fixed) { // in a graph it may read another layer
-      for (let a = 0; a < from.shown; a++) for (let b = 0; b < to.shown; b++) yield [a, b, null];
+  // The name of a column of a graph: of a node in it, "input", or of a part of a node.
+  named({ address }) { return address.replace(/^body\.(nodes\.)?/, "").replaceAll(".nodes.", "."); }
+
+  // The lines into a column, as [what it reads, from unit, to unit, weight or null]. A unit beyond those that are shown has the number after the last.
+  *lines(to) {
+    const units = to.reads.reduce((sum, k) => sum + this.columns[k].units, 0);
+    let offset = 0;
+    for (const k of to.reads) {
+      const from = this.columns[k];
+      if (from.image) for (let b = 0; b < to.shown; b++) yield [from, 0, b, null];
+      else if (to.weights) for (let a = 0; a < from.shown; a++) for (let b = 0; b < to.shown; b++) yield [from, a, b, to.weights.data[a * to.weights.shape[1] + b]];
+      else if (from.units === to.units) for (let a = 0; a < Math.min(from.shown, to.shown); a++) yield [from, a, a, null];
+      else if (to.reads.length > 1 && units === to.units) for (let a = 0; a < from.shown; a++) yield [from, a, Math.min(offset + a, to.shown), null];
+      else for (let a = 0; a < from.shown; a++) for (let b = 0; b < to.shown; b++) yield [from, a, b, null];
+      offset += from.units;
     }
   }
 
-  ends(i, a, b) {
-    const from = this.columns[i - 1], to = this.columns[i];
-    return [from.x + from.wide, from.y[a] + (from.image ? from.wide : this.size) / 2, to.x, to.y[b] + this.size / 2];
+  ends(from, to, a, b) {
+    return [from.x + from.wide, from.y[a] + (from.image ? from.wide : this.size) / 2, to.x, b < to.shown ? to.y[b] + this.size / 2 : to.y.at(-1) + this.size + 14];
+  }
+
+  // The lanes between a column and one that it reads.
+  between(from, to) {
+    return Array.from({ length: to.level - from.level - 1 }, (_, i) => this.lanes.get(`${this.columns.indexOf(from)} ${from.level + 1 + i}`));
   }
 
   draw() {
     const { columns, canvas, size, app } = this;
     if (!columns.length || !this.width) return;
-    const context = fitted(canvas, this.width, this.height), line = token("--line"), soft = token("--soft"), ink = token("--ink"), accent = token("--accent");
+    const context = fitted(canvas, this.width, this.height), line = token("--line"), soft = token("--soft"), ink = token("--ink"), accent = token("--accent"), lane = mixed(line, soft);
     const places = this.sheet(), [negative, , positive] = diverging().map(colour => css(mix(paper(), colour, 0.9)));
     context.lineCap = "round";
-    for (let i = 1; i < columns.length; i++) {
-      const column = columns[i];
+    const curve = (x0, y0, x1, y1) => {
+      const bend = (x1 - x0) / 2;
+      context.beginPath();
+      context.moveTo(x0, y0);
+      context.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
+      context.stroke();
+    };
+    for (const column of columns) {
       let largest = 0;
       if (column.weights) for (const w of column.weights.data) if (Number.isFinite(w)) largest = Math.max(largest, Math.abs(w));
       const hot = app.hovered && app.hovered.address === column.address ? app.hovered.unit : -1;
-      for (const [a, b, w] of this.lines(i)) {
-        const [x0, y0, x1, y1] = this.ends(i, a, b), bend = (x1 - x0) / 2, s = Number.isFinite(w) ? Math.min(1, Math.abs(w) / (largest || 1)) : 0;
-        context.beginPath();
-        context.moveTo(x0, y0);
-        context.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
+      for (const [from, a, b, w] of this.lines(column)) {
+        const [x0, y0, x1, y1] = this.ends(from, column, a, b), s = Number.isFinite(w) ? Math.min(1, Math.abs(w) / (largest || 1)) : 0, lanes = this.between(from, column);
         if (w === null) {
-          context.strokeStyle = line;
+          context.strokeStyle = lanes.length ? lane : line;
           context.lineWidth = 1.5;
         } else {
           context.globalAlpha = (0.2 + 0.8 * Math.sqrt(s)) * (hot >= 0 && hot !== b ? 0.25 : 1);
           context.strokeStyle = w < 0 ? negative : positive;
           context.lineWidth = 0.6 + 5.4 * s;
         }
-        context.stroke();
+        if (!lanes.length) curve(x0, y0, x1, y1);
+        else {
+          curve(x0, y0, lanes[0].x, lanes[0].middle);
+          curve(lanes.at(-1).x + lanes.at(-1).wide, lanes.at(-1).middle, x1, y1);
+        }
         context.globalAlpha = 1;
       }
+      context.strokeStyle = lane;
+      context.lineWidth = 4;
+      for (const lanes of column.reads.map(k => this.between(columns[k], column))) lanes.forEach(({ x, wide, middle }, i) => {
+        curve(x, middle, x + wide, middle);
+        if (i) curve(lanes[i - 1].x + lanes[i - 1].wide, lanes[i - 1].middle, x, middle);
+      });
     }
     columns.forEach((column, i) => {
       for (let j = 0; j < column.shown; j++) {
@@ -238,7 +310,8 @@ export class NetworkView {
         context.fillText(`+ ${column.units - column.shown}`, column.x + column.wide / 2, column.y.at(-1) + size + 7);
       }
     });
-    const said = columns.slice(1).map(column => `${column.title} with ${column.units} outputs`).join(", ");
+    const of = column => this.graph ? ` of ${column.reads.map(k => this.named(columns[k])).join(" and ")}` : "";
+    const said = columns.slice(1).map(column => `${column.title}${of(column)} with ${column.units} outputs`).join(", ");
     if (canvas.dataset.said !== said) { canvas.dataset.said = said; canvas.setAttribute("aria-label", `The network: ${columns[0].title}, then ${said}.`); }
   }
 
@@ -288,8 +361,8 @@ export class NetworkView {
     context.stroke();
   }
 
-  columnAt(x) {
-    return this.columns.find(column => x >= column.x - 4 && x <= column.x + column.wide + 4) ?? null;
+  columnAt(x, y) {
+    return this.columns.find(column => x >= column.x - 4 && x <= column.x + column.wide + 4 && (!this.stacked || y >= column.top && y <= column.bottom)) ?? null;
   }
 
   unitText(column, unit) {
@@ -303,7 +376,7 @@ export class NetworkView {
   }
 
   point(event) {
-    const { offsetX: x, offsetY: y } = event, column = this.columnAt(x);
+    const { offsetX: x, offsetY: y } = event, column = this.columnAt(x, y);
     if (column) {
       const unit = column.y.findIndex(top => y >= top - 2 && y <= top + column.wide + 2);
       if (unit >= 0) {
@@ -314,12 +387,13 @@ export class NetworkView {
     }
     this.app.hover(null);
     let best = null, close = 6;
-    for (let i = 1; i < this.columns.length; i++) {
-      if (x < this.columns[i - 1].x + this.columns[i - 1].wide || x > this.columns[i].x) continue;
-      for (const [a, b, w] of this.lines(i)) {
-        if (w === null) continue;
-        const [x0, y0, x1, y1] = this.ends(i, a, b), t = (x - x0) / (x1 - x0), on = y0 + (y1 - y0) * eased(t);
-        if (Math.abs(on - y) < close) { close = Math.abs(on - y); best = `${this.columns[i].address}.W[${a}, ${b}] = ${short(w)}`; }
+    for (const to of this.columns) {
+      if (!to.weights || x > to.x) continue;
+      for (const [from, a, b, w] of this.lines(to)) {
+        const [x0, y0, x1, y1] = this.ends(from, to, a, b);
+        if (w === null || x < x0) continue;
+        const t = (x - x0) / (x1 - x0), on = y0 + (y1 - y0) * eased(t);
+        if (Math.abs(on - y) < close) { close = Math.abs(on - y); best = `${to.address}.W[${a}, ${b}] = ${short(w)}`; }
       }
     }
     this.app.tip(best, event);

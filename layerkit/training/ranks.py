@@ -22,6 +22,7 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.errors import ConfigError, LayerkitError
 from layerkit.guidance import to_install
+from layerkit.progress import Progress, Record
 from layerkit.training.batches import Batch
 from layerkit.training.options import Training
 from layerkit.training.resume import OBSERVERS, Checkpointing, resume_training
@@ -54,6 +55,22 @@ class Ranks:
 
         self.comm.Allreduce(MPI.IN_PLACE, vector)
 
+    def meet(self, *numbers: float, failed: str = "") -> Array:
+        """Return the sums of up to three numbers over all ranks.
+
+        All that ranks do together begins so: then none waits for one that has `failed`, which is
+        a LayerkitError on the others.
+        """
+        sums = np.zeros(4)
+        sums[: len(numbers)], sums[-1] = numbers, bool(failed)
+        self.add(sums)
+        if sums[-1]:
+            reasons = self.comm.allgather(failed)
+            rank = next(rank for rank, reason in enumerate(reasons) if reason)
+            if not failed:
+                raise RankError(f"rank {rank}: {reasons[rank]}")
+        return sums
+
     def first(self, function: Callable[[], Any]) -> Any:
         """Return on all ranks what a function returns on the first, or raise what it raises."""
         found: Any = None
@@ -62,14 +79,16 @@ class Ranks:
                 found = function(), None
             except LayerkitError as error:
                 found = None, error
+        self.meet()
         result, raised = self.comm.bcast(found)
         if raised is not None:
             raise raised
         return result
 
-    def any(self, flag: bool) -> bool:
-        """Whether it is so on any rank."""
-        return any(self.comm.allgather(flag))
+    def agree(self, progress: Progress) -> None:
+        """Let all leave the training, for the reasons of the first rank that has one."""
+        columns = zip(*self.comm.allgather((progress.stopped, progress.paused)), strict=True)
+        progress.stopped, progress.paused = (next(filter(None, one), None) for one in columns)
 
     def quiet(self, options: Training) -> Training:
         """Return the options of a run, on other ranks than the first without what writes."""
@@ -91,7 +110,10 @@ class Ranks:
 
     @contextmanager
     def ending_together(self) -> Iterator[None]:
-        """End all processes of the job with a sentence, where one of them fails."""
+        """End all processes of the job, where one of them fails, or is interrupted."""
+        if self.size == 1:
+            yield
+            return
         try:
             yield
         except Exception as error:
@@ -100,6 +122,14 @@ class Ranks:
             where = f"rank {self.rank}: " if self.rank else ""
             print(f"layerkit: {where}{error}", file=sys.stderr, flush=True)
             self.comm.Abort(1)
+        except KeyboardInterrupt:
+            self.comm.Abort(130)
+        except SystemExit as error:
+            self.comm.Abort(error.code if isinstance(error.code, int) else 1)
+
+
+class RankError(LayerkitError):
+    """Another rank has failed, or left the training alone."""
 
 
 class Share:
@@ -142,8 +172,9 @@ class Share:
 class RankTrainer(Trainer):
     """A training run of several ranks: the gradients of their rows of each batch are added up.
 
-    Loss, weight and what layers keep travel in the same vector as the gradient, so that all ranks
-    have the same numbers after each step, and decide alike. The first one measures.
+    What layers keep travels in the same vector as the gradient; before it go loss and weight, and
+    whether a rank wants to leave. So all have the same numbers after each step, and decide alike.
+    The first one measures.
     """
 
     def __init__(
@@ -152,13 +183,19 @@ class RankTrainer(Trainer):
         super().__init__(progress, source, seed, measure=lambda: ranks.first(measure), **more)
         self.ranks, self.agreed = ranks, False
         arena = self.network.arena
-        self.vector = np.empty(arena.grads.size + arena.states.size + 5, arena.grads.dtype)
+        self.vector = np.empty(arena.grads.size + arena.states.size, arena.grads.dtype)
 
     def check(self) -> None:
-        """Refuse batches of which a rank would have too few rows for a layer."""
+        """Refuse batches of which a rank would have no rows, or too few for a layer."""
         batch = getattr(self.source, "batch_size", None)
         if batch is None:
             return
+        examples = min(batch // self.parts, self.source.examples)
+        if examples < self.ranks.size:
+            raise ConfigError(
+                f"mpi: {self.ranks.size} ranks for batches of {examples}: each needs an example; "
+                "start fewer, or choose a larger batch_size"
+            )
         full = {batch, self.source.examples % batch or batch}
         for N in {part.stop - part.start for size in full for part in self._parts(size)}:
             smallest = N // self.ranks.size or N
@@ -168,6 +205,21 @@ class RankTrainer(Trainer):
                         f"{address}: {type(layer).__name__} needs at least {layer.smallest_batch} "
                         f"examples, but {N} for {self.ranks.size} ranks leave {smallest}"
                     )
+
+    def __iter__(self) -> Iterator[Record]:
+        """Continue the training; where a rank fails or leaves the loop, all end."""
+        try:
+            yield from super().__iter__()
+        except RankError:
+            raise
+        except GeneratorExit:
+            self.ranks.meet(failed="left the training, with which the others go on")
+            raise
+        except Exception as error:
+            notes = getattr(error, "__notes__", [])
+            self.ranks.meet(failed="; ".join([f"{type(error).__name__}: {error}", *notes]))
+            raise
+        self.ranks.meet()
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
         """Leave the gradient of the mean loss of a batch in the arena, the same on all ranks."""
@@ -199,7 +251,7 @@ class RankTrainer(Trainer):
     def _added(self, shares: list[Any]) -> tuple[float, float]:
         """Leave the gradient of all shares of all ranks in the arena."""
         network, vector, grads = self.network, self.vector, self.network.arena.grads
-        n, size = grads.size, self.ranks.size
+        n, size, numbers = grads.size, self.ranks.size, np.zeros(2)
         vector[:] = 0
         states, begun = network.arena.states, network.arena.states.copy()
         for x, t, a, N, rows in shares:
@@ -208,17 +260,16 @@ class RankTrainer(Trainer):
             with self._sharing(N, rows):
                 total, weight = network.backpropagate(x, t, a, mean=False)
             vector[:n] += share * grads
-            kept = vector[n : n + states.size]
-            kept += len(x) / N * share * (states - before)
-            vector[-5:-1] += share * np.array([*_halves(total, vector), *_halves(weight, vector)])
+            vector[n:] += len(x) / N * share * (states - before)
+            numbers += share * np.array([total, weight])
         states[...] = begun
-        vector[-1] = self.progress.leaving
+        total, weight, leaving, _ = self.ranks.meet(*numbers, self.progress.leaving).tolist()
         self.ranks.add(vector)
-        states += vector[n : n + states.size]
-        total, weight = (float(vector[i]) + float(vector[i + 1]) for i in (-5, -3))
+        states += vector[n:]
         np.multiply(vector[:n], 1 / weight if weight else 0, out=grads)
-        if vector[-1]:
-            self._agree()
+        if leaving:
+            self.agreed = True
+            self.ranks.agree(self.progress)
         return total, weight
 
     @contextmanager
@@ -235,25 +286,14 @@ class RankTrainer(Trainer):
             for _, layer, rng in drawing:
                 layer.rng = rng
 
-    def _agree(self) -> None:
-        """Leave the training on this rank too, if one wants to."""
-        self.agreed = True
-        if not self.progress.leaving:
-            self.progress.pause("another rank has left the training")
-
     def _leaving(self) -> bool:
         return self.agreed
 
-    def _end_epoch(self) -> None:
-        super()._end_epoch()
-        if self.ranks.any(self.progress.leaving):
-            self._agree()
-
-
-def _halves(number: float, like: Array) -> tuple[float, float]:
-    """Return a number as the sum of two of the vector's dtype, so that no digit is lost."""
-    high = float(like.dtype.type(number))
-    return high, number - high
+    def _over(self) -> bool:
+        self.agreed = bool(self.ranks.meet(self.progress.leaving)[0])
+        if self.agreed:
+            self.ranks.agree(self.progress)
+        return super()._over()
 
 
 def resume_together(trainer: Any, checkpointing: Checkpointing, force: bool) -> None:

@@ -146,7 +146,7 @@ class Trainer(Guided):
             for attendant in self.attendants:
                 ends.callback(attendant.train_end, self)
             self._tell("train_begin")
-            while not self._leaving() and not progress.finished:
+            while not self._over():
                 progress.begin_epoch()
                 with np.errstate(all="ignore"):
                     with at(f"epoch {progress.epoch}"):
@@ -282,6 +282,10 @@ class Trainer(Guided):
     def _leaving(self) -> bool:
         """Whether the training ends after this batch or epoch."""
         return self.progress.leaving
+
+    def _over(self) -> bool:
+        """Whether no epoch is left to be begun."""
+        return self.progress.leaving or self.progress.finished
 
     def _tell(self, hook: str) -> None:
         for callback in self.listening[hook]:

@@ -47,6 +47,47 @@ for name, (body, optimizer, options) in CASES.items():
         losses = [record.train_loss for record in records]
         np.savez(f"{folder}/{name}.npz", w=net.arena.values, losses=losses, t=optimizer.t)
 """
+ODD = """
+import warnings
+import numpy as np
+from mpi4py import MPI
+from layerkit import *
+
+warnings.simplefilter("ignore")
+rank = MPI.COMM_WORLD.rank
+x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+
+class Odd(Callback):
+    what: str
+    def meet(self, progress, hook):
+        if rank == 1 and self.what == f"stop in {hook}":
+            progress.stop("enough")
+        if rank == 1 and self.what == f"fail in {hook}":
+            1 / 0
+    def train_begin(self, progress): self.meet(progress, "train_begin")
+    def batch_end(self, progress): self.meet(progress, "batch_end")
+    def epoch_end(self, progress): self.meet(progress, "epoch_end")
+    def train_end(self, progress): self.meet(progress, "train_end")
+
+for what in CASES:
+    net = Network(Dense(3), MeanAbsoluteError(), shape=(3,))
+    t, size = x, 3 if what == "3 rows for 4 ranks" else 64
+    if what == "a sum above float32":
+        t = np.sign(x) * np.float32(2e37)
+    found = ""
+    try:
+        trainer = train(
+            net, SGD(), x, t, epochs=3, batch_size=size, mpi=True, callbacks=[Odd(what)]
+        )
+        for record in trainer:
+            if what == "leave the loop" and rank == 1:
+                break
+        progress = trainer.progress
+        found = f"{len(progress.records)} {progress.stopped} {progress.records[-1:]}"
+    except (LayerkitError, ZeroDivisionError) as error:
+        found = f"{type(error).__name__}: {error}"
+    print(f"{rank}, {what}: {found}", flush=True)
+"""
 NAMES = ["uneven", "weighted", "parts", "random", "average", "searching", "stopped", "iterable"]
 
 
@@ -132,6 +173,28 @@ class TestTogether:
         assert done.returncode != 0
         assert "rank 1" in done.stderr
         assert "Killed" in done.stderr
+
+    def test_ranks_leave_together(self, tmp_path: Path) -> None:
+        ends = {
+            "a sum above float32": ["3 None [Record(epoch=3"] * 2,
+            "stop in train_begin": ["0 enough []"] * 2,
+            "stop in batch_end": ["1 enough [Record(epoch=1"] * 2,
+            "stop in epoch_end": ["1 enough [Record(epoch=1"] * 2,
+            "leave the loop": ["RankError: rank 1: left the training", "1 None"],
+        }
+        for hook in ("train_begin", "batch_end", "epoch_end", "train_end"):
+            failing = f"RankError: rank 1: ZeroDivisionError: division by zero; in {hook} of the"
+            ends[f"fail in {hook}"] = [failing, "ZeroDivisionError: division by zero"]
+        work = tmp_path / "work.py"
+        work.write_text(ODD.replace("CASES", repr([*ends])), encoding="utf-8")
+        done = run(2, str(work))
+        lines = done.stdout.splitlines()
+        for what, both in ends.items():
+            for rank, end in enumerate(both):
+                start = f"{rank}, {what}: {end}"
+                assert any(line.startswith(start) for line in lines), f"{start}\n{done.stdout}"
+        work.write_text(ODD.replace("CASES", "['3 rows for 4 ranks']"), encoding="utf-8")
+        assert run(4, str(work)).stdout.count("mpi: 4 ranks for batches of 3: each needs an") == 4
 
     def test_other_data_are_refused(self, tmp_path: Path) -> None:
         work = tmp_path / "work.py"

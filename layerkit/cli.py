@@ -199,6 +199,9 @@ def _parser() -> argparse.ArgumentParser:
     beginning.add_argument(
         "--time", metavar="COLUMN", help="the column with the times of the rows, to split by"
     )
+    beginning.add_argument(
+        "--weight", metavar="COLUMN", help="the column that says how much each row counts"
+    )
     beginning.add_argument("--encoding", help="of the table, such as latin-1 (default: utf-8)")
     beginning.add_argument("--delimiter", help="between its cells (default: found)")
     beginning.add_argument("--decimal", help="mark in its numbers, . or , (default: found)")
@@ -405,6 +408,7 @@ def run_init(options: argparse.Namespace) -> int:
             options.output,
             options.time,
             options.force,
+            options.weight,
             encoding=options.encoding,
             delimiter=options.delimiter,
             decimal=options.decimal,

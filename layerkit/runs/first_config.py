@@ -157,6 +157,8 @@ def _data(
     for option in ("encoding", "delimiter", "decimal"):
         if value := getattr(data, option):
             lines.append((f"{option} = {quoted(value)}", "of the table"))
+    if data.weight:
+        lines.append((f"weight = {quoted(data.weight)}", "how much each row counts"))
     if data.time:
         lines.append((f"time = {quoted(data.time)}", "when each row was: the split is by time"))
         left_out = {data.time: "the time; a feature only if it is listed here"} | left_out

@@ -42,6 +42,7 @@ def init(
     output: str | Path | None = None,
     time: str | None = None,
     force: bool = False,
+    weight: str | None = None,
     **written: Any,
 ) -> str:
     """Write a configuration file for a table, ready to train, and return what was found in it.
@@ -60,6 +61,8 @@ def init(
         The column with the times of the rows, to split by.
     force : bool
         Whether a file that is there is written anew.
+    weight : str, optional
+        The column that says how much each row counts.
     **written : str
         How the table is written: `encoding`, `delimiter` and `decimal`, as for `Data`.
 
@@ -80,7 +83,7 @@ def init(
         Data(path=table.as_posix(), label="-", **written)  # checks how it is written
         dialect = Dialect(**{name: value for name, value in written.items() if value})
         raw = raw_columns(table, dialect)
-        _check_names(raw, targets, time)
+        _check_names(raw, targets, time=time, weight=weight)
         if output.exists() and not force:
             raise FileError(
                 f"{output}: is there already; --force writes it anew, --output writes another"
@@ -94,6 +97,7 @@ def init(
             label=targets[0] if len(targets) == 1 else list(targets),
             target=task.kind,
             time=time,
+            weight=weight,
             **written,
             test_size=0.2,
             validation_size=0.15,
@@ -128,21 +132,25 @@ def raw_columns(table: str | Path, dialect: Dialect) -> RawTable:
     return found[0]
 
 
-def _check_names(raw: RawTable, targets: Sequence[str], time: str | None) -> None:
+def _check_names(raw: RawTable, targets: Sequence[str], **others: str | None) -> None:
     """Raise a ConfigError for columns that aren't there, or are named twice."""
     columns = f"the columns are {listed(map(repr, raw))}"
     if not targets:
         raise ConfigError(f"--target: missing; which column should be predicted? T{columns[1:]}")
     named = [("target", name) for name in targets]
-    for option, name in [*named, *([("time", time)] if time is not None else [])]:
+    single = [(option, name) for option, name in others.items() if name is not None]
+    for option, name in [*named, *single]:
         if name not in raw:
             meant = nearest(name, list(raw)) or columns
             raise ConfigError(f"--{option} {name}: there is no such column; {meant}")
     for name, count in Counter(name for _, name in named).items():
         if count > 1:
             raise ConfigError(f"--target {name}: is given twice")
-    if time in targets:
-        raise ConfigError(f"--time {time}: that is a target")
+    for option, name in single:
+        if name in targets:
+            raise ConfigError(f"--{option} {name}: that is a target")
+    if len({name for _, name in single}) < len(single):
+        raise ConfigError(f"--weight {others['weight']}: that is the time")
 
 
 def _task(raw: RawTable, targets: list[str]) -> Task:

@@ -146,6 +146,10 @@ def test_a_file_that_is_there_is_kept(capsys: pytest.CaptureFixture[str]) -> Non
         (["--target", "y", "--target", "y"], "--target y: is given twice"),
         (["--target", "y", "--time", "buit"], "--time buit: there is no such column; did you mean"),
         (["--target", "y", "--time", "y"], "--time y: that is a target"),
+        (["--target", "y", "--weight", "y"], "--weight y: that is a target"),
+        (["--target", "y", "--time", "built", "--weight", "built"], "built: that is the time"),
+        (["--target", "y", "--weight", "siz"], "--weight siz: there is no such column; did you"),
+        (["--target", "y", "--weight", "city"], "column 'city': 'Köln'; should be a finite number"),
         (["--target", "y", "--time", "city"], "column 'city': 'Köln'; should be a date"),
         (["--target", "id"], "--target id: it can't be predicted: it is the number of the row"),
         (["--target", "country"], "--target country: it can't be predicted: it is DE in all rows"),
@@ -204,6 +208,16 @@ def test_a_column_of_times_splits(capsys: pytest.CaptureFixture[str]) -> None:
         assert earlier is not None
         assert later is not None
         assert earlier.max() < later.min()
+
+
+def test_a_column_of_weights_is_no_feature_and_weights_the_rows() -> None:
+    write(table(y=WORDS, counts=[i % 3 + 1 for i in range(N)]), encoding="utf-8")
+    config = init("--target", "y", "--weight", "counts")
+    assert config["data"]["weight"] == "counts"
+    assert config["data"]["features"] == ["size", "city", "built", "gaps"]
+    weights = read_experiment("t.toml").load_data().train.w
+    assert weights is not None
+    assert {*weights} == {1, 2, 3}
 
 
 def test_tables_of_other_countries() -> None:

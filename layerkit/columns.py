@@ -7,11 +7,12 @@ gaps are NaT), or words (strings in an array of objects, gaps are None; truth va
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from decimal import Decimal
 from numbers import Real
@@ -58,8 +59,12 @@ MEASURE = re.compile(
     r"[$€£¥]?\s?[+\u2212-]?\s?(\d[\d.,]*|\d{1,3}([\s'\u2019]\d{3})+([.,]\d+)?)\s?(?P<unit>\D{0,5})"
 )
 """A number with a sign, a unit or groups of digits that is not read, such as € 1.200 or 24 m²."""
+BRACKETED = re.compile(r"\(\s?[$€£¥]?\s?\d[\d.,'\s]*\)")
+"""A number below zero as accountants write it, such as (242)."""
 UNSURE_DATE = re.compile(r"\d\d?[/-]\d\d?[/-](\d\d)?\d\d( .*)?")
 """A date whose day and month may be mistaken, such as 01/02/2024."""
+LIKE_DATE = re.compile(r"\d{1,4}[./-]\d\d?([./-]\d{1,4})?(\s.*)?|\d\d?/\d{4}")
+"""A date in some form, such as 31.12.24 or 2024-12."""
 
 
 class Column(Configurable, ABC):
@@ -265,7 +270,7 @@ class Date(Column):
             return self
         form = self.format
         if form is None and values.dtype.kind == "O":
-            form = next(iter(_formats(values)), None)
+            form = date_format(values.tolist(), f"column {self.name!r}: ")
         dates = Date(self.name, format=form).dates(values)
         there = dates[~np.isnat(dates)]
         if not len(there):
@@ -300,8 +305,20 @@ class Date(Column):
 
 
 DAY = np.timedelta64(1, "D")
-FORMATS = (None, "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d", "%Y/%m/%d %H:%M")
-"""Of dates that are recognised, ISO 8601 first; 01/02/2024 is not, since it may mean two dates."""
+FORMATS = (
+    *("%Y-%m", "%Y/%m", "%m/%Y"),
+    *(
+        day + time
+        for day in (
+            *("%d.%m.%Y", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
+            *("%d.%m.%y", "%y.%m.%d", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d"),
+        )
+        for time in ("", " %H:%M", " %H:%M:%S")
+    ),
+)
+"""Of dates that are read beside ISO 8601, where a whole column is of one of them alone."""
+SPAN = 50
+"""Years of two digits are certain up to this many years between the first and the last."""
 KINDS: dict[str, type[Column]] = {"number": Number, "category": Category, "date": Date}
 
 
@@ -332,10 +349,75 @@ def _date(cell: Any, form: str | None) -> datetime.datetime | None:
     return date.replace(tzinfo=None)
 
 
-def _formats(values: Array) -> Iterator[str | None]:
-    """Yield the formats in which all words are dates."""
-    cells = set(values.tolist()) - {None}
-    return (form for form in FORMATS if all(_date(cell, form) for cell in cells))
+Reading = tuple[str | None, list[str]]
+"""A format in which all words are dates, and what they are in it."""
+
+
+def date_readings(words: Iterable[str | None]) -> list[Reading]:
+    """Return the ways to read words as dates: none for others, several where they are not certain.
+
+    Examples
+    --------
+    >>> date_readings(["31.12.24", "1.1.99"])
+    [('%d.%m.%y', ['2024-12-31', '1999-01-01'])]
+    >>> date_readings(["01/02/2024"])
+    [('%d/%m/%Y', ['2024-02-01']), ('%m/%d/%Y', ['2024-01-02'])]
+    """
+    cells = [word for word in dict.fromkeys(words) if word is not None]
+    if not cells:
+        return []
+    if all(_date(cell, None) for cell in cells):
+        return [(None, cells)]
+    if not all(map(LIKE_DATE.fullmatch, cells)):
+        return []
+    readings: list[Reading] = []
+    for form in FORMATS:
+        dates = list(itertools.takewhile(bool, (_date(cell, form) for cell in cells)))
+        if len(dates) == len(cells):
+            readings += _ways(form, cells, [date for date in dates if date])
+    likely = [reading for reading in readings if not _unlikely(*reading)]
+    return likely if len(readings) > 1 else readings
+
+
+def _ways(form: str, cells: list[str], dates: list[datetime.datetime]) -> Iterator[Reading]:
+    """Yield the dates in a format, and what else it may mean: another century, two years."""
+    yield form, [str(date).removesuffix(" 00:00:00") for date in dates]
+    years = [date.year for date in dates]
+    if "%y" in form and max(years) - min(years) > SPAN:
+        yield form, [f"{d.year - 100 * (d.year >= 2000)}{str(d)[4:10]}" for d in dates]
+    if form in ("%Y-%m", "%Y/%m") and all((d.year + 1) % 100 == d.month for d in dates):
+        yield form, [f"the years {year} and {year + 1}" for year in years]
+
+
+def _unlikely(form: str | None, dates: list[str]) -> bool:
+    """Whether years of two digits come first, many of them, and all on the same few days."""
+    years, days = ({date[part] for date in dates} for part in (slice(4), slice(8, 10)))
+    return str(form).startswith("%y") and len(years) >= 2 * len(days)
+
+
+def date_format(words: Sequence[str | None], place: str) -> str | None:
+    """Return the format of words that are dates, None for ISO 8601 and for other words.
+
+    Raises
+    ------
+    DataError
+        For dates that may be read in several ways; it begins with the place.
+    """
+    readings = date_readings(words)
+    if len(readings) > 1:
+        raise DataError(f"{place}{_several(words, readings)}")
+    return readings[0][0] if readings else None
+
+
+def _several(words: Iterable[str | None], readings: list[Reading]) -> str:
+    """Return the sentence on words that may be read as dates in several ways."""
+    cells = [word for word in dict.fromkeys(words) if word is not None]
+    meant = next((i for i in range(len(cells)) if len({dates[i] for _, dates in readings}) > 1), 0)
+    ways = " or ".join(dict.fromkeys(dates[meant] for _, dates in readings))
+    return (
+        f"dates that may be read in several ways: {cells[meant]!r} may be {ways}; to be written "
+        f"as 2024-12-31, or given a format, such as {readings[0][0]!r}, in a Date"
+    )
 
 
 def words_of(values: Array) -> list[str | None]:
@@ -385,14 +467,15 @@ def kind_of(values: Array) -> type[Column]:
     """Return the kind of column that these cells of a training set are.
 
     Numbers if all are numbers, unless one is written with a zero before it, like a post code; dates
-    if all are dates, such as ``2024-12-31`` or ``31.12.2024``; else categories.
+    if all are dates, such as ``2024-12-31``, ``31.12.24`` or ``2024-12``, that can be read in one
+    way alone; else categories.
     """
     if values.dtype.kind != "O":
         return Date if values.dtype.kind == "M" else Number
     cells = set(values.tolist()) - {None}
     if all(map(_is_number, cells)):
         return Category if any(map(is_coded, cells)) else Number
-    return Date if any(True for _ in _formats(values)) else Category
+    return Date if len(date_readings(cells)) == 1 else Category
 
 
 def is_coded(word: str) -> bool:
@@ -449,8 +532,18 @@ def reason_not_to_read(values: Array) -> str:
         return ""
     units = {found and found["unit"] for found in map(MEASURE.fullmatch, words)}
     plain = all(re.fullmatch(r"[\d.,+-]*\d", word) for word in words)
+    if len(readings := date_readings(words)) > 1:
+        return _several(words, readings)
     if all(map(UNSURE_DATE.fullmatch, words)):
         reason = "dates whose day and month may be mistaken, to be written 2024-12-31"
+    elif any(signed := [word for word in words if BRACKETED.fullmatch(word)]) and all(
+        BRACKETED.fullmatch(word) or _is_number(word.replace(",", "")) for word in words
+    ):
+        below = "-" + re.sub(r"[^\d.,]", "", signed[0])
+        return (
+            "numbers in brackets, as accountants write those below zero, to be written without "
+            f"them: {below!r} for {signed[0]!r}"
+        )
     elif None not in units and len(units) == 1 and not plain:
         reason = "numbers with signs, units or spaces, to be written without them"
     else:

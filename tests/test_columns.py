@@ -24,6 +24,10 @@ def many(values: list[Any]) -> list[Any]:
     return values * 30
 
 
+CYCLES: list[Any] = ["year", "week", "day"]
+TWO_DIGITS = [f"{day}.11.24" for day in range(1, 31)]
+
+
 @pytest.mark.parametrize(
     ("values", "column"),
     [
@@ -48,9 +52,18 @@ def many(values: list[Any]) -> list[Any]:
         (DAYS, Date("x", "2024-01-01")),
         (np.array(DAYS, "datetime64[D]"), Date("x", "2024-01-01")),
         (["2024-01-05", "2024-01-01", ""], Date("x", "2024-01-01", gaps=True)),
-        (["2024-01-05T12:30+02:00"], Date("x", "2024-01-05", cycles=["year", "week", "day"])),
+        (["2024-01-05T12:30+02:00"], Date("x", "2024-01-05", cycles=CYCLES)),
         (["5.1.2024", "31.12.2023"], Date("x", "2023-12-31", "%d.%m.%Y")),
         (["1/5/2024"], Category("x", ["1/5/2024"])),
+        (["1/5/2024", "1/31/2024"], Date("x", "2024-01-05", "%m/%d/%Y")),
+        (["1-5-2024 8:30", "31-1-2024 9:00"], Date("x", "2024-01-31", "%d-%m-%Y %H:%M", CYCLES)),
+        (TWO_DIGITS, Date("x", "2024-11-01", "%d.%m.%y")),
+        (["26.11.99", "3.1.02"], Date("x", "1999-11-26", "%d.%m.%y")),
+        (["26.11.24"], Category("x", ["26.11.24"])),
+        (["99.12.31"], Date("x", "1999-12-31", "%y.%m.%d")),
+        (["2011-07", "2012-12"], Date("x", "2011-07-01", "%Y-%m")),
+        (["07/2011"], Date("x", "2011-07-01", "%m/%Y")),
+        (["2011-07", "2012-13"], Category("x", ["2011-07", "2012-13"])),
     ],
     ids=str,
 )
@@ -131,8 +144,35 @@ NUMBERS = [i * i * 0.5 for i in range(30)]
         ("x", [f"{i % 20} %" for i in range(30)], "'x' (numbers with signs, units or"),
         (
             "x",
-            [f"{i % 28 + 1}/02/2024" for i in range(30)],
+            [f"{day}/2024" for i in range(1, 13) for day in (f"{i + 12}/{i}", f"{i}/{i + 12}")],
             "'x' (dates whose day and month may be",
+        ),
+        (
+            "x",
+            [f"{i % 12 + 1}/2/{2000 + i}" for i in range(30)],
+            "'x' (dates that may be read in several ways: '1/2/2000' may be 2000-02-01 or "
+            "2000-01-02; to be written as 2024-12-31, or given a format, such as '%d/%m/%Y', in",
+        ),
+        (
+            "x",
+            [f"24.{i % 12 + 1:02}.{i % 31 + 1:02}" for i in range(30)],
+            "'24.01.01' may be 2001-01-24 or 2024-01-01",
+        ),
+        (
+            "x",
+            [f"{i % 28 + 1}.2.{30 + 2 * i}" for i in range(30)],
+            "'1.2.30' may be 2030-02-01 or 1930-02-01",
+        ),
+        (
+            "x",
+            [f"20{i:02}-{i + 1:02}" for i in range(12)] * 2 + ["2000-1"],
+            "'2000-01' may be 2000-01-01 or the years 2000 and 2001",
+        ),
+        (
+            "x",
+            [*NUMBERS, "(242)"],
+            "'x' (numbers in brackets, as accountants write those below zero, to be written "
+            "without them: '-242' for '(242)'",
         ),
         ("x", [7] * 30, "'x' (7 in all rows)"),
         ("x", ["a"] * 30, "'x' (a in all rows)"),

@@ -225,7 +225,7 @@ class Data(Configurable):
         The column of a table with the weights of the examples. Other files have them in
         the array w, if there is one.
     time : str, optional
-        The column of a table with the times of the examples, ISO dates or numbers, to split
+        The column of a table with the times of the examples, dates or numbers, to split
         by: the latest examples are the test set, the latest before them the validation set. Those
         of the same time stay together. A feature only if it is one of `features`.
     target : {"class", "number", "labels"}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.columns import date_format
 from layerkit.data.labels import is_number
 from layerkit.errors import DataError, LayerkitWarning
 from layerkit.streams import stream
@@ -19,27 +20,33 @@ class TimeWarning(LayerkitWarning):
 
 
 def times_of(cells: Sequence[str], rows: Array, column: str, unit: str = "line") -> Array:
-    """Return the times (N,) of a column: numbers, or datetimes from ISO 8601, such as 2024-05-31.
+    """Return the times (N,) of a column: numbers, or datetimes from dates, such as 2024-05-31.
+
+    Dates are those that a Table reads, in one form for the whole column.
 
     Raises
     ------
     DataError
-        For a gap, and for anything else, with the number of its row, such as ``line 7``.
+        For a gap, and for anything else, with the number of its row, such as ``line 7``; for dates
+        that may be read in several ways.
 
     Examples
     --------
     >>> words_of(times_of(["2024-05-31", "2024-06"], [2, 3], "date").max())
     '2024-06-01'
+    >>> words_of(times_of(["31.12.2024", "1.6.2024"], [2, 3], "date").max())
+    '2024-12-31'
     """
     numbers = is_number(next(filter(None, cells), ""))
+    form = None if numbers else date_format(cells, f"column {column!r}: ")
     found: list[float | datetime] = []
     for cell, row in zip(cells, rows, strict=True):
         try:
-            found.append(_number(cell) if numbers else _date(cell))
+            found.append(_number(cell) if numbers else _date(cell, form))
         except ValueError as error:
             raise DataError(
                 f"{unit} {row}, column {column!r}: {cell!r}; should be "
-                f"{'a number' if numbers else 'a date in ISO 8601, such as 2024-05-31'}, "
+                f"{'a number' if numbers else 'a date, such as 2024-05-31'}, "
                 "since the rows are split by time"
             ) from error
     return np.array(found, float if numbers else "datetime64[us]")
@@ -51,8 +58,10 @@ def _number(cell: str) -> float:
     return float(cell)
 
 
-def _date(cell: str) -> datetime:
+def _date(cell: str, form: str | None) -> datetime:
     """Return a datetime; of one with a time zone that of UTC."""
+    if form:
+        return datetime.strptime(cell, form)
     date = datetime.fromisoformat(f"{cell}-01" if len(cell) == len("2024-05") else cell)
     return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
 

@@ -60,7 +60,7 @@ def test_the_column_of_times_is_a_feature_only_if_it_is_listed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
-        (["2024-05-31", "", "2024-06-01"], "line 3, column 'date': ''; should be a date in ISO"),
+        (["2024-05-31", "", "2024-06-01"], "line 3, column 'date': ''; should be a date, such"),
         (["", "3", "2"], "line 2, column 'date': ''; should be a number"),
         (["2024-05-31", "31.5.2024"], "line 3, column 'date': '31.5.2024'; should be a date"),
         (["1", "2024-05-31"], "line 3, column 'date': '2024-05-31'; should be a number"),

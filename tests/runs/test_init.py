@@ -3,6 +3,7 @@
 import sys
 import tomllib
 import warnings
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,15 @@ def test_a_column_of_times_splits(capsys: pytest.CaptureFixture[str]) -> None:
         assert earlier is not None
         assert later is not None
         assert earlier.max() < later.min()
+
+
+def test_times_are_split_by_in_the_form_that_their_column_has() -> None:
+    built = [f"{i % 28 + 1}.{i % 12 + 1}.20{i % 20 + 10}" for i in range(N)]
+    write(table(y=PRICES, built=built), encoding="utf-8")
+    init("--target", "y", "--time", "built")
+    last = read_experiment("t.toml").load_data().test.time
+    assert last is not None
+    assert last.max() == np.datetime64(max(datetime.strptime(day, "%d.%m.%Y") for day in built))
 
 
 def test_a_column_of_weights_is_no_feature_and_weights_the_rows() -> None:

@@ -50,6 +50,7 @@ T = (X[:, 0] + X[:, 1] > 0).astype(int)
 V = RNG.standard_normal((200, 5))
 U = (V[:, 0] + V[:, 1] > 0).astype(int)
 RANDOM = RNG.integers(0, 2, 400)
+SHUFFLED = np.random.default_rng(1).permutation(T)
 RARE = (X[:, 0] > 1.9).astype(int)
 TWICE = np.repeat(X[:100], 4, axis=0)
 
@@ -141,7 +142,7 @@ SICK: dict[str, tuple[Callable[[], Diagnosis], str, str]] = {
         "columns",
         "'year'",
     ),
-    "targets": (lambda: treated(deep(8, 1, ReLU), t=1e4 * X[:, 0]), "targets", "standardize"),
+    "targets": (lambda: treated(deep(8, 1, ReLU), t=1e4 * X[:, 0]), "targets near", "standardize"),
     "one class": (lambda: treated(deep(8, 1, ReLU), t=RARE), "classes", "of class 0"),
     "no example": (
         lambda: treated(deep(8, 1, ReLU), test=(V, 0 * U)),
@@ -192,6 +193,23 @@ SICK: dict[str, tuple[Callable[[], Diagnosis], str, str]] = {
         lambda: treated(deep(16, 1, Tanh), optimizer=SGD(lr=1e-12)),
         "size of the steps",
         "by more than 0 of their size",
+    ),
+    "shuffled": (
+        lambda: treated(deep(64, 1, ReLU), t=SHUFFLED, epochs=60, test=(V, U)),
+        "targets belong",
+        "knows training examples by heart, and nothing about others: its accuracy is",
+    ),
+    "shuffled, not learned": (
+        lambda: treated(deep(16, 1, Tanh), optimizer=SGD(lr=1e-6), epochs=1, t=SHUFFLED),
+        "targets belong",
+        "with the target of the nearest example as the answer, the accuracy is",
+    ),
+    "shuffled numbers": (
+        lambda: treated(
+            deep(64, 1, ReLU), t=X[::-1, 0] + 0.0, epochs=60, validation=(V, V[:, 0] + 0.0)
+        ),
+        "targets belong",
+        "its correlation is",
     ),
     "nothing learned": (
         lambda: treated(deep(16, 1, Tanh), optimizer=SGD(lr=1e-6), epochs=3, t=RANDOM),

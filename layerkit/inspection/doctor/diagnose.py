@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from layerkit.inspection.doctor import examples, history, values
+from layerkit.inspection.doctor.belonging import belonging
 from layerkit.inspection.doctor.case import Case
 from layerkit.inspection.doctor.diagnosis import Diagnosis
 from layerkit.network import Network
@@ -16,6 +17,7 @@ FIRST = (
     *(examples.contradictions, examples.repeats, values.finite),
 )
 THEN = (
+    belonging,
     *(values.symmetry, values.steps, values.dead, values.saturated, values.gradients),
     *(history.loss, history.accuracy, history.curve, history.overfitting, history.regularization),
 )

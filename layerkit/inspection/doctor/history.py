@@ -65,9 +65,11 @@ def loss(case: Case) -> Check:
         )
         remedy = "Try a smaller learning rate, weight_decay, or label_smoothing"
     elif case.trained:
+        epochs = len(case.records)
         problem = (
-            f"After {len(case.records)} epochs hardly anything is learned: the loss is {now:.3g}; "
-            f"with the same answer for all examples it is {guess:.3g} (limit {limit * guess:.3g})"
+            f"After {epochs} epoch{'s' * (epochs > 1)} hardly anything is learned: the loss "
+            f"is {now:.3g}; with the same answer for all examples it is {guess:.3g} (limit "
+            f"{limit * guess:.3g})"
         )
         remedy = (
             "Mend what else is found first; else try another learning rate (layerkit lr-range) or "

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -29,23 +32,42 @@ def serve(folder: str | Path, address: str) -> None:
     ConfigError
         For an address of another form, and where gRPC is not installed.
     FileError
-        When nothing can be served there.
+        When nothing can be served there, such as at a port in use.
     """
     host, port = place(f"grpc://{address}")
+    check_free(host, port)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         from optuna.storages import get_storage, run_grpc_proxy_server
 
-        where = f"{folder / DATABASE}"
-        print(f'Serving {where}; elsewhere: storage = "grpc://{host}:{port}"', flush=True)
         storage = get_storage(f"sqlite:///{folder / DATABASE}")
+        Thread(target=_announce, args=(folder, host, port), daemon=True).start()
         with quiet():
             run_grpc_proxy_server(storage, host=host, port=port)
     except ImportError as error:
         raise ConfigError(f"{error}: {to_install('sweep')}") from error
     except RuntimeError as error:
         raise FileError(f"{host}:{port}: can't be served: {error}") from error
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise a FileError for a port in use, also where gRPC would share it with who uses it."""
+    hosts = ["127.0.0.1", "::1"] if host == "localhost" else [host.strip("[]")]
+    for name in hosts:
+        try:
+            for family, *_, where in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
+                socket.create_server(where[:2], family=family).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise FileError(f"{host}:{port}: the port is in use") from error
+
+
+def _announce(folder: Path, host: str, port: int) -> None:
+    """Print the address once the server answers."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+    connected(f"grpc://{everywhere.get(host, host)}:{port}")
+    print(f'Serving {folder / DATABASE}; elsewhere: storage = "grpc://{host}:{port}"', flush=True)
 
 
 def connected(url: str) -> BaseStorage:
@@ -92,12 +114,14 @@ def quiet() -> Iterator[None]:
 
 
 def place(url: str) -> tuple[str, int]:
-    """Return host and port; ConfigError for a URL without them.
+    """Return host and port, an address of IPv6 in brackets; ConfigError for a URL without them.
 
     Examples
     --------
     >>> place("grpc://nas.local:13000")
     ('nas.local', 13000)
+    >>> place("grpc://[::1]:13000")
+    ('[::1]', 13000)
     """
     try:
         parts = urlsplit(url)
@@ -108,4 +132,4 @@ def place(url: str) -> tuple[str, int]:
         raise ConfigError(
             f"{url.removeprefix('grpc://')!r}: should be HOST:PORT, such as localhost:13000"
         )
-    return host, port
+    return f"[{host}]" if ":" in host else host, port

@@ -2,6 +2,7 @@ import csv
 import errno
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import statistics
@@ -20,9 +21,10 @@ import pytest
 from filelock import FileLock
 
 from layerkit.cli import main
-from layerkit.errors import ConfigError
+from layerkit.errors import ConfigError, FileError
 from layerkit.runs.sweep import Axis, read_plan, search, trials
 from layerkit.runs.sweep.server import place as host_and_port
+from layerkit.runs.sweep.server import serve
 
 BASE = """
 [network]
@@ -405,6 +407,25 @@ def test_processes_share_the_trials() -> None:
 def test_an_address_without_a_port_is_refused_with_an_example(address: str) -> None:
     with pytest.raises(ConfigError, match=r": should be HOST:PORT, such as localhost:13000$"):
         host_and_port(f"grpc://{address}")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("localhost", "127.0.0.1"), ("localhost", "::1"), ("[::1]", "::1")]
+)
+def test_a_port_in_use_is_refused(
+    host: str, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as taken:
+        try:
+            taken.bind((address, 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        taken.listen()
+        place = f"{host}:{taken.getsockname()[1]}"
+        with pytest.raises(FileError, match=rf"^{re.escape(place)}: the port is in use$"):
+            serve("served", place)
+    assert capsys.readouterr().out == ""
+    assert not Path("served").exists()
 
 
 @pytest.mark.processes

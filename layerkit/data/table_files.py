@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 from collections import Counter
@@ -246,7 +247,7 @@ def _read_parquet(
 
     try:
         frame = narwhals.read_parquet(path, backend=backends[0])
-    except Exception as error:  # each library has its own errors
+    except _errors_of(backends[0]) as error:
         raise FileError(f"{path}: damaged, or not a .parquet file: {error}") from error
     outline = f"The file has the columns {listed(map(repr, frame.columns))}"
     names = _names(frame.columns, features, others, outline)
@@ -254,6 +255,14 @@ def _read_parquet(
     texts = {name: np.array([word or "" for word in words_of(own[name])]) for name in others}
     cells = raw_table(frame.select(names), dialect.gaps)
     return cells, texts, Place("row", np.arange(len(frame)))
+
+
+def _errors_of(backend: str) -> tuple[type[BaseException], ...]:
+    """Return what a library raises for a file that it can't read."""
+    library = importlib.import_module(backend)
+    if backend == "pyarrow":
+        return OSError, library.ArrowException
+    return OSError, library.exceptions.PolarsError, library.exceptions.PanicException
 
 
 def _as_numbers(

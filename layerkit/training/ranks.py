@@ -120,7 +120,8 @@ class Ranks:
             if self.rank:  # what all have met is told by the first
                 time.sleep(PATIENCE)
             where = f"rank {self.rank}: " if self.rank else ""
-            print(f"layerkit: {where}{error}", file=sys.stderr, flush=True)
+            kind = "" if isinstance(error, LayerkitError) else f"{type(error).__name__}: "
+            print(f"layerkit: {where}{kind}{error}", file=sys.stderr, flush=True)
             self.comm.Abort(1)
         except KeyboardInterrupt:
             self.comm.Abort(130)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -83,12 +84,17 @@ def test_text_is_a_number_only_where_nothing_is_lost(tmp_path: Path) -> None:
 def test_a_parquet_file_that_can_not_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("polars")
+    exceptions = pytest.importorskip("polars").exceptions
     path = tmp_path / "t.parquet"
     with pytest.raises(FileError, match=r"t\.parquet: can't be read"):
         read_table(path, ["y"])
     path.write_bytes(b"PAR1 not")
     with pytest.raises(FileError, match=r"t\.parquet: damaged, or not a \.parquet file"):
+        read_table(path, ["y"])
+    # Rust's panics, of which some damages are the reason, are no Exceptions in Python
+    panics = Mock(side_effect=exceptions.PanicException("index out of bounds"))
+    monkeypatch.setattr("narwhals.read_parquet", panics)
+    with pytest.raises(FileError, match=r"t\.parquet: damaged, .*: index out of bounds"):
         read_table(path, ["y"])
     monkeypatch.setattr("layerkit.data.table_files.find_spec", lambda name: None)
     with pytest.raises(FileError, match=r"read with polars .* pip install -e '.\[tables\]'"):

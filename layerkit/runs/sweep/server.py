@@ -79,7 +79,7 @@ def connected(url: str) -> BaseStorage:
         storage = GrpcStorageProxy(host=host, port=port)
     try:
         storage.wait_server_ready(timeout=PATIENCE)
-    except Exception as error:
+    except ConnectionError as error:
         raise FileError(
             f"nothing answers; start it there: layerkit sweep FILE --serve {host}:{port}"
         ) from error

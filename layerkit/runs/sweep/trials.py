@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerkit.errors import ConfigError, FileError
+from layerkit.errors import ConfigError, FileError, LayerkitError
 from layerkit.runs.sweep.plan import Axis, Plan
 from layerkit.streams import stream
 
@@ -37,6 +37,10 @@ HEARTBEAT_INTERVAL = 2.0
 GRACE_PERIOD = 20.0
 """Seconds without a heartbeat after which an owner counts as lost."""
 
+OF_LINES = (AssertionError, LookupError, TypeError)
+"""What Optuna raises for lines of a journal that are damaged."""
+OF_STORAGES = (ImportError, OSError, ValueError, *OF_LINES)
+"""What storages raise that can't be opened, beside Optuna's and SQLAlchemy's own errors."""
 JOURNAL = b'{"op_code":'
 """The beginning of each line of an Optuna journal."""
 
@@ -71,6 +75,8 @@ class Trials:
 
     def __init__(self, plan: Plan, storage: str) -> None:
         import optuna
+        from optuna.exceptions import OptunaError
+        from sqlalchemy.exc import SQLAlchemyError
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.plan, self.total = plan, plan.trials()
@@ -88,8 +94,9 @@ class Trials:
             kept = self.study.user_attrs.get("plan")
             if kept is None:
                 self.study.set_user_attr("plan", plan.identity())
-        except Exception as error:  # each kind of storage has its own errors
-            raise FileError(f"{storage}: can't be used as a storage: {error}") from error
+        except (LayerkitError, OptunaError, SQLAlchemyError, *OF_STORAGES) as error:
+            kind = f"damaged: {type(error).__name__}: " if isinstance(error, OF_LINES) else ""
+            raise FileError(f"{storage}: can't be used as a storage: {kind}{error}") from error
         if kept not in (None, plan.identity()):
             differing = [name for name, value in plan.identity().items() if kept[name] != value]
             raise ConfigError(

@@ -268,6 +268,24 @@ def test_a_storage_that_is_a_file_of_another_kind_stays_as_it_is(
     assert not Path("mine.lock").exists()
 
 
+@pytest.mark.parametrize(
+    ("storage", "sentence"),
+    [
+        ("sqlite:////nowhere/trials.db", "(sqlite3.OperationalError) unable to open database file"),
+        ("martian://trials", "Can't load plugin"),
+        ("journal", "damaged: KeyError: 'study_name'"),
+    ],
+)
+def test_a_storage_that_can_not_be_opened_is_refused(
+    storage: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("journal").write_text('{"op_code":0,"worker_id":"a"}\n')
+    file = write(f'method = "grid"\nstorage = "{storage}"', "optimizer.lr = [0.1, 0.2]\n")
+    assert run(file) == 1
+    said = f"layerkit: {storage}: can't be used as a storage: {sentence}"
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("_trials_in_this_process")
 @pytest.mark.parametrize("left", [b"", b'{"op_c', b'{"op_code":0,"worker_id":"a"'])
 def test_a_journal_whose_first_line_is_not_whole_begins_anew(left: bytes) -> None:

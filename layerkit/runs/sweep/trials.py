@@ -216,10 +216,11 @@ class Trials:
         return sorted(found, key=lambda r: (states.index(r.state), sign * (r.mean or 0), r.number))
 
 
-def _open(storage: str) -> str | BaseStorage:
+def _open(storage: str) -> BaseStorage:
     from filelock import FileLock
-    from optuna.storages import JournalStorage
+    from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy.pool import NullPool
 
     class Journal(JournalFileBackend):
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -234,7 +235,8 @@ def _open(storage: str) -> str | BaseStorage:
 
         return connected(storage)
     if "://" in storage:
-        return storage
+        # without a pool each connection is closed after its use, also where something fails
+        return RDBStorage(storage, engine_kwargs={"poolclass": NullPool})
     path = Path(storage).absolute()
     if path.is_file():
         with path.open("rb") as file:

@@ -1,9 +1,9 @@
 """Networks as estimators of scikit-learn, and its multi-layer perceptrons, trained by layerkit."""
 
 from layerkit.sklearn.bodies import make_layers
-from layerkit.sklearn.classifier import MLPClassifier
-from layerkit.sklearn.network_classifier import Classifier
-from layerkit.sklearn.network_regressor import Regressor
-from layerkit.sklearn.regressor import MLPRegressor
+from layerkit.sklearn.classifier import Classifier
+from layerkit.sklearn.mlp_classifier import MLPClassifier
+from layerkit.sklearn.mlp_regressor import MLPRegressor
+from layerkit.sklearn.regressor import Regressor
 
 __all__ = ["Classifier", "MLPClassifier", "MLPRegressor", "Regressor", "make_layers"]

@@ -1,330 +1,243 @@
-"""MLPClassifier: scikit-learn's interface, layerkit's network."""
+"""Classifier: any network of layerkit as a classifier of scikit-learn."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
-from layerkit.errors import ConfigError, DataError
+from layerkit.errors import ConfigError, DataError, listed
 from layerkit.exchange.sklearn_models import class_names
+from layerkit.layers.base import Layer
+from layerkit.layers.table import Table
 from layerkit.losses.base import Loss
+from layerkit.losses.binary import BinaryClassifier, BinaryCrossEntropy
 from layerkit.losses.classes import Classifier as ClassLoss
-from layerkit.sklearn.checks import _Parameters, check_parameters
-from layerkit.sklearn.perceptrons import _Perceptron
+from layerkit.losses.classes import SoftmaxCrossEntropy
+from layerkit.optimizers.base import Optimizer
+from layerkit.sklearn.mlp_classifier import balanced
+from layerkit.sklearn.networks import _Estimator
+from layerkit.training.averaging import Average
 
 
-class _ClassifierParameters(_Parameters):
-    loss: Loss | None
+class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+    """A network as a classifier of scikit-learn: of two or more classes, or of several labels.
 
+    `body` has the hidden layers. What is before and after them follows from the data: a
+    Standardize, and a Dense with an output for each class or label. So raw numbers of any scale
+    may be given.
 
-class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
-    """scikit-learn's MLPClassifier, trained by layerkit.
+    A DataFrame with words, dates or gaps has a `Table` in front instead, and is taken by the names
+    of its columns. `sample_weight` does not count in the means and scales of a Table.
 
-    Parameters, attributes and defaults are scikit-learn's, and from the same `random_state` it has
-    the same first weights, batches and splits, and so the same losses. In addition, `network_` is
-    an ordinary Network.
+    Parameters are addresses, `.` written as `__`: ``body__layers__0__units``, ``optimizer__lr``,
+    in `set_params` and in searches.
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int
-        Number of units of each hidden layer.
-    activation : {"identity", "logistic", "tanh", "relu"}, Layer, or a list of them
-        Of the hidden layers, or one for each. Any layer, such as ``GELU()``; copies are used.
-    solver : {"lbfgs", "sgd", "adam"} or Optimizer
-        The optimizer. lbfgs takes all examples at once, for small data. Any optimizer of layerkit,
-        with its own learning rate and schedules; a copy is used.
-    alpha : float
-        The penalty alpha / 2 |W|^2, divided by the number of examples of a batch, is added to the
-        loss.
+    body : Layer, optional
+        The hidden layers, without the last one. A copy is trained. By default `make_layers()`. If
+        it is a copy of layers that were trained, it begins with their weights.
+    loss : Loss, optional
+        By default `SoftmaxCrossEntropy`, and `BinaryCrossEntropy` for several labels.
+    optimizer : Optimizer, optional
+        A copy is used. By default ``AdamW(lr=0.003, weight_decay=1.0)``, whose lr falls to 0
+        along a cosine; in `partial_fit` it stays.
+    epochs : int
+        Number of epochs at most.
     batch_size : int or "auto"
-        Examples of a batch; "auto" is 200, or all if there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"}
-        For sgd: lr stays; or it is lr / t^power_t after t examples; or it is divided by 5 whenever
-        training would stop.
-    learning_rate_init : float
-        lr of sgd and adam.
-    power_t : float
-        The exponent of "invscaling".
-    max_iter : int
-        Number of epochs at most; of lbfgs, of iterations.
-    shuffle : bool
-        Whether each epoch has a new order.
+        Examples of a batch; "auto" is 64, up to 512 for many examples, or a few more, so that no
+        batch has one example alone.
     random_state : int, RandomState or None
-        Of the first weights, the order of the examples and the split of early stopping.
-    tol : float
-        An improvement that is smaller does not count; of lbfgs, the greatest gradient at the end.
-    verbose : bool
-        Whether to print the loss of each epoch.
-    warm_start : bool
-        Whether `fit` goes on with the network of the last one.
-    momentum : float
-        Of sgd, from 0 to 1.
-    nesterovs_momentum : bool
-        Whether sgd looks ahead.
-    early_stopping : bool
-        Whether to hold out examples, to stop when their score does not improve, and to go back to
-        the weights with the best one. Without, training stops when the loss does not improve.
+        Of the first weights, the order of the examples, the split and dropout.
+    standardize : bool
+        Whether the network begins with a Standardize. It doesn't for sparse matrices, which would
+        become dense, nor if the body begins with a layer that is fitted to the data.
+    early_stopping : "auto" or bool
+        Whether to stop when the loss of examples that are held out, or of `X_val`, does not
+        improve, and to go back to the best weights. "auto" holds out some if there are more than
+        10,000; with fewer they are needed for training.
     validation_fraction : float
         The share of the examples that is held out.
-    beta_1, beta_2, epsilon : float
-        Of adam.
-    n_iter_no_change : int
-        Training stops after more epochs than this without an improvement.
-    max_fun : int
-        Number of evaluations of the loss at most, for lbfgs.
-    dropout : float
-        The share of each hidden layer's outputs that is dropped while it is trained.
+    patience : int
+        Number of epochs without improvement after which training stops.
+    average : Average, optional
+        Of the weights: `EMA` or `SWA`.
+    metrics : list of str or callable
+        Further metrics of the examples to validate on, in `history_`.
+    callbacks : list of Callback, optional
+        Observers of the training.
+    class_weight : "balanced" or dict, optional
+        How much the examples of each class count in the loss, also in that of early stopping.
+        "balanced" gives all classes of the training examples the same weight, counted with
+        `sample_weight`, which is multiplied with it.
     dtype : {"float32", "float64"}, optional
         Of the network; by default that of X.
-    callbacks : list of Callback, optional
-        Observers of the training: early stopping by any rule, logs, a progress bar. They see all
-        that `history_` keeps.
-    metrics : list of str or callable, optional
-        Metrics of layerkit, such as "f1" or "roc_auc", to be measured after each epoch, on the
-        examples that are trained on and on those to validate on.
+    engine : {"numpy", "compiled", "jax"}
+        "compiled" takes less time for the same numbers.
     threads : int, optional
-        The number of BLAS threads while it is trained; by default they are left as they are.
-    class_weight : "balanced" or dict, optional
-        How much the examples of each class count in the loss, and in the score of early stopping;
-        "balanced" gives all classes the same weight. Multiplied with `sample_weight`.
-    loss : Loss, optional
-        A loss of layerkit, such as ``SoftmaxCrossEntropy(label_smoothing=0.1)`` or ``Hinge()``
-        instead of the logarithmic one.
+        The number of BLAS threads while it is trained; None leaves them as they are. Small
+        networks are fastest with one.
+    warm_start : bool
+        Whether `fit` goes on with the network of the last one.
+    transform_layer : str, optional
+        The address of the layer whose outputs `transform` returns, such as ``"body.layers.0"``;
+        by default the last one of the body.
 
     Attributes
     ----------
     network_ : Network
         The trained network: to save, export, trace or train on.
-    classes_ : array
-        The class labels, sorted.
-    coefs_, intercepts_ : list of array
-        W and b of each layer.
-    loss_, best_loss_, loss_curve_
-        The loss of the last epoch, the lowest one, and all of them.
-    validation_scores_, best_validation_score_
-        With early stopping, the accuracies on the examples that are held out.
-    validation_loss_curve_ : list of float or None
-        The losses of the examples to validate on, without the penalty.
     history_ : list of Record
-        What was measured after each epoch: "train_loss", "validation_loss", "validation_accuracy",
-        and the metrics of both, such as "train_f1" and "validation_f1".
+        What was measured after each epoch.
+    loss_curve_, validation_loss_curve_ : list of float
+        The losses of all epochs.
+    n_iter_ : int
+        Number of epochs.
     stopped_ : str or None
-        Why training has ended before `max_iter`, or should, in `partial_fit`.
-    n_iter_, t_ : int
-        Number of epochs, and of examples that were trained on.
-    n_layers_, n_outputs_, n_features_in_ : int
-        Number of layers with the input, of outputs and features.
+        Why the training has ended early.
+    classes_ : array
+        The class labels, sorted; of several labels their numbers.
+    n_features_in_ : int
+        Number of features.
     feature_names_in_ : array
         Names of the columns, if X has names.
-    out_activation_ : str
-        What is applied to the outputs: "softmax" or "logistic".
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> clf = MLPClassifier([8], solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
-    >>> clf.predict(X[:2]), round(clf.score(X, y), 2)
-    (array([0, 0]), 0.99)
-    >>> clf.network_.body
-    Sequential(layers=[Dense(units=8), ReLU(), Dense(units=3)])
+    >>> from sklearn.datasets import load_wine
+    >>> X, y = load_wine(return_X_y=True)
+    >>> clf = Classifier(random_state=0).fit(X[::2], y[::2])
+    >>> round(clf.score(X[1::2], y[1::2]), 2)
+    0.98
+    >>> from layerkit.sklearn import make_layers
+    >>> small = Classifier(make_layers((4,), "tanh"), random_state=0)
+    >>> small.set_params(body__layers__0__units=8, epochs=3).fit(X, y).network_.body
+    Sequential(layers=[Standardize(), Dense(units=8), Tanh(), Dense(units=3)])
     """
 
-    checks = _ClassifierParameters
+    classes_: Array
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        body: Layer | None = None,
+        loss: Loss | None = None,
+        optimizer: Optimizer | None = None,
         *,
-        solver: Any = "adam",
-        alpha: float = 0.0001,
+        epochs: int = 50,
         batch_size: Any = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
         random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
+        standardize: bool = True,
+        early_stopping: Any = "auto",
         validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        dropout: float = 0.0,
-        dtype: str | None = None,
+        patience: int = 10,
+        average: Average | None = None,
+        metrics: Sequence[Any] = (),
         callbacks: list[Callback] | None = None,
         class_weight: Any = None,
-        loss: Loss | None = None,
-        metrics: Any = None,
-        threads: int | None = None,
+        dtype: Any = None,
+        engine: Any = "numpy",
+        threads: int | None = 1,
+        warm_start: bool = False,
+        transform_layer: str | None = None,
     ) -> None:
-        self.class_weight = class_weight
+        self.body = body
         self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
+        self.optimizer = optimizer
+        self.epochs = epochs
         self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
         self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
+        self.standardize = standardize
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.dtype = dtype
-        self.callbacks = callbacks
+        self.patience = patience
+        self.average = average
         self.metrics = metrics
+        self.callbacks = callbacks
+        self.class_weight = class_weight
+        self.dtype = dtype
+        self.engine = engine
         self.threads = threads
+        self.warm_start = warm_start
+        self.transform_layer = transform_layer
 
-    def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        else:
-            new = set(unique_labels(y)) - set(self.classes_)
-            gone = set() if incremental else set(self.classes_) - set(unique_labels(y))
-            if new or gone:
-                raise DataError(
-                    f"y has the classes {unique_labels(y)}, and self.classes_ from before are "
-                    f"{self.classes_}; warm_start needs the same, partial_fit none but these"
-                )
-        self._check_loss()
-        return X, self._binarized(y)
-
-    def _check_loss(self) -> None:
-        kind = self._label_binarizer.y_type_
-        if self.loss and not (
-            self.loss.judges_classes
-            and (kind == "binary" or self._judges_classes() == (kind == "multiclass"))
-        ):
-            right = "BinaryCrossEntropy" if kind.startswith("multilabel") else "SoftmaxCrossEntropy"
-            raise ConfigError(
-                f"loss = {self.loss}: y has {kind} targets; take one such as {right}()"
-            )
-
-    def _binarized(self, y: Any) -> Array:
-        y = self._label_binarizer.transform(y)
-        return np.hstack([1 - y, y]) if self._judges_classes() and y.shape[1] == 1 else y
-
-    def _targets(self, y: Any) -> Array:
-        if new := set(unique_labels(y)) - set(self.classes_):
+    def _learn_targets(self, y: Array, reset: bool, incremental: bool) -> None:
+        check_classification_targets(y)
+        if type_of_target(y) == "multiclass-multioutput":
             raise DataError(
-                f"y_val has the classes {np.array(list(new))}, and y has {self.classes_}: no "
-                "probability can be right for them; leave these examples out"
+                "y has several columns of classes; labels should be 0 and 1, or fit a Classifier "
+                "for each column: sklearn.multioutput.MultiOutputClassifier"
             )
-        return self._binarized(y)
+        labels = y.ndim == 2
+        found = np.arange(y.shape[1]) if labels else np.unique(y)
+        if reset and not incremental:
+            if len(found) < 2 and not labels:
+                raise DataError(
+                    f"y has one class alone, {found[0]!s}; a Classifier needs at least two classes"
+                )
+            self.classes_, self._labels = found, labels
+        elif labels != self._labels or not np.isin(found, self.classes_).all():
+            raise DataError(
+                f"y has {'labels' if labels else 'the classes'} {listed(map(repr, found))}, and "
+                f"self.classes_ from before are {listed(map(repr, self.classes_))}: a warm start "
+                "and partial_fit go on with the same"
+            )
 
-    def _judges_classes(self) -> bool:
-        """Whether a loss was given that judges the outputs together, one for each class."""
-        return isinstance(self.loss, ClassLoss)
+    def _targets(self, y: Array) -> Array:
+        if self._labels:
+            return np.asarray(y, float)
+        new = np.setdiff1d(y, self.classes_)
+        if len(new):
+            raise DataError(f"y_val has the class {new[0]!r}, which y doesn't have")
+        return np.searchsorted(self.classes_, y)
 
-    def _own_targets(self, t: Array) -> Array:
-        return t.argmax(axis=1) if self._judges_classes() else t
+    def _head(self) -> tuple[Loss, int]:
+        K, default = len(self.classes_), BinaryCrossEntropy if self._labels else SoftmaxCrossEntropy
+        loss = default() if self.loss is None else copy.deepcopy(self.loss)
+        binary = isinstance(loss, BinaryClassifier)
+        if binary and (self._labels or K == 2):
+            return loss, K if self._labels else 1
+        if not self._labels and isinstance(loss, ClassLoss):
+            return loss, K
+        kind = "labels" if self._labels else f"{K} classes"
+        raise ConfigError(f"loss = {loss}: y has {kind}; take one such as {default.__name__}()")
 
-    def _own_activations(self, z: Array) -> Array:
-        loss = self.network_.loss
-        if loss.has_probabilities:
-            return loss.predict_proba(z)
-        p = loss.predict(z)
-        return np.eye(z.shape[1])[p] if self._judges_classes() else p
-
-    def _output_activation(self) -> str:
-        multiclass = self._label_binarizer.y_type_ == "multiclass" or self._judges_classes()
-        return "softmax" if multiclass else "logistic"
-
-    def _begin(self, features: int, dtype: np.dtype[Any]) -> None:
-        super()._begin(features, dtype)
-        if not self._label_binarizer.y_type_.startswith("multilabel") and len(self.classes_) > 1:
+    def _begin(self, X: Any, a: Array | None, table: Table | None) -> None:
+        super()._begin(X, a, table)
+        if not self._labels:
             self.network_.classes = class_names(self.classes_)
 
-    def _class_weights(self, y: Array, a: Array | None, incremental: bool) -> Array | None:
-        if self.class_weight is None:
-            return a
-        if incremental and self.class_weight == "balanced":
-            raise ConfigError(
-                "class_weight = 'balanced': partial_fit does not see all examples; give a dict "
-                "with a weight for each class"
-            )
-        labels, self._class_weight = self._labels(y), self.class_weight
-        if self.class_weight == "balanced":
-            self._class_weight = balanced(labels, a)
-        return self._weighted(labels, a)
+    def _strata(self, t: Array) -> Array | None:
+        if t.ndim == 2:
+            return None
+        held_out = np.ceil(len(t) * self.validation_fraction)
+        counts = np.bincount(t)
+        possible = counts[counts > 0].min() > 1 and held_out >= np.count_nonzero(counts)
+        return t if possible else None
 
-    def _weighted(self, labels: Any, a: Array | None) -> Array | None:
+    def _weights(self, t: Array, a: Array | None, *, learn: bool = False) -> Array | None:
         if self.class_weight is None:
             return a
-        weights = compute_sample_weight(self._class_weight, labels).astype(self.network_.dtype)
+        y = t if self._labels else self.classes_[t]
+        if learn:
+            given = self.class_weight
+            self._class_weight = balanced(y, a) if given == "balanced" else given
+        weights = compute_sample_weight(self._class_weight, y)
         return weights if a is None else a * weights
-
-    def _labels(self, outputs: Array) -> Any:
-        if self._label_binarizer.y_type_ == "binary":
-            outputs = outputs[:, -1:]  # two outputs for two classes, with a loss that was given
-        return self._label_binarizer.inverse_transform(super()._labels(outputs))
-
-    def initialize(self, n_features: int, classes: Any) -> Self:
-        """Make the network with its first weights, without data.
-
-        It can predict, be given other `coefs_` and `intercepts_`, and be trained on by
-        `partial_fit`, or by `fit` with a warm start.
-
-        Parameters
-        ----------
-        n_features : int
-            The number of columns of X.
-        classes : array
-            All class labels.
-        """
-        check_parameters(self)
-        self._label_binarizer = LabelBinarizer().fit(classes)
-        self.classes_ = self._label_binarizer.classes_
-        self._check_loss()
-        return self._initialize(n_features, self._binarized(classes).shape[1])
 
     def predict(self, X: Any) -> Array:
         """Return the classes (N,), or whether each label is there (N, D)."""
-        return self._labels(self._outputs(X))
+        X = self._checked(X)  # before network_ is looked for
+        y = self.network_.loss.predict(self.network_.outputs(X))
+        return y.astype(int) if self._labels else self.classes_[y.reshape(len(y))]
 
     def _has_probabilities(self) -> bool:
         return self.loss is None or self.loss.has_probabilities
@@ -332,74 +245,55 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Return the probabilities of the classes (N, K), or of each label (N, D)."""
-        p = self._outputs(X)
-        return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
+        X = self._checked(X)
+        return self.network_.predict_proba(X)
 
     @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithms of the probabilities."""
-        p = self.predict_proba(X)
-        return np.log(p, out=p)
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
-    @available_if(lambda self: self._is_stochastic())  # type: ignore[untyped-decorator]
     def partial_fit(
         self,
         X: Any,
         y: Any,
-        sample_weight: Any = None,
         classes: Any = None,
+        sample_weight: Any = None,
         *,
         X_val: Any = None,
         y_val: Any = None,
     ) -> Self:
         """Train for one epoch on these examples.
 
-        With early stopping, X_val and y_val are needed. The network has the weights of the call
-        after which their score was best, and the next call goes on from those of the last;
-        `stopped_` is set when the score has not improved for long enough.
-
         Parameters
         ----------
-        X, y, sample_weight, X_val, y_val
+        X, y, sample_weight
             As for `fit`.
         classes : array, optional
             All classes, needed by the first call: a batch may be without some of them.
+        X_val, y_val : arrays, optional
+            Examples to validate on. The network has the weights of the call after which their loss
+            was best, and `stopped_` says so when it has not improved for `patience` calls.
         """
-        if not hasattr(self, "classes_"):
+        if "network_" not in vars(self):
             if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            indicator = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if indicator else classes)
-            self.classes_ = unique_labels(classes)
-        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                f"{self.classes_!r}"
+                raise DataError("classes must be passed on the first call to partial_fit.")
+            self.classes_ = np.unique(classes)
+            self._labels = type_of_target(y).startswith("multilabel")
+        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+            raise DataError(
+                f"classes = {listed(map(repr, classes))}: is not the same as on the last call to "
+                f"partial_fit, {listed(map(repr, self.classes_))}"
             )
-        return self._fit(X, y, sample_weight, True, X_val, y_val)
+        if self.class_weight == "balanced":
+            raise ConfigError(
+                "class_weight = 'balanced': partial_fit does not see all examples; give a dict "
+                "with a weight for each class"
+            )
+        return self._fit(X, y, sample_weight, X_val, y_val, incremental=True)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def balanced(labels: Any, a: Array | None = None) -> Any:
-    """Return weights that make all classes count the same: a dict, or one for each of D labels.
-
-    Examples are counted with their weights, so that twice the weight is as good as a copy.
-
-    Examples
-    --------
-    >>> balanced(np.array(["no", "no", "no", "no", "yes"]))
-    {'no': 0.625, 'yes': 2.5}
-    >>> balanced(np.array(["no", "yes"]), np.array([4.0, 1.0]))
-    {'no': 0.625, 'yes': 2.5}
-    """
-    if labels.ndim == 2:
-        return [balanced(column, a) for column in labels.T]
-    classes, numbers = np.unique(labels, return_inverse=True)
-    counts = np.bincount(numbers, a)
-    share = counts.sum() / max(1, np.count_nonzero(counts))
-    weights = np.divide(share, counts, out=np.zeros(len(counts)), where=counts > 0)
-    return dict(zip(classes.tolist(), weights.tolist(), strict=True))

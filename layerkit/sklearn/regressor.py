@@ -1,185 +1,147 @@
-"""MLPRegressor: scikit-learn's interface, layerkit's network."""
+"""Regressor: any network of layerkit as a regressor of scikit-learn."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
-from layerkit.errors import ConfigError, DataError, ShapeError
+from layerkit.errors import ConfigError
+from layerkit.layers.base import Layer
 from layerkit.losses.base import Loss
-from layerkit.sklearn.checks import _Parameters
-from layerkit.sklearn.perceptrons import _Perceptron
+from layerkit.losses.regression import GaussianNLL, MeanSquaredError, Quantile
+from layerkit.optimizers.base import Optimizer
+from layerkit.sklearn.networks import _Estimator
+from layerkit.training.averaging import Average
 
 
-class _RegressorParameters(_Parameters):
-    loss: Literal["squared_error", "poisson"] | Loss
+class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+    """A network as a regressor of scikit-learn, for one target or several.
 
+    `body` has the hidden layers. What is before and after them follows from the data: a
+    Standardize, and a Dense with an output for each target. The network learns standardized targets
+    if its loss can be said in their units. So raw numbers of any scale may be given.
 
-class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
-    """scikit-learn's MLPRegressor, trained by layerkit.
+    A DataFrame with words, dates or gaps has a `Table` in front instead, and is taken by the names
+    of its columns. `sample_weight` does not count in the means and scales of a Table.
 
-    Parameters, attributes and defaults are scikit-learn's, and from the same `random_state` it has
-    the same first weights, batches and splits, and so the same losses. In addition, `network_` is
-    an ordinary Network.
+    Parameters are addresses, `.` written as `__`: ``body__layers__0__units``, ``optimizer__lr``,
+    in `set_params` and in searches.
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"} or Loss
-        Half of the squared error, or half of the Poisson deviance, for targets >= 0: the outputs
-        are then the logarithms of the predictions. Or a loss of layerkit that takes a target for
-        each output, such as ``Huber()``.
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
-    power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
-    nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-    n_iter_no_change, max_fun, dropout, dtype, callbacks, metrics, threads
-        As those of MLPClassifier. The score of early stopping is R^2.
+    loss : Loss, optional
+        By default `MeanSquaredError`. Those with a scale of their own, such as the delta of
+        `Huber`, have it in standardized units. `predict` returns the means of `GaussianNLL`,
+        and all quantiles of `Quantile` (N, quantiles).
+    body, optimizer, epochs, batch_size, random_state, standardize, early_stopping, \
+validation_fraction, patience, average, metrics, callbacks, dtype, engine, threads, warm_start, \
+transform_layer
+        As those of `Classifier`.
 
     Attributes
     ----------
-    network_ : Network
-        The trained network: to save, export, trace or train on.
-    coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, \
-    best_validation_score_, validation_loss_curve_, history_, stopped_, n_iter_, t_, n_layers_, \
-    n_outputs_, n_features_in_, feature_names_in_, out_activation_
-        As those of MLPClassifier.
+    network_, history_, loss_curve_, validation_loss_curve_, n_iter_, stopped_, n_features_in_, \
+feature_names_in_
+        As those of `Classifier`.
 
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
-    >>> X, y = load_diabetes(return_X_y=True)
-    >>> reg = MLPRegressor(hidden_layer_sizes=[8], solver="lbfgs", max_iter=2000, random_state=0)
-    >>> round(reg.fit(X, y).score(X, y), 1)
-    0.5
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False)
+    >>> reg = Regressor(random_state=0).fit(X[::2], y[::2])
+    >>> round(reg.score(X[1::2], y[1::2]), 1)
+    0.4
     """
-
-    checks = _RegressorParameters
 
     def __init__(
         self,
-        loss: Any = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        body: Layer | None = None,
+        loss: Loss | None = None,
+        optimizer: Optimizer | None = None,
         *,
-        solver: Any = "adam",
-        alpha: float = 0.0001,
+        epochs: int = 50,
         batch_size: Any = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
         random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
+        standardize: bool = True,
+        early_stopping: Any = "auto",
         validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        dropout: float = 0.0,
-        dtype: str | None = None,
+        patience: int = 10,
+        average: Average | None = None,
+        metrics: Sequence[Any] = (),
         callbacks: list[Callback] | None = None,
-        metrics: Any = None,
-        threads: int | None = None,
+        dtype: Any = None,
+        engine: Any = "numpy",
+        threads: int | None = 1,
+        warm_start: bool = False,
+        transform_layer: str | None = None,
     ) -> None:
+        self.body = body
         self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
+        self.optimizer = optimizer
+        self.epochs = epochs
         self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
         self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
+        self.standardize = standardize
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.dtype = dtype
-        self.callbacks = callbacks
+        self.patience = patience
+        self.average = average
         self.metrics = metrics
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.engine = engine
         self.threads = threads
+        self.warm_start = warm_start
+        self.transform_layer = transform_layer
 
-    def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if isinstance(own := self._own_loss(), Loss):
-            try:
-                copy.copy(own).build(y.shape[1:] or (1,))
-            except ShapeError as error:
-                raise ConfigError(
-                    f"loss = {own}: {error}. MLPRegressor has one output for each target; take "
-                    "layerkit.sklearn.Regressor, which has as many as the loss needs"
-                ) from None
-            own.targets(y, y.shape[1:] or (1,))
-        elif self.loss == "poisson" and (y < 0).any():
-            raise DataError(f"loss='poisson': a target is {y.min()}; should be >= 0")
-        return X, y
+    def _learn_targets(self, y: Array, reset: bool, incremental: bool) -> None:
+        if reset:
+            self._columns = y.shape[1:]
 
-    def _targets(self, y: Any) -> Array:
-        return check_array(y, ensure_2d=False, dtype=(np.float64, np.float32), input_name="y_val")
+    def _targets(self, y: Array) -> Array:
+        loss, outputs = self._head()
+        loss.targets(y, (outputs,))  # errors name the rows as the user has them
+        return y
 
-    def _output_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+    def _head(self) -> tuple[Loss, int]:
+        loss = MeanSquaredError() if self.loss is None else copy.deepcopy(self.loss)
+        if loss.judges_classes:
+            raise ConfigError(f"loss = {loss}: is for classes; take one such as MeanSquaredError()")
+        outputs = int(np.prod(self._columns))
+        if isinstance(loss, GaussianNLL):
+            outputs *= 2
+        elif isinstance(loss, Quantile):
+            outputs *= len(loss.quantiles)
+        return loss, outputs
 
-    def initialize(self, n_features: int, n_outputs: int = 1) -> Self:
-        """Make the network with its first weights, without data.
+    def predict(self, X: Any) -> Array:
+        """Return the predictions, (N,) of one target, (N, D) of several."""
+        X = self._checked(X)  # before network_ is looked for
+        return self.network_.predict(X)
 
-        It can predict, be given other `coefs_` and `intercepts_`, and be trained on by
-        `partial_fit`, or by `fit` with a warm start.
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train for one epoch on these examples.
 
         Parameters
         ----------
-        n_features, n_outputs : int
-            The number of columns of X, and of targets.
+        X, y, sample_weight
+            As for `fit`.
+        X_val, y_val : arrays, optional
+            Examples to validate on. The network has the weights of the call after which their loss
+            was best, and `stopped_` says so when it has not improved for `patience` calls.
         """
-        return self._initialize(n_features, n_outputs)
-
-    def predict(self, X: Any) -> Array:
-        """Return the predictions, (N,) of one output, (N, D) of several."""
-        return self._labels(self._outputs(X))
-
-    @available_if(lambda self: self._is_stochastic())  # type: ignore[untyped-decorator]
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
-    ) -> Self:
-        """Train for one epoch on these examples; the arguments are those of `fit`.
-
-        With early stopping, X_val and y_val are needed; see `MLPClassifier.partial_fit`.
-        """
-        return self._fit(X, y, sample_weight, True, X_val, y_val)
+        return self._fit(X, y, sample_weight, X_val, y_val, incremental=True)

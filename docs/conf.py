@@ -117,7 +117,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_run(GENERATED / "flats")
     write_digits(GENERATED / "digits")
     write_tutorial(GENERATED / "tutorial")
-    build(GENERATED / "pages/playground")
+    build(GENERATED / "pages/playground", site="../playground.html")
 
 
 def setup(app: Any) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import zipfile
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,7 +22,7 @@ WANTED = ["narwhals", "safetensors", "threadpoolctl", "tomli-w", "tqdm", "scikit
 """Packages for what NumPy alone can't do; most are loaded when they are first missed."""
 
 
-def build(folder: str | Path, pyodide: str | Path | None = None) -> None:
+def build(folder: str | Path, pyodide: str | Path | None = None, site: str = "") -> None:
     """Write the page, the package as an archive and, if it is given, Pyodide to a folder.
 
     Parameters
@@ -30,6 +31,8 @@ def build(folder: str | Path, pyodide: str | Path | None = None) -> None:
         Made if it does not exist; files of the same names are replaced.
     pyodide : str or Path, optional
         A folder with a Pyodide distribution. By default the page loads Pyodide from its CDN.
+    site : str
+        The address of the documentation around the page, which links back to it.
 
     Raises
     ------
@@ -49,6 +52,9 @@ def build(folder: str | Path, pyodide: str | Path | None = None) -> None:
         for name in files[1:]:
             shutil.copyfile(PAGE / name, folder / name)
         _fill(folder / "index.html", "<html", f'<html data-code="{CODE}" data-python="{python}"')
+        if site:
+            link = f'<a class="site" href="{escape(site)}" title="Documentation">docs</a>'
+            _fill(folder / "index.html", "</h1>", f"</h1>\n  {link}")
         content = b"".join((folder / name).read_bytes() for name in files)
         known = {
             "files": ["./", *files],

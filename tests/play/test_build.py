@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from layerkit.cli import main
-from layerkit.play.build import CDN
+from layerkit.play.build import CDN, build
 from layerkit.play.notebook import Notebook
 
 RUN = """
@@ -38,6 +38,13 @@ def test_a_folder_has_the_page_and_the_package(
         archive.extractall(c)
     done = subprocess.run([sys.executable, "-c", RUN], cwd=c, capture_output=True, text=True)
     assert done.stdout.split() == ["1", "1", str(c / "layerkit/__init__.py")], done.stderr
+
+
+def test_a_page_inside_a_site_leads_back_to_it(tmp_path: Path) -> None:
+    for name, site in (("alone", ""), ("inside", "../playground.html")):
+        build(tmp_path / name, site=site)
+        page = (tmp_path / name / "index.html").read_text(encoding="utf-8")
+        assert ('<a class="site" href="../playground.html"' in page) == bool(site)
 
 
 @pytest.fixture

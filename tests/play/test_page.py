@@ -188,6 +188,34 @@ def test_a_table_of_ones_own_is_taken_or_refused(play: Page) -> None:
     play.get_by_text("own.csv: line 2").wait_for()
 
 
+def test_a_small_table_is_in_the_link_and_a_large_one_is_said_not_to_be(
+    play: Page, address: str
+) -> None:
+    lines = ["a,b,kind", *(f"{i},{i * i},{'even' if i % 2 == 0 else 'odd'}" for i in range(60))]
+    drop(play, "\n".join(lines))
+    play.get_by_text("The link holds own.csv: whoever has it can read the table.").wait_for()
+    play.get_by_role("button", name="One unit more in layer 2").click()
+    wait(play, "state.network.body.layers[1].units === 17")
+    play.wait_for_timeout(300)  # the address is written after the state
+    state, link = of(play, "state"), play.evaluate("location.hash")
+    play.goto("about:blank")
+    opened(play, address + link)
+    wait(play, "data.name === 'own.csv'")
+    assert json.dumps(of(play, "state")) == json.dumps(state)
+    assert play.get_by_label("predict").input_value() == "kind"
+
+    drop(play, "\n".join([*lines[:-1], *(f"{i},{i * 0.37:.9f},odd" for i in range(30_000))]))
+    play.get_by_text("The link does not hold own.csv, which is too large").wait_for()
+    link = play.evaluate("location.hash")
+    assert "without the table" in play.locator("#link").inner_text()
+    play.goto("about:blank")
+    opened(play, address + link)
+    play.locator("#refused").get_by_text("own.csv").wait_for()
+    drop(play, "\n".join(lines))  # what the link is of is built then
+    wait(play, "data.name === 'own.csv'")
+    play.locator("#refused").wait_for(state="hidden")
+
+
 def test_a_net_that_diverges_stops_and_says_where(play: Page) -> None:
     state = of(play, "catalogue.data.sine")
     state["optimizer"] = {"type": "SGD", "lr": 500.0}

@@ -22,20 +22,22 @@
 //
 // Helpers: make.js (elements, formulas), colours.js (colours, numbers), controls.js (forms from the catalogue).
 
+import { prepared } from "./catalogue.js";
 import { columns } from "./columns.js";
 import { connect, Refusal } from "./connection.js";
-import { choice, formula, option, options, slider } from "./controls.js";
 import { Curves } from "./curves.js";
-import { classColour, css, short } from "./colours.js";
+import { readTable, showData, sketches, tableOf, thumbnails } from "./data.js";
+import { showLayer, showTraining } from "./forms.js";
+import { short } from "./colours.js";
 import { fromLink, toLink } from "./link.js";
-import { make } from "./make.js";
+import { around, make } from "./make.js";
 import { Picture } from "./map.js";
 import { NetworkView } from "./network.js";
-import { addressOf, anew, bodyLayers, copy, indexOf } from "./state.js";
+import { said, showDivergence, showScores } from "./scores.js";
+import { addressOf, anew, bodyLayers, copy, indexOf, replace } from "./state.js";
 
 // The title of each tab, and its module.
 const PARTS = { inside: ["Look inside", "./inspector.js"], change: ["Change a line", "./editor.js"], home: ["Take it home", "./takehome.js"] };
-const FAMILIES = { layers: "Layer", losses: "Loss", optimizers: "Optimizer", schedules: "Schedule", initializers: "Initializer" };
 const EMBED = document.documentElement.classList.contains("embed");
 const $ = id => document.getElementById(id);
 
@@ -76,16 +78,16 @@ const app = {
   // Changes follow one another faster than networks are built: only the last is built. Returns whether it was accepted.
   // With `keep`, for another optimizer or loss, the training goes on where it is.
   async change(f, keep = false) {
-    afresh ||= !keep;
     const selected = app.selected;
     f(app.draft);
     complete(app.draft);
     app.showControls();
     if (app.selected !== selected) emit("select", app.selected);
-    return app.build();
+    return app.build(keep);
   },
 
-  build() {
+  build(keep = false) {
+    afresh ||= !keep;
     if (!building) building = (async () => {
       let good;
       do {
@@ -153,7 +155,7 @@ const app = {
     app.running = false;
     running();
     await loop;
-    if (app.frame) app.say(said());
+    if (app.frame) app.say(said(app));
   },
 
   toggle() { return app.running ? app.pause() : app.play(); },
@@ -164,7 +166,7 @@ const app = {
     try {
       take((await app.connection.send(message)).frame);
       showFrame();
-      app.say(said());
+      app.say(said(app));
     } catch (error) { tell(error); }
   },
 
@@ -185,7 +187,7 @@ const app = {
     if (app.selected === address) return;
     app.selected = address;
     network.select();
-    showLayer();
+    showLayer(app);
     emit("select", address);
   },
 
@@ -275,13 +277,15 @@ const app = {
     tip.style.top = `${event.clientY + 18 + h > innerHeight ? event.clientY - h - 12 : event.clientY + 18}px`;
   },
 
+  tell,
+
   openTab(name) { tabs.get(name)?.(); },
 
   showControls() {
-    showData();
-    showTraining();
+    showData(app);
+    showTraining(app);
     network.show(columns(app));
-    showLayer();
+    showLayer(app);
     showRefusal();
   },
 };
@@ -354,47 +358,10 @@ function showFrame() {
   if (app.data.image) {
     if (input) app.drawn(copy(input)); else picture.probabilities(null);
   }
-  showScores();
-  showDivergence();
-  if (app.running && Date.now() - spoken > 6000) { spoken = Date.now(); app.say(said()); }
+  showScores(app);
+  showDivergence(app);
+  if (app.running && Date.now() - spoken > 6000) { spoken = Date.now(); app.say(said(app)); }
   emit("frame", frame);
-}
-
-const percent = x => x === null || x === undefined ? "nan" : `${(100 * x).toFixed(1)} %`;
-
-function said() {
-  const { epoch, train_loss: train, test_loss: test, test_accuracy: accuracy } = app.frame;
-  return `Epoch ${epoch}. Loss ${short(train)} on training examples, ${short(test)} on test examples.${accuracy === undefined ? "" : ` Accuracy ${percent(accuracy)}.`}`;
-}
-
-function showScores() {
-  const names = [...new Set(Object.keys(app.frame).flatMap(key => /^(?:train|test)_(.*)$/.exec(key)?.[1] ?? []))];
-  const shown = (name, set) => {
-    const value = app.frame[`${set}_${name}`];
-    return value === undefined ? "" : name === "accuracy" ? percent(value) : short(value);
-  };
-  const body = $("scores").tBodies[0];
-  if (!names.length) {
-    for (const cell of body.querySelectorAll("td")) cell.textContent = "nan";
-    return;
-  }
-  if (body.dataset.names !== names.join()) {
-    body.dataset.names = names.join();
-    body.replaceChildren(...names.map(name => make("tr", {}, make("th", { scope: "row" }, name.replaceAll("_", " ")), make("td", { class: "train" }), make("td", { class: "test" }))));
-  }
-  names.forEach((name, i) => { body.rows[i].cells[1].textContent = shown(name, "train"); body.rows[i].cells[2].textContent = shown(name, "test"); });
-  $("losses").firstElementChild.setAttribute("aria-label", `Loss by epoch. ${said()}`);
-}
-
-function showDivergence() {
-  const { diverged } = app.frame, box = $("diverged");
-  if (!diverged) { box.hidden = true; return; }
-  if (!box.hidden) return;
-  const buttons = [make("button", { type: "button", onclick: () => app.reset() }, "Back to the start")];
-  const address = diverged.address?.split(".").slice(0, 3).join(".");
-  if (address?.startsWith("body.layers.")) buttons.push(make("button", { type: "button", onclick: () => app.selectLayer(address) }, "Show the layer"));
-  box.replaceChildren(make("b", {}, "The training has diverged. "), diverged.says, make("br"), ...buttons);
-  box.hidden = false;
 }
 
 // A refused state: the sentence, while the network that was built last is still there.
@@ -422,7 +389,9 @@ function running() {
 
 async function share() {
   if (EMBED) return;
-  const link = await toLink(app.state);
+  const table = tableOf(app.state), { link, whole } = await toLink(app.state, table);
+  $("link").querySelector("span").textContent = whole ? "link" : "link without the table";
+  $("link-told").textContent = !table ? "" : whole ? `The link holds ${table.name}: whoever has it can read the table.` : `The link does not hold ${table.name}, which is too large: send the file too, to be dropped on the page there.`;
   try { history.replaceState(null, "", link); } catch { /* a page inside another has no address */ }
 }
 
@@ -441,6 +410,12 @@ async function linked() {
   return state;
 }
 
+// A state from a link, with the table that it brings.
+async function build({ table, ...state }) {
+  if (table) await readTable(app, table.name, table.text, typeof state.data?.label === "string" ? state.data.label : null);
+  return app.change(draft => replace(draft, state));
+}
+
 // one example through the network
 
 async function look() {
@@ -456,189 +431,6 @@ async function look() {
     } catch (error) { tell(error); return; }
   }
   network.update(columns(app));
-}
-
-// the data panel
-
-const NAMES = { xor: "XOR" }, USUAL = ["circles", "moons", "spiral", "xor", "blobs", "sine", "steps", "digits"];
-
-function thumbnails() {
-  const names = Object.keys(app.catalogue.data), kinds = $("kinds");
-  names.sort((a, b) => USUAL.indexOf(a) - USUAL.indexOf(b));
-  kinds.replaceChildren(...names.map(name => {
-    const canvas = make("canvas", { width: 96, height: 96, "aria-hidden": "true" });
-    return make("button", { type: "button", role: "radio", "aria-checked": "false", "data-name": name, onclick: () => chooseData(name), onkeydown: event => around(event, kinds) }, canvas, NAMES[name] ?? name);
-  }));
-  sketches();
-}
-
-function around(event, group) {
-  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!by) return;
-  event.preventDefault();
-  const buttons = [...group.children], to = buttons[(buttons.indexOf(event.target) + by + buttons.length) % buttons.length];
-  to.focus();
-  to.click();
-}
-
-// Each data set as a small sketch.
-function sketches() {
-  let seed = 7;
-  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
-  const point = {
-    circles: i => { const r = i % 2 ? 1.3 + 0.7 * random() : 0.8 * Math.sqrt(random()), a = 2 * Math.PI * random(); return [r * Math.cos(a), r * Math.sin(a), i % 2]; },
-    moons: i => { const k = i % 2, a = Math.PI * (random() + k), n = () => 0.2 * (random() - 0.5); return [1.2 * Math.cos(a) + 0.6 * (2 * k - 1) + n(), 1.2 * Math.sin(a) + 0.3 * (1 - 2 * k) * -1 + n() - 0, k]; },
-    spiral: i => { const k = i % 2, s = 0.05 + 0.95 * random(), a = 3.5 * Math.PI * s + Math.PI * k; return [2 * s * Math.cos(a), 2 * s * Math.sin(a), k]; },
-    xor: () => { const x = 4 * random() - 2, y = 4 * random() - 2; return [x, y, x * y < 0 ? 1 : 0]; },
-    blobs: i => { const k = i % 3, a = Math.PI / 2 + k * 2 * Math.PI / 3, n = () => 1.4 * (random() + random() - 1); return [1.2 * Math.cos(a) + n() * 0.8, 1.2 * Math.sin(a) + n() * 0.8, k]; },
-    sine: () => { const x = 4 * random() - 2; return [x, 1.3 * Math.sin(Math.PI * x) + 0.3 * (random() - 0.5), 0]; },
-    steps: () => { const x = 4 * random() - 2; return [x, 0.85 * Math.round(x) + 0.3 * (random() - 0.5), 0]; },
-  };
-  for (const button of $("kinds").children) {
-    const context = button.firstChild.getContext("2d"), name = button.dataset.name;
-    context.clearRect(0, 0, 96, 96);
-    if (!point[name]) {
-      context.fillStyle = css(classColour(0));
-      context.font = "600 42px ui-rounded, system-ui, sans-serif";
-      context.textAlign = "center";
-      context.textBaseline = "middle";
-      context.fillText("3", 34, 52);
-      context.fillStyle = css(classColour(1));
-      context.fillText("8", 62, 48);
-      continue;
-    }
-    for (let i = 0; i < 90; i++) {
-      const [x, y, k] = point[name](i);
-      context.fillStyle = css(classColour(k));
-      context.beginPath();
-      context.arc(48 + x * 19, 48 - y * 19, 2.7, 0, 7);
-      context.fill();
-    }
-  }
-}
-
-const presets = new Set();
-const kept = ({ network: { body, loss }, optimizer }) => JSON.stringify([body, loss, optimizer]);
-
-// Another data set: with a network that suits it, or one's own, given as many outputs as it needs.
-function chooseData(name) {
-  const suits = copy(app.catalogue.data[name]);
-  return app.change(state => {
-    const changed = !presets.has(kept(state)) && !state.data.path, mine = bodyLayers(state), theirs = bodyLayers(suits);
-    const { seed } = state.training;
-    if (changed && mine && theirs) {
-      const last = mine.findLast(layer => layer.units !== undefined);
-      if (last) last.units = theirs.at(-1).units;
-      if (app.data?.target !== (suits.data.target ?? "class")) state.network.loss = suits.network.loss;
-    } else {
-      state.network = suits.network;
-      state.optimizer = suits.optimizer;
-      state.training = { ...suits.training, seed };
-    }
-    delete state.network.shape;
-    delete state.training.warm_start;
-    state.data = suits.data;
-    app.selected = null;
-  });
-}
-
-function showData() {
-  const { data, training } = app.draft, chosen = data.path ? null : data.name ?? "digits";
-  for (const button of $("kinds").children) {
-    button.setAttribute("aria-checked", String(button.dataset.name === chosen));
-    button.tabIndex = button.dataset.name === (chosen ?? "circles") ? 0 : -1;
-  }
-  const key = `${chosen} ${training.batch_size}`, box = $("data-options");
-  $("seed").value = training.seed ?? 0;
-  if (app.data) $("data-told").textContent = app.data.says;
-  if (box.dataset.key === key || (box.contains(document.activeElement) && document.activeElement.type === "range")) return;
-  box.dataset.key = key;
-  const later = f => value => { f(value); afresh = true; clearTimeout(waiting); waiting = setTimeout(() => app.build(), 120); };
-  const rows = [], usual = app.catalogue.data[chosen]?.data;
-  if (usual?.examples) {
-    rows.push(slider("noise", { min: 0, max: 1, step: 0.05, value: data.noise ?? usual.noise, shown: v => v.toFixed(2) }, later(v => { app.draft.data.noise = v; })));
-    rows.push(slider("points", { min: 50, max: 2000, step: 50, value: data.examples ?? usual.examples }, later(v => { app.draft.data.examples = v; })));
-  }
-  if (table && data.path) {
-    const menu = make("select", { id: "target", onchange: () => readTable(table.name, table.text, menu.value) }, ...table.columns.map(name => make("option", {}, name)));
-    menu.value = table.target;
-    rows.push(make("div", { class: "option" }, make("label", { for: "target" }, "predict"), menu));
-  }
-  rows.push(slider("batch size", { min: 0, max: 9, step: 1, value: Math.round(Math.log2(training.batch_size ?? 128)), shown: v => 2 ** v }, later(v => { app.draft.training.batch_size = 2 ** v; })));
-  box.replaceChildren(...rows);
-}
-let waiting = 0;
-
-let table = null; // one's own: {name, text}, and what the engine found: {columns, target}
-
-async function readTable(name, text, target = null) {
-  await app.pause();
-  try {
-    const reply = await app.connection.send({ do: "csv", name, text, target });
-    table = { name, text, columns: reply.columns, target: reply.target };
-    $("data-options").dataset.key = "";
-    app.accept(reply);
-  } catch (error) { tell(error); }
-}
-
-const readFile = async file => readTable(file.name, await file.text());
-
-// the training panel
-
-function part(name, family, value, none, change, leave = []) {
-  const menu = choice(app, family, value, none, change), spec = value && app.spec(family, value.type);
-  const label = make("label", { for: menu.id }, name), box = make("div", { class: "part" }, make("div", { class: "head" }, label, menu));
-  if (!value || !spec) return box;
-  if (spec.formula) box.append(formula(spec));
-  const rows = options(app, family, value, change, leave), lr = rows.filter(row => row.dataset.option === "lr"), rest = rows.filter(row => row.dataset.option !== "lr");
-  if (lr.length) box.append(make("div", { class: "options" }, ...lr));
-  if (rest.length) {
-    const key = `${family} ${name}`, details = make("details", { open: opened.has(key), ontoggle: () => details.open ? opened.add(key) : opened.delete(key) }, make("summary", {}, `${rest.length === 1 ? "option" : "options"} of ${value.type}`), make("div", { class: "options" }, ...rest));
-    box.append(details);
-  }
-  return box;
-}
-const opened = new Set();
-
-function showTraining() {
-  const { optimizer, network: { loss } } = app.draft, box = $("training-options"), key = JSON.stringify([optimizer, loss]);
-  if (box.dataset.key === key) return;
-  box.dataset.key = key;
-  const focused = box.contains(document.activeElement) ? [...box.querySelectorAll("input, select, summary")].indexOf(document.activeElement) : -1;
-  const schedule = optimizer.schedules?.lr ?? null;
-  box.replaceChildren(
-    part("Optimizer", "Optimizer", optimizer, "", value => app.change(state => { state.optimizer = value; }, true), ["schedules"]),
-    part("Schedule", "Schedule", schedule, "none", value => app.change(state => {
-      const { lr, ...others } = state.optimizer.schedules ?? {}, schedules = value ? { ...others, lr: value } : others;
-      if (Object.keys(schedules).length) state.optimizer.schedules = schedules; else delete state.optimizer.schedules;
-    }, true)),
-    part("Loss", "Loss", loss, "", value => app.change(state => { state.network.loss = value; }, true)),
-  );
-  if (focused >= 0) box.querySelectorAll("input, select, summary")[focused]?.focus();
-}
-
-// the selected layer
-
-function showLayer() {
-  const box = $("layer"), layers = bodyLayers(app.draft), index = app.selected ? indexOf(app.selected) : -1, layer = layers?.[index];
-  const key = layer ? `${app.selected} ${JSON.stringify(layer)} ${layers.length}` : "";
-  if (box.dataset.key === key) return;
-  const focused = box.contains(document.activeElement) ? [...box.querySelectorAll("button, input, select")].indexOf(document.activeElement) : -1;
-  box.dataset.key = key;
-  box.hidden = !layer;
-  if (!layer) return;
-  const spec = app.spec("Layer", layer.type), type = choice(app, "Layer", layer, "", value => app.setLayer(index, value));
-  type.setAttribute("aria-label", "Type of the layer");
-  box.replaceChildren(
-    make("div", { class: "bar" }, make("h2", { id: "layer-title" }, `Layer ${index + 1}`, make("small", {}, app.selected)), type,
-      make("button", { type: "button", disabled: index === 0, title: "Move it towards the input", onclick: () => app.moveLayer(index, -1) }, "← move"),
-      make("button", { type: "button", disabled: index === layers.length - 1, title: "Move it towards the output", onclick: () => app.moveLayer(index, 1) }, "move →"),
-      make("button", { type: "button", disabled: layers.length < 2, onclick: () => app.removeLayer(index) }, "Remove"),
-      make("button", { type: "button", "aria-label": "Close", title: "Close (Escape)", onclick: () => app.selectLayer(null) }, "✕")),
-    ...(spec?.formula ? [formula(spec)] : []),
-    make("div", { class: "grid" }, ...options(app, "Layer", layer, value => app.setLayer(index, value))),
-  );
-  if (focused >= 0) box.querySelectorAll("button, input, select")[focused]?.focus();
 }
 
 // the parts that look inside, as tabs
@@ -666,6 +458,8 @@ async function mountParts() {
 }
 
 // keyboard, theme, files
+
+const readFile = async file => readTable(app, file.name, await file.text());
 
 const typing = target => target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, [contenteditable], dialog[open]");
 
@@ -708,7 +502,7 @@ function listen() {
   $("dice").addEventListener("click", () => app.change(state => { anew(state, Math.floor(Math.random() * 1000)); }));
   $("link").addEventListener("click", async () => {
     await share();
-    try { await navigator.clipboard.writeText(location.href); app.toast("The link is copied: whoever opens it sees this experiment from its start."); } catch { app.toast("The link is in the address bar."); }
+    try { await navigator.clipboard.writeText(location.href); app.toast(`The link is copied: whoever opens it sees this experiment from its start.\n${$("link-told").textContent}`.trim()); } catch { app.toast("The link is in the address bar."); }
   });
   $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark", true));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", event => theme(event.matches ? "dark" : "light", false));
@@ -722,26 +516,8 @@ function listen() {
   addEventListener("scroll", () => app.tip(null), { passive: true });
   addEventListener("hashchange", async () => {
     const state = await linked();
-    if (state && JSON.stringify(state) !== JSON.stringify(app.state)) app.change(draft => { for (const key of Object.keys(draft)) delete draft[key]; Object.assign(draft, state); });
+    if (state && JSON.stringify(state) !== JSON.stringify(app.state)) build(state);
   });
-}
-
-// The catalogue as the forms want it: by the name of the family's base class, with a formula where the first line begins with one.
-function prepared(reply) {
-  const found = { data: reply.data, start: reply.start };
-  for (const [family, base] of Object.entries(FAMILIES)) {
-    found[base] = Object.entries(reply[family]).map(([type, { group, says, options }]) => {
-      const { formula, doc } = divided(says);
-      return { type, group: group.replaceAll("_", " "), doc, formula, options: Object.fromEntries(options.map(each => [each.name, each])) };
-    });
-  }
-  return found;
-}
-
-// "y = x W + b: every output …" is a formula and a sentence.
-function divided(says) {
-  const text = says.replaceAll("`", ""), [head] = text.split(/: |\. |\.$/, 1);
-  return /[=←]|<-/.test(head) ? { formula: head, doc: text } : { formula: null, doc: text };
 }
 
 async function start() {
@@ -754,13 +530,12 @@ async function start() {
   try {
     app.connection = await connect(text => { if ($("wait").hidden) app.toast(text); else wait.textContent = text; });
     app.catalogue = prepared(await app.connection.send({ do: "catalogue" }));
-    for (const state of Object.values(app.catalogue.data)) presets.add(kept(state));
-    thumbnails();
+    thumbnails(app);
     const state = await linked();
     app.draft = copy(app.catalogue.start);
     const begun = await app.connection.send({ do: "new", state: app.draft });
     app.accept(begun);
-    if (state) await app.change(draft => { for (const key of Object.keys(draft)) delete draft[key]; Object.assign(draft, state); });
+    if (state) await build(state);
   } catch (error) {
     console.error(error);
     wait.textContent = `layerkit could not start: ${error.message}`;

@@ -28,3 +28,13 @@ export function written(formula) {
 
 let last = 0;
 export const fresh = () => `id-${++last}`;
+
+// Arrow keys choose the next in a group.
+export function around(event, group) {
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  const buttons = [...group.children], to = buttons[(buttons.indexOf(event.target) + by + buttons.length) % buttons.length];
+  to.focus();
+  to.click();
+}

@@ -12,3 +12,9 @@ export function anew(state, seed) {
   state.training.seed = seed;
   delete state.training.warm_start;
 }
+
+// Another state in the place of this one.
+export function replace(state, other) {
+  for (const key of Object.keys(state)) delete state[key];
+  Object.assign(state, other);
+}

@@ -197,7 +197,7 @@ class_weight = "balanced"
     lines = said.splitlines()
     assert lines[0] == "layerkit: run: the data have changed since the run:"
     assert [line.split()[0] for line in lines[1:-1]] == ["train.x", "test.x"]
-    assert lines[-1].endswith("Restore the files, or train anew")
+    assert lines[-1].endswith("Restore the files, or train again")
     Path("rows.csv").write_text("\n".join(["a,b,kind", *rows]))
     assert run("evaluate", "run") == 0
     # a training that goes on with other data, by force, is evaluated on these

@@ -121,7 +121,7 @@ def first_config(
         f"To predict {names} from {len(columns)} columns of {table}. Next:",
         f"  layerkit train {shlex.quote(str(output))}",
         f"  layerkit predict {run} {shlex.quote(str(data.path))}",
-        "This is a beginning, good for most tables: change what you like, and train anew.",
+        "A good start for most tables: change what you like, and train again.",
     ]
     sections = [
         ("[data]", _data(task, data, columns, left_out, raw, rows)),

@@ -154,7 +154,7 @@ def check_data(folder: str | Path, experiment: Experiment) -> None:
         raise ConfigError(
             "\n  ".join([f"{folder}: the data have changed since the run:", *differing.values()])
             + "\nSo examples that it was trained with may be among its test examples now. "
-            "Restore the files, or train anew"
+            "Restore the files, or train again"
         )
 
 

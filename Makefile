@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help train test processes lint check slow docs afternoon bench studies clean
@@ -13,10 +14,10 @@ train: $(VENV)/.plot ## Train the tutorial's network on the embedded digits
 	$(BIN)/layerkit train experiments/digits.toml
 
 test: $(VENV)/.dev ## Run the tests and the examples of the documentation
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	$(PYTEST)
 
 processes: $(VENV)/.dev ## Run the tests that start processes, or open pages in Chromium
-	$(BIN)/python -m pytest -m '(processes or browser) and not slow'
+	$(PYTEST) -m '(processes or browser) and not slow' tests
 
 lint: $(VENV)/.dev ## Check format, lint and types
 	$(BIN)/ruff format --check .
@@ -26,11 +27,11 @@ lint: $(VENV)/.dev ## Check format, lint and types
 check: lint test processes ## All that a change has to pass
 
 slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow tests
 
 docs: $(VENV)/.docs ## Build the documentation, and print where it is
 	rm -rf docs/api docs/api.md docs/configuration docs/examples docs/_generated
-	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -j auto -E -W --keep-going -q -b html docs docs/_build/html
 	@echo "file://$(CURDIR)/docs/_build/html/index.html"
 
 afternoon: $(VENV)/.dev ## Count the lines of docs/afternoon.md anew

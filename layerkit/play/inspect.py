@@ -133,6 +133,7 @@ class _Tables:
             self.numbers[key] = len(self.arrays)
             axes = shown_axes(array.shape)
             sent = array[np.ix_(*axes)] if array.ndim else array
+            known = array[np.isfinite(array)]
             with np.errstate(over="ignore"):
                 data = np.ascontiguousarray(sent, "<f4").tobytes()
             self.arrays.append(
@@ -141,7 +142,8 @@ class _Tables:
                     "sent": sent.shape,
                     "dtype": "float32",
                     "data": base64.b64encode(data).decode(),
-                    "statistics": statistics(array) if array.size else [],
+                    "statistics": statistics(known) if known.size else [],
+                    "lost": array.size - known.size,
                     "whole": array.dtype.kind in "iub",
                 }
             )

@@ -14,24 +14,31 @@ USUAL = ("target", "label", "class", "y")
 """Names that a column to predict often has."""
 
 
-def state_for_table(path: str | Path, target: str | None) -> tuple[State, list[str], str]:
-    """Return a state that predicts a column, the names of all columns, and that column.
+def columns_of(path: str | Path, encoding: str) -> list[str]:
+    """Return the names of a table's columns."""
+    with at(str(path)):
+        return list(raw_columns(path, Dialect(encoding=encoding)))
+
+
+def state_for_table(
+    path: str | Path, columns: list[str], target: str | None, encoding: str
+) -> tuple[State, list[str]]:
+    """Return a state that predicts one of a table's columns, and what is learned from, in words.
 
     It is what ``layerkit init`` writes, without what helps only a training to its end.
 
     Raises
     ------
     LayerkitError
-        For a table that can't be read, or a column that can't be predicted.
+        For a table that can't be learned from, or a column that can't be predicted.
     """
     path = Path(path)
-    with at(str(path)):
-        columns = list(raw_columns(path, Dialect()))
     if target is None:
         target = next((name for name in columns if name.lower() in USUAL), columns[-1])
     output = path.with_suffix(".toml")
     try:
-        init(path, [target], output, force=True)
+        written = {} if encoding == "utf-8" else {"encoding": encoding}
+        said = init(path, [target], output, force=True, **written).splitlines()
     except LayerkitError as error:
         error.args = (str(error).replace("--target ", "the column "),)
         raise
@@ -41,4 +48,5 @@ def state_for_table(path: str | Path, target: str | None) -> tuple[State, list[s
     del state["training"]["metrics"]
     body = state["network"]["body"]
     body["layers"] = [layer for layer in body["layers"] if layer["type"] != "Dropout"]
-    return state, columns, target
+    told = [line for line in said if line.startswith(("To learn from", "Left out"))]
+    return state, [f"The table is read as {encoding}"] * len(written) + told

@@ -29,7 +29,7 @@ not there, or don't fit. The training may go on after its last epoch.
     2,000 of them; of images, and where no columns are chosen, 100 whole examples. Of several
     targets, t, maps and predictions are of the first.
     LAYER is ``{"address", "type", "says", "output": shape, "parameters", "reads": [addresses of
-    layers, or "input"]}``.
+    layers, or "input"]}``; a Table has the names of its "features" too.
     With ``"keep": true`` the training goes on where it is if only the optimizer and the loss are
     others, and nothing has diverged; the reply is then without "data".
 ``{"do": "train", "steps": 10, "frame": true}``
@@ -59,10 +59,12 @@ NEURONS is ``{"values": uint8 (units, 50, 50) or (units, 100), "low": [numbers],
 many there are. Where there is no map it is ``{"activations": float32 of the layer's shape}``.
 ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large ones are left out.
 
-``{"do": "csv", "name": "flats.csv", "text": TEXT, "target": COLUMN}``
+``{"do": "csv", "name": "flats.csv", "text": TEXT, "encoding": "cp1252", "target": COLUMN}``
     Begins with a table of one's own: a network that suits it, to predict the target, by default
     the column "target", "label", "class" or "y", or else the last one. What "new" replies, and
-    ``{"columns": [names], "target": COLUMN}``. ``data.path`` is then that name, here alone.
+    ``{"columns": [names], "target": COLUMN, "told": what is learned from, in lines}``.
+    ``data.path`` is then that name, here alone. The text comes from a file in the encoding, by
+    default UTF-8.
 ``{"do": "predict", "x": [numbers]}``
     ``{"prediction": class name or number, "probabilities": [numbers] of classes, "outputs",
     "activations": {ADDRESS: array}}``. The pixels of images are from 0 to 1.
@@ -70,7 +72,8 @@ ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large on
     What this layer, "loss" or "optimizer" does in the next step, or after a divergence in the step
     that failed; with ``"example": i`` for that training example alone. ``{"address", "outline":
     [{"phase", "address", "layer", "finite"}] of all steps in order, "steps": [STEP] of this part,
-    "arrays": [array with "sent", the shape of what of it is sent, "statistics" and "whole"],
+    "arrays": [array with "sent", the shape of what of it is sent, "statistics" of its finite
+    numbers, "lost", how many others there are, and "whole"],
     "sources": [{"title", "lines"}], "class": {"name", "source"}}``.
     STEP is ``{"phase", "address", "layer", "formula", "given": {NAME: number of the array}, "made",
     "code": number of the source, "moments": [{"reads", "writes", "source", "lines": [start,
@@ -124,6 +127,7 @@ from layerkit.errors import (
     listed,
     suggestion,
 )
+from layerkit.layers.table import Table
 from layerkit.network import Network
 from layerkit.play.catalogue import State, catalogue, state_for
 from layerkit.play.edit import Code, carried, edit, explaining, read_source, revert
@@ -138,7 +142,7 @@ from layerkit.play.maps import (
     probabilities,
     reads,
 )
-from layerkit.play.own_tables import state_for_table
+from layerkit.play.own_tables import columns_of, state_for_table
 from layerkit.play.takehome import home
 from layerkit.play.wire import number, packed
 from layerkit.progress import Progress
@@ -294,6 +298,7 @@ class Session:
 
     def _csv(self, message: Message) -> Reply:
         name, text, target = (message.get(key) for key in ("name", "text", "target"))
+        encoding = message.get("encoding") or "utf-8"
         if not (isinstance(name, str) and isinstance(text, str)):
             raise ConfigError('csv: "name" and "text" should be strings')
         if not isinstance(target, str | None):
@@ -302,10 +307,15 @@ class Session:
             raise FileError(f"{name}: should be a table as text: .csv or .tsv")
         path = self.place(name)
         before = path.read_bytes() if path.exists() else None
-        path.write_text(text, encoding="utf-8")
         try:
-            state, columns, target = state_for_table(path, target)
-            return self._new({"state": state}) | {"columns": columns, "target": target}
+            path.write_bytes(text.encode(encoding))
+        except (LookupError, TypeError, UnicodeError) as error:
+            raise FileError(f"{name}: is not text in {encoding}") from error
+        try:
+            columns = columns_of(path, encoding)
+            state, told = state_for_table(path, columns, target, encoding)
+            reply = self._new({"state": state})
+            return {**reply, "columns": columns, "target": state["data"]["label"], "told": told}
         except LayerkitError:
             path.unlink()
             if before is not None:
@@ -362,6 +372,8 @@ class Session:
         data = state.get("data")
         name = data.get("path") if isinstance(data, dict) else None
         if not isinstance(name, str) or not self.folder or not self.place(name).is_file():
+            if isinstance(name, str) and kind_of(name) == ".csv" and not Path(name).exists():
+                raise FileError(f"{name}: this table is not here; drop it on the page to go on")
             return make_experiment(state)
         state["data"]["path"] = str(self.place(name))
         experiment = make_experiment(state)
@@ -415,6 +427,7 @@ class Session:
                 "output": list(layer.output_shape),
                 "parameters": sum(p.value.size for p in layer.params().values()),
                 "reads": read[address],
+                **({"features": layer.features} if isinstance(layer, Table) else {}),
             }
             for address, layer in self.network.layers()
             if not any(layer.parts())

@@ -203,7 +203,8 @@ def in_python(
     parts = [written(network.body), written(network.loss), *arguments(shape)]
     lines = [
         f"net = Network({', '.join(parts)})",
-        f"data = Data({', '.join(arguments(data))}).load(seed={training.seed}{table})",
+        f"source = Data({', '.join(arguments(data))})",
+        f"data = source.load(seed={training.seed}{table})",
         f"train, {measured} = data.train, data.{measured}",
         f"records = fit(net, {', '.join([written(experiment.optimizer), *given])})",
         'print(*records, sep="\\n")',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from layerkit.runs.first_config import Task, first_config, quoted
 
 MOST_CLASSES = 10
 """A column of numbers is one of classes if at most so many are different, and all are whole."""
+NUMBER = re.compile(r"-\d+|[+-]?\d*[.,]\d+([eE][+-]?\d+)?")
+"""What no column is called, but numbers without a header are; 2024 may be a name."""
 LEAST_OF_A_CLASS = 3
 """Rows of each class, so that training, validation and test set can each have one."""
 
@@ -135,6 +138,11 @@ def raw_columns(table: str | Path, dialect: Dialect) -> RawTable:
 def _check_names(raw: RawTable, targets: Sequence[str], **others: str | None) -> None:
     """Raise a ConfigError for columns that aren't there, or are named twice."""
     columns = f"the columns are {listed(map(repr, raw))}"
+    if number := next((name for name in raw if NUMBER.fullmatch(name)), None):
+        raise DataError(
+            f"line 1: {number} is a number, not the name of a column; write a line with the names "
+            "of the columns before it"
+        )
     if not targets:
         raise ConfigError(f"--target: missing; which column should be predicted? T{columns[1:]}")
     named = [("target", name) for name in targets]

@@ -121,6 +121,12 @@ def test_features_are_as_they_are_documented() -> None:
         [0, 0, 0, 0, 0, 1, 1, 0, 0, 4, 5, 90],
     ]
     np.testing.assert_allclose(net.outputs(CELLS), wanted, atol=1e-12)
+    assert layer.features == [
+        *("age", "sold", "height", "sine of sold in a week", "cosine of sold in a week"),
+        *("age is missing", "city is missing", "city = Ulm", "city = Bonn"),
+        *["street, a number of its vector"] * 2,
+        "door, a number of its vector",
+    ]
 
 
 def test_a_line_tells_what_a_column_becomes() -> None:

@@ -108,6 +108,9 @@ def test_gaps_in_a_table_are_no_failure() -> None:
     reply = session.handle({"do": "inspect", "address": "body.layers.0"})
     assert [step["phase"] for step in reply["outline"]][:2] == ["input", "forward"]
     assert all(step["finite"] for step in reply["outline"])
+    x = reply["arrays"][reply["steps"][0]["given"]["x"]]
+    assert x["lost"] > 0
+    assert "nan" not in x["statistics"]
 
 
 def test_the_first_number_that_is_not_finite_is_found() -> None:

@@ -57,8 +57,9 @@ def wait(page: Page, condition: str) -> None:
     page.wait_for_function(f"layerkit.{condition}")
 
 
-def drop(page: Page, text: str) -> None:
-    file: FilePayload = {"name": "own.csv", "mimeType": "text/csv", "buffer": text.encode()}
+def drop(page: Page, text: str, encoding: str = "utf-8") -> None:
+    data = text.encode(encoding)
+    file: FilePayload = {"name": "own.csv", "mimeType": "text/csv", "buffer": data}
     page.set_input_files("#file", file)
 
 
@@ -214,6 +215,18 @@ def test_a_small_table_is_in_the_link_and_a_large_one_is_said_not_to_be(
     drop(play, "\n".join(lines))  # what the link is of is built then
     wait(play, "data.name === 'own.csv'")
     play.locator("#refused").wait_for(state="hidden")
+
+
+def test_a_table_is_told_of_and_what_cannot_be_predicted_is_not_chosen(play: Page) -> None:
+    rows = [f"2024-01-{i % 28 + 1:02d},k{i},{'weiß' if i % 2 else 'grün'}" for i in range(60)]
+    text = "\n".join(["day,nr,farbe", *rows])
+    drop(play, text, "cp1252")
+    wait(play, "state.data.encoding === 'cp1252'")
+    assert of(play, "data.classes") == ["grün", "weiß"]
+    assert 'Left out: "nr"' in play.inner_text("#data-told")
+    play.get_by_label("predict").select_option("day")
+    play.get_by_text("the column day: it can't be predicted: it is a date").wait_for()
+    assert play.get_by_label("predict").input_value() == "farbe"
 
 
 def test_a_net_that_diverges_stops_and_says_where(play: Page) -> None:

@@ -258,6 +258,31 @@ def test_a_dropped_table_is_learned_from_and_mapped_over_two_numbers() -> None:
     assert ask(session, "csv", name="flats.csv", text=text, target="heating")["data"]["classes"]
 
 
+def test_what_is_learned_from_a_dropped_table_is_told_and_its_features_have_names() -> None:
+    rows = [
+        f"{i % 7},{'grün' if i % 3 else ''},k{i},{'ja' if i % 2 else 'nein'}" for i in range(60)
+    ]
+    text = "\n".join(["größe,farbe,nr,y", *rows])
+    reply = ask(Session(), "csv", name="a.csv", text=text, encoding="cp1252")
+    assert reply["told"][:2] == [
+        "The table is read as cp1252",
+        "To learn from: 2 columns, 1 number, 1 category",
+    ]
+    assert reply["told"][2].startswith('Left out: "nr" (')
+    assert reply["state"]["data"]["encoding"] == "cp1252"
+    assert reply["layers"][0]["features"] == ["größe", "farbe is missing", "farbe = grün"]
+    text = text.replace("ja", "ja\x81")
+    refused = Session().handle({"do": "csv", "name": "a.csv", "text": text, "encoding": "cp1252"})
+    assert refused["error"] == "a.csv: is not text in cp1252"
+
+
+def test_a_state_waits_for_its_table() -> None:
+    text = "\n".join(["a,y", *(f"{i % 7},{i % 2}" for i in range(60))])
+    state = ask(Session(), "csv", name="own.csv", text=text)["state"]
+    refused = Session().handle({"do": "new", "state": state})["error"]
+    assert refused == "own.csv: this table is not here; drop it on the page to go on"
+
+
 def test_images_are_looked_at_one_by_one(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (60, 4, 5), dtype=np.uint8)

@@ -258,6 +258,21 @@ def test_how_a_table_is_written_can_be_said(capsys: pytest.CaptureFixture[str]) 
     assert read_experiment("t.toml").load_data().train.x.max() < 8
 
 
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [("5.1,3.5,setosa", "5.1"), ("5,-1,2", "-1"), ("0,5;3;7", "0,5"), ("2023,2024,2025", "")],
+)
+def test_a_table_without_a_header_is_refused(
+    first: str, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = ";" if ";" in first else ","
+    rows = [f"{i % 7}{mark}{i * i % 11}{mark}{i % 2}" for i in range(N)]
+    Path("t.csv").write_text("\n".join([first, *rows]))
+    assert main(["init", "t.csv", "--target", first.split(mark)[-1]]) == bool(found)
+    said = capsys.readouterr().err
+    assert not found or f"t.csv: line 1: {found} is a number, not the name of a column" in said
+
+
 ODD = [
     'a"b',
     "a#b",

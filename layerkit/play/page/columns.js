@@ -46,7 +46,7 @@ export function columns(app) {
       address, title: layer.type, units, weights, reads, level: 1 + Math.max(...reads.map(k => found[k].level)),
       elementwise: layer.units === undefined && !weights && reads.length === 1 && units === before.units && !before.image, bias: same ? frame?.weights?.[`${address}.b`] ?? null : null,
       told: told && same ? `${told.parameters ? `${told.parameters.toLocaleString("en")} parameters, ` : ""}output of shape (${told.output.join(", ")})` : "",
-      wrong: `${wrong}.`.includes(`${address}.`), fixed: !layers, given: layer.units,
+      wrong: `${wrong}.`.includes(`${address}.`), names: same ? told?.features : null, fixed: !layers, given: layer.units,
       setUnits: layers && layer.units !== undefined ? value => app.change(state => { bodyLayers(state)[i].units = value; }) : null,
     };
     if (own) {

@@ -9,7 +9,7 @@ const $ = id => document.getElementById(id);
 const NAMES = { xor: "XOR" }, USUAL = ["circles", "moons", "spiral", "xor", "blobs", "sine", "steps", "digits"];
 
 let waiting = 0;
-let table = null; // one's own: {name, text}, and what the engine found: {columns, target}
+let table = null; // one's own: {name, text, encoding}, and what the engine found: {columns, target, told}
 
 export function thumbnails(app) {
   for (const state of Object.values(app.catalogue.data)) presets.add(kept(state));
@@ -91,7 +91,7 @@ export function showData(app) {
   }
   const key = `${chosen} ${training.batch_size}`, box = $("data-options");
   $("seed").value = training.seed ?? 0;
-  if (app.data) $("data-told").textContent = app.data.says;
+  if (app.data) $("data-told").textContent = [app.data.says, ...(table && table.name === data.path ? table.told : [])].join("\n");
   if (box.dataset.key === key || (box.contains(document.activeElement) && document.activeElement.type === "range")) return;
   box.dataset.key = key;
   const later = f => value => { f(value); clearTimeout(waiting); waiting = setTimeout(() => app.build(), 120); };
@@ -101,27 +101,38 @@ export function showData(app) {
     rows.push(slider("points", { min: 50, max: 2000, step: 50, value: data.examples ?? usual.examples }, later(v => { app.draft.data.examples = v; })));
   }
   if (table && data.path) {
-    const menu = make("select", { id: "target", onchange: () => readTable(app, table.name, table.text, menu.value) }, ...table.columns.map(name => make("option", {}, name)));
+    const menu = make("select", { id: "target", onchange: () => readTable(app, table, menu.value) }, ...table.columns.map(name => make("option", {}, name)));
     menu.value = table.target;
     rows.push(make("div", { class: "option" }, make("label", { for: "target" }, "predict"), menu));
   }
   rows.push(slider("batch size", { min: 0, max: 9, step: 1, value: Math.round(Math.log2(training.batch_size ?? 128)), shown: v => 2 ** v }, later(v => { app.draft.training.batch_size = 2 ** v; })));
   box.replaceChildren(...rows);
 }
-// The table that a state is of, if it was dropped on the page: {name, text}.
+// The table that a state is of, if it was dropped on the page: {name, text, encoding}.
 export function tableOf({ data }) {
-  return table && data?.path === table.name ? { name: table.name, text: table.text } : null;
+  return table && data?.path === table.name ? { name: table.name, text: table.text, encoding: table.encoding } : null;
 }
 
 // A table of one's own. What was wanted of one of this name, and refused because it was not there, is built then.
-export async function readTable(app, name, text, target = null) {
+export async function readTable(app, { name, text, encoding }, target = null) {
   const wanted = app.refused && app.draft.data.path === name ? copy(app.draft) : null;
   await app.pause();
   try {
-    const reply = await app.connection.send({ do: "csv", name, text, target });
-    table = { name, text, columns: reply.columns, target: reply.target };
+    const reply = await app.connection.send({ do: "csv", name, text, encoding, target });
+    table = { name, text, encoding, columns: reply.columns, target: reply.target, told: reply.told };
     $("data-options").dataset.key = "";
     app.accept(reply);
     if (wanted) await app.change(state => replace(state, wanted));
-  } catch (error) { app.tell(error); }
+  } catch (error) {
+    if ($("target")) $("target").value = table.target;
+    app.tell(error);
+  }
+}
+
+// Excel writes UTF-8 only if it is asked to.
+export async function readFile(app, file) {
+  const bytes = new Uint8Array(await file.arrayBuffer()), [a, b] = bytes, wide = (a === 255 && b === 254) || (a === 254 && b === 255);
+  let encoding = wide ? "utf-16" : "utf-8", text;
+  try { text = new TextDecoder(wide && a === 254 ? "utf-16be" : encoding, { fatal: true }).decode(bytes); } catch { encoding = "cp1252"; text = new TextDecoder(encoding).decode(bytes); }
+  return readTable(app, { name: file.name, text, encoding });
 }

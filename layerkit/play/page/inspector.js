@@ -192,10 +192,10 @@ export function mount(element, app) {
   function tile(name, k, step, role) {
     const array = reply.arrays[k], shape = array.shape, [rows, columns] = shaped(array.sent);
     const cut = array.sent.some((n, i) => n !== shape[i]), label = `${name}, shape ${shape.join(" by ") || "a single number"}, from ${array.statistics[0] ?? ""} to ${array.statistics[2] ?? ""}, mean ${array.statistics[1] ?? ""}`;
-    const [low, mean, high] = array.statistics;
+    const [low, mean, high] = array.statistics, known = [...(array.statistics.length ? [`${minus(low)} … ${minus(high)}, mean ${minus(mean)}`] : []), ...(array.lost ? [`${array.lost} not finite`] : [])].join(", ");
     const small = rows <= MOST_ROWS && columns <= MOST_COLUMNS, power = small ? exponent(array) : 0;
     const caption = make("figcaption", {}, make("b", {}, name), make("small", {}, shape.length ? ` ${shape.join(" × ")}` : "", power ? ", · 10" : "", power ? make("sup", {}, minus(String(power))) : ""));
-    const below = shape.length ? make("small", { class: "told" }, cut ? `${rows} × ${columns} of them are shown` : `${minus(low)} … ${minus(high)}, mean ${minus(mean)}`) : "";
+    const below = shape.length ? make("small", { class: "told" }, cut ? `${rows} × ${columns} of them are shown` : known) : "";
     const figure = make("figure", { class: role, "data-name": name, title: null }, caption);
     if (small) figure.append(table(array, rows, columns, name, step, label));
     else figure.append(picture(array, rows, columns, name, step, label));
@@ -272,7 +272,9 @@ export function mount(element, app) {
     }
     if (!event) { app.tip(null); return; }
     const index = array.shape.length > 1 ? `[${r}, ${c}]` : array.shape.length ? `[${c}]` : "";
-    app.tip(`${name}${index} = ${exact(array.data[r * shaped(array.sent)[1] + c])}${comesFrom(name, r, c, step)}`, event);
+    const features = { x: app.data.features, y: app.layers.find(layer => layer.address === step.address)?.features }, whole = array.sent.every((n, i) => n === array.shape[i]);
+    const feature = features.y && whole && features[name] ? `\n${features[name][c]}` : ""; // a Table's columns have names
+    app.tip(`${name}${index} = ${exact(array.data[r * shaped(array.sent)[1] + c])}${feature}${comesFrom(name, r, c, step)}`, event);
   }
 
   const exact = x => Number.isFinite(x) ? String(+x.toPrecision(6)).replace("-", "−") : short(x);

@@ -26,7 +26,7 @@ import { prepared } from "./catalogue.js";
 import { columns } from "./columns.js";
 import { connect, Refusal } from "./connection.js";
 import { Curves } from "./curves.js";
-import { readTable, showData, sketches, tableOf, thumbnails } from "./data.js";
+import { readFile, readTable, showData, sketches, tableOf, thumbnails } from "./data.js";
 import { showLayer, showTraining } from "./forms.js";
 import { short } from "./colours.js";
 import { fromLink, toLink } from "./link.js";
@@ -412,7 +412,7 @@ async function linked() {
 
 // A state from a link, with the table that it brings.
 async function build({ table, ...state }) {
-  if (table) await readTable(app, table.name, table.text, typeof state.data?.label === "string" ? state.data.label : null);
+  if (table) await readTable(app, table, typeof state.data?.label === "string" ? state.data.label : null);
   return app.change(draft => replace(draft, state));
 }
 
@@ -459,7 +459,6 @@ async function mountParts() {
 
 // keyboard, theme, files
 
-const readFile = async file => readTable(app, file.name, await file.text());
 
 const typing = target => target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, [contenteditable], dialog[open]");
 
@@ -507,10 +506,10 @@ function listen() {
   $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark", true));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", event => theme(event.matches ? "dark" : "light", false));
   addEventListener("storage", event => { if (event.key === "layerkit-theme" && event.newValue) theme(event.newValue, false); }); // of a page around this one
-  $("file").addEventListener("change", event => { if (event.target.files[0]) readFile(event.target.files[0]); event.target.value = ""; });
+  $("file").addEventListener("change", event => { if (event.target.files[0]) readFile(app, event.target.files[0]); event.target.value = ""; });
   addEventListener("dragover", event => { event.preventDefault(); document.body.classList.add("dropping"); });
   addEventListener("dragleave", event => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
-  addEventListener("drop", event => { event.preventDefault(); document.body.classList.remove("dropping"); if (event.dataTransfer.files[0]) readFile(event.dataTransfer.files[0]); });
+  addEventListener("drop", event => { event.preventDefault(); document.body.classList.remove("dropping"); if (event.dataTransfer.files[0]) readFile(app, event.dataTransfer.files[0]); });
   addEventListener("keydown", keyboard);
   addEventListener("pointerdown", () => { app.tip(null); pointed = true; });
   addEventListener("scroll", () => app.tip(null), { passive: true });

@@ -367,7 +367,8 @@ export class NetworkView {
 
   unitText(column, unit) {
     const lines = [`${column.title}, unit ${unit}`], map = column.map?.(unit);
-    if (column.labels?.[unit]) lines[0] = `${column.title}, ${column.labels[unit]}`;
+    const name = (column.names ?? column.labels)?.[unit];
+    if (name) lines[0] = `${column.title}, ${name}`;
     if (map && map.range) lines.push(`from ${short(map.range[0])} to ${short(map.range[1])}`);
     const value = column.value?.(unit);
     if (value !== null && value !== undefined) lines.push(`output ${short(value)}`);

@@ -40,7 +40,7 @@ export function mount(element, app) {
       },
     }, make("b", {}, TITLES[name]), make("small", {}, name))));
     const data = files.files.find(file => file.base64), command = files.runs[chosen], note = chosen === "in_numpy.py" ? files.note : "";
-    says.textContent = note ? `${SAYS[chosen].split(". Save")[0]} (${note})` : SAYS[chosen];
+    says.textContent = note ? `Without layerkit, written out as one would by hand, for reading: ${note}.` : SAYS[chosen];
     const buttons = [
       make("button", { type: "button", onclick: () => copied(text(chosen), app) }, "Copy"),
       make("button", { type: "button", onclick: () => download(chosen, text(chosen)) }, "Download"),

@@ -9,7 +9,7 @@ from layerkit.data.datasets import Examples
 from layerkit.errors import at
 from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment
-from layerkit.runs.folder import check_data, read_run
+from layerkit.runs.folder import check_data, read_environment, read_run
 from layerkit.runs.new_file import read_new_file
 
 
@@ -57,9 +57,9 @@ def evaluate_file(run: str | Path, file: str | Path, encoding: str | None = None
         For a file that can't be read, or whose examples are not like those of the run.
     """
     name, experiment = str(file), read_run(run)
-    data = experiment.data
+    data, learned = experiment.data, read_environment(run)["examples"]
     with at(name):
-        table = read_new_file(file, run, experiment, encoding, labelled=True)
+        table = read_new_file(file, experiment, learned, encoding, labelled=True)
         examples = data.examples_of(table, name, data.class_names())
         experiment.open_part(name, examples)
     yield f"{name}: {len(examples):,} example{'s' * (len(examples) > 1)}"

@@ -11,13 +11,12 @@ from layerkit.data.readers import Contents, read_npz
 from layerkit.data.tables import table_of
 from layerkit.errors import DataError, FileError
 from layerkit.runs.experiment import Experiment
-from layerkit.runs.folder import read_environment
 
 
 def read_new_file(
     file: str | Path,
-    run: str | Path,
     experiment: Experiment,
+    learned: str,
     encoding: str | None = None,
     *,
     labelled: bool = False,
@@ -28,10 +27,10 @@ def read_new_file(
     ----------
     file : str or Path
         A .npz file, or a table with the columns that the run learned from, in any order.
-    run : str or Path
-        The folder of the run.
     experiment : Experiment
         That of the run.
+    learned : str
+        The type of the numbers that the run learned from, of its environment.
     encoding : str, optional
         Of a .csv file; by default UTF-8, or that of the run's table.
     labelled : bool
@@ -43,7 +42,7 @@ def read_new_file(
     FileError, DataError
         For a file that can't be read, or where bytes and floats are mixed up.
     """
-    data, learned, kind = experiment.data, read_environment(run)["examples"], kind_of(file)
+    data, kind = experiment.data, kind_of(file)
     if kind not in (*TABLES, ".npz"):
         raise FileError(f"{file}: should end in .csv, .tsv, .parquet or .npz")
     if encoding:  # checked as that of data

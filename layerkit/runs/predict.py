@@ -9,7 +9,7 @@ from typing import Any
 from layerkit.arrays import Array
 from layerkit.errors import at
 from layerkit.network import Network
-from layerkit.runs.folder import read_run
+from layerkit.runs.folder import read_environment, read_run
 from layerkit.runs.new_file import read_new_file
 
 
@@ -35,9 +35,9 @@ def predict_file(
     FileError, DataError, ShapeError
         For a file that can't be read, or whose examples are not like those of the run.
     """
-    experiment = read_run(run)
+    experiment, learned = read_run(run), read_environment(run)["examples"]
     with at(str(file)):
-        table = read_new_file(file, run, experiment, encoding)
+        table = read_new_file(file, experiment, learned, encoding)
         with table.rows(str(file)).naming():
             x = table.x.reshape(len(table.x), -1)
             return _columns(experiment.network, x, experiment.data.class_names())

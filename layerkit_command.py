@@ -11,7 +11,7 @@ def main() -> int:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from layerkit.cli import main as command
+    from layerkit.cli.command import main as command
 
     signal.signal(signal.SIGINT, before)
     return command()

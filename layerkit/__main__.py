@@ -2,7 +2,7 @@
 
 import sys
 
-from layerkit.cli import main
+from layerkit.cli.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,7 +17,7 @@ import pytest
 
 from layerkit import Configurable, Huber, Network, evaluate
 from layerkit.arrays import Array
-from layerkit.cli import main, telling_warnings
+from layerkit.cli.command import main, telling_warnings
 from layerkit.data import Data
 from layerkit.play.server import Server
 from layerkit.play.session import Session
@@ -670,7 +670,7 @@ def test_a_diverging_run_says_where_and_what_to_try(capsys: pytest.CaptureFixtur
     [
         ("", "show this help message"),
         ("trian d.toml", "layerkit: error: unknown command 'trian'; did you mean 'train'?"),
-        ("foo", "unknown command 'foo'; known are train, lr-range, show, "),
+        ("foo", "unknown command 'foo'; known are init, play, schema, train, "),
         ("--verson", "unknown option --verson; did you mean '--version'?"),
         ("train", "one of the arguments FILE --resume is required"),
         ("train d.toml --seed x", "argument --seed: invalid int value: 'x'"),

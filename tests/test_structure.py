@@ -147,7 +147,7 @@ def test_modules_are_imported_where_their_names_are_defined() -> None:
     names = (path.parent.relative_to(PACKAGE).parts for path in PACKAGE.rglob("__init__.py"))
     faces = {".".join(parts) or "layerkit" for parts in names}
     through = {i[:2] for i in imports() if i.of in faces and i.module != "layerkit"}
-    assert through == {("cli", "layerkit")}
+    assert through == {("cli.command", "layerkit")}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ GROUPS = {
         *("inspection.drawing", "runs.plots"),
     ],
     "Files": ["files", "files.checkpoints", "files.atomic", "training.resume"],
-    "The command": ["cli.main", "config.own_modules"],
+    "The command": ["cli.command.main", "config.own_modules"],
 }
 """Packages, modules and single names. A name belongs to the most special entry that has it."""
 

@@ -77,7 +77,8 @@ class Signals(Callback):
 SERVER = """
 import json, os, sys
 from pathlib import Path
-from layerkit.cli import import_file, main
+from layerkit.cli import main
+from layerkit.config.own_modules import import_file
 from layerkit.runs.experiment import read_experiment
 
 import_file(Path("own.py"))

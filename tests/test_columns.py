@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from layerkit import Category, Column, ConfigError, DataError, Date, LayerkitWarning, Number
-from layerkit.columns import choose, choose_columns, raw_table
+from layerkit.columns.cells import raw_table
+from layerkit.columns.choice import choose, choose_columns
 
 NAN = float("nan")
 DAYS = [dt.date(2024, 1, day) for day in (5, 1, 5)]

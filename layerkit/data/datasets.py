@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import GAPS, RawTable
+from layerkit.columns.cells import GAPS, RawTable
 from layerkit.config.options import Amount, Configurable, Fraction, Size
 from layerkit.data.dialects import DELIMITERS, Dialect, is_utf8
 from layerkit.data.labels import distinct, numbered

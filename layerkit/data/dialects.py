@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from layerkit.columns import GAPS
+from layerkit.columns.cells import GAPS
 from layerkit.errors import DataError, FileError, listed
 
 DELIMITERS = "\t;|,"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import date_format
+from layerkit.columns.dates import date_format
 from layerkit.data.labels import is_number
 from layerkit.errors import DataError, LayerkitWarning
 from layerkit.streams import stream

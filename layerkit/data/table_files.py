@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import EXACT, RawTable, is_coded, raw_table, words_of
+from layerkit.columns.cells import EXACT, RawTable, is_coded, raw_table, words_of
 from layerkit.data.dialects import (
     FOUND,
     Dialect,

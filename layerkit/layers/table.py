@@ -10,17 +10,9 @@ from typing import Annotated, Any, Self
 import numpy as np
 
 from layerkit.arrays import Array, Shape, require
-from layerkit.columns import (
-    GAPS,
-    PERIODS,
-    Category,
-    Column,
-    Date,
-    Number,
-    choose_columns,
-    is_table,
-    raw_table,
-)
+from layerkit.columns.cells import GAPS, is_table, raw_table
+from layerkit.columns.choice import choose_columns
+from layerkit.columns.kinds import PERIODS, Category, Column, Date, Number
 from layerkit.config.options import Limits
 from layerkit.errors import (
     ConfigError,
@@ -61,8 +53,8 @@ class Table(Layer):
     init : Initializer
         Of the vectors of categories.
     missing : list of str, optional
-        Words for a missing value, beside an empty cell and those of `columns.GAPS`, such as
-        ``"-999"``.
+        Words for a missing value, beside an empty cell and those of `columns.cells.GAPS`,
+        such as ``"-999"``.
 
     Raises
     ------

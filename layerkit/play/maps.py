@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import Number
+from layerkit.columns.kinds import Number
 from layerkit.data.datasets import Dataset, Examples
 from layerkit.inspection.summary import wiring_of
 from layerkit.layers.base import Layer

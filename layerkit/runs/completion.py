@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from layerkit.columns import Number, choose_columns, has_gaps
+from layerkit.columns.cells import has_gaps
+from layerkit.columns.choice import choose_columns
+from layerkit.columns.kinds import Number
 from layerkit.config.tables import from_config, to_config
 from layerkit.data.datasets import Data, known_shape
 from layerkit.data.tables import table_of

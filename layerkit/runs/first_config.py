@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import Category, Column, RawTable, gaps_in
+from layerkit.columns.cells import RawTable, gaps_in
+from layerkit.columns.kinds import Category, Column
 from layerkit.data.datasets import Data
 from layerkit.data.readers import Target
 from layerkit.runs.terminal import escaped

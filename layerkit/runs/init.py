@@ -13,16 +13,9 @@ from typing import Any
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.columns import (
-    Category,
-    Column,
-    Date,
-    Number,
-    RawTable,
-    column_or_reason,
-    gaps_in,
-    words_of,
-)
+from layerkit.columns.cells import RawTable, gaps_in, words_of
+from layerkit.columns.choice import column_or_reason
+from layerkit.columns.kinds import Category, Column, Date, Number
 from layerkit.data.datasets import TABLES, Data
 from layerkit.data.datasets import kind_of as kind_of_file
 from layerkit.data.dialects import Dialect

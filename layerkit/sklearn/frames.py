@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from layerkit.arrays import Array
-from layerkit.columns import has_gaps, is_table, raw_table
+from layerkit.columns.cells import has_gaps, is_table, raw_table
 from layerkit.errors import DataError, listed
 from layerkit.layers.table import Table
 

@@ -9,7 +9,7 @@ import pytest
 
 from layerkit import Category, DataError, Date, FileError, Number, Table
 from layerkit.arrays import Array
-from layerkit.columns import RawTable
+from layerkit.columns.cells import RawTable
 from layerkit.data import Data
 from layerkit.data.table_files import read_table
 

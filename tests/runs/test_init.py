@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from layerkit.cli import main
-from layerkit.columns import Category, Column, Number
+from layerkit.columns.kinds import Category, Column, Number
 from layerkit.runs.experiment import read_experiment
 from layerkit.runs.first_config import quoted
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from layerkit.arrays import Array
-from layerkit.columns import Category, Date
+from layerkit.columns.kinds import Category, Date
 from layerkit.errors import DataError, ShapeError
 from layerkit.losses.base import spread
 from layerkit.metrics.scoring import estimator_of

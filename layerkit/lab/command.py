@@ -108,7 +108,9 @@ def check(options: argparse.Namespace) -> int:
 def _check_class(options: argparse.Namespace, folders: list[Path]) -> int:
     """Check the folders of a class; a file among them is passed over."""
     if not folders:
-        raise FileError("there is no folder among the paths")
+        raise FileError(
+            "no folder is among the paths: check one file at a time, or the folder of a student"
+        )
     lab = options.lab
     if not lab:
         named = [folder for folder in folders if (folder / SETTINGS).is_file()]

@@ -31,7 +31,7 @@ def table(results: Sequence[Result]) -> str:
         lines.append((line + ("  ".join(cells) + "  " if result.verdicts else "") + said).rstrip())
     failed = [check for check in columns if any(r.rights.get(check) is False for r in results)]
     if failed:
-        lines += ["", "✓ right, ✗ wrong, - can't be told before it runs"]
+        lines += ["", "✓ right, ✗ wrong, - can't be checked before it runs"]
         lines += [f"{name}: {CHECKS[name]}" for name in failed if name in CHECKS]
     for result in results:
         if result.state == "begun":

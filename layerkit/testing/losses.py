@@ -106,13 +106,15 @@ def _prepared(loss: Loss, shape: Shape, targets: Any, dtype: str) -> tuple[Loss,
 
 
 def _losses(loss: Loss, z: Array, t: Array) -> Array:
-    positions, what = z.shape[:-1], f"{type(loss).__name__}.{written(loss, 'losses')}"
+    positions, method = z.shape[:-1], written(loss, "losses")
+    what = f"{type(loss).__name__}.{method}"
+    hint = "don't take a mean" if method == "row_losses" else "mean(axis=-1), not mean()"
     with calling(what, WRITES_TO_Z):
         losses = loss.losses(lent(z), lent(t))
     require(
         isinstance(losses, np.ndarray) and losses.shape == positions,
         f"{what} returns {getattr(losses, 'shape', losses)!r} for outputs of shape "
-        f"{z.shape}; should be {positions}, a loss for each position: mean(axis=-1), not mean()",
+        f"{z.shape}; should be {positions}, a loss for each position: {hint}",
     )
     return losses
 

@@ -194,9 +194,10 @@ def loss_gradient(loss: Loss, z: Array, t: Array) -> Array:
     with calling(f"{name}.{method}", WRITES_TO_Z):
         losses = loss.losses(read_only(z), read_only(t))
     if not isinstance(losses, np.ndarray) or losses.shape != rows:
+        hint = "don't take a mean" if method == "row_losses" else "write return (…).mean(axis=-1)"
         raise ShapeError(
             f"{name}.{method} returns {shown(losses)}; should be an array {rows}, one loss for "
-            "each row: write return (…).mean(axis=-1)"
+            f"each row: {hint}"
         )
     what = f"{name}.{derivative}"
     with calling(what, WRITES_TO_Z):

@@ -78,6 +78,10 @@ def test_hints_begin_anew_where_their_number_was_changed(
         ),
         (["hint", "backprop/rely"], "no such exercise; did you mean 'relu'?"),
         (["check", "backprop", "--limit", "0"], "--limit 0: should be more than 0 seconds"),
+        (
+            ["check", "backprop/sgd.py", "backprop/own.py"],
+            "check one file at a time, or the folder",
+        ),
         (["check", "backprop", "--csv", "a.xls"], "--csv a.xls: should end in .csv"),
         (["check", "taken", "taken"], "don't all name the same lab that comes with layerkit"),
         (["show", "backprop", "--html", "a.pdf"], "--html a.pdf: should end in .html"),

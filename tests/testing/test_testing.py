@@ -681,6 +681,11 @@ class RowGradientsTwice(SoftmaxCrossEntropy):
         return 2 * super().row_gradients()
 
 
+class MeanOfRows(SoftmaxCrossEntropy):
+    def row_losses(self, z: Array, t: Array) -> Array:
+        return super().row_losses(z, t).mean()
+
+
 class ValuesOfRows(LogCosh):
     def values(self, z: Array, t: Array) -> Array:
         return super().values(z, t).mean(axis=-1)
@@ -704,6 +709,7 @@ LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
             "rows influence each other; sums and maxima go along axis=-1",
         ),
         (RowGradientsTwice(), LABELS, r"^RowGradientsTwice.row_gradients: dz\[.*is 2 times"),
+        (MeanOfRows(), LABELS, r"^MeanOfRows.row_losses returns \(\) .*: don't take a mean$"),
         (ValuesOfRows(), NUMBERS, r"^ValuesOfRows.values returns float64 \(4,\) .*without mean"),
         (SlopesTwice(), NUMBERS, r"^SlopesTwice.slopes: dz\[.*is 2 times"),
         (OneMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),

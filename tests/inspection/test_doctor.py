@@ -272,6 +272,21 @@ def test_each_disease_is_found(name: str) -> None:
         assert "limit" in finding.sentence or finding.limit == 0 or finding.severity == 1
 
 
+@pytest.mark.parametrize(
+    ("x", "t", "looked"),
+    [
+        (X, 0 * T, False),  # nothing to know
+        (X[:50], SHUFFLED[:50], False),  # too few
+        (np.repeat(X[:, None], 3, axis=1), np.repeat(T[:, None], 3, axis=1), True),
+    ],
+    ids=["constant", "few", "sequences"],
+)
+def test_what_can_not_be_known_of_targets_is_no_finding(x: Any, t: Any, looked: bool) -> None:
+    found = treated([], x=x, t=t, optimizer=SGD(lr=1e-6), epochs=1)
+    check = found.checks["targets belong to inputs"]
+    assert (check.findings, check.looked) == ([], looked), found
+
+
 def test_a_huge_loss_is_told_in_a_short_number() -> None:
     net = Network(Sequential([Dense(8), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(5,))
     records = fit(net, SGD(lr=0.1), X, T, epochs=1)

@@ -59,6 +59,8 @@ def belonging(case: Case) -> Check:
     ):
         return unseen(check, "the targets are neither classes nor numbers")
     x, t = case.sample[0], _targets(case, case.t[case.rows])
+    if not np.ptp(t, axis=0).any():
+        return unseen(check, "all targets are the same")
     train = _agreement(_answers(case, x), t)
     if train.share > train.chance + CLEAR * train.error:
         return _on_new_examples(case, check, train)
@@ -139,7 +141,7 @@ def _agreement(answers: Array, targets: Array) -> Agreement:
 
 def _nearest(x: Any) -> Array:
     """Return for each example the number of the nearest other; columns count by their std."""
-    columns = np.asarray(x, "float64").reshape(len(x), -1)
+    columns = np.nan_to_num(np.asarray(x, "float64").reshape(len(x), -1))
     columns = columns / np.where(std := columns.std(axis=0), std, 1)
     squares = (columns * columns).sum(axis=1)
     distances = squares - 2 * columns @ columns.T  # but for what is the same in a row

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
 .PHONY: help train test processes lint check slow docs afternoon bench studies clean
@@ -17,7 +17,7 @@ test: $(VENV)/.dev ## Run the tests and the examples of the documentation
 	$(PYTEST)
 
 processes: $(VENV)/.dev ## Run the tests that start processes, or open pages in Chromium
-	$(PYTEST) -m '(processes or browser) and not slow' tests
+	$(PYTEST) --dist loadgroup -m '(processes or browser) and not slow' tests
 
 lint: $(VENV)/.dev ## Check format, lint and types
 	$(BIN)/ruff format --check .

@@ -285,7 +285,7 @@ def test_dask_trains_on_two_workers(kind: str) -> None:
     serial = cross_val_score(model, X, y, cv=4)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
         joblib.parallel_config("dask"),

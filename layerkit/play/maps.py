@@ -12,7 +12,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.columns.kinds import Number
-from layerkit.data.datasets import Dataset, Examples
+from layerkit.data.examples import Dataset, Examples
 from layerkit.inspection.summary import wiring_of
 from layerkit.layers.base import Layer
 from layerkit.layers.table import Table

@@ -115,7 +115,8 @@ import numpy as np
 from layerkit.arrays import Array
 from layerkit.callbacks.base import Callback
 from layerkit.config.options import Configurable
-from layerkit.data.datasets import Dataset, kind_of
+from layerkit.data.datasets import kind_of
+from layerkit.data.examples import Dataset
 from layerkit.data.tables import table_of
 from layerkit.errors import (
     ConfigError,

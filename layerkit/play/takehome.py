@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerkit.config.options import Configurable, default, is_required, ordered_fields
-from layerkit.data.datasets import Data, Dataset
+from layerkit.data.datasets import Data
+from layerkit.data.examples import Dataset
 from layerkit.data.tables import table_of
 from layerkit.errors import RecordingError
 from layerkit.network import Network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from layerkit.data.datasets import Examples
+from layerkit.data.examples import Examples
 from layerkit.errors import at
 from layerkit.metrics.metrics import of_numbers, report_outputs
 from layerkit.runs.experiment import Experiment

@@ -15,7 +15,8 @@ from layerkit.callbacks.base import Callback
 from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.config.toml import change, read_toml
-from layerkit.data.datasets import Data, Dataset, Examples
+from layerkit.data.datasets import Data
+from layerkit.data.examples import Dataset, Examples
 from layerkit.data.tables import table_of
 from layerkit.errors import DataError, ShapeError, at, listed
 from layerkit.files.checkpoints import Checkpoints

@@ -15,7 +15,7 @@ from typing import Any
 import tomli_w
 
 from layerkit.config.tables import to_config
-from layerkit.data.datasets import Dataset
+from layerkit.data.examples import Dataset
 from layerkit.errors import ConfigError, FileError
 from layerkit.files.atomic import TEMPORARY, lock_file, make_folder, write_atomically
 from layerkit.files.checkpoints import Checkpoints

@@ -17,7 +17,7 @@ from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import StopOnNonFinite
 from layerkit.callbacks.logs import CSVLog, ProgressBar
 from layerkit.config.tables import from_config, to_config
-from layerkit.data.datasets import Dataset
+from layerkit.data.examples import Dataset
 from layerkit.errors import DivergenceError, at
 from layerkit.files.atomic import make_folder, write_atomically
 from layerkit.progress import Progress

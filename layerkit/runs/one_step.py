@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerkit.data.datasets import Dataset
+from layerkit.data.examples import Dataset
 from layerkit.errors import ConfigError
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer

@@ -11,7 +11,7 @@ from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import StopOnNonFinite
 from layerkit.callbacks.logs import CSVLog, ProgressBar
 from layerkit.callbacks.monitors import ModelCheckpoint
-from layerkit.data.datasets import Dataset
+from layerkit.data.examples import Dataset
 from layerkit.data.tables import table_of
 from layerkit.errors import DivergenceError
 from layerkit.files.atomic import make_folder

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from layerkit.arrays import Array
-from layerkit.data.datasets import Dataset
+from layerkit.data.examples import Dataset
 from layerkit.errors import DataError
 from layerkit.losses.base import spread
 from layerkit.network import Network

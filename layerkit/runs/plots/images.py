@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from layerkit.arrays import Array
-from layerkit.data.datasets import Dataset, Examples
+from layerkit.data.examples import Dataset, Examples
 from layerkit.runs.plots.figures import NotebookFigure, label
 
 MOST = 3

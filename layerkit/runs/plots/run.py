@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from layerkit.arrays import Array
-from layerkit.data.datasets import Dataset
+from layerkit.data.examples import Dataset
 from layerkit.errors import LayerkitError
 from layerkit.metrics.metrics import of_numbers
 from layerkit.network import Network

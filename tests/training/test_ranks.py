@@ -6,13 +6,14 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from layerkit import ConfigError
 from layerkit.cli import main
-from layerkit.training.ranks import Share
+from layerkit.training.ranks import RankError, Ranks, Share
 
 pytest.importorskip("mpi4py")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
@@ -243,3 +244,17 @@ def test_a_rank_draws_the_rows_that_one_process_would() -> None:
         assert np.array_equal(share.normal(0, 1, (n, 2)), drawn[1][rows])
         with pytest.raises(ConfigError, match=r"body.layers.1: draws random for something else"):
             share.random(2 * n + 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(KeyError("x"), "KeyError: 'x'"), (RankError("left"), "left")]
+)
+def test_an_error_that_ends_a_job_is_told_with_its_kind_unless_it_is_a_sentence(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranks = Ranks.__new__(Ranks)  # without MPI
+    ranks.rank, ranks.size, ranks.comm = 0, 2, Mock()
+    with ranks.ending_together():
+        raise error
+    ranks.comm.Abort.assert_called_once_with(1)
+    assert capsys.readouterr().err == f"layerkit: {said}\n"

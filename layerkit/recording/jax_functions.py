@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 
 from layerkit.arrays import Array
-from layerkit.errors import ConfigError
+from layerkit.errors import INNER, ConfigError
 from layerkit.guidance import to_install
 from layerkit.recording.functional import functional
 from layerkit.recording.operations import Op, Value, mapped
@@ -191,6 +191,8 @@ def translated(op: Op) -> Callable[..., Any]:
                 f"write {', '.join(f'self.rng.{name}' for name in DRAWS)}"
             )
         return lambda key, shape: found(op, key, shape)
+    if op.name == "getitem" and not op.line.file.startswith(INNER):
+        return _get_or_nan
     if op.name in SPECIAL:
         return SPECIAL[op.name]
     if (
@@ -238,6 +240,15 @@ def whole(item: Any) -> Any:
 
 def _get(x: Any, index: Any) -> Any:
     return x.get(index) if isinstance(x, Pieces) else jax().numpy.asarray(x)[index]
+
+
+def _get_or_nan(x: Any, index: Any) -> Any:
+    """Return numbers at places that nobody has checked: nan for those out of bounds."""
+    parts = index if isinstance(index, tuple) else (index,)
+    by_number = any(getattr(part, "dtype", np.dtype(bool)).kind in "iu" for part in parts)
+    if isinstance(x, Pieces) or not by_number or x.dtype.kind != "f":
+        return _get(x, index)
+    return jax().numpy.asarray(x).at[index].get(mode="fill", fill_value=np.nan)
 
 
 def _set(x: Any, index: Any, new: Any) -> Any:

@@ -71,11 +71,16 @@ def lock_run(folder: str | Path) -> Iterator[None]:
 
 
 def write_run(
-    folder: str | Path, experiment: Experiment, dataset: Dataset, lock: ExitStack | None = None
+    folder: str | Path,
+    experiment: Experiment,
+    dataset: Dataset,
+    lock: ExitStack | None = None,
+    where: str = "",
 ) -> None:
     """Begin a run's folder: the resolved configuration, digests of the data, and the environment.
 
-    The folder's lock is held until `lock` is closed; without one, while it is written.
+    The folder's lock is held until `lock` is closed; without one, while it is written. `where` is
+    that of the trainer.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def write_run(
     with ExitStack() as meanwhile:
         (lock or meanwhile).enter_context(lock_run(folder))
         _check_free(folder)
-        _write_beginning(folder, experiment, dataset)
+        _write_beginning(folder, experiment, dataset, where)
 
 
 def _check_free(folder: Path) -> None:
@@ -101,10 +106,11 @@ def _check_free(folder: Path) -> None:
         raise FileError(f"{folder}: there is something already; choose another folder")
 
 
-def _write_beginning(folder: Path, experiment: Experiment, dataset: Dataset) -> None:
+def _write_beginning(folder: Path, experiment: Experiment, dataset: Dataset, where: str) -> None:
     environment = describe_environment() | {
         "platform": platform.platform(),
         "threads": experiment.training.threads,
+        "engine": where or experiment.training.engine,
         "seed": experiment.training.seed,
         "examples": dataset.train.x.dtype.name,
     }

@@ -124,7 +124,7 @@ class Run:
                 check_links(self.folder)
                 write_config(self.folder, experiment, self.dataset)
             else:
-                write_run(self.folder, experiment, self.dataset, self.lock)
+                write_run(self.folder, experiment, self.dataset, self.lock, self.trainer.where)
                 undo.callback(discard, self.folder)
             for callback in progress.options.callbacks:
                 for path in callback.paths().values():
@@ -136,6 +136,8 @@ class Run:
             more = [f"… {len(lines) - SHOWN:,} more columns"] if len(lines) > SHOWN else []
             print("\n".join(lines[:SHOWN] + more))
         print(experiment.network.summary())
+        if self.trainer.where:
+            print(f"Trained by {self.trainer.where}")
         if self.resume:
             done = f"after step {progress.step:,}" if progress.step else "from the beginning"
             print(f"Resuming {self.folder} {done}")

@@ -67,6 +67,11 @@ class JaxTrainer(Trainer):
         self.average: AveragedWeights | None = average
         self.options, self.known, self.runs = list[Any](), dict[Any, Any](), dict[Any, Any]()
         self.data: Any = None
+        self.device = jax().devices()[0]
+        name = (
+            "cpu" if self.device.platform == "cpu" else f"{self.device} {self.device.device_kind}"
+        )
+        self.where = f"JAX {jax().__version__} on {name}"
         self.moving: list[str] = []
         hooks = self.listening["batch_begin"] + self.listening["batch_end"]
         self.largest = 1 if any(callback.each_batch for callback in hooks) else WINDOW

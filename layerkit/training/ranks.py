@@ -183,6 +183,7 @@ class RankTrainer(Trainer):
     ) -> None:
         super().__init__(progress, source, seed, measure=lambda: ranks.first(measure), **more)
         self.ranks, self.agreed = ranks, False
+        self.where = f"{ranks.size} ranks" if ranks.size > 1 else ""
         arena = self.network.arena
         self.vector = np.empty(arena.grads.size + arena.states.size, arena.grads.dtype)
 

@@ -235,7 +235,7 @@ def describe(
             for name, source in {**sets, "train": trainer.source}.items()
         }
         | {"classes": trainer.network.classes},
-        "environment": describe_environment(),
+        "environment": describe_environment() | {"engine": trainer.where or None},
     }
 
 
@@ -301,7 +301,7 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-UNSAID = {"training.engine": "numpy", "training.ranks": 1}
+UNSAID = {"training.engine": "numpy", "training.ranks": 1, "environment.engine": "numpy"}
 """The values that a description leaves out; the engines of NumPy agree to the bit."""
 
 

@@ -127,6 +127,9 @@ class Trainer(Guided):
         self.summed = np.empty_like(self.network.arena.grads) if parts > 1 else None
         self.again: Callable[[], tuple[float, float]] | None = None
 
+    where = ""
+    """What takes the steps, if it is not NumPy in this process, such as a device."""
+
     def check(self) -> None:
         """Refuse what this trainer can't do; called once, before the first step."""
 

@@ -1,8 +1,11 @@
 """The engine of JAX gives the numbers of NumPy up to rounding, whatever the options."""
 
 import copy
+import json
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from layerkit import (
     Dropout,
     EarlyStopping,
     Flatten,
+    GlorotUniform,
     ImageAugmentation,
     Layer,
     Loss,
@@ -35,6 +39,7 @@ from layerkit import (
     Momentum,
     Network,
     Optimizer,
+    Param,
     Progress,
     RecordingError,
     ReLU,
@@ -44,6 +49,7 @@ from layerkit import (
     Standardize,
     fit,
 )
+from layerkit.cli import main
 from layerkit.recording import record
 from layerkit.recording.jax_functions import Function, exact
 from tests.recording.test_functional import CHANGED
@@ -259,6 +265,41 @@ class Scattered(Layer):
 
     def backward(self, dy: Array) -> Array:
         return dy
+
+
+def test_a_run_says_what_trains_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--set", "training.epochs=1", "--out", str(tmp_path / "run")]
+    assert main(["train", "experiments/digits.toml", "--engine", "jax", *options]) == 0
+    where = re.search("^Trained by (JAX [0-9.]+ on .+)$", capsys.readouterr().out, re.M)
+    assert where
+    assert json.loads((tmp_path / "run/environment.json").read_text())["engine"] == where[1]
+
+
+class Looked(Layer):
+    """Looks numbers up, and does not check where."""
+
+    def build(self, shape: Shape) -> Shape:
+        self.W = Param((4, 3), GlorotUniform())
+        return (3,)
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        self.places = x[:, 0].astype(int)
+        return self.W.value[self.places]
+
+    def backward(self, dy: Array) -> Array:
+        grad = np.zeros_like(self.W.value)
+        np.add.at(grad, self.places, dy)
+        self.W.grad = grad
+        return np.zeros_like(dy[:, :1])
+
+
+def test_an_index_out_of_bounds_is_told() -> None:
+    for last, ends in ((-4, False), (3, False), (4, True)):
+        x = np.resize(np.array([0.0, 1.0, 2.0]), (96, 1))
+        x[50] = last
+        net = Network(Looked(), SOFTMAX, shape=(1,), dtype="float64")
+        with pytest.raises(IndexError, match="index 4 is out of bounds") if ends else nullcontext():
+            fit(net, SGD(), x, T, batch_size=32, epochs=1, engine="jax", measure_train=False)
 
 
 def test_writes_to_the_same_place() -> None:

@@ -138,6 +138,7 @@ class TestTogether:
             done = run(2, *train, file, "--mpi", "--set", f"training.epochs={epochs}", "--out", out)
             assert done.returncode == 0, done.stderr
             assert done.stdout.count("Epoch 1:") == 1
+            assert done.stdout.count("Trained by 2 ranks") == 1
         done = run(2, *train, "--resume", parts, "--mpi", "--set", "training.epochs=4")
         assert done.returncode == 0, done.stderr
         models = [Path(out, "model.safetensors").read_bytes() for out in (whole, parts)]

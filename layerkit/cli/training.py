@@ -151,6 +151,9 @@ def _resumption(options: argparse.Namespace, folder: Path) -> str:
         words += ["--data-dir", options.data_dir]
     for path in options.imports:
         words += ["--import", path]
+    if options.mpi:
+        size = str(max(int(os.environ.get(name, 1)) for name in RANKS))
+        words = ["mpiexec", "-n", size, "python", "-m", "mpi4py", "-m", *words, "--mpi"]
     return shlex.join(words)
 
 

@@ -147,6 +147,14 @@ class TestTogether:
         assert done.returncode != 0
         assert "training.ranks = 3; the checkpoint has 2" in done.stderr
 
+    def test_a_run_that_is_left_says_how_to_go_on(self, tmp_path: Path) -> None:
+        file = str(Path(__file__).parents[2] / "experiments/digits.toml")
+        limit = 'training.callbacks=[{type="TimeLimit", seconds=1e-9}]'
+        out = ("--out", str(tmp_path / "run"))
+        done = run(2, "-m", "layerkit", "train", file, "--mpi", "--set", limit, *out)
+        again = f"layerkit train --resume {tmp_path / 'run'} --mpi"
+        assert f"mpiexec -n 2 python -m mpi4py -m {again}" in done.stdout
+
     def test_all_diverge_together_and_a_killed_rank_ends_the_job(self, tmp_path: Path) -> None:
         file = str(Path(__file__).parents[2] / "experiments/digits.toml")
         out = str(tmp_path / "run")

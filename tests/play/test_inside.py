@@ -266,3 +266,10 @@ def test_the_tabs_fit_a_phone(play: Page) -> None:
         tab(play, name)
         play.wait_for_timeout(300)
         assert play.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    for name in (
+        ".listing",
+        ".code-editor",
+    ):  # a shade, and paper over it that scrolls with the code
+        box = play.locator(name).first
+        shown = box.evaluate("each => getComputedStyle(each).backgroundAttachment")
+        assert shown == "local, local, scroll, scroll, scroll"

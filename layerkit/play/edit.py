@@ -26,6 +26,7 @@ from layerkit.layers.base import Layer
 from layerkit.layers.watch import inputs_of
 from layerkit.network import Network
 from layerkit.optimizers.base import Optimizer
+from layerkit.play.frames import frame_of
 from layerkit.testing.common import Laws, findings
 from layerkit.testing.layers import layer_laws
 from layerkit.testing.losses import loss_laws
@@ -343,7 +344,7 @@ def _rebuilt(session: Session, sources: dict[str, str]) -> dict[str, Any]:
         "says": says,
         "state": session.state,
         "layers": session.layers(),
-        "frame": session.frame(),
+        "frame": frame_of(session),
     }
 
 

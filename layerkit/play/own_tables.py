@@ -1,17 +1,69 @@
-"""Tables of one's own that are dropped on the page: a first state for them."""
+"""Tables of one's own that are dropped on the page: their files, and a first state for them."""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
 
 from layerkit.config.toml import read_toml
 from layerkit.data.dialects import Dialect
-from layerkit.errors import LayerkitError, at
+from layerkit.errors import FileError, LayerkitError, at
 from layerkit.play.catalogue import State
 from layerkit.runs.init import init, raw_columns
 
 USUAL = ("target", "label", "class", "y")
 """Names that a column to predict often has."""
+
+
+class Tables:
+    """The tables of a session, in a folder that nobody else sees: here they have names alone."""
+
+    folder: Path | None = None
+
+    def place(self, name: str) -> Path:
+        """Return where the file of a table is."""
+        if self.folder is None:
+            self.folder = Path(mkdtemp(prefix="layerkit-play-"))
+            weakref.finalize(self, rmtree, self.folder, ignore_errors=True)
+        return self.folder / Path(name.replace("\\", "/")).name
+
+    def __contains__(self, name: str) -> bool:
+        return self.folder is not None and self.place(name).is_file()
+
+    @contextmanager
+    def written(self, name: str, text: str, encoding: str) -> Iterator[Path]:
+        """Write a table; if what is done with it is refused, the one that was there is again."""
+        path = self.place(name)
+        before = path.read_bytes() if path.exists() else None
+        try:
+            path.write_bytes(text.encode(encoding))
+        except (LookupError, TypeError, UnicodeError) as error:
+            raise FileError(f"{name}: is not text in {encoding}") from error
+        try:
+            yield path
+        except LayerkitError:
+            path.unlink()
+            if before is not None:
+                path.write_bytes(before)
+            raise
+
+    def shortened(self, reply: Any) -> Any:
+        """Return a reply in which the tables have their names alone."""
+        return _without(f"{self.folder.as_posix()}/", reply) if self.folder else reply
+
+
+def _without(folder: str, value: Any) -> Any:
+    """Return a reply in which the files of a folder have their names alone."""
+    if isinstance(value, dict):
+        return {name: _without(folder, inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without(folder, inner) for inner in value]
+    return value.replace(folder, "") if isinstance(value, str) else value
 
 
 def columns_of(path: str | Path, encoding: str) -> list[str]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from layerkit.play.catalogue import State
 from layerkit.play.server import Server
+from layerkit.play.session import Session
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -57,6 +59,14 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert errors == []
+
+
+def asked(session: Session, do: str, **message: Any) -> dict[str, Any]:
+    """The reply to a message, which is JSON and no refusal."""
+    reply = session.handle({"do": do, **message})
+    assert "error" not in reply, reply["error"]
+    json.dumps(reply, allow_nan=False)
+    return reply
 
 
 class _Silent(SimpleHTTPRequestHandler):

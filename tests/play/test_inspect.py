@@ -1,7 +1,6 @@
 """What the page shows of one step: the numbers are those of the layers."""
 
 import base64
-import json
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from layerkit import Layer
 from layerkit.play.edit import next_batch
 from layerkit.play.session import Session
+from tests.play.conftest import asked
 
 
 def begun(**changes: Any) -> Session:
@@ -20,13 +20,6 @@ def begun(**changes: Any) -> Session:
     asked(session, do="new", state=state)
     asked(session, do="train", steps=4)
     return session
-
-
-def asked(session: Session, **message: Any) -> dict[str, Any]:
-    reply = session.handle(message)
-    assert "error" not in reply, reply["error"]
-    json.dumps(reply, allow_nan=False)
-    return reply
 
 
 def array(reply: dict[str, Any], number: int) -> Any:

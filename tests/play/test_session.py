@@ -16,6 +16,7 @@ from layerkit.play.browser import answer
 from layerkit.play.catalogue import state_for
 from layerkit.play.session import Session
 from layerkit.play.wire import as_bytes
+from tests.play.conftest import asked
 
 BLOCKED = """
 import sys
@@ -37,15 +38,8 @@ for name, state in states.items():
 
 def begun(name: str = "circles", **tables: Any) -> Session:
     session = Session()
-    ask(session, "new", state=state_for(name) | tables)
+    asked(session, "new", state=state_for(name) | tables)
     return session
-
-
-def ask(session: Session, do: str, **message: Any) -> dict[str, Any]:
-    reply = session.handle({"do": do, **message})
-    assert "error" not in reply, reply
-    json.dumps(reply, allow_nan=False)
-    return reply
 
 
 def array(sent: dict[str, Any]) -> Any:
@@ -56,32 +50,32 @@ def test_a_loss_without_probabilities_is_sure_of_what_it_predicts() -> None:
     state = state_for("blobs")
     state["network"]["loss"] = {"type": "MultiMargin"}
     session = Session()
-    drawn = ask(session, "new", state=state)["frame"]["map"]
+    drawn = asked(session, "new", state=state)["frame"]["map"]
     assert (array(drawn["probability"]) == 1).all()
-    assert set(ask(session, "predict", x=[0, 0])["probabilities"]) == {0, 1}
+    assert set(asked(session, "predict", x=[0, 0])["probabilities"]) == {0, 1}
 
 
 def test_another_optimizer_goes_on_where_the_training_is() -> None:
     session = begun()
-    before = ask(session, "train", steps=20)["frame"]
+    before = asked(session, "train", steps=20)["frame"]
     for optimizer in ({"type": "Adam", "lr": 0.5}, {"type": "SGD", "lr": 0.25}):
         state = session.state | {"optimizer": optimizer}
-        reply = ask(session, "new", state=state, keep=True)
+        reply = asked(session, "new", state=state, keep=True)
         assert "data" not in reply
         assert reply["frame"] == before | {"lr": optimizer["lr"]}
-    assert ask(session, "train")["frame"]["step"] == 21
+    assert asked(session, "train")["frame"]["step"] == 21
     for other in (state, state | {"training": {"seed": 1}}, state_for("moons")):
-        assert ask(session, "new", state=other, keep=other is not state)["frame"]["step"] == 0
-        ask(session, "train")
+        assert asked(session, "new", state=other, keep=other is not state)["frame"]["step"] == 0
+        asked(session, "train")
 
 
 @pytest.mark.parametrize("name", [*TOYS, "digits"])
 def test_each_data_set_has_a_state_that_learns(name: str) -> None:
     session = begun(name)
-    before = ask(session, "frame")["frame"]
-    frame = ask(session, "train", steps=500)["frame"]
+    before = asked(session, "frame")["frame"]
+    frame = asked(session, "train", steps=500)["frame"]
     assert frame["test_loss"] < 0.8 * before["test_loss"]
-    assert ask(session, "reset")["frame"] == before
+    assert asked(session, "reset")["frame"] == before
 
 
 def test_nothing_in_the_page_needs_scipy_or_scikit_learn() -> None:
@@ -91,17 +85,17 @@ def test_nothing_in_the_page_needs_scipy_or_scikit_learn() -> None:
 def test_steps_are_those_of_a_training_from_the_file() -> None:
     session, other = begun("moons"), begun("moons")
     for _ in range(7):
-        ask(session, "train", steps=5, frame=False)
-    frame = ask(session, "epoch")["frame"]
+        asked(session, "train", steps=5, frame=False)
+    frame = asked(session, "epoch")["frame"]
     assert (frame["epoch"], frame["batch"], frame["step"]) == (3, 0, 39)
     assert other.experiment
     for _ in range(3):
-        ask(other, "epoch")
+        asked(other, "epoch")
     np.testing.assert_array_equal(session.network.arena.values, other.network.arena.values)
 
 
 def test_maps_and_points_have_the_shapes_that_are_promised() -> None:
-    reply = ask(Session(), "new", state=state_for("blobs"))
+    reply = asked(Session(), "new", state=state_for("blobs"))
     assert array(reply["data"]["train"]["x"]).shape == (400, 2)
     assert array(reply["data"]["train"]["t"]).max() == 2
     frame = reply["frame"]
@@ -119,7 +113,7 @@ def test_layers_say_what_they_read_through_all_containers() -> None:
         "branches": [{"type": "Dense", "units": 8}, {"type": "Dense", "units": 8}],
     }
     state["network"]["body"]["layers"][1] = sum_of
-    layers = ask(Session(), "new", state=state)["layers"]
+    layers = asked(Session(), "new", state=state)["layers"]
     read = {layer["address"]: layer["reads"] for layer in layers}
     assert read["body.layers.0"] == ["input"]
     branches = [f"body.layers.1.branches.{i}" for i in range(2)]
@@ -130,10 +124,10 @@ def test_layers_say_what_they_read_through_all_containers() -> None:
 
 def test_a_map_has_what_the_network_predicts_with_the_top_first() -> None:
     session = begun("circles")
-    frame = ask(session, "train", steps=200)["frame"]
+    frame = asked(session, "train", steps=200)["frame"]
     (left, right), (_, high) = session.view.bounds
     middle_of_the_top = [left + (right - left) * 25 / 49, high]
-    seen = ask(session, "predict", x=middle_of_the_top)
+    seen = asked(session, "predict", x=middle_of_the_top)
     winner, p = (array(frame["map"][key])[0, 25] for key in ("winner", "probability"))
     assert seen["prediction"] == winner
     assert seen["probabilities"][winner] == pytest.approx(p, abs=1e-5)
@@ -159,9 +153,9 @@ def test_a_map_has_what_the_network_predicts_with_the_top_first() -> None:
 )
 def test_what_is_refused_changes_nothing(message: Any, sentence: str) -> None:
     session = begun()
-    before = ask(session, "train", steps=3)["frame"]
+    before = asked(session, "train", steps=3)["frame"]
     assert sentence in session.handle(message)["error"]
-    assert ask(session, "frame")["frame"] == before
+    assert asked(session, "frame")["frame"] == before
 
 
 @pytest.mark.parametrize("depth", [900, 200_000])
@@ -177,12 +171,12 @@ def test_messages_before_there_is_a_network_are_refused() -> None:
 
 def test_a_divergence_says_where_the_first_value_was() -> None:
     session = begun("sine", optimizer={"type": "SGD", "lr": 1e6})
-    diverged = ask(session, "train", steps=200)["frame"]["diverged"]
+    diverged = asked(session, "train", steps=200)["frame"]["diverged"]
     assert "the first value that is not finite" in diverged["says"]
     assert diverged["address"] == "loss"
-    step = ask(session, "frame")["frame"]["step"]
-    assert ask(session, "train")["frame"]["step"] == step
-    assert ask(session, "reset")["frame"]["diverged"] is None
+    step = asked(session, "frame")["frame"]["step"]
+    assert asked(session, "train")["frame"]["step"] == step
+    assert asked(session, "reset")["frame"]["diverged"] is None
 
 
 def test_where_names_the_layer() -> None:
@@ -196,23 +190,23 @@ def test_where_names_the_layer() -> None:
 def test_what_is_of_no_use_in_a_page_is_left_out_with_a_note() -> None:
     training = state_for("circles")["training"]
     state = state_for("circles") | {"training": training | {"callbacks": [{"type": "ProgressBar"}]}}
-    reply = ask(Session(), "new", state=state)
+    reply = asked(Session(), "new", state=state)
     assert reply["notes"] == ["training.callbacks is left out in the playground"]
     assert reply["state"]["training"] == training
 
 
 def test_a_session_begins_with_trained_weights_where_they_fit(tmp_path: Path) -> None:
     session = begun()
-    trained = ask(session, "train", steps=50)["frame"]
+    trained = asked(session, "train", steps=50)["frame"]
     path = tmp_path / "trained.safetensors"
     session.network.save(path)
     state = session.state | {"training": session.state["training"] | {"warm_start": str(path)}}
-    reply = ask(session, "new", state=state)
+    reply = asked(session, "new", state=state)
     assert reply["notes"] == [f"The network begins with the trained weights of {path}"]
     begin = reply["frame"]
     assert (begin["step"], begin["map"]) == (0, trained["map"])
-    ask(session, "train", steps=3)
-    assert ask(session, "reset")["frame"] == begin
+    asked(session, "train", steps=3)
+    assert asked(session, "reset")["frame"] == begin
     network = copy.deepcopy(state["network"])
     network["body"]["layers"][0]["units"] = 9
     missing = {"training": {"warm_start": "nothing"}}
@@ -223,7 +217,7 @@ def test_a_session_begins_with_trained_weights_where_they_fit(tmp_path: Path) ->
         ),
         (missing, "nothing: can't be read: No such file"),
     ):
-        reply = ask(Session(), "new", state=state | other)
+        reply = asked(Session(), "new", state=state | other)
         assert "are left out, and the network begins anew: " in reply["notes"][0]
         assert why in reply["notes"][0]
         assert "warm_start" not in reply["state"]["training"]
@@ -233,29 +227,29 @@ def test_the_rate_is_that_of_the_schedule_and_a_training_goes_on_after_its_end()
     schedules = {"lr": {"type": "CosineSchedule"}}
     optimizer = {"type": "SGD", "lr": 0.1, "schedules": schedules}
     session = begun(optimizer=optimizer, training={"epochs": 2, "batch_size": 40})
-    rates = [ask(session, "train", steps=steps)["frame"]["lr"] for steps in (1, 9, 30)]
+    rates = [asked(session, "train", steps=steps)["frame"]["lr"] for steps in (1, 9, 30)]
     assert 0.1 > rates[0] > rates[1] > rates[2] == pytest.approx(0, abs=1e-12)
-    assert ask(session, "frame")["frame"]["epoch"] == 4
+    assert asked(session, "frame")["frame"]["epoch"] == 4
 
 
 def test_a_dropped_table_is_learned_from_and_mapped_over_two_numbers() -> None:
     text = Path("experiments/flats.csv").read_text(encoding="utf-8")
     session = Session()
-    reply = ask(session, "csv", name="flats.csv", text=text)
+    reply = asked(session, "csv", name="flats.csv", text=text)
     assert (reply["target"], reply["data"]["kind"]) == ("price", "table")
     assert array(reply["frame"]["map"]["values"]).shape == (50, 50)
     assert reply["state"]["data"]["path"] == reply["data"]["name"] == "flats.csv"
     numbers = reply["data"]["numbers"]
     assert [reply["data"]["features"][i] for i in numbers] == ["area", "rooms", "built"]
-    assert ask(session, "frame", columns=[])["frame"]["map"] is None
-    seen = ask(session, "frame", columns=[4, 2])
+    assert asked(session, "frame", columns=[])["frame"]["map"] is None
+    seen = asked(session, "frame", columns=[4, 2])
     assert seen["data"]["columns"] == [4, 2]
     assert array(seen["data"]["test"]["x"]).shape == (160, 2)
-    again = ask(session, "new", state=reply["state"])
+    again = asked(session, "new", state=reply["state"])
     assert again["frame"] == reply["frame"]
     refused = session.handle({"do": "frame", "columns": [0]})["error"]
     assert refused == "columns = [0]: should be one or two columns with numbers, of 2, 3, 4; or []"
-    assert ask(session, "csv", name="flats.csv", text=text, target="heating")["data"]["classes"]
+    assert asked(session, "csv", name="flats.csv", text=text, target="heating")["data"]["classes"]
 
 
 def test_what_is_learned_from_a_dropped_table_is_told_and_its_features_have_names() -> None:
@@ -263,7 +257,7 @@ def test_what_is_learned_from_a_dropped_table_is_told_and_its_features_have_name
         f"{i % 7},{'grün' if i % 3 else ''},k{i},{'ja' if i % 2 else 'nein'}" for i in range(60)
     ]
     text = "\n".join(["größe,farbe,nr,y", *rows])
-    reply = ask(Session(), "csv", name="a.csv", text=text, encoding="cp1252")
+    reply = asked(Session(), "csv", name="a.csv", text=text, encoding="cp1252")
     assert reply["told"][:2] == [
         "The table is read as cp1252",
         "To learn from: 2 columns, 1 number, 1 category",
@@ -278,7 +272,7 @@ def test_what_is_learned_from_a_dropped_table_is_told_and_its_features_have_name
 
 def test_a_state_waits_for_its_table() -> None:
     text = "\n".join(["a,y", *(f"{i % 7},{i % 2}" for i in range(60))])
-    state = ask(Session(), "csv", name="own.csv", text=text)["state"]
+    state = asked(Session(), "csv", name="own.csv", text=text)["state"]
     refused = Session().handle({"do": "new", "state": state})["error"]
     assert refused == "own.csv: this table is not here; drop it on the page to go on"
 
@@ -290,12 +284,12 @@ def test_images_are_looked_at_one_by_one(tmp_path: Path) -> None:
     state = state_for("digits") | {"data": {"path": str(tmp_path / "images.npz")}}
     state["network"]["body"]["layers"][-1]["units"] = 3
     session = Session()
-    data = ask(session, "new", state=state)["data"]
+    data = asked(session, "new", state=state)["data"]
     assert (data["kind"], data["image"], data["bytes"]) == ("images", (4, 5), True)
-    frame = ask(session, "frame", example=7)["frame"]
+    frame = asked(session, "frame", example=7)["frame"]
     shown = array(frame["neurons"]["body.layers.2"]["activations"])
     x = (array(data["train"]["x"])[7] / 255).tolist()
-    np.testing.assert_allclose(ask(session, "predict", x=x)["outputs"], shown, rtol=1e-5)
+    np.testing.assert_allclose(asked(session, "predict", x=x)["outputs"], shown, rtol=1e-5)
 
 
 def test_maps_of_values_that_are_not_finite_can_be_sent() -> None:
@@ -314,6 +308,6 @@ def test_of_several_targets_the_first_is_shown(target: str, loss: str, tmp_path:
     data = {"path": str(tmp_path / "several.npz"), "target": target}
     network = state_for("circles")["network"] | {"loss": {"type": loss}}
     state = state_for("circles") | {"data": data, "network": network}
-    reply = ask(Session(), "new", state=state)
+    reply = asked(Session(), "new", state=state)
     assert array(reply["data"]["train"]["t"]).shape == (64,)
     assert array(reply["frame"]["map"]["values"]).shape == (50, 50)

@@ -61,3 +61,13 @@ export function fitted(canvas, width = canvas.clientWidth, height = canvas.clien
   context.clearRect(0, 0, width, height);
   return context;
 }
+
+// A rounded sheet of paper; what is drawn then stays inside it, until context.restore().
+export function sheet(context, x, y, width, height, radius) {
+  context.save();
+  context.beginPath();
+  context.roundRect(x, y, width, height, radius);
+  context.clip();
+  context.fillStyle = css(paper());
+  context.fillRect(x, y, width, height);
+}

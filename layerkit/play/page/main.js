@@ -3,7 +3,7 @@
 // A part that looks inside is a module beside this one with `export function mount(element, app)`, listed in PARTS below; it gets a tab, and
 // fills `element`. What it may use of `app`:
 //
-//   app.connection.send(message)  a promise of the engine's reply (see layerkit/play/session.py for the messages). A refused message rejects with
+//   app.connection.send(message)  a promise of the engine's reply (see layerkit/play/__init__.py for the messages). A refused message rejects with
 //                                 a Refusal: `error.message` is layerkit's sentence, `error.where` its place. In replies arrays are decoded:
 //                                 {shape, dtype, data} with a typed array as data. Messages are answered in the order in which they are sent.
 //   app.state                     the accepted configuration: {data, network, optimizer, training, ...}; don't change it, use app.change

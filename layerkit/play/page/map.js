@@ -1,6 +1,6 @@
 // The output panel's picture: the decision map with the examples, the curve, or the digit one draws.
 
-import { classColour, css, fitted, inkColour, mix, paper, ramp, short, signed, token } from "./colours.js";
+import { classColour, css, fitted, inkColour, mix, paper, ramp, sheet, short, signed, token } from "./colours.js";
 import { Pad } from "./draw.js";
 import { make } from "./make.js";
 
@@ -139,12 +139,7 @@ export class Picture {
     if (!this.canvas?.isConnected || !this.canvas.clientWidth || !this.data || this.pad) return;
     const { left, top, width, height, whole } = this.box, context = fitted(this.canvas, whole, whole), { px, py } = this.scales();
     const frame = this.app.frame, hovered = this.app.hovered && this.app.unitMap(this.app.hovered);
-    context.save();
-    context.beginPath();
-    context.roundRect(left, top, width, height, 6);
-    context.clip();
-    context.fillStyle = css(paper());
-    context.fillRect(left, top, width, height);
+    sheet(context, left, top, width, height, 6);
     if (this.mode === "plane" && frame) {
       if (hovered) this.unit(hovered); else if (frame.map.winner) this.classes(frame.map); else this.values(frame.map);
       context.imageSmoothingEnabled = true;

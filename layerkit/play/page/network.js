@@ -3,7 +3,7 @@
 // The nodes of a graph are drawn by levels: each one level after the last of those that it reads, below each
 // other where there are several. What is read from further back passes the levels between on a lane.
 
-import { css, diverging, fitted, mix, paper, ramp, short, signed, token } from "./colours.js";
+import { css, diverging, fitted, mix, paper, ramp, sheet, short, signed, token } from "./colours.js";
 import { make } from "./make.js";
 import { pick } from "./controls.js";
 
@@ -225,7 +225,7 @@ export class NetworkView {
     const { columns, canvas, size, app } = this;
     if (!columns.length || !this.width) return;
     const context = fitted(canvas, this.width, this.height), line = token("--line"), soft = token("--soft"), ink = token("--ink"), accent = token("--accent"), lane = mixed(line, soft);
-    const places = this.sheet(), [negative, , positive] = diverging().map(colour => css(mix(paper(), colour, 0.9)));
+    const places = this.maps(), [negative, , positive] = diverging().map(colour => css(mix(paper(), colour, 0.9)));
     context.lineCap = "round";
     const curve = (x0, y0, x1, y1) => {
       const bend = (x1 - x0) / 2;
@@ -265,12 +265,7 @@ export class NetworkView {
     columns.forEach((column, i) => {
       for (let j = 0; j < column.shown; j++) {
         const x = column.x, y = column.y[j], wide = column.wide, hovered = app.hovered && app.hovered.address === column.address && app.hovered.unit === j;
-        context.save();
-        context.beginPath();
-        context.roundRect(x, y, wide, wide, 5);
-        context.clip();
-        context.fillStyle = css(paper());
-        context.fillRect(x, y, wide, wide);
+        sheet(context, x, y, wide, wide, 5);
         const place = places.get(`${column.address} ${j}`), map = place?.map ?? column.map?.(j);
         const value = column.value?.(j);
         if (map && !place) this.line(context, map, x, y, wide);
@@ -317,7 +312,7 @@ export class NetworkView {
 
   // All maps of numbers in one picture, from blue over paper to orange: drawing one picture many times is much quicker than many.
   // Gives the place of each in it. The numbers are offset + scale * data.
-  sheet() {
+  maps() {
     const places = new Map();
     let width = 0, height = 0;
     for (const column of this.columns) {

@@ -220,6 +220,7 @@ def _open(storage: str) -> BaseStorage:
     from filelock import FileLock
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy.engine import make_url
     from sqlalchemy.pool import NullPool
 
     class Journal(JournalFileBackend):
@@ -235,6 +236,12 @@ def _open(storage: str) -> BaseStorage:
 
         return connected(storage)
     if "://" in storage:
+        url = make_url(storage)
+        if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+            raise FileError(
+                "it is in memory, and lost with this process; name a file, such as "
+                "sqlite:///trials.db"
+            )
         # without a pool each connection is closed after its use, also where something fails
         return RDBStorage(storage, engine_kwargs={"poolclass": NullPool})
     path = Path(storage).absolute()

@@ -272,6 +272,7 @@ def test_a_storage_that_is_a_file_of_another_kind_stays_as_it_is(
     ("storage", "sentence"),
     [
         ("sqlite:////nowhere/trials.db", "(sqlite3.OperationalError) unable to open database file"),
+        ("sqlite://", "it is in memory, and lost with this process; name a file"),
         ("martian://trials", "Can't load plugin"),
         ("journal", "damaged: KeyError: 'study_name'"),
     ],

@@ -234,32 +234,43 @@ class Decides(Layer):
 
 
 @pytest.mark.parametrize(
-    ("table", "line"),
+    ("check", "lines"),
     [
-        (check_layer(Dense(2), (3,), report=True), "✓ copies"),
-        (check_layer(ForgetsTheChainRule(), (3,), report=True), "✓ forward, float32"),
-        (check_layer(ForgetsTheChainRule(), (3,), report=True), "✗ derivatives: ForgetsTheChain"),
-        (check_loss(MeanSquaredError(), (2,), np.ones((3, 2)), report=True), "✓ sample weights"),
+        (lambda: check_layer(Dense(2), (3,), report=True), ["✓ copies"]),
         (
-            check_optimizer(NakedAdam(correct=False), Adam(), report=True),
-            "✗ like Adam: NakedAdam: st",
+            lambda: check_layer(ForgetsTheChainRule(), (3,), report=True),
+            ["✓ forward, float32", "✗ derivatives: ForgetsTheChain"],
         ),
-        (check_optimizer(NakedAdam(correct=False), Adam(), report=True), "✓ downhill 3"),
-        (check_initializer(HeNormal(), report=True), "✓ fill"),
-        (check_initializer(FillsHalf(), report=True), "✗ fill: FillsHalf.fill leaves numbers of w"),
-        (check_schedule(CosineSchedule(), report=True), "✓ unknown length"),
-        (check_layer(Add(), (3,), (3,), report=True), "✓ recording"),
         (
-            check_layer(Decides(), (3,), report=True),
-            "- recording: body.nodes.layer: test_rep",
+            lambda: check_loss(MeanSquaredError(), (2,), np.ones((3, 2)), report=True),
+            ["✓ sample weights", "✓ recording"],
         ),
-        (check_loss(MeanSquaredError(), (2,), np.ones((3, 2)), report=True), "✓ recording"),
-        (check_optimizer(SGD(), report=True), "✓ recording"),
-        (check_optimizer(LBFGS(), report=True), "- recording: LBFGS searches: it evaluates"),
+        (
+            lambda: check_optimizer(NakedAdam(correct=False), Adam(), report=True),
+            ["✗ like Adam: NakedAdam: st", "✓ downhill 3"],
+        ),
+        (lambda: check_initializer(HeNormal(), report=True), ["✓ fill"]),
+        (
+            lambda: check_initializer(FillsHalf(), report=True),
+            ["✗ fill: FillsHalf.fill leaves numbers of w"],
+        ),
+        (lambda: check_schedule(CosineSchedule(), report=True), ["✓ unknown length"]),
+        (lambda: check_layer(Add(), (3,), (3,), report=True), ["✓ recording"]),
+        (
+            lambda: check_layer(Decides(), (3,), report=True),
+            ["- recording: body.nodes.layer: test_rep"],
+        ),
+        (lambda: check_optimizer(SGD(), report=True), ["✓ recording"]),
+        (
+            lambda: check_optimizer(LBFGS(), report=True),
+            ["- recording: LBFGS searches: it evaluates"],
+        ),
     ],
 )
-def test_a_report_has_a_line_for_each_law(table: str, line: str) -> None:
-    assert any(found.startswith(line) for found in table.splitlines())
+def test_a_report_has_a_line_for_each_law(check: Callable[[], str], lines: list[str]) -> None:
+    report = check().splitlines()
+    for line in lines:
+        assert any(found.startswith(line) for found in report)
 
 
 def test_a_layer_that_decides_by_values_keeps_the_contract() -> None:

@@ -108,6 +108,7 @@ export function showData(app) {
   rows.push(slider("batch size", { min: 0, max: 9, step: 1, value: Math.round(Math.log2(training.batch_size ?? 128)), shown: v => 2 ** v }, later(v => { app.draft.training.batch_size = 2 ** v; })));
   box.replaceChildren(...rows);
 }
+
 // The table that a state is of, if it was dropped on the page: {name, text, encoding}.
 export function tableOf({ data }) {
   return table && data?.path === table.name ? { name: table.name, text: table.text, encoding: table.encoding } : null;

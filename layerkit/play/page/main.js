@@ -459,7 +459,6 @@ async function mountParts() {
 
 // keyboard, theme, files
 
-
 const typing = target => target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, [contenteditable], dialog[open]");
 
 function keyboard(event) {

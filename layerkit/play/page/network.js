@@ -1,13 +1,12 @@
 // The network, drawn: a column of neurons for each layer, each neuron with the map of its outputs over the
 // plane, and a line for each weight. Above it, one button per layer, and a + wherever a layer can be added.
-// The nodes of a graph are drawn by levels: each one level after the last of those that it reads, below each
-// other where there are several. What is read from further back passes the levels between on a lane.
 
 import { css, diverging, fitted, mix, paper, ramp, sheet, short, signed, token } from "./colours.js";
+import { layOut } from "./layout.js";
 import { make } from "./make.js";
 import { pick } from "./controls.js";
 
-const MOST = 10, HEAD = 34, LANE = 30, GAP = 14, LABEL = "italic 14px Palatino, Georgia, serif", EMBED = document.documentElement.classList.contains("embed");
+const LABEL = "italic 14px Palatino, Georgia, serif", EMBED = document.documentElement.classList.contains("embed");
 
 export class NetworkView {
   constructor(app) {
@@ -46,81 +45,14 @@ export class NetworkView {
     const { columns } = this;
     if (!columns.length) return;
     const style = getComputedStyle(this.scroller), room = this.scroller.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    const levels = this.arranged(), most = Math.max(...levels.map(({ columns }) => columns.length));
-    this.headed = this.stacked && !EMBED ? HEAD : 0;
-    this.height = EMBED ? Math.min(400, Math.max(160, innerHeight - 12)) : (innerWidth <= 760 ? 330 : innerHeight > 1000 ? 470 : 390) * Math.min(1.8, 0.6 + 0.4 * most);
-    for (const level of levels) {
-      const limit = level.columns.length === 1 ? MOST : Math.max(3, Math.floor(12 / level.columns.length));
-      for (const column of level.columns) {
-        const alike = column.weights ? [] : column.reads.map(k => columns[k]).filter(({ units, image }) => units === column.units && !image);
-        column.shown = column.image ? 1 : Math.min(column.units > limit ? limit - 1 : column.units, ...alike.map(({ shown }) => shown));
-      }
-      level.taken = level.lanes.length * LANE + (level.columns.length - 1) * GAP + level.columns.length * this.headed;
-    }
-    // hidden units take as much as one that is shown
-    const high = ({ columns }) => columns.reduce((sum, { units, shown, image }) => sum + shown + (units > shown && !image ? 1 : 0), 0);
-    const pitch = Math.min(56, ...levels.map(level => (this.height - level.taken) / Math.max(high(level), 4) * 0.985));
-    this.size = Math.floor(pitch * 0.8);
-    const big = column => column.image ? this.size * 2.4 : this.size;
-    for (const level of levels) {
-      level.wide = Math.max(...level.columns.map(big));
-      level.near = level.columns.every(column => column.elementwise);
-    }
-    const near = levels.filter(level => level.near).length, gaps = levels.length - 1 - near, least = EMBED ? 16 : columns.some(column => column.fixed) ? 48 : 66;
-    const [before, after] = [columns[0], columns.at(-1)].map(column => this.room(column)), sizes = levels.reduce((sum, { wide }) => sum + wide, before + after);
-    const tight = sizes + near * 54 + gaps * (least + 10) > room;
-    this.narrow = EMBED ? 10 : tight ? 46 : 54;
-    const used = sizes + near * this.narrow, gap = Math.max(least, Math.min(190, (room - used) / Math.max(1, gaps)));
-    this.width = Math.max(room, Math.ceil(used + gaps * gap));
-    let x = before + Math.max(0, (this.width - used - gaps * gap) / 2);
-    levels.forEach((level, i) => {
-      if (i) x += level.near ? this.narrow : gap;
-      const tall = column => (column.image ? big(column) : column.shown * pitch) + (column.units > column.shown && !column.image ? 20 : 0) + this.headed;
-      let y = (this.height - level.slots.reduce((sum, slot) => sum + (slot.units ? tall(slot) : LANE), (level.columns.length - 1) * GAP)) / 2;
-      for (const slot of level.slots) {
-        slot.x = x;
-        if (slot.units) {
-          slot.wide = big(slot);
-          slot.top = y;
-          slot.y = Array.from({ length: slot.shown }, (_, j) => y + this.headed + j * pitch + (slot.image ? 0 : (pitch - this.size) / 2));
-          y += tall(slot) + GAP;
-          slot.bottom = this.stacked ? y - GAP : this.height;
-        } else {
-          slot.wide = level.wide;
-          slot.middle = y + LANE / 2;
-          y += LANE;
-        }
-      }
-      x += level.wide;
-    });
+    const ends = [columns[0], columns.at(-1)].map(column => this.room(column));
+    const height = EMBED ? Math.min(400, Math.max(160, innerHeight - 12)) : innerWidth <= 760 ? 330 : innerHeight > 1000 ? 470 : 390;
+    Object.assign(this, layOut(columns, { room, ends, height, embed: EMBED }));
     this.canvas.style.width = `${this.width}px`;
     this.canvas.style.height = `${this.height}px`;
     this.list.style.width = `${this.width}px`;
     this.list.classList.toggle("stacked", this.stacked);
     for (const each of this.list.children) this.put(each);
-  }
-
-  // The levels: {columns, lanes, slots}, the slots being both in the order from top to bottom, by where that is what they read.
-  arranged() {
-    const { columns } = this, levels = Array.from({ length: 1 + Math.max(...columns.map(({ level }) => level)) }, () => ({ columns: [], lanes: [] }));
-    this.graph = columns.some(({ level, reads }, i) => level !== i || reads.length > 1);
-    this.stacked = columns.some(({ level }, i) => level !== i);
-    for (const column of columns) {
-      levels[column.level].columns.push(column);
-      for (const source of column.reads) {
-        for (let level = columns[source].level + 1; level < column.level; level++) {
-          if (!levels[level].lanes.some(lane => lane.source === source)) levels[level].lanes.push({ source, reads: [source] });
-        }
-      }
-    }
-    let order = new Map();
-    for (const level of levels) {
-      const from = ({ reads }) => reads.reduce((sum, source) => sum + (order.get(source) ?? 0), 0) / (reads.length || 1);
-      level.slots = [...level.columns, ...level.lanes].map(slot => [from(slot), slot]).sort(([a], [b]) => a - b).map(([, slot]) => slot);
-      order = new Map(level.slots.map((slot, i) => [slot.source ?? columns.indexOf(slot), (i + 0.5) / level.slots.length]));
-    }
-    this.lanes = new Map(levels.flatMap(({ lanes }, i) => lanes.map(lane => [`${lane.source} ${i}`, lane])));
-    return levels;
   }
 
   // What is left beside the first and the last column: for their labels, or for half a header.

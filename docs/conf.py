@@ -105,6 +105,13 @@ def skip_routing(app: Any, what: str, name: str, obj: Any, skip: bool, options: 
     return True if name.startswith("set_") and name.endswith("_request") else None
 
 
+def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """From its source a name links back to its page, whatever the first name of the file is in."""
+    if page.startswith("_modules/"):
+        link = r"(/api/([\w.]+\.(\w+))\.html#)(?!\2\b)[\w.]+?\.\3\b"
+        context["body"] = re.sub(link, r"\1\2", context["body"])
+
+
 def write_pages(app: Any, config: Any) -> None:
     """Make what is generated from the classes, before Sphinx looks for pages."""
     GENERATED.mkdir(exist_ok=True)
@@ -125,3 +132,4 @@ def setup(app: Any) -> None:
     app.connect("source-read", trim_examples)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
     app.connect("autodoc-skip-member", skip_routing)
+    app.connect("html-page-context", link_back)

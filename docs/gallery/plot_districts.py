@@ -3,7 +3,8 @@ A table with categories
 =======================
 
 Words are learned as vectors, an *embedding*. Here each district of a town has two numbers, which
-the network chooses so that it predicts the prices of flats well.
+the network chooses so that it predicts the prices of flats well. The table is
+:download:`flats.csv <../../experiments/flats.csv>`; its path is that in a clone of the repository.
 """
 
 import matplotlib.pyplot as plt

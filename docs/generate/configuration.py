@@ -141,7 +141,8 @@ def kind(node: dict[str, Any]) -> tuple[str, str]:
         least = f"at least {node['minItems']}" if "minItems" in node else ""
         what = "list" if node["type"] == "array" else "table"
         return f"{what} of {of}", ", ".join(filter(None, [least, allowed]))
-    return node["type"], ", ".join(f"{LIMITS[k]} {node[k]}" for k in LIMITS if k in node)
+    limits = {k: node[k] for k in LIMITS if node.get(k, 2**63) != 2**63}  # that of any integer
+    return node["type"], ", ".join(f"{LIMITS[k]} {limit}" for k, limit in limits.items())
 
 
 def toml(value: Any) -> str:

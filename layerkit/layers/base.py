@@ -35,7 +35,7 @@ class Layer(Configurable, ABC):
 
     A layer of one input has ``build(self, shape)`` and ``forward(self, x, train=True)``. One of
     several has ``build(self, a, b)``, ``forward(self, a, b, train=True)`` and a `backward` that
-    returns a tuple with one dx for each; ``*xs`` takes any number of inputs. `train` is always
+    returns a tuple with one dx for each; ``*xs`` takes any number of inputs. ``train`` is always
     passed by keyword.
 
     Two laws make any wiring safe: `forward` never writes to its inputs, `backward` never writes to
@@ -120,7 +120,7 @@ class Layer(Configurable, ABC):
 
     @abstractmethod
     def forward(self, *xs: Any, **options: Any) -> Array:
-        """Return y, keeping what `backward` needs. The only option is `train`."""
+        """Return y, keeping what `backward` needs. The only option is ``train``."""
 
     @abstractmethod
     def backward(self, dy: Array) -> Any:

@@ -164,7 +164,7 @@ def test_a_class_is_checked_whatever_one_student_writes(
     codes = {
         "anna": {exercise.file: exercise.solution for exercise in LAB.exercises},
         "ben": {
-            "dense.py": "import time\nwhile True: time.sleep(1)\n",
+            "dense.py": "while True: pass\n",
             "relu.py": "import sys\nsys.exit(0)\n",
             "sgd.py": "import os\nos._exit(3)\n",
             "adam.py": "class MyAdam(\n",

@@ -153,7 +153,7 @@ class Progress(Guided):
         self.paused: str | None = None
         self.failed: Any = None
         self.seconds_before, self.started = 0.0, time.perf_counter()
-        self.own = {*vars(self), "own"}
+        self._own = {*vars(self), "_own"}
 
     @property
     def record(self) -> Record:
@@ -203,8 +203,8 @@ class Progress(Guided):
         ------
         ConfigError
         """
-        for name in vars(self).keys() - self.own:
-            ours = [known for known in {*self.own, *dir(Progress)} if not known.startswith("_")]
+        for name in vars(self).keys() - self._own:
+            ours = [known for known in {*self._own, *dir(Progress)} if not known.startswith("_")]
             if name in ours:
                 hint = f"it is a method: progress.{name}(reason)"
             else:

@@ -637,7 +637,13 @@ def picture(results: list[Result], folder: Path) -> None:
 
     shown = [r for r in results if r.work in "abcd" and r.threads == results[0].threads]
     works = sorted({r.work for r in shown})
-    figure, axes = plt.subplots(len(works), figsize=(8, 2.1 * len(works)), squeeze=False)
+    counts = [sum(r.work == work for r in shown) for work in works]
+    figure, axes = plt.subplots(
+        len(works),
+        figsize=(8, 0.28 * sum(counts) + len(works)),
+        height_ratios=counts,
+        squeeze=False,
+    )
     colours = {"layerkit": "#0072B2", "floor": "#BBBBBB"}
     for work, ax in zip(works, axes[:, 0], strict=True):
         bars = sorted((r for r in shown if r.work == work), key=lambda r: -r.ratio)
@@ -645,7 +651,7 @@ def picture(results: list[Result], folder: Path) -> None:
         drawn = ax.barh(
             names, [r.ratio for r in bars], color=[colours.get(n, "#E69F00") for n in names]
         )
-        ax.bar_label(drawn, [f"{r.ratio:.2f}" for r in bars], padding=4, backgroundcolor="white")
+        ax.bar_label(drawn, [f"{r.ratio:.2f}" for r in bars], padding=4)
         ax.axvline(1, color="#0072B2", linewidth=1, linestyle=":", zorder=0)
         ax.set_title(TITLES[work], loc="left", fontsize=10, fontweight="bold")
         ax.set_xlim(0, 1.1 * max(r.ratio for r in bars))

@@ -186,7 +186,7 @@ def test_a_save_that_fails_at_any_call_leaves_the_old_state_or_the_new(
                 store.save(saved[-1] + 1 if saved else 1)
             except (FileError, KeyboardInterrupt) as error:
                 raised = error
-        assert len(os.listdir("/dev/fd")) == handles
+        assert len(os.listdir("/dev/fd")) <= handles  # the collector may close those of others
         if len(done) < at:
             break
         if raised:

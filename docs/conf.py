@@ -10,7 +10,7 @@ import layerkit
 sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called from
 
 from docs.generate.api import write_api
-from docs.generate.atlas import write_atlas
+from docs.generate.atlas import typeset_beginning, write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.front import write_front
 from docs.generate.runs import write_digits
@@ -85,7 +85,15 @@ html_theme_options = {
 
 
 def escape_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]):
-    """In docstrings, which are written for the reader of the code, *, | and _ are no markup."""
+    """In docstrings, which are written for the reader of the code, *, | and _ are no markup.
+
+    The formula that a class begins with is typeset.
+    """
+    if what == "class":
+        end = lines.index("") if "" in lines else len(lines)
+        formula, rest = typeset_beginning(" ".join(lines[:end]))
+        if formula:
+            lines[:end] = [f":math:`{formula}` {rest}"]
     for i, line in enumerate(lines):
         # scikit-learn's methods refer to its own pages
         line = lines[i] = re.sub(r":(?:ref|term):`([^`<]+?)( <[^>]*>)?`", r"\1", line)

@@ -85,13 +85,33 @@ def formula(text: str) -> list[str]:
     """Show formulas, a line each: "v <- …;  w <- …" are two."""
     if not text:
         return []
+    if latex := aligned(text):
+        return [":::{div} typeset", "$$", latex, "$$", ":::", ""]
+    lines = [line.strip() for line in readable(text).split("; ")]
+    return ["```{code-block} text", ":class: formula", "", *lines, "```", ""]
+
+
+def aligned(text: str) -> str:
+    """Return formulas as LaTeX, one below the other; empty for what is no formula."""
     try:
-        lines = typeset(text, option_names())
-        aligned = rf"\begin{{aligned}} {lines} \end{{aligned}}"
-        return [":::{div} typeset", "$$", aligned, "$$", ":::", ""]
+        return rf"\begin{{aligned}} {typeset(text, option_names())} \end{{aligned}}"
     except NotAFormulaError:
-        lines = [line.strip() for line in readable(text).split("; ")]
-        return ["```{code-block} text", ":class: formula", "", *lines, "```", ""]
+        return ""
+
+
+def typeset_beginning(text: str) -> tuple[str, str]:
+    """Return the formula that a paragraph begins with as LaTeX, empty if none, and the rest.
+
+    Examples
+    --------
+    >>> print(*typeset_beginning("y = x W + b: a sum."), sep="; ")
+    \\begin{aligned} y &= x W + b \\end{aligned}; A sum.
+    >>> typeset_beginning("Base class of losses: L = sum_n l_n.")
+    ('', 'Base class of losses: L = sum_n l_n.')
+    """
+    found, (remark,) = split_formula(text)
+    latex = aligned(found).replace("\n", " ") if re.search("[=~]|<-", found) else ""
+    return (latex, remark) if latex else ("", text)
 
 
 @cache
@@ -99,7 +119,13 @@ def option_names() -> set[str]:
     """The words that formulas use as names: options, and some that stand for a number."""
     classes = [cls for kind in FAMILIES for cls in registered(kind)]
     found = {option.name for cls in classes for option in fields(cls)}
-    return {name for name in found if len(name) > 1} | {"factor", "height", "scale"}
+    return {name for name in found if len(name) > 1} | {
+        "factor",
+        "height",
+        "scale",
+        "n_in",
+        "n_out",
+    }
 
 
 def picture(cls: type[Configurable]) -> list[str]:

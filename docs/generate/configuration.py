@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from docs.generate.atlas import write
+from docs.generate.atlas import typeset_beginning, write
 from docs.generate.catalogue import FAMILIES, registered
 from docs.generate.docstrings import (
     blocks,
@@ -70,7 +70,7 @@ def family(name: str, parts: list[str], definitions: dict[str, Any]) -> Iterator
     registry = Configurable.registry
     base = registry[name]
     yield from (f"(config-{name.lower()})=", f"# {PAGES[name]}", "")
-    yield from blocks(paragraphs(base)[:1])
+    yield from (opening(base), "")
     common = [option.name for option in common_options(base)]
     if common:
         yield from ("All of them have these options:", "")
@@ -83,10 +83,16 @@ def family(name: str, parts: list[str], definitions: dict[str, Any]) -> Iterator
         yield from heading("##", part)
         if part in in_atlas:
             more = f"([atlas](#atlas-{part.lower()}))"
-            yield from (f"{markdown(paragraphs(cls)[0])} {more}", "")
+            yield from (f"{opening(cls)} {more}", "")
         else:
-            yield from blocks(paragraphs(cls))
+            yield from (opening(cls), "", *blocks(paragraphs(cls)[1:]))
         yield from table(cls, definitions[part], [o.name for o in own_options(cls, base)])
+
+
+def opening(cls: type[Any]) -> str:
+    """The first paragraph of a class, with its formula typeset."""
+    formula, rest = typeset_beginning(paragraphs(cls)[0])
+    return f"${formula}$ {markdown(rest)}" if formula else markdown(rest)
 
 
 def heading(level: str, name: str) -> list[str]:

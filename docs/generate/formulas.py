@@ -15,6 +15,7 @@ KNOWN = {"arctan", "cos", "cosh", "exp", "log", "max", "min", "sin", "sinh", "ta
 OWN = {"curve", "erf", "gelu", "sigmoid", "sign", "silu", "softmax", "softplus"}
 SIGNS = {
     "<-": r"\leftarrow",
+    "~": r"\sim",
     "<=": r"\le",
     ">=": r"\ge",
     "!=": r"\ne",
@@ -47,7 +48,7 @@ def typeset(text: str, names: set[str]) -> str:
     y &= \frac{1}{1 + \exp(-x)} \\
     \frac{dy}{dx} &= y (1 - y)
     """
-    parts = [part.strip() for part in text.split("; ")]
+    parts = [part.strip() for part in text.replace("²", "^2").replace("ᵀ", "^T ").split("; ")]
     return " \\\\\n".join(_line(line, names) for part in parts for line in _lines(part))
 
 
@@ -66,10 +67,10 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _line(text: str, names: set[str]) -> str:
-    left, *others = re.split(r" (=|<-) ", text, maxsplit=1)
+    left, *others = re.split(r" (=|<-|~) ", text, maxsplit=1)
     if not others:
         return f"&{_read(text, names)}"
-    sign = "=" if others[0] == "=" else r"\leftarrow"
+    sign = SIGNS.get(others[0], others[0])
     return f"{_read(left, names)} &{sign} {_right(others[1], names)}"
 
 
@@ -231,6 +232,8 @@ class _Reader:
             return rf"\{digit[1]}_{{{digit[2]}}}"
         if word in GREEK:
             return rf"\{word}{prime}"
+        if word in {"n_in", "n_out"}:
+            return rf"n_{{\text{{{word[2:]}}}}}"
         if word in self.names:
             return rf"\text{{{word}}}"
         if re.fullmatch(r"\d+(\.\d+)?", word) or (len(word) == 1 and word.isalnum()):

@@ -100,12 +100,12 @@ def aligned(text: str) -> str:
 
 
 def typeset_beginning(text: str) -> tuple[str, str]:
-    """Return the formula that a paragraph begins with as LaTeX, empty if none, and the rest.
+    r"""Return the formula that a paragraph begins with as LaTeX, empty if none, and the rest.
 
     Examples
     --------
     >>> print(*typeset_beginning("y = x W + b: a sum."), sep="; ")
-    \\begin{aligned} y &= x W + b \\end{aligned}; A sum.
+    \begin{aligned} y &= x W + b \end{aligned}; A sum.
     >>> typeset_beginning("Base class of losses: L = sum_n l_n.")
     ('', 'Base class of losses: L = sum_n l_n.')
     """

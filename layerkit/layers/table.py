@@ -152,7 +152,7 @@ class Table(Layer):
 
     @property
     def features(self) -> list[str]:
-        """What each number of y is, in words; once built.
+        """The features, in words: one for each number of y, once built.
 
         Examples
         --------

@@ -27,7 +27,7 @@ from layerkit.runs.first_config import Task, first_config, quoted
 MOST_CLASSES = 10
 """A column of numbers is one of classes if at most so many are different, and all are whole."""
 NUMBER = re.compile(r"-\d+|[+-]?\d*[.,]\d+([eE][+-]?\d+)?")
-"""What no column is called, but numbers without a header are; 2024 may be a name."""
+"""A number in a first line, which is no name of a column; 2024 may be one."""
 LEAST_OF_A_CLASS = 3
 """Rows of each class, so that training, validation and test set can each have one."""
 

@@ -128,7 +128,7 @@ class Trainer(Guided):
         self.again: Callable[[], tuple[float, float]] | None = None
 
     where = ""
-    """What takes the steps, if it is not NumPy in this process, such as a device."""
+    """The device or ranks that take the steps; empty for NumPy in this process."""
 
     def check(self) -> None:
         """Refuse what this trainer can't do; called once, before the first step."""

@@ -38,9 +38,9 @@ GRACE_PERIOD = 20.0
 """Seconds without a heartbeat after which an owner counts as lost."""
 
 OF_LINES = (AssertionError, LookupError, TypeError)
-"""What Optuna raises for lines of a journal that are damaged."""
+"""Errors of Optuna for lines of a journal that are damaged."""
 OF_STORAGES = (ImportError, OSError, ValueError, *OF_LINES)
-"""What storages raise that can't be opened, beside Optuna's and SQLAlchemy's own errors."""
+"""Errors of storages that can't be opened, beside Optuna's and SQLAlchemy's own."""
 JOURNAL = b'{"op_code":'
 """The beginning of each line of an Optuna journal."""
 

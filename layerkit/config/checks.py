@@ -178,7 +178,8 @@ def _path_as_text(check: Check, value: Any) -> Any:
 
 def _sequence(kind: Any, checks: Sequence[Check], fixed: bool, value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise Wrong(((), value, f"should be a list{_example_list(kind, checks[0], value)}"))
+        name = "list or tuple" if kind is tuple else "list"
+        raise Wrong(((), value, f"should be a {name}{_example_list(kind, checks[0], value)}"))
     if fixed and len(value) != len(checks):
         raise Wrong(((), value, f"should have {len(checks)} items"))
     of_items = checks if fixed else repeat(checks[0], len(value))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from abc import ABC
-from collections.abc import Container
 from dataclasses import Field, fields, is_dataclass
 from inspect import CO_VARARGS, CO_VARKEYWORDS, Parameter, signature
 from types import FunctionType
@@ -45,6 +44,22 @@ def check_definition(cls: Any) -> None:
             _check_attribute(cls, name, value)
     if hasattr(cls, "slots") and hasattr(cls, "update"):
         _check_slots(cls)
+
+
+def shared_default(cls: Any) -> str:
+    """Return the sentence about an option whose default can be changed, and all would share."""
+    name, value, kind = next(
+        (name, value, kind)
+        for name, kind in _annotated(cls).items()
+        if type(value := vars(cls).get(name)).__hash__ is None
+    )
+    empty = isinstance(value, list | dict) and not value
+    made = type(value).__name__ if empty else f"lambda: {value!r}"
+    kind = kind.__name__ if isinstance(kind, type) else kind
+    return (
+        f"{cls.__name__}.{name} = {value!r}: all objects would share it: write {name}: "
+        f"{kind} = field(default_factory={made}), with field from dataclasses"
+    )
 
 
 def missing_methods(cls: Any) -> str:
@@ -146,13 +161,13 @@ def _takes(function: FunctionType, original: FunctionType) -> bool:
     return needed <= count and (count <= code.co_argcount or any_number)
 
 
-def _annotated(cls: Any) -> Container[str]:
-    """The names that the body of a class annotates."""
+def _annotated(cls: Any) -> dict[str, Any]:
+    """What the body of a class annotates, by name."""
     if sys.version_info >= (3, 14):  # where annotations are evaluated when they are asked for
         from annotationlib import Format, get_annotations
 
         return get_annotations(cls, format=Format.FORWARDREF)
-    return vars(cls).get("__annotations__", {})
+    return dict(vars(cls).get("__annotations__", {}))
 
 
 def _check_attribute(cls: Any, name: str, value: Any) -> None:

@@ -139,9 +139,9 @@ class Configurable(Guided):
             # all methods are written once, below: compiling them for each class takes long
             dataclass(cls, init=False, repr=False, eq=False, match_args=False)
         except ValueError as error:
-            raise ConfigError(
-                f"{cls.__name__}: {error}, as field(default_factory=ReLU) from dataclasses"
-            ) from error
+            from layerkit.config.definitions import shared_default
+
+            raise ConfigError(shared_default(cls)) from error
         _check_fields(cls)
         _register(cls)
 
@@ -286,8 +286,8 @@ def _by_name(cls: type[Configurable], values: tuple[Any, ...], options: dict[str
             raise ConfigError(f"{twice}{advice('*', cls)}")
     if len(values) > len(positional):
         raise ConfigError(
-            f"{cls.__name__}: {len(values)} values are given by position, and there are "
-            f"{len(positional)} options that can be: {', '.join(positional) or 'none'}"
+            f"{cls.__name__}: {len(values)} values are given by position; it takes "
+            f"{f'{len(positional)}: ' if positional else ''}{', '.join(positional) or 'none'}"
             f"{advice('*', cls)}"
         )
     return dict(zip(positional, values, strict=False)) | options

@@ -233,6 +233,9 @@ def _as_training(options: Options) -> Training:
             given[name] = {str(k): weight for k, weight in weights.items()}
         elif weights is not None and not isinstance(weights, str) and hasattr(weights, "__iter__"):
             given[name] = list(weights)
+    if callable(own := given.get("metrics")):
+        own = getattr(own, "__name__", own)
+        raise ConfigError(f"metrics = {own}: should be a list such as [{own}]")
     for name in ("callbacks", "metrics"):
         if isinstance(given.get(name), tuple | list):
             given[name] = [part for part in given[name] if name != "metrics" or type(part) is str]

@@ -57,6 +57,18 @@ def define(base: str, *body: str) -> Any:
             ["table = np.arange(3)"],
             "share it: assign it in build, self.table = …",
         ),
+        ("Callback", ["losses: list[float] = []"], "list[float] = field(default_factory=list), w"),
+        (
+            "Layer",
+            ["init: Initializer = Ones()"],
+            "Ones(): all objects would share it: write init: Initializer = field(default_factory="
+            "lambda: Ones()), with field from dataclasses",
+        ),
+        (
+            "Layer",
+            ["table: float = np.arange(3)"],
+            "table: float = field(default_factory=lambda: arr",
+        ),
         # constructors
         *[
             (base, ["def __init__(self): ..."], "has an __init__, of which files and copies would")

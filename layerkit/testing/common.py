@@ -165,12 +165,15 @@ def times_of(factor: float) -> str:
     return f"1 {'+' if factor > 1 else '-'} {abs(factor - 1):.1g} times"
 
 
-def require_object(part: Any) -> None:
-    """Raise an AssertionError for a class instead of an object."""
+def require_objects(family: type, *parts: Any) -> None:
+    """Raise an AssertionError for a class instead of an object, or one of another family."""
     __tracebackhide__ = True
-    if isinstance(part, type):
-        name = part.__name__
-        raise AssertionError(f"{name} is a class: give an object, {name}()")
+    for part in parts:
+        if isinstance(part, type):
+            name = part.__name__
+            raise AssertionError(f"{name} is a class: give an object, {name}()")
+        if not isinstance(part, family | None):
+            raise AssertionError(f"{part!r}: should be of type {family.__name__}")
 
 
 def check_options(part: Configurable) -> None:

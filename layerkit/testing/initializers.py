@@ -17,7 +17,7 @@ from layerkit.testing.common import (
     check_options,
     normal,
     require,
-    require_object,
+    require_objects,
     run,
 )
 
@@ -44,7 +44,7 @@ def check_initializer(
 only renames
     """
     __tracebackhide__ = True
-    require_object(init)
+    require_objects(Initializer, init)
     return run(initializer_laws(init, shape), report)
 
 

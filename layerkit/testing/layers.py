@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import reprlib
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -36,7 +37,7 @@ from layerkit.testing.common import (
     copies,
     require,
     require_like,
-    require_object,
+    require_objects,
     run,
 )
 from layerkit.testing.probe import Examples, Probe, layers_of
@@ -97,13 +98,13 @@ def check_layer(
 give 3.153; it is 0.6667 times the right value everywhere: a factor or a sign is wrong
     """
     __tracebackhide__ = True
-    require_object(layer)
-    wrong = [shape for shape in shapes if not isinstance(shape, tuple)]
-    if wrong:
-        name = type(layer).__name__
-        raise AssertionError(
-            f"check_layer({name}, {wrong[0]}): a shape is a tuple: write ({wrong[0]},)"
-        )
+    require_objects(Layer, layer, like)
+    name = type(layer).__name__
+    require(bool(shapes), f"check_layer({name}): give the shape of an example too, such as (3,)")
+    for shape in shapes:
+        written = f"({shape},)" if isinstance(shape, int) else "(3,)"
+        says = f"check_layer({name}, {reprlib.repr(shape)}): a shape is a tuple: write {written}"
+        require(isinstance(shape, tuple), says)
     return run(layer_laws(layer, shapes, examples, like, report), report)
 
 

@@ -28,7 +28,7 @@ from layerkit.testing.common import (
     lent,
     normal,
     require,
-    require_object,
+    require_objects,
     run,
     times_of,
 )
@@ -79,7 +79,7 @@ def check_optimizer(
     AssertionError: Downhill: step 1 is 0.5 times that of SGD(lr=0.1)
     """
     __tracebackhide__ = True
-    require_object(optimizer)
+    require_objects(Optimizer, optimizer, like)
     return run(optimizer_laws(optimizer, like, report), report)
 
 

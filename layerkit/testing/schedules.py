@@ -8,7 +8,7 @@ from functools import partial
 
 from layerkit.errors import ConfigError
 from layerkit.optimizers.schedules.base import Schedule
-from layerkit.testing.common import Laws, calling, check_options, require, require_object, run
+from layerkit.testing.common import Laws, calling, check_options, require, require_objects, run
 
 
 def check_schedule(schedule: Schedule, steps: int = 100, report: bool = False) -> str | None:
@@ -33,7 +33,7 @@ def check_schedule(schedule: Schedule, steps: int = 100, report: bool = False) -
 negative, also after the end of the training
     """
     __tracebackhide__ = True
-    require_object(schedule)
+    require_objects(Schedule, schedule)
     return run(schedule_laws(schedule, steps), report)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from layerkit import (
+    SGD,
     Array,
     BatchNorm,
     DataError,
@@ -240,6 +241,18 @@ def test_where_nobody_wants_dx_a_wrong_one_is_not_returned_either() -> None:
         check_layer(SendsBackDyUnasked(), (3,))
 
 
-def test_a_class_is_no_layer() -> None:
-    with pytest.raises(AssertionError, match=r"Dense is a class: give an object, Dense\(\)"):
-        check_layer(Dense, (3,))  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("given", "like", "sentence"),
+    [
+        ([Dense, (3,)], None, "Dense is a class: give an object, Dense()"),
+        ([Dense(2), (3,)], Dense, "Dense is a class: give an object, Dense()"),
+        ([SGD(lr=0.1), (3,)], None, "SGD(lr=0.1): should be of type Layer"),
+        ([Dense(2)], None, "check_layer(Dense): give the shape of an example too, such as (3,)"),
+        ([Dense(2), 3], None, "check_layer(Dense, 3): a shape is a tuple: write (3,)"),
+        ([Dense(2), np.ones((9, 3))], None, ": a shape is a tuple: write (3,)"),
+    ],
+)
+def test_what_a_check_is_given_is_looked_at(given: list[Any], like: Any, sentence: str) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_layer(*given, like=like)
+    assert sentence in str(caught.value)

@@ -27,6 +27,7 @@ from layerkit import (
     to_config,
 )
 from layerkit.losses.base import mean_loss
+from layerkit.losses.classes import class_numbers
 from layerkit.testing import check_initializer, check_layer, check_loss, check_optimizer
 
 Sums = tuple[float, float]
@@ -417,6 +418,33 @@ class NoMaximum(OwnSoftmax):
         return result
 
 
+class NoMaximumOrProbabilities(Loss):
+    """Of class numbers, with `targets` and nothing else of a loss for classes."""
+
+    def targets(self, t: Any, shape: tuple[int, ...]) -> Array:
+        return class_numbers(t, shape)
+
+    def losses(self, z: Array, t: Array) -> Array:
+        self.p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        self.one_hot = np.eye(z.shape[1], dtype=z.dtype)[t]
+        return -np.log((self.p * self.one_hot).sum(axis=1))
+
+    def gradients(self) -> Array:
+        return self.p - self.one_hot
+
+
+class ExponentialMargin(NoMaximumOrProbabilities):
+    """Overflows rightly."""
+
+    def losses(self, z: Array, t: Array) -> Array:
+        self.signs = 1 - 2 * np.eye(z.shape[1], dtype=z.dtype)[t]
+        self.e = np.exp(self.signs * z)
+        return self.e.sum(axis=1)
+
+    def gradients(self) -> Array:
+        return self.signs * self.e
+
+
 class Clips(OwnSoftmax):
     def log(self, p: Array) -> Array:
         result: Array = np.log(np.clip(p, 1e-12, 1))
@@ -714,6 +742,11 @@ LABELS, NUMBERS = np.array([0, 2, 1, 2]), np.linspace(-1, 1, 12).reshape(4, 3)
         (SlopesTwice(), NUMBERS, r"^SlopesTwice.slopes: dz\[.*is 2 times"),
         (OneMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
         (NoMaximum(), LABELS, "is not finite: subtract from each row its own maximum"),
+        (
+            NoMaximumOrProbabilities(),
+            LABELS,
+            "up to 1e4 in float32 the loss is not finite: subtract",
+        ),
         (Clips(), LABELS, r"dz\[\d, \d\] is .* difference quotients of forward give 0"),
         (ReportsSquares(), LABELS, r"dz\[\d, \d\] is .* difference quotients of forward give"),
         (HalfAProbability(), LABELS, r"row 0 is \[.*\]; should be from 0 to 1 and sum to 1"),
@@ -914,6 +947,7 @@ class NoEpsilon(SGD):
         (ChecksNothing(), "takes gradients of another size than the parameters"),
         (NoEpsilon(), "w is nan after steps with the gradient 0; is there a division by 0"),
         (SGD, r"^SGD is a class: give an object, SGD\(\)$"),
+        (ReLU(), r"^ReLU\(\): should be of type Optimizer$"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Optimizer) else "",
 )
@@ -1020,6 +1054,7 @@ def test_a_layer_may_declare_parameters_before_it_is_built() -> None:
 def test_right_losses_pass(targets: Array) -> None:
     check_loss(Squares(), (3,), targets)
     check_loss(SquaresOfSteps(), (3, 2), np.stack([targets, targets], axis=-1))
+    check_loss(ExponentialMargin(), (3,), LABELS)
 
 
 def test_a_class_inside_a_function_can_be_checked() -> None:

@@ -1,4 +1,4 @@
-"""Errors and warnings: two small families, each with one base class, and did-you-mean."""
+"""Errors and warnings, with a base class each, and did-you-mean."""
 
 import contextlib
 import difflib

@@ -4,11 +4,14 @@ import inspect
 import pkgutil
 import re
 import sys
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from docs.generate.atlas import write
+from docs.generate.catalogue import FAMILIES
 from docs.generate.docstrings import blocks, paragraphs
 
 GROUPS = {
@@ -44,6 +47,65 @@ GROUPS = {
 }
 """Packages, modules and single names. A name belongs to the most special entry that has it."""
 
+HEADINGS = {module: title for modules in FAMILIES.values() for module, title in modules.items()}
+
+ORDER = [
+    *("layers.dense", "layers.normalization", "layers.regularization", "layers.shapes"),
+    *("graph.sequential", "graph.graph", *HEADINGS, "recording.recorder", "recording.source"),
+    *("recording.traces", "recording.costs", "training.loop", "training.options"),
+    *("training.trainer", "training.evaluation", "training.importance", "callbacks.monitors"),
+    *("callbacks.logs", "sklearn.classifier", "sklearn.regressor", "sklearn.mlp_classifier"),
+    *("sklearn.mlp_regressor", "testing.layers", "testing.losses", "testing.optimizers"),
+]
+"""The modules whose classes come first in their group, though not in the order of the alphabet."""
+
+GUIDES = {
+    "Layers": """[Which one, when?](../which.md),
+        [layers of your own](../extending.md#a-layer-or-an-activation),
+        [in a configuration file](../configuration/layer.md)""",
+    "Activations": """[Which one, when?](../which.md#activations),
+        [curves, ranges and sources](../atlas/activations.md)""",
+    "Layers made of layers": """[Containers of your own](../extending.md#a-container),
+        [very deep networks](../recipes/deep_networks.md)""",
+    "Losses": """[Which one, when?](../which.md#losses), [curves](../atlas/losses.md),
+        [losses of your own](../extending.md#a-loss),
+        [in a configuration file](../configuration/loss.md)""",
+    "Parameters": """[Parameters and states](../design.md#parameters-and-states) in the design,
+        [a layer with parameters](../extending.md#a-layer-with-parameters)""",
+    "Initializers": """[Which one, when?](../which.md#initializers),
+        [in the atlas](../atlas/initializers.md),
+        [in a configuration file](../configuration/initializer.md)""",
+    "Optimizers": """[Which one, when?](../which.md#optimizers),
+        [their paths in two valleys](../atlas/optimizers.md),
+        [one of your own, step by step](../extending.md#an-optimizer),
+        [in a configuration file](../configuration/optimizer.md)""",
+    "Schedules": """[Which one, when?](../which.md#schedules), [curves](../atlas/schedules.md),
+        [in a configuration file](../configuration/schedule.md)""",
+    "Averaged weights": "[How to average weights](../recipes/averaging.md)",
+    "Network": "[Get started](../get_started.md), [the tutorial](../tutorial.md)",
+    "Recording": """[Recording](../recording.md), [one step, number by number](../trace.md),
+        [a network as NumPy source](../unroll.md)""",
+    "Exchange": "[Exchange with other libraries](../exchange.md)",
+    "scikit-learn's estimators": "[Coming from scikit-learn](../sklearn.md)",
+    "Training": """[Your own training loop](../recipes/training_loop.md),
+        [the `[training]` table](../configuration/tables.md)""",
+    "Metrics": "[All metrics](../recipes/metrics.md), [one of your own](../recipes/own_metric.md)",
+    "Callbacks": """[Early stopping](../recipes/early_stopping.md),
+        [logging](../recipes/logging.md), [callbacks of your own](../extending.md#a-callback),
+        [in a configuration file](../configuration/callback.md)""",
+    "Configuration": "[All options in a configuration file](../configuration.md)",
+    "Data": "[The `[data]` table](../configuration/tables.md), [tables](../tables.md)",
+    "Columns of tables": """[Tables: CSV files and DataFrames](../tables.md),
+        [in a configuration file](../configuration/column.md)""",
+    "Experiments and runs": "[Get started](../get_started.md)",
+    "Checks": "[Extending](../extending.md#check-it)",
+    "Labs": "[The exercises](../labs.md), [teaching](../teaching.md#a-lab-of-your-own)",
+    "Looking inside": """[What to do when it doesn't learn](../not_learning.md),
+        [pictures of a run](../tables.md#pictures-of-a-run)""",
+    "Files": "[Resuming a run](../recipes/resume.md)",
+}
+"""The pages to read beside a group."""
+
 
 def write_api(path: Path) -> None:
     """List all public names in Markdown: a page for each group, and one that leads to them."""
@@ -53,8 +115,8 @@ def write_api(path: Path) -> None:
     for title, lines in api().items():
         name = slug(title)
         write(folder / f"{name}.md", "\n".join([f"# {title}", "", *lines]))
-        first = lines[0].partition(". ")[0].rstrip(".")
-        rows.append(f"| [{title}](api/{name}.md) | {first} |")
+        first = lines[0].partition(". ")[0].rstrip(".").removeprefix(f"{title}: ")
+        rows.append(f"| [{title}](api/{name}.md) | {first[0].upper()}{first[1:]} |")
         pages.append(f"api/{name}")
     table = ["| Family | What it is |", "|---|---|", *rows, ""]
     write(path, "\n".join(["# API", "", *table, "```{toctree}", ":hidden:", "", *pages, "```", ""]))
@@ -75,14 +137,24 @@ def api() -> dict[str, list[str]]:
         homes[max((e for e in entries if name.startswith(f"layerkit.{e}.")), key=len)].append(part)
     return {
         title: [
-            *blocks(paragraphs(pkgutil.resolve_name(f"layerkit.{group[0]}"))[:1]),
-            *("```{eval-rst}", ".. currentmodule:: layerkit", ""),
-            *(".. autosummary::", "   :toctree: .", "   :nosignatures:", ""),
-            *(f"   {address(part)}" for entry in group for part in homes[entry]),
-            *("```", ""),
+            *blocks(
+                paragraphs(inspect.getmodule(pkgutil.resolve_name(f"layerkit.{group[0]}")))[:1]
+            ),
+            *([f"Guides: {' '.join(GUIDES[title].split())}.", ""] if title in GUIDES else []),
+            *tables(part for entry in group for part in homes[entry]),
         ]
         for title, group in GROUPS.items()
     }
+
+
+def tables(parts: Iterable[Any]) -> Iterator[str]:
+    """A table of classes and functions under each heading."""
+    for heading, those in groupby(parts, key=lambda part: HEADINGS.get(module(part), "")):
+        yield from ([f"## {heading}", ""] if heading else [])
+        yield from ("```{eval-rst}", ".. currentmodule:: layerkit", "")
+        yield from (".. autosummary::", "   :toctree: .", "   :nosignatures:", "")
+        yield from (f"   {address(part)}" for part in those)
+        yield from ("```", "")
 
 
 def public(entry: str) -> list[Any]:
@@ -101,9 +173,17 @@ def is_from(part: Any, module: str) -> bool:
     return kind and f"{part.__module__}.".startswith(f"{module}.")
 
 
-def place(part: Any) -> tuple[str, int]:
-    """Where a class or function is defined: its module, and at which place in it."""
-    return part.__module__, list(vars(sys.modules[part.__module__])).index(part.__name__)
+def place(part: Any) -> tuple[bool, int, str, int]:
+    """Where a class or function is listed: base classes first, then by module and place in it."""
+    name = module(part)
+    rank = ORDER.index(name) if name in ORDER else len(ORDER)
+    position = list(vars(sys.modules[part.__module__])).index(part.__name__)
+    return not name.endswith(".base"), rank, name, position
+
+
+def module(part: Any) -> str:
+    """The module of a class or function, without "layerkit"."""
+    return part.__module__.removeprefix("layerkit.")
 
 
 def address(part: Any) -> str:

@@ -71,8 +71,8 @@ FAMILIES: dict[type[Configurable], dict[str, str]] = {
         "optimizers.lbfgs": "Second-order",
     },
     Schedule: {
-        "optimizers.schedules.plain": "Without an end",
-        "optimizers.schedules.ending": "Down to the end of the training",
+        "optimizers.schedules.plain": "For a run of any length",
+        "optimizers.schedules.ending": "Down to the end of the run",
         "optimizers.schedules.composed": "In several phases",
     },
     Loss: {

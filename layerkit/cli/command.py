@@ -1,4 +1,4 @@
-"""The `layerkit` command."""
+"""The `layerkit` command, as a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options, plain data and files: how every object is described."""
+"""Configuration: every object as plain data, from its options."""
 
 from layerkit.config.options import (
     Amount,

@@ -1,4 +1,4 @@
-"""Exchange with other libraries: networks and parameters from there, and parameters to there.
+"""Exchange with other libraries: import networks, import and export parameters.
 
 Its modules are imported when one of their functions is first used: most programs use none.
 """

@@ -1,4 +1,4 @@
-"""Initializers: they fill a parameter before training, in place."""
+"""Initializers: how parameters are filled before training."""
 
 from layerkit.initializers.base import Initializer, fan_in, fan_out
 from layerkit.initializers.matrices import LSUV, Eye, Orthogonal, Sparse

@@ -1,4 +1,4 @@
-"""Layers: the parts that networks are made of, one family per file."""
+"""Layers: the parts that networks are made of."""
 
 from layerkit.layers.activations.curves import (
     BentIdentity,

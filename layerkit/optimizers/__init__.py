@@ -1,4 +1,4 @@
-"""Optimizers: formulas over two vectors, parameters and gradients. One family per file."""
+"""Optimizers: rules that change the parameters, given the gradients."""
 
 from layerkit.optimizers.adam import Adam, AdamW
 from layerkit.optimizers.adam_variants import Adamax, Adan, AMSGrad, NAdam, RAdam

@@ -1,1 +1,1 @@
-"""Experiments and their runs: what the command does."""
+"""Experiments and their runs: what `layerkit train` and `layerkit sweep` do."""

@@ -1,4 +1,4 @@
-"""Networks as estimators of scikit-learn, and its multi-layer perceptrons, trained by layerkit."""
+"""Estimators for scikit-learn: any network, and its MLPClassifier and MLPRegressor."""
 
 from layerkit.sklearn.bodies import make_layers
 from layerkit.sklearn.classifier import Classifier

@@ -1,4 +1,4 @@
-"""Checks of the whole contract, for layers, losses, optimizers and the like of your own.
+"""Checks of your own layers, losses, optimizers, initializers and schedules.
 
 Each check takes an object, leaves it alone and works on copies. It returns nothing if all is
 right, and raises an AssertionError with one sentence about the first law that is broken.

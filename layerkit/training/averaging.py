@@ -1,4 +1,4 @@
-"""Weight averaging: the exponential moving average (EMA) and SWA, to evaluate with.
+"""Weight averaging: the exponential moving average (EMA), and the mean of the last steps (SWA).
 
 w    the parameters
 a    their average

@@ -290,6 +290,26 @@ def test_the_api_has_every_public_name() -> None:
     assert public <= listed
 
 
+@pytest.mark.parametrize(
+    ("group", "begins"),
+    [
+        ("Layers", ["   Layer", "   Dense"]),
+        ("Activations", ["## ReLU and its relatives", "   ReLU"]),
+        ("Optimizers", ["   Optimizer", "## Gradient descent and its momenta", "   SGD"]),
+        ("Training", ["   train", "   fit"]),
+    ],
+)
+def test_a_group_begins_with_its_base_class_and_what_is_used_most(
+    group: str, begins: list[str]
+) -> None:
+    lines = [line for line in api.api()[group] if re.match(r"## |   \w", line)]
+    assert lines[: len(begins)] == begins
+
+
+def test_guides_are_of_groups() -> None:
+    assert api.GUIDES.keys() <= api.GROUPS.keys()
+
+
 def test_fit_explains_every_option() -> None:
     section = (fit.__doc__ or "").partition("Parameters")[2].partition("Returns")[0]
     lines = re.findall(r"^    (\w.*?)(?: : |$)", section, re.MULTILINE)

@@ -1,1 +1,1 @@
-"""Activations: functions of single numbers or of rows, one family per file."""
+"""Activations: functions of single numbers, or of a row of them."""

@@ -27,7 +27,7 @@ class LayerkitError(ValueError):
     Parameters
     ----------
     message : str
-        What is wrong, with the value, and what is allowed.
+        A sentence that says what is wrong, with the value, and what is allowed.
     """
 
     row: "Row | None" = None
@@ -190,7 +190,7 @@ def nearest(name: str, names: list[str], kind: type | str = "") -> str:
     names : list of str
         All that are known.
     kind : type or str
-        What they are names of: a class whose options they are, or "metrics".
+        The class whose options these names are, or "metrics".
 
     Examples
     --------

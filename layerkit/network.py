@@ -55,9 +55,9 @@ class Network(Configurable):
     loss : Loss
         Judges the outputs, and is minimized.
     shape : tuple of int
-        Of one example, without the batch axis.
+        The shape of one example, without the batch axis.
     dtype : {"float32", "float64"}
-        Of the parameters and of all arithmetic.
+        The precision of the parameters and of all arithmetic.
 
     Raises
     ------
@@ -442,7 +442,7 @@ class Network(Configurable):
         Parameters
         ----------
         path : str or Path
-            Of the module, such as ``"model.py"``.
+            The file of the module, such as ``"model.py"``.
         weights : {"inside", "beside"}
             Whether the parameters are in the module, or in an ``.npz`` file of its name beside it.
 

@@ -127,14 +127,15 @@ class Arena:
     Parameters
     ----------
     declared : mapping of str to Param or State
-        By address, such as ``body.layers.0.W``. Each gets its place, filled with zeros.
+        Parameters and states by address, such as ``body.layers.0.W``. Each gets its place, filled
+        with zeros.
     dtype : str
         ``"float32"`` or ``"float64"``.
 
     Attributes
     ----------
     params : dict of str to Param
-        By address.
+        The parameters by address.
     slices : dict of str to slice
         Their places in `values` and `grads`.
 

@@ -101,7 +101,7 @@ class Targets:
         N : int
             The number of examples.
         sample_weight : array, optional
-            Of each example, of each position, or of each target.
+            The weight of each example, of each position, or of each target.
         learn : bool
             Whether names of classes and targets are learned, if none are known.
         standardize : bool

@@ -281,3 +281,13 @@ def test_docstrings_name_the_thing_first() -> None:
             if (ast.get_docstring(node) or "").startswith("What ") and ": _" not in inner:
                 found.add(name + inner)
     assert found == set()
+
+
+def test_descriptions_of_parameters_are_no_fragments() -> None:
+    """Not "dtype: Of the network", but "dtype: The precision of the network"."""
+    fragment = r"\n +([\w*, ]+) : .*\n +((?:Of|What|In|By(?! default| how)) .*)"
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for name, text in re.findall(fragment, path.read_text(encoding="utf-8")):
+            found.add(f"{path.relative_to(PACKAGE)}: {name}: {text}")
+    assert found == set()

@@ -37,7 +37,7 @@ class RawTable(dict[str, Array]):
     Attributes
     ----------
     names : list of str
-        Of all columns that were there.
+        The names of all columns that were there.
     categories : list of str
         The columns that are categories by the type that a DataFrame has for them.
     """

@@ -39,7 +39,8 @@ def choose_columns(
     ----------
     raw : RawTable
     kinds : mapping of str to str or Column or None, optional
-        Of some columns: ``"number"``, ``"category"``, ``"date"``, or a Column; None leaves one out.
+        The kind of some columns: ``"number"``, ``"category"``, ``"date"``, or a Column; None leaves
+        one out.
     rows : array of int, optional
         The rows with the training examples; by default all.
 

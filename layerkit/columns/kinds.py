@@ -45,7 +45,7 @@ class Column(Configurable, ABC):
     Parameters
     ----------
     name : str
-        Of the column.
+        The name of the column.
     gaps : bool
         Whether a missing value has a feature of its own, as it occurs in the training data.
     """
@@ -120,7 +120,7 @@ class Category(Column):
     Parameters
     ----------
     name : str
-        Of the column.
+        The name of the column.
     categories : list of str, optional
         The words; by default those of the training data, the most frequent first.
     embedding : int, optional
@@ -199,11 +199,11 @@ class Date(Column):
     Parameters
     ----------
     name : str
-        Of the column.
+        The name of the column.
     origin : str, optional
-        In the form ``2024-12-31``; by default the earliest date in the training data.
+        A date such as ``2024-12-31``; by default the earliest one in the training data.
     format : str, optional
-        Of dates that are not written as ``2024-12-31``, as in Python's `strptime`, such as
+        The format of dates that are not written as ``2024-12-31``, for Python's `strptime`, such as
         ``"%m/%d/%Y"``.
     cycles : list of {"year", "week", "day"}
         The sine and cosine of the place in each are features.

@@ -140,7 +140,7 @@ class Data(Configurable):
         exclude each other, 0 or 1. In the last two y may be (N, D), with nan where a target is
         missing, and the split is not stratified.
     delimiter : str, optional
-        What is between the cells of a ``.csv`` file; by default it is found, if it is one of
+        The character between the cells of a ``.csv`` file; by default it is found, if it is one of
         ``, ; |`` or a tab.
     decimal : {".", ","}, optional
         The decimal mark of a ``.csv`` file; by default it is found, and refused where it is not

@@ -101,7 +101,7 @@ def read_npz(path: str | Path, target: Target = "class") -> Contents:
     ----------
     path : str or Path
     target : {"class", "number", "labels"}
-        What y are.
+        The kind of labels that y are.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def read_npy_folder(folder: str | Path, target: Target = "class") -> Contents:
     ----------
     folder : str or Path
     target : {"class", "number", "labels"}
-        What y are.
+        The kind of labels that y are.
 
     Raises
     ------

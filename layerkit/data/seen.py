@@ -29,7 +29,7 @@ class SeenData(Configurable):
     targets : list of str, optional
         The names of the targets, one for each output: those of the columns of a table.
     mean, scale : list of float, optional
-        Of each target, where targets are standardized.
+        The mean and scale of each target, where targets are standardized.
     """
 
     pixels: Pixels | None = None

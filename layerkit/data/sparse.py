@@ -28,7 +28,7 @@ class SparseRows(Subset):
     Parameters
     ----------
     matrix : sparse matrix
-        By rows, or its transpose.
+        A sparse matrix that is stored by rows, or its transpose.
 
     Examples
     --------

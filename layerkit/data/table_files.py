@@ -56,7 +56,7 @@ def read_table(
     weight : str, optional
         The column with the weights of the examples.
     target : {"class", "number", "labels"}
-        What the labels are. A class may be missing, and is an empty string then; a number or one
+        The kind of labels. A class may be missing, and is an empty string then; a number or one
         of several labels is nan.
     time : str, optional
         The column with the times of the examples; it is a feature only if it is one of `features`.

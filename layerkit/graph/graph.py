@@ -30,9 +30,9 @@ class Graph(Container):
     Parameters
     ----------
     nodes : dict of str to Layer
-        By names of letters, digits and underscores. The order doesn't matter.
+        Layers by their names, of letters, digits and underscores. The order doesn't matter.
     edges : list of str
-        In any order. Each node follows an arrow once.
+        Edges such as "a -> b", in any order. Each node follows an arrow once.
 
     Raises
     ------

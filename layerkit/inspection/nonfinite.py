@@ -109,9 +109,9 @@ class Watch:
     Attributes
     ----------
     seen : dict of (str, str) to Range
-        By address and kind, such as ``("body.layers.0", "y")``.
+        The ranges by address and kind, such as ``("body.layers.0", "y")``.
     first : Finding or None
-        In the order of computation.
+        The first value that is not finite, in the order of computation.
     start : int
         Number of examples of the batch in the parts before.
     """

@@ -39,9 +39,9 @@ class Mistake:
     check : str
         The check that fails.
     sentence : str
-        What is said, or a part of it.
+        The sentence that the check says, or a part of it.
     text : str
-        What it teaches.
+        One more line, about what the mistake teaches.
     code : str
         The wrong file.
     difference : str
@@ -62,28 +62,28 @@ class Exercise:
     Parameters
     ----------
     name : str
-        Of the file, without .py.
+        The name of the file, without .py.
     part : str
         Name of the class or the function. An object of the class is checked as what it is: a
         layer, a loss, an optimizer, a schedule or an initializer. A function is given to `checks`.
     title, task : str
-        What the exercise is about, and what is to be done.
+        The heading, and the text about what is to be done.
     start : str
         The starting file.
     like : layer, loss or optimizer, optional
-        What it is compared with.
+        A part of layerkit that it is compared with.
     options : dict, optional
         The options that the class is made with. Others than the defaults show what is written as
         a number that should be an option.
     shapes : list of tuple of int
         Shapes of one example, for each input of a layer; of the outputs, for a loss.
     targets : array or list, optional
-        Of a loss.
+        The targets that a loss is tried with.
     checks : dict of str to callable, optional
         More checks by name. Each is given the object, or the function, and raises an
         AssertionError with a sentence.
     hints : list of str, optional
-        From the first push to nearly the solution.
+        The hints, from the first push to nearly the solution.
     solution : str, optional
     mistakes : list of Mistake, optional
     """

@@ -38,9 +38,9 @@ class Result:
     state : str
         "done", "begun", "not begun", or "missing" without its file.
     verdicts : list of Verdict
-        Of an exercise that is begun.
+        The verdicts about an exercise that is begun.
     printed : str
-        What the student's own code has printed.
+        The output of the student's own code.
     """
 
     exercise: Exercise
@@ -164,7 +164,7 @@ def check_folders(
     ------
     folder : Path
     results : list of Result
-        In the order of the lab.
+        The results, in the order of the lab.
     """
     exercises = [find_lab(lab)[only]] if only else find_lab(lab).exercises
     pool = ThreadPoolExecutor(os.cpu_count())

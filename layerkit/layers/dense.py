@@ -29,8 +29,9 @@ class Dense(Layer):
     units : int
         Number of outputs.
     init : Initializer, optional
-        Of W; by default the one that suits the activation that follows: HeNormal for ReLU and its
-        relatives, GlorotUniform for tanh and its relatives, otherwise LeCunNormal. b starts at 0.
+        The initializer of W; by default the one that suits the activation that follows: HeNormal
+        for ReLU and its relatives, GlorotUniform for tanh and its relatives, otherwise LeCunNormal.
+        b starts at 0.
     bias : bool
         Whether there is a b (Keras: use_bias).
 

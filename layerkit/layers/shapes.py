@@ -193,7 +193,7 @@ class Embedding(Layer):
     dim : int
         Number of features that each x becomes.
     init : Initializer
-        Of W.
+        The initializer of W.
 
     Raises
     ------

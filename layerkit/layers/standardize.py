@@ -87,7 +87,7 @@ class Moments:
     Parameters
     ----------
     shape : tuple of int
-        Of one example.
+        The shape of one example.
     """
 
     def __init__(self, shape: Shape) -> None:

@@ -49,9 +49,9 @@ class Table(Layer):
     Parameters
     ----------
     columns : list of Column
-        What the columns are; `Table.of` chooses.
+        The columns and their kinds; `Table.of` chooses.
     init : Initializer
-        Of the vectors of categories.
+        The initializer of the vectors of categories.
     missing : list of str, optional
         Words for a missing value, beside an empty cell and those of `columns.cells.GAPS`,
         such as ``"-999"``.
@@ -98,8 +98,8 @@ class Table(Layer):
         ----------
         frame : DataFrame or dict of arrays
         **kinds : str or Column or None
-            Of some columns: ``"number"``, ``"category"``, ``"date"`` or a Column; None leaves one
-            out. The others are chosen as by `columns.choose_columns`.
+            The kind of some columns: ``"number"``, ``"category"``, ``"date"`` or a Column; None
+            leaves one out. The others are chosen as by `columns.choose_columns`.
         """
         return cls(choose_columns(raw_table(frame), kinds))
 

@@ -63,7 +63,7 @@ def measure(
     ``top_3_accuracy``, and so on
         The share of examples whose class is among the 3 with the largest outputs.
     ``precision``, ``recall``, ``f1``
-        Of class 1 if there are two classes, else the mean over the classes that occur or are
+        Those of class 1 if there are two classes, else the mean over the classes that occur or are
         predicted. 0 where it would be 0 / 0, such as the precision of a class that is never
         predicted.
     ``roc_auc``
@@ -100,7 +100,7 @@ def measure(
         it is how much each target counts, of the shape of z, each output is measured alone, and a
         metric is the mean over the outputs.
     names : sequence, optional
-        Of the classes, or of the targets.
+        The names of the classes, or of the targets.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def check_metrics(
     shape : tuple of int
         The shape of its outputs, without the batch axis.
     names : sequence, optional
-        Of the classes, or of the targets.
+        The names of the classes, or of the targets.
 
     Raises
     ------
@@ -483,8 +483,8 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
     x, t : arrays
         Examples and targets, as `evaluate` takes them.
     class_names : sequence of str, optional
-        By class number, or of the targets; by default those that the network knows, else the
-        numbers.
+        The names of the classes by their numbers, or those of the targets; by default those that
+        the network knows, else the numbers.
 
     Raises
     ------

@@ -52,7 +52,8 @@ class Optimizer(OptimizerOptions, ABC):
     layout : list of Segment
         The parameters and their places in the vectors.
     again : callable, optional
-        In `update`: evaluates the batch at the present w, returns the loss and refills g.
+        A function for `update`: evaluates the batch at the present w, returns the loss and
+        refills g.
     w : array, optional
         The parameters of the last step.
     steps : int, optional

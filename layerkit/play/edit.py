@@ -56,7 +56,7 @@ class Code:
     Parameters
     ----------
     sources : mapping of str to str, optional
-        By the names of the classes.
+        The edited source of classes, by their names.
 
     Raises
     ------

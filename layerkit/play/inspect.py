@@ -31,7 +31,7 @@ def inspected(trace: Trace, address: str, parts: Mapping[str, Configurable]) -> 
     Parameters
     ----------
     trace : Trace
-        Of the step.
+        The trace of the step.
     address : str
         Such as ``body.layers.0``, ``loss`` or ``optimizer``.
     parts : mapping of str to Configurable

@@ -89,7 +89,7 @@ class Session:
     experiment : Experiment
     trainer : Trainer
     view : View
-        What the maps are of.
+        The data that the maps are of.
     diverged : dict or None
         The sentence about the first value that is not finite, and where it is.
 

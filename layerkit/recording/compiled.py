@@ -67,7 +67,7 @@ class Compiler:
     given : dict of str to array
         Inputs of as many examples as the function is for.
     outputs : list of Value
-        What it returns.
+        The values that it returns.
     generators : dict of str to Generator
         From which random layers draw, by address.
     """

@@ -100,13 +100,13 @@ class Profile:
     Attributes
     ----------
     costs : list of (Op, Cost)
-        Of all operations, in order.
+        All operations in order, each with its cost.
     parts : dict of str to object
         The layers, the loss and the optimizer by their addresses.
     seconds : float
-        Of a step of the layers themselves, the median of many.
+        The time of a step of the layers themselves, the median of many.
     examples : int
-        In the batch.
+        The number of examples in the batch.
     kept : int
         Bytes of parameters, gradients, states, and what the optimizer remembers.
     product_rate : float

@@ -38,9 +38,9 @@ def epochs_of(
     Parameters
     ----------
     program : Program
-        Of a step.
+        The program of a step.
     arguments : sequence of str
-        Of the step's function.
+        The arguments of the step's function.
     short : mapping of str to str
         The names of parameters and states by address.
     options : mapping of str to int

@@ -24,7 +24,7 @@ class Node:
     Attributes
     ----------
     before : Node, optional
-        What was in the array that is overwritten.
+        The node of what was in the array that is overwritten.
     users : list of int
         The operations that read it, and the end of the program for an output.
     also : tuple of Node
@@ -112,13 +112,13 @@ class Flow:
     Attributes
     ----------
     nodes : list of Node
-        In the order of their operations.
+        The nodes in the order of their operations.
     leaves : dict of Value to Node
-        What is given: inputs, memory, constants.
+        The nodes of values that are given: inputs, memory, constants.
     results : dict of str to Node
         The outputs.
     targets : set of Node
-        What is overwritten.
+        The nodes that are overwritten.
     pinned : set of Value
         Arrays that have to stay where they are: memory, and those that change under a view.
     """

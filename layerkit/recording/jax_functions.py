@@ -49,7 +49,7 @@ class Pieces:
     Parameters
     ----------
     parts : dict of int to array
-        By the places where they begin.
+        The parts by the places where they begin.
     """
 
     def __init__(self, parts: dict[int, Any]) -> None:

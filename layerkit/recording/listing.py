@@ -51,7 +51,8 @@ class Listing(Statements):
     wanted : sequence of str
         Which outputs are computed.
     given : mapping of str to Value
-        What the statements find, by name: inputs and memory, or what was computed before.
+        The values that the statements find, by name: inputs and memory, or what was computed
+        before.
     views : mapping of str to str
         The names of parameters and their gradients, by address.
     changes : bool
@@ -64,9 +65,9 @@ class Listing(Statements):
     constants : dict of str to str
         Arrays that depend on nothing, by name.
     options : dict of str to float
-        Of the optimizer, those that the statements name.
+        The options of the optimizer that the statements name.
     imports : set of str
-        What is used of `scipy.special`.
+        The functions of `scipy.special` that are used.
     counts : bool
         Whether the statements need N.
     """

@@ -26,7 +26,7 @@ class Value:
     kind : {"input", "memory", "constant", "result"}
         Memory is what a step changes and the next one finds: parameters, states, slots.
     shape : tuple
-        Of ints, and `OfBatch` where they depend on the number of examples.
+        A tuple of ints, and `OfBatch` where they depend on the number of examples.
     root : Value
         Whose numbers these are: another Value for a view of it.
     array : Array or float, optional
@@ -93,9 +93,10 @@ class Op:
     outputs : tuple of Value
         One, in most cases. The Value that was written to, for ``out=``, ``+=`` and assignments.
     writes : Value, optional
-        What is overwritten.
+        The value that is overwritten.
     address, phase : str
-        Of the layer, such as ``body.layers.0``; ``"forward"``, ``"loss"``, ``"backward"`` …
+        The address of the layer, such as ``body.layers.0``; and ``"forward"``, ``"loss"``,
+        ``"backward"`` …
     line : Line
         That asked for it.
     extra : dict

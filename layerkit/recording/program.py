@@ -96,12 +96,13 @@ class Program:
     ----------
     ops : list of Op
     inputs, memory, outputs : dict of str to Value
-        What is given: the batch ``x``, ``t``, ``a``, and the numbers of the step. What a step
-        changes: parameters ``w``, gradients ``g``, states and slots. What comes out.
+        The values that are given: the batch ``x``, ``t``, ``a``, and the numbers of the step;
+        those that a step changes: parameters ``w``, gradients ``g``, states and slots; and those
+        that come out.
     generators : dict of str to Generator
-        Of the random layers, by address.
+        The generators of the random layers, by address.
     calls : list of Call
-        Of all layers, in the order in which they return.
+        The calls of all layers, in the order in which they return.
     """
 
     ops: list[Op]

@@ -61,7 +61,7 @@ def record(
     sample_weight : array, optional
         Then it is an input of the program, ``a``.
     average : Average, optional
-        Of the weights, after the step; its share is an input of the program.
+        The average of the weights, after the step; its share is an input of the program.
 
     Raises
     ------
@@ -200,7 +200,7 @@ class Subject:
     numbers : dict of str to float
         Those of the next step: ``step``, the options that change, and ``share``.
     returned : list of Call
-        Of the layers and the loss, in the order in which they return.
+        The calls of the layers and the loss, in the order in which they return.
     converted : bool
         Whether targets are given as the loss takes them, and the sums of the loss are wanted.
     """

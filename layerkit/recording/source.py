@@ -69,7 +69,7 @@ def unroll(
         Then the source has the loop around the step, too, a function `train`: with the initial
         weights and the order of batches that `layerkit.fit` has for this number of epochs.
     batch_size, seed : int
-        Of that loop.
+        The batch size and the seed of that loop.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class Statements:
     program, parts, given, views
         As of a `Listing`.
     flow : Flow
-        Of the program.
+        The flow of the program.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Statements:
     statements : list of Node
         All others.
     names : dict of Value to str
-        Of arrays.
+        The names of arrays.
     same : dict of Value to Value
         Constants, and those with the same numbers that stand for them.
     named_constants : list of Value

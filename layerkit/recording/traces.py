@@ -52,7 +52,7 @@ class Step:
     formula : str
         From its docstring.
     values : dict of str to array
-        What comes out: y, or the gradients dW, db and dx, or the steps of the parameters.
+        The values that come out: y, or the gradients dW, db and dx, or the steps of the parameters.
     moments : list of Moment
         Statement by statement.
     images : {"", "inputs", "all"}
@@ -81,7 +81,7 @@ class Trace:
     ----------
     title : str
     steps : list of Step
-        In the order of computation.
+        The steps in the order of computation.
     image : (int, int), optional
         The height and width of examples that are images.
     classes : list of str
@@ -158,7 +158,7 @@ def trace(
     image : (int, int), optional
         The height and width of examples that are images in a row.
     title : str, optional
-        Of the page.
+        The title of the page.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def evaluate_file(run: str | Path, file: str | Path, encoding: str | None = None
         A .npz file with arrays x and y, or a table with the columns that the run learned from and
         learned to predict, in any order.
     encoding : str, optional
-        Of a .csv file; by default UTF-8, or that of the run's table.
+        The encoding of a .csv file; by default UTF-8, or that of the run's table.
 
     Raises
     ------

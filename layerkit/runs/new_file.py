@@ -32,7 +32,7 @@ def read_new_file(
     learned : str
         The type of the numbers that the run learned from, of its environment.
     encoding : str, optional
-        Of a .csv file; by default UTF-8, or that of the run's table.
+        The encoding of a .csv file; by default UTF-8, or that of the run's table.
     labelled : bool
 
     Raises

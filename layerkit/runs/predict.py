@@ -26,7 +26,7 @@ def predict_file(
         A .npz file with an array x, or a table, such as a .csv file, with the columns that the run
         learned from, in any order.
     encoding : str, optional
-        Of a .csv file; by default UTF-8, or that of the run's table.
+        The encoding of a .csv file; by default UTF-8, or that of the run's table.
 
     Raises
     ------

@@ -31,7 +31,7 @@ def make_layers(
     Parameters
     ----------
     units : sequence of int, or int
-        Of each hidden layer; at least one.
+        The units of each hidden layer; at least one.
     activation : str or Layer
         The name of a layer in small letters, such as ``"gelu"``, or a layer, of which copies are
         used.

@@ -57,7 +57,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         Examples of a batch; "auto" is 64, up to 512 for many examples, or a few more, so that no
         batch has one example alone.
     random_state : int, RandomState or None
-        Of the first weights, the order of the examples, the split and dropout.
+        The seed of the first weights, the order of the examples, the split and dropout.
     standardize : bool
         Whether the network begins with a Standardize. It doesn't for sparse matrices, which would
         become dense, nor if the body begins with a layer that is fitted to the data.
@@ -70,7 +70,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     patience : int
         Number of epochs without improvement after which training stops.
     average : Average, optional
-        Of the weights: `EMA` or `SWA`.
+        The average of the weights: `EMA` or `SWA`.
     metrics : list of str or callable
         Further metrics of the examples to validate on, in `history_`.
     callbacks : list of Callback, optional
@@ -80,7 +80,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         "balanced" gives all classes of the training examples the same weight, counted with
         `sample_weight`, which is multiplied with it.
     dtype : {"float32", "float64"}, optional
-        Of the network; by default that of X.
+        The precision of the network; by default that of X.
     engine : {"numpy", "compiled", "jax"}
         "compiled" takes less time for the same numbers.
     threads : int, optional
@@ -97,7 +97,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     network_ : Network
         The trained network: to save, export, trace or train on.
     history_ : list of Record
-        What was measured after each epoch.
+        The metrics measured after each epoch.
     loss_curve_, validation_loss_curve_ : list of float
         The losses of all epochs.
     n_iter_ : int

@@ -39,7 +39,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     hidden_layer_sizes : sequence of int
         Number of units of each hidden layer.
     activation : {"identity", "logistic", "tanh", "relu"}, Layer, or a list of them
-        Of the hidden layers, or one for each. Any layer, such as ``GELU()``; copies are used.
+        The activation of the hidden layers, or one for each. Any layer, such as ``GELU()``; copies
+        are used.
     solver : {"lbfgs", "sgd", "adam"} or Optimizer
         The optimizer. lbfgs takes all examples at once, for small data. Any optimizer of layerkit,
         with its own learning rate and schedules; a copy is used.
@@ -60,7 +61,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     shuffle : bool
         Whether each epoch has a new order.
     random_state : int, RandomState or None
-        Of the first weights, the order of the examples and the split of early stopping.
+        The seed of the first weights, the order of the examples and the split of early stopping.
     tol : float
         An improvement that is smaller does not count; of lbfgs, the greatest gradient at the end.
     verbose : bool
@@ -68,7 +69,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     warm_start : bool
         Whether `fit` goes on with the network of the last one.
     momentum : float
-        Of sgd, from 0 to 1.
+        The momentum of sgd, from 0 to 1.
     nesterovs_momentum : bool
         Whether sgd looks ahead.
     early_stopping : bool
@@ -77,7 +78,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     validation_fraction : float
         The share of the examples that is held out.
     beta_1, beta_2, epsilon : float
-        Of adam.
+        The options of adam.
     n_iter_no_change : int
         Training stops after more epochs than this without an improvement.
     max_fun : int
@@ -85,7 +86,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     dropout : float
         The share of each hidden layer's outputs that is dropped while it is trained.
     dtype : {"float32", "float64"}, optional
-        Of the network; by default that of X.
+        The precision of the network; by default that of X.
     callbacks : list of Callback, optional
         Observers of the training: early stopping by any rule, logs, a progress bar. They see all
         that `history_` keeps.
@@ -116,8 +117,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     validation_loss_curve_ : list of float or None
         The losses of the examples to validate on, without the penalty.
     history_ : list of Record
-        What was measured after each epoch: "train_loss", "validation_loss", "validation_accuracy",
-        and the metrics of both, such as "train_f1" and "validation_f1".
+        The metrics measured after each epoch: "train_loss", "validation_loss",
+        "validation_accuracy", and the metrics of both, such as "train_f1" and "validation_f1".
     stopped_ : str or None
         Why training has ended before `max_iter`, or should, in `partial_fit`.
     n_iter_, t_ : int
@@ -127,7 +128,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     feature_names_in_ : array
         Names of the columns, if X has names.
     out_activation_ : str
-        What is applied to the outputs: "softmax" or "logistic".
+        The function applied to the outputs: "softmax" or "logistic".
 
     Examples
     --------

@@ -38,7 +38,7 @@ class Source(ABC):
     Attributes
     ----------
     examples, batches : int or None
-        In an epoch, if known.
+        Their numbers in an epoch, if known.
     """
 
     examples: int | None

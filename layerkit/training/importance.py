@@ -120,7 +120,7 @@ def permutation_importance(
     repeats : int
         How often each column is shuffled.
     most : int
-        Of more examples so many are drawn.
+        The largest number of examples to measure on; of more, this many are drawn.
     seed : int or Generator
 
     Raises

@@ -192,7 +192,7 @@ def fit(
     measure_train : bool
         Whether all training examples are measured after each epoch; True by default.
     engine : {"numpy", "compiled", "jax"}
-        What runs the steps: the layers, a recorded step, or JAX.
+        The engine that runs the steps: the layers, a recorded step, or JAX.
     mpi : bool
         Whether several processes train together, as ``mpiexec`` starts them; False by default.
     checkpoints : Checkpoints, optional

@@ -34,12 +34,12 @@ class Training(Configurable):
         Number of batches whose gradients are put together for one step of the optimizer: up to
         rounding the same as one batch of them all, in less memory.
     seed : int
-        Of everything random in the run: initial weights, split of the data, order of the examples,
-        dropout, augmentation.
+        The seed of everything random in the run: initial weights, split of the data, order of the
+        examples, dropout, augmentation.
     threads : int
         BLAS threads. The last digits of a result depend on it.
     average : Average, optional
-        Of the weights, to evaluate with and to keep: `EMA` or `SWA`.
+        The average of the weights, to evaluate with and to keep: `EMA` or `SWA`.
     augmentation : Augmentation, optional
         Random changes to the examples of each batch, such as `ImageAugmentation`.
     class_weight : "balanced", list of float or table, optional

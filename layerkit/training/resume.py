@@ -46,7 +46,7 @@ class Checkpointing(Attendant):
     checkpoints : Checkpoints
         Where and when to save.
     origin : dict
-        What the run depends on besides its state, as plain values: see `describe`.
+        All that the run depends on besides its state, as plain values: see `describe`.
     callbacks : dict of str to Callback
         The callbacks that have a state, by name.
     """

@@ -75,7 +75,7 @@ class Trainer(Guided):
     source : Source
         The batches of an epoch.
     seed : int
-        Of the order of the examples, and of the augmentation.
+        The seed of the order of the examples, and of the augmentation.
     parts : int
         Number of parts of a batch whose gradients are put together.
     augmentation : callable, optional
@@ -85,7 +85,7 @@ class Trainer(Guided):
     callbacks : sequence of Callback
         Observers of `progress`.
     attendants : sequence of Attendant
-        What works beside the loop: averages, checkpoints, the search for a divergence.
+        Helpers beside the loop: averages, checkpoints, the search for a divergence.
 
     Examples
     --------

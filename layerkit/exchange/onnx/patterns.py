@@ -193,7 +193,7 @@ class Matcher:
     Parameters
     ----------
     makers : mapping of str to Operation
-        By the names of the values that they make.
+        Operations, by the names of the values that they make.
     constants : mapping of str to array
     batch : int, optional
         The number of examples, where the model has only one.

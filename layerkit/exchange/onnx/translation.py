@@ -52,7 +52,7 @@ class Translation:
     ----------
     model : Model
     size : int
-        Of the file, in bytes, which bounds the memory that the network may take.
+        The size of the file in bytes, which bounds the memory that the network may take.
     """
 
     def __init__(self, model: Model, size: int) -> None:

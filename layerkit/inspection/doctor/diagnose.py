@@ -62,9 +62,9 @@ def diagnose(
     validation, test : (x, t), optional
         Examples held out.
     records : sequence of Record, optional
-        What `fit` has returned; without them the network counts as not trained yet.
+        The records that `fit` has returned; without them the network counts as not trained yet.
     batch_size : int
-        Of the steps.
+        The number of examples in each step.
 
     Returns
     -------

@@ -48,7 +48,7 @@ class Check:
     name : str
         Such as "dead units".
     summary : str
-        What was measured, in words; or why it was not.
+        A phrase that says what was measured, or why it was not.
     measured : dict of str to float
         The numbers, by address, column or name.
     findings : list of Finding
@@ -75,7 +75,7 @@ class Diagnosis:
     Attributes
     ----------
     about : str
-        What it is about: the numbers of examples and epochs.
+        The numbers of examples and epochs, in words.
     checks : dict of str to Check
         All checks by name, causes before what they cause.
     """

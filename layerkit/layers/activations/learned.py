@@ -32,7 +32,7 @@ class PReLU(Rectifier):
         One a for all, which is PyTorch's default; otherwise one for each feature, the same at all
         positions of a sequence (Keras: shared_axes names the axes of the positions).
     init : Initializer
-        Of a. The default is the paper's and PyTorch's; Keras starts at 0.
+        The initializer of a. The default is the paper's and PyTorch's; Keras starts at 0.
 
     Examples
     --------

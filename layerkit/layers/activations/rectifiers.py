@@ -51,7 +51,7 @@ class LeakyReLU(Rectifier):
     Parameters
     ----------
     negative_slope : float
-        From 0 to 1. The default is PyTorch's; Keras has 0.3.
+        The slope for x < 0, from 0 to 1. The default is PyTorch's; Keras has 0.3.
 
     Examples
     --------
@@ -180,9 +180,9 @@ class Threshold(Rectifier):
     Parameters
     ----------
     threshold : float
-        What x has to exceed.
+        The number that x has to exceed.
     value : float
-        What replaces an x that does not.
+        The number that replaces an x that does not.
 
     Examples
     --------

@@ -45,7 +45,7 @@ class Softmax(RowActivation):
     Parameters
     ----------
     axis : int
-        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
+        An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
@@ -72,7 +72,7 @@ class LogSoftmax(RowActivation):
     Parameters
     ----------
     axis : int
-        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
+        An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
@@ -99,7 +99,7 @@ class Softmin(RowActivation):
     Parameters
     ----------
     axis : int
-        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
+        An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
@@ -128,7 +128,7 @@ class Sparsemax(RowActivation):
     Parameters
     ----------
     axis : int
-        Of an example, counted from its end: -1 is the last one (PyTorch: dim).
+        An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
     """
 
     @np.errstate(over="ignore")
@@ -166,7 +166,7 @@ class Maxout(RowActivation):
     pieces : int
         Number of neighbours of which the largest is kept.
     axis : int
-        Of an example, counted from its end: -1 is the last one.
+        An axis of an example, counted from its end: -1 is the last one.
 
     Raises
     ------

@@ -21,7 +21,7 @@ class Nodes:
     ----------
     nodes : list of NodeProto
     names : dict of Value to str
-        Of the arrays that are known.
+        The names of the arrays that are known.
     ends : list of str
         The names of results.
     batch : bool

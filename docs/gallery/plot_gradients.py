@@ -3,8 +3,8 @@ Depth and vanishing gradients
 =============================
 
 The slope of a sigmoid is at most 1/4, so each layer makes the gradient smaller on its way back. A
-ReLU passes it on where it is active. Both networks here are untrained, with ten hidden layers of 64
-units.
+ReLU passes it on where it is active. The three networks here are untrained, with ten hidden layers
+of 64 units.
 """
 
 import matplotlib.pyplot as plt

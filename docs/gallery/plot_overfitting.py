@@ -2,8 +2,8 @@
 Dropout against overfitting
 ===========================
 
-300 digits, one in seven with a wrong label, and a network that is large enough to learn them all by
-heart. The loss on new digits tells when that begins.
+300 digits, one in seven with a random label, and a network that is large enough to learn them all
+by heart. The loss on new digits shows when that begins.
 """
 
 import matplotlib.pyplot as plt
@@ -28,8 +28,9 @@ for ax, (name, layers) in zip(axes, bodies.items(), strict=True):
     net = Network(Sequential(layers), SoftmaxCrossEntropy(), shape=(64,))
     test = (digits.test.x, digits.test.t)
     records = fit(net, Adam(lr=0.005), x, t, test=test, epochs=100, batch_size=32)
-    ax.plot([record.train_loss for record in records], label="training")
-    ax.plot([record.test_loss for record in records], label="new digits")
+    epochs = [record.epoch for record in records]
+    ax.plot(epochs, [record.train_loss for record in records], label="training")
+    ax.plot(epochs, [record.test_loss for record in records], label="new digits")
     ax.set(title=name, xlabel="epoch", ylim=(0, 1.5))
     print(f"{name}: accuracy on new digits {records[-1].test_accuracy:.2f}")
 axes[0].set_ylabel("loss")
@@ -37,5 +38,5 @@ axes[0].legend()
 plt.show()
 
 # %%
-# Without dropout the loss on new digits rises after some ten epochs, while that of the training
-# still falls. More remedies are in :doc:`/recipes/overfitting`.
+# Without dropout the loss on new digits rises after some ten epochs, while the training loss still
+# falls. With dropout it stays lower. More remedies are in :doc:`/recipes/overfitting`.

@@ -17,13 +17,14 @@ from layerkit import (
     ReLU,
     Sequential,
     SoftmaxCrossEntropy,
+    evaluate,
     fit,
 )
 from layerkit.data import Data
 
 digits = Data(name="digits").load(seed=0)
 net = Network(Sequential([Dense(64), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), shape=(64,))
-fit(
+records = fit(
     net,
     Adam(lr=0.005, weight_decay=1.0),
     digits.train.x,
@@ -32,6 +33,7 @@ fit(
     batch_size=32,
     augmentation=ImageAugmentation(image=(8, 8), shift=1.0),
 )
+print(f"{evaluate(net, digits.test.x, digits.test.t)[0]:.0%} of the test digits are right")
 
 # %%
 # Red pixels make the network surer of the digit when they get darker, blue ones less sure.

@@ -13,6 +13,7 @@ from docs.generate.api import write_api
 from docs.generate.atlas import typeset_beginning, write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.front import write_front
+from docs.generate.letters import explain_letters
 from docs.generate.runs import write_digits
 from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
@@ -103,6 +104,12 @@ def escape_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lin
             lines[i] = "`".join(parts)
 
 
+def explain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """The page of a class says what the letters of its formulas mean."""
+    if what == "class":
+        explain_letters(obj, lines)
+
+
 def trim_examples(app: Any, name: str, source: list[str]) -> None:
     """A doctest in Markdown ends with a blank line, which need not be shown."""
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
@@ -138,6 +145,7 @@ def write_pages(app: Any, config: Any) -> None:
 def setup(app: Any) -> None:
     app.connect("config-inited", write_pages)
     app.connect("source-read", trim_examples)
+    app.connect("autodoc-process-docstring", explain, priority=350)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
     app.connect("autodoc-skip-member", skip_routing)
     app.connect("html-page-context", link_back)

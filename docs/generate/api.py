@@ -13,6 +13,7 @@ from typing import Any
 from docs.generate.atlas import write
 from docs.generate.catalogue import FAMILIES
 from docs.generate.docstrings import blocks, paragraphs
+from docs.generate.letters import listed
 
 GROUPS = {
     "Layers": ["layers"],
@@ -150,10 +151,13 @@ def api() -> dict[str, list[str]]:
 def tables(parts: Iterable[Any]) -> Iterator[str]:
     """A table of classes and functions under each heading."""
     for heading, those in groupby(parts, key=lambda part: HEADINGS.get(module(part), "")):
+        first, *others = those
         yield from ([f"## {heading}", ""] if heading else [])
+        if first.__module__.endswith(".base"):
+            yield from listed(sys.modules[first.__module__])
         yield from ("```{eval-rst}", ".. currentmodule:: layerkit", "")
         yield from (".. autosummary::", "   :toctree: .", "   :nosignatures:", "")
-        yield from (f"   {address(part)}" for part in those)
+        yield from (f"   {address(part)}" for part in (first, *others))
         yield from ("```", "")
 
 

@@ -1,8 +1,8 @@
 """The base class of initializers, which fill a parameter before training, in place.
 
-A parameter has the shape (..., n_in, n_out), as in x @ W. n_in, the fan-in, is the number of inputs
-that one output adds up: all axes but the last. n_out, the fan-out, is the number of outputs that
-one input goes to: all axes but the one before the last.
+w, W     a parameter of the shape (..., n_in, n_out), as in x @ W
+n_in     the fan-in, the number of inputs that one output adds up: all axes but the last
+n_out    the fan-out, of outputs that one input goes to: all axes but the one before the last
 """
 
 from __future__ import annotations

@@ -1,6 +1,12 @@
 """Variants of Adam, in order of increasing complexity.
 
-The letters are those of `layerkit.optimizers.adam`.
+w    all parameters of the network, changed in place
+g    the gradient of the loss with respect to them, read only
+m    a running mean of g
+v    a running mean of g^2
+s    scratch memory
+
+As in Adam, m' and v' are corrected for the bias of means that start at 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""L-BFGS, for small data: a direction from the last gradients, and a line search along it."""
+"""L-BFGS, for small data: a direction from the last gradients, and a line search along it.
+
+w       all parameters of the network, changed in place
+g       the gradient of the loss with respect to them, read only
+s, y    one of the last steps, and the change of g in it
+t       the length of a step, in units of its direction H g
+"""
 
 from __future__ import annotations
 
@@ -18,10 +24,11 @@ EVALUATIONS = 25
 
 
 class LBFGS(Optimizer):
-    """w <- w - t H g, H an estimate of the inverse Hessian from the last steps.
+    """w <- w - t H g: a quasi-Newton method, whose H estimates the inverse Hessian.
 
-    A step s that changed g by y means H y = s; H is never written down. Pairs (s, y) with
-    s y <= 1e-10 are left out, and the first estimate of H is s y / y y of the last pair.
+    H is made of the last steps: a step s that changed g by y means H y = s. It is never written
+    down. Pairs (s, y) with s y <= 1e-10 are left out, and the first estimate of H is s y / y y of
+    the last pair.
 
     If `step` is given `again`, as in a training, a search that begins with lr finds a t that meets
     the strong Wolfe conditions; otherwise t is lr. At the first step lr is divided by sum |g|, if

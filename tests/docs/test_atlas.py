@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import layerkit
-from docs.generate import api, atlas, configuration, formulas, pictures
+from docs.generate import api, atlas, configuration, formulas, letters, pictures
 from docs.generate.catalogue import FAMILIES, LINES, WINDOWS, drawn, for_class, registered
 from docs.generate.docstrings import markdown, meanings, own_options, paragraphs, readable
 from docs.generate.pictures import BOWL, VALLEY, WINDOW, broken, evaluate
@@ -308,6 +308,24 @@ def test_a_group_begins_with_its_base_class_and_what_is_used_most(
 
 def test_guides_are_of_groups() -> None:
     assert api.GUIDES.keys() <= api.GROUPS.keys()
+
+
+@pytest.mark.parametrize(
+    ("cls", "names"),
+    [
+        (layerkit.Huber, ["z", "t", "e", "f"]),
+        (layerkit.Hinge, ["z", "t", "s"]),
+        (layerkit.Adamax, ["g", "m", "w"]),
+        (layerkit.LBFGS, ["w", "g", "s, y", "t"]),
+        (layerkit.GlorotNormal, ["w, W", "n_in", "n_out"]),
+        (layerkit.EMA, ["w", "a"]),
+        (layerkit.Focal, ["z", "t", "p", "l"]),
+    ],
+)
+def test_the_letters_of_a_formula_are_explained(cls: type[Any], names: list[str]) -> None:
+    lines = list[str]()
+    letters.explain_letters(cls, lines)
+    assert sorted(line.partition(": ")[0][2:] for line in lines if ": " in line) == sorted(names)
 
 
 def test_fit_explains_every_option() -> None:

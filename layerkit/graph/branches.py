@@ -22,9 +22,9 @@ def combined(names: Sequence[str], by: str) -> Wiring:
 
 
 class Residual(Container):
-    """y = body(x) + x, or body(x) + shortcut(x).
+    """y = body(x) + x: a residual block; with a shortcut, y = body(x) + shortcut(x).
 
-    He et al. (2015), Deep residual learning for image recognition, arXiv:1512.03385.
+    Source: He et al. (2015), Deep residual learning for image recognition, arXiv:1512.03385.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Concat(Container):
     branches : list of Layer
         At least one.
     axis : int
-        Counted from the end of an example: -1 is its last.
+        The axis to join along, counted from the end of an example: -1 is the last, the features.
 
     Raises
     ------

@@ -103,8 +103,10 @@ class Sparse(Initializer):
 class LSUV(Initializer):
     """Orthogonal, then W /= sqrt(var(y)) until the outputs y of the layer have variance 1.
 
-    y are all outputs of one batch of training data. If they are all equal or not all finite, W
-    stays. Mishkin and Matas (2015), arXiv:1511.06422.
+    Layer-sequential unit variance: y are all outputs of one batch of training data. If they are
+    all equal or not all finite, W stays.
+
+    Source: Mishkin and Matas (2015), All you need is a good init, arXiv:1511.06422.
 
     Parameters
     ----------

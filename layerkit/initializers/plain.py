@@ -32,6 +32,7 @@ class Constant(Initializer):
     Parameters
     ----------
     value : float
+        Each number of the parameter.
 
     Examples
     --------

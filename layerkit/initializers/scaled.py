@@ -15,7 +15,7 @@ from layerkit.initializers.base import Initializer, fan_in, fan_out, fill_normal
 
 
 class LeCunNormal(Initializer):
-    """w ~ N(0, 1 / n_in): the tutorial's. LeCun et al. (1998), Efficient BackProp."""
+    """w ~ N(0, 1 / n_in): outputs vary like inputs. LeCun et al. (1998), Efficient BackProp."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         fill_normal(w, rng, math.sqrt(1 / fan_in(w)))

@@ -39,7 +39,8 @@ def check_several(layer: Layer, shapes: Sequence[Shape]) -> None:
 class Add(Layer):
     """y = x_1 + x_2 + …; each dx = dy.
 
-    Takes two inputs or more.
+    Takes two inputs or more, which a Graph gives it: ``"a, b -> sum"`` with a node ``sum=Add()``.
+    Residual and Sum have one inside.
 
     Raises
     ------
@@ -76,7 +77,8 @@ class Add(Layer):
 class Multiply(Layer):
     """y = x_1 x_2 …, number by number; each dx = dy times all the other inputs.
 
-    Takes two inputs or more.
+    Takes two inputs or more, which a Graph gives it: ``"a, b -> gated"`` with a node
+    ``gated=Multiply()``.
 
     Raises
     ------
@@ -114,12 +116,13 @@ class Multiply(Layer):
 class Join(Layer):
     """y = [x_1, x_2 …], one after the other along an axis; each dx is its part of dy.
 
-    Takes two inputs or more, whose shapes differ in this axis only.
+    Takes two inputs or more, whose shapes differ in this axis only; a Graph gives them to it, and
+    Concat has one inside. Keras's Concatenate, PyTorch's torch.cat.
 
     Parameters
     ----------
     axis : int
-        Counted from the end of an example: -1 is its last.
+        The axis to join along, counted from the end of an example: -1 is the last, the features.
 
     Raises
     ------

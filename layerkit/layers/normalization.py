@@ -217,7 +217,7 @@ class LayerNorm(Centering):
     Parameters
     ----------
     eps : float
-        Keeps the root away from 0.
+        Keeps the root away from 0; the default is PyTorch's, Keras has 0.001.
     axes : int
         Number of axes, from the last one back, that share a mean and a variance, and that gamma
         and beta have: PyTorch's normalized_shape is then their sizes, Keras's axis their numbers.
@@ -265,7 +265,7 @@ class GroupNorm(Centering):
     groups : int
         Number of groups, which has to divide the number of features.
     eps : float
-        Keeps the root away from 0.
+        Keeps the root away from 0; the default is PyTorch's, Keras has 0.001.
     scale, shift : bool
         Whether there is a gamma, and a beta.
 
@@ -329,7 +329,7 @@ class BatchNorm(Centering):
     momentum : float
         The weight of the new batch: more than 0, at most 1.
     eps : float
-        Keeps the root away from 0.
+        Keeps the root away from 0; the default is PyTorch's, Keras has 0.001.
     scale, shift : bool
         Whether there is a gamma, and a beta.
 

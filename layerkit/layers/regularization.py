@@ -43,7 +43,7 @@ class Dropout(Noise):
     """y = m x, where m is 0 with probability `rate`, else 1 / (1 - rate); dx = m dy.
 
     Inverted dropout: the expectation of y is x, and nothing has to be scaled when predicting.
-    Each number of each example is dropped or kept independently.
+    Each number of each example is dropped or kept independently. With ``train=False``, y = x.
 
     Source: Srivastava et al. (2014), Dropout: a simple way to prevent neural networks from
     overfitting; there the weights are scaled when predicting, and p is the share that is kept.
@@ -51,7 +51,8 @@ class Dropout(Noise):
     Parameters
     ----------
     rate : float
-        The share that is dropped, as in PyTorch and Keras: from 0 up to, but not including, 1.
+        The share that is dropped, as in PyTorch and Keras: from 0 up to, but not including, 1. The
+        default is the source's for hidden layers; for inputs it takes about 0.2.
 
     Examples
     --------
@@ -76,7 +77,7 @@ class AlphaDropout(Noise):
 
     Alpha dropout replaces numbers with s = -lambda alpha, the limit of SELU on the left. With
     q = 1 - rate, a = (q + s^2 q (1 - q))^(-1/2) and b = -a (1 - q) s, so that mean 0 and variance 1
-    are kept. Use it after SELU, and Dropout elsewhere.
+    are kept. With ``train=False``, y = x. Use it after SELU, and Dropout elsewhere.
 
     Source: Klambauer et al. (2017), Self-normalizing neural networks, arXiv:1706.02515.
 
@@ -114,10 +115,13 @@ class AlphaDropout(Noise):
 class GaussianNoise(Noise):
     """y = x + e with e ~ N(0, std^2), drawn independently for every number; dx = dy.
 
+    Gaussian noise on inputs or hidden layers lets a network rely less on single values, which helps
+    with few examples. With ``train=False``, y = x.
+
     Parameters
     ----------
     std : float
-        The standard deviation of the noise, in the unit of x.
+        The standard deviation of the noise, in the unit of x (Keras: stddev).
 
     Examples
     --------

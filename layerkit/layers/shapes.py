@@ -44,9 +44,10 @@ def along(axis: int, part: Any) -> tuple[Any, ...]:
 
 
 class Flatten(Layer):
-    """y = the numbers of an example in a row, the last axis running fastest; dx = dy, put back.
+    """All numbers of an example in one row, the last axis running fastest.
 
-    Shapes: x (N, a, b, …), y (N, a b …). A sequence (T, d) becomes a row of T d numbers.
+    Shapes: x (N, a, b, …), y (N, a b …). A sequence (T, d) becomes a row of T d numbers. dx is dy
+    in the shape of x.
 
     Examples
     --------
@@ -74,7 +75,9 @@ class Flatten(Layer):
 
 
 class Reshape(Flatten):
-    """y = the numbers of an example in another shape, the last axis running fastest; dx = dy.
+    """The numbers of an example in another shape, the last axis running fastest.
+
+    dx is dy in the shape of x.
 
     Parameters
     ----------
@@ -110,7 +113,7 @@ class Reshape(Flatten):
 
 
 class Take(Layer):
-    """y = x[..., columns]: a selection of features, by number; dx is dy, put back, and 0 elsewhere.
+    """A selection of features, by number: y = x[..., columns]; dx is dy, put back, and 0 elsewhere.
 
     Where a feature is taken twice, both gradients add up. In a Graph or a Concat, it hands some
     features to one layer and the others to another, such as the numbers of words to Embedding.
@@ -258,7 +261,7 @@ Function = Callable[[Array], Array]
 
 
 class Lambda(Layer):
-    """y = f(x), dx = f'(x) dy, with a function and its derivative given in Python.
+    """y = f(x), dx = f'(x) dy: a function and its derivative, given in Python.
 
     For quick experiments. A configuration file can't hold functions, so a network with a Lambda
     can't be saved: for that, write a Layer of your own. It can be copied, and pickled if the

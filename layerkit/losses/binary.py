@@ -104,7 +104,7 @@ class BinaryCrossEntropy(BinaryClassifier):
 class Hinge(BinaryClassifier):
     """f = max(0, 1 - s z), in units of z; df/dz = -s where s z < 1, else 0 (at the kink too).
 
-    Keras' Hinge, with labels 0 and 1 that become s = -1 and 1. There are no probabilities.
+    Keras's Hinge, with labels 0 and 1 that become s = -1 and 1. There are no probabilities.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class Hinge(BinaryClassifier):
 class SquaredHinge(Hinge):
     """f = max(0, 1 - s z)^2, in squared units of z; df/dz = -2 s max(0, 1 - s z).
 
-    Keras' SquaredHinge, with labels 0 and 1 that become s = -1 and 1. There are no probabilities.
+    Keras's SquaredHinge, with labels 0 and 1 that become s = -1 and 1. There are no probabilities.
 
     Raises
     ------

@@ -20,7 +20,7 @@ class Focal(SoftmaxClassifier):
     """l = -(1 - p_t)^gamma log p_t, with p = softmax(z): easy examples count little; in nats.
 
     dl/dz_k = g ([k = t] - p_k), g = gamma (1 - p_t)^(gamma - 1) p_t log p_t - (1 - p_t)^gamma.
-    With gamma = 0 it is the cross-entropy. Keras' CategoricalFocalCrossentropy with alpha = 1; the
+    With gamma = 0 it is the cross-entropy. Keras's CategoricalFocalCrossentropy with alpha = 1; the
     binary form of the paper is that of two classes.
 
     Source: Lin et al. (2017), Focal loss for dense object detection, arXiv:1708.02002.

@@ -96,7 +96,7 @@ class Huber(ElementwiseLoss):
 class LogCosh(ElementwiseLoss):
     """f = log cosh e, nearly e^2 / 2 for small errors, |e| - log 2 for large ones; df/dz = tanh e.
 
-    Keras' LogCosh. The errors should be around 1: it has no unit, and no scale of its own.
+    Keras's LogCosh. The errors should be around 1: it has no unit, and no scale of its own.
 
     Examples
     --------
@@ -187,8 +187,8 @@ class Poisson(ElementwiseLoss):
     """f = exp(z) - t z, in nats; df/dz = exp(z) - t. For counts t.
 
     z is the logarithm of their rate. The negative log-likelihood without log t!, which doesn't
-    depend on z. PyTorch's PoissonNLLLoss with log_input=True; Keras' Poisson takes the rate itself.
-    `predict` gives the rate exp(z).
+    depend on z. PyTorch's PoissonNLLLoss with log_input=True; Keras's Poisson takes the rate
+    itself. `predict` gives the rate exp(z).
 
     Raises
     ------
@@ -283,7 +283,7 @@ class CosineSimilarity(Loss):
     """l = 1 - cos(z, t), cos(z, t) = z.t / (|z| |t|): from 0, the same direction, to 2.
 
     dl/dz = -(t / |t| - cos(z, t) z / |z|) / |z|. PyTorch's CosineEmbeddingLoss for pairs that
-    belong together; Keras' CosineSimilarity is less by 1. Where z = 0, cos and the derivative are
+    belong together; Keras's CosineSimilarity is less by 1. Where z = 0, cos and the derivative are
     taken as 0.
 
     Raises

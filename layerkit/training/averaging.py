@@ -27,6 +27,8 @@ class Average(Configurable, ABC):
     >>> class Latest(Average):
     ...     def share(self, step, steps):
     ...         return 1.0
+    >>> Latest().share(step=9, steps=100)
+    1.0
     """
 
     @abstractmethod

@@ -12,8 +12,14 @@ from layerkit.layers.base import Layer
 class Identity(Layer):
     """y = x; dy/dx = 1.
 
+    Returns its input, where an option or a file needs an activation that does nothing.
     Range (-inf, inf).
     Source: PyTorch's Identity, Keras's linear.
+
+    Examples
+    --------
+    >>> Identity().forward(np.array([-2.0, 3.0]))
+    array([-2.,  3.])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -26,6 +32,7 @@ class Identity(Layer):
 class BinaryStep(Layer):
     """y = 1 where x >= 0, else 0; dy/dx = 0.
 
+    The step of the first artificial neurons, through which nothing before it can learn.
     Range {0, 1}.
     Not differentiable at 0, where the derivative is taken as 0.
     Source: McCulloch and Pitts (1943), A logical calculus of the ideas immanent in nervous
@@ -63,8 +70,14 @@ class BinaryStep(Layer):
 class BentIdentity(Layer):
     """y = (sqrt(x^2 + 1) - 1) / 2 + x; dy/dx = x / (2 sqrt(x^2 + 1)) + 1.
 
+    A smooth bend, from slope 1/2 far on the left to 3/2 far on the right.
     Range (-inf, inf).
     Source: Wikipedia, Activation function.
+
+    Examples
+    --------
+    >>> BentIdentity().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([-1.382,  0.   ,  2.618])
     """
 
     @np.errstate(over="ignore")
@@ -142,8 +155,14 @@ class SoftExponential(Layer):
 class Gaussian(Layer):
     """y = exp(-x^2); dy/dx = -2 x y.
 
+    A bell curve, the unit of radial basis function networks.
     Range (0, 1].
     Source: Broomhead and Lowe (1988), Multivariable functional interpolation and adaptive networks.
+
+    Examples
+    --------
+    >>> Gaussian().forward(np.array([-2.0, 0.0, 1.0])).round(4)
+    array([0.0183, 1.    , 0.3679])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:

@@ -73,6 +73,12 @@ class LogSoftmax(RowActivation):
     ----------
     axis : int
         An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
+
+    Examples
+    --------
+    >>> LogSoftmax().forward(np.array([[0.0, 0.0], [0.0, 2.0]])).round(4)
+    array([[-0.6931, -0.6931],
+           [-2.1269, -0.1269]])
     """
 
     @np.errstate(over="ignore")

@@ -79,8 +79,14 @@ class Tanh(Saturating):
 class LeCunTanh(Saturating):
     """y = 1.7159 tanh(2x/3); dy/dx = 1.7159 (2/3) / cosh(2x/3)^2.
 
+    Tanh scaled so that y(1) = 1 and y(-1) = -1, the targets of two classes.
     Range (-1.7159, 1.7159).
-    Source: LeCun et al. (1998), Efficient BackProp: y(1) = 1 and y(-1) = -1.
+    Source: LeCun et al. (1998), Efficient BackProp.
+
+    Examples
+    --------
+    >>> LeCunTanh().forward(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-1.,  0.,  1.])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -211,8 +217,14 @@ class Softsign(Saturating):
 class ArcTan(Saturating):
     """y = arctan(x); dy/dx = 1 / (1 + x^2).
 
+    The arctangent, which levels off more slowly than Tanh.
     Range (-pi/2, pi/2).
     Source: Wikipedia, Activation function.
+
+    Examples
+    --------
+    >>> ArcTan().forward(np.array([-1e4, 0.0, 1.0])).round(4)
+    array([-1.5707,  0.    ,  0.7854])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -229,6 +241,7 @@ class ArcTan(Saturating):
 class ISRU(Saturating):
     """y = x / sqrt(1 + alpha x^2); dy/dx = 1 / sqrt(1 + alpha x^2)^3.
 
+    The inverse square root unit.
     Range (-1/sqrt(alpha), 1/sqrt(alpha)).
     Source: Carlile et al. (2017), Improving deep learning by inverse square root linear units
     (ISRLUs), arXiv:1710.09967.
@@ -339,6 +352,11 @@ class HardSigmoid(Layer):
     Not differentiable at -3 and 3, where the derivative is taken as 0.
     Source: Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244. PyTorch's and that of
     Keras 3; Keras 2 had x / 5 + 1/2, and Courbariaux et al. x / 2 + 1/2.
+
+    Examples
+    --------
+    >>> HardSigmoid().forward(np.array([-4.0, 0.0, 1.5, 4.0]))
+    array([0.  , 0.5 , 0.75, 1.  ])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:

@@ -15,6 +15,7 @@ from layerkit.layers.base import Layer
 class ELU(Rectifier):
     """y = x where x > 0, else alpha (exp(x) - 1); dy/dx = 1 where x > 0, else alpha exp(x).
 
+    The exponential linear unit.
     Range (-alpha, inf).
     Not differentiable at 0 unless alpha = 1, where the derivative is taken as alpha.
     Source: Clevert, Unterthiner and Hochreiter (2015), Fast and accurate deep network learning by
@@ -84,6 +85,7 @@ class SELU(Layer):
 class CELU(Rectifier):
     """y = x where x > 0, else alpha (exp(x / alpha) - 1); dy/dx = exp(min(x, 0) / alpha).
 
+    The continuously differentiable exponential linear unit: dy/dx has no jump for any alpha.
     Range (-alpha, inf).
     Source: Barron (2017), Continuously differentiable exponential linear units, arXiv:1704.07483.
 
@@ -120,6 +122,7 @@ class CELU(Rectifier):
 class ISRLU(Rectifier):
     """y = x where x > 0, else x / sqrt(1 + alpha x^2); dy/dx = 1 or 1 / sqrt(1 + alpha x^2)^3.
 
+    The inverse square root linear unit, shaped like ELU but without an exponential.
     Range (-1/sqrt(alpha), inf).
     Source: Carlile et al. (2017), Improving deep learning by inverse square root linear units
     (ISRLUs), arXiv:1710.09967.
@@ -196,8 +199,14 @@ class Softplus(Rectifier):
 class LogSigmoid(Layer):
     """y = log(1 / (1 + exp(-x))); dy/dx = sigmoid(-x).
 
+    The logarithm of Sigmoid.
     Range (-inf, 0).
     Source: PyTorch and Keras have it under this name; it is -softplus(-x).
+
+    Examples
+    --------
+    >>> LogSigmoid().forward(np.array([-100.0, 0.0, 2.0])).round(4)
+    array([-100.    ,   -0.6931,   -0.1269])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:

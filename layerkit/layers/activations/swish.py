@@ -95,8 +95,14 @@ class Mish(Rectifier):
 class ELiSH(Rectifier):
     """y = m sigmoid(x), with m = x where x >= 0, else exp(x) - 1; dy/dx by the product rule.
 
+    The exponential linear sigmoid squashing: SiLU on the right, ELU times Sigmoid on the left.
     Range [-0.1716, inf).
     Source: Basirat and Roth (2018), The quest for the golden activation function, arXiv:1808.00783.
+
+    Examples
+    --------
+    >>> ELiSH().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([-0.1031,  0.    ,  1.7616])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -124,9 +130,15 @@ class ELiSH(Rectifier):
 class HardSwish(Rectifier):
     """y = x min(max(x + 3, 0), 6) / 6; dy/dx = 0 where x <= -3, 1 where x >= 3, else (2x + 3) / 6.
 
+    Swish (SiLU) with HardSigmoid as its gate, without an exponential.
     Range [-0.375, inf).
     Not differentiable at -3 and 3, where the derivative is taken as 0 and 1.
     Source: Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244.
+
+    Examples
+    --------
+    >>> HardSwish().forward(np.array([-1.5, 0.0, 4.0]))
+    array([-0.375,  0.   ,  4.   ])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -151,7 +163,8 @@ class HardSwish(Rectifier):
 class GELU(Rectifier):
     """y = x P(x); dy/dx = P(x) + x P'(x), with P(x) = (1 + erf(x / sqrt(2))) / 2.
 
-    P(x) is the probability that a number drawn from the standard normal distribution is below x.
+    The Gaussian error linear unit: P(x) is the probability that a number drawn from the standard
+    normal distribution is below x.
     Range [-0.17, inf).
     Source: Hendrycks and Gimpel (2016), Gaussian error linear units (GELUs), arXiv:1606.08415.
 

@@ -11,7 +11,7 @@ from layerkit.optimizers.schedules.base import Milestones, Schedule, check_miles
 
 
 class CosineRestartsSchedule(Schedule):
-    """factor = end + (1 - end) (1 + cos(π p)) / 2, p from 0 to 1 in each of many periods.
+    """factor = end + (1 - end) (1 + cos(π p)) / 2: p goes from 0 to 1 in each of many periods.
 
     PyTorch's CosineAnnealingWarmRestarts. Loshchilov and Hutter (2016), arXiv:1608.03983.
 
@@ -44,7 +44,7 @@ class CosineRestartsSchedule(Schedule):
 
 
 class CyclicSchedule(Schedule):
-    """factor = low + (1 - low) height x, x from 0 to 1 and back in each cycle, along lines.
+    """factor = low + (1 - low) height x: x goes from 0 to 1 and back in each cycle, along lines.
 
     height is 1 (triangular), halved after each cycle (triangular2), or gamma^i (exp_range).
     PyTorch's CyclicLR, where max_lr is the option itself. Smith (2015),
@@ -90,6 +90,7 @@ class ChainedSchedule(Schedule):
     Parameters
     ----------
     schedules : list of Schedule
+        The schedules in their order.
     milestones : list of int
         The first step of each schedule after the first one, each greater than the one before.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/afternoon.md"
-HEADING = re.compile(r"^(### `(layerkit/.+\.py)`), .*$", re.MULTILINE)
+HEADING = re.compile(r"^(### `(.+\.py)`), .*$", re.MULTILINE)
 NO_CODE = {
     *(tokenize.ENCODING, tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
@@ -19,7 +19,7 @@ NO_CODE = {
 
 def heart() -> list[str]:
     """The files of the page, in its order."""
-    return [file for _, file in HEADING.findall(PAGE.read_text(encoding="utf-8"))]
+    return [f"layerkit/{file}" for _, file in HEADING.findall(PAGE.read_text(encoding="utf-8"))]
 
 
 def code_lines(path: Path) -> int:
@@ -35,7 +35,7 @@ def code_lines(path: Path) -> int:
 
 def counted(page: str) -> str:
     """Return the page with the present numbers."""
-    lines = {file: code_lines(ROOT / file) for file in heart()}
+    lines = {file.removeprefix("layerkit/"): code_lines(ROOT / file) for file in heart()}
 
     def heading(match: re.Match[str]) -> str:
         return f"{match[1]}, {lines[match[2]]} lines"

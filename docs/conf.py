@@ -10,7 +10,7 @@ import layerkit
 sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called from
 
 from docs.generate.api import write_api
-from docs.generate.atlas import typeset_beginning, write_atlas
+from docs.generate.atlas import typeset_beginning, write, write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.front import write_front
 from docs.generate.letters import explain_letters
@@ -19,6 +19,8 @@ from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
 from docs.generate.tables import write_run
 from docs.generate.tutorial import write_tutorial
+from layerkit.lab import slides
+from layerkit.lab.exercises import find_lab
 from layerkit.play.build import build
 
 DOCS = Path(__file__).parent
@@ -135,6 +137,7 @@ def write_pages(app: Any, config: Any) -> None:
     write_atlas(GENERATED / "atlas")
     write_front(GENERATED / "front")
     write_step(GENERATED / "pages/step.html")
+    write(GENERATED / "pages/slides.html", slides.page(find_lab("backprop")))
     write_table_plots(GENERATED / "table_plots")
     write_run(GENERATED / "flats")
     write_digits(GENERATED / "digits")

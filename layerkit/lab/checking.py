@@ -35,7 +35,7 @@ CHECKS = {
     ARRAYS: "it writes to no array that is not its own: x, dy, z or g",
     "batches": "no batch, no row and no prediction depends on another",
     "saving": "copies, checkpoints and configuration files know all of it",
-    SAME: "it returns what layerkit's own returns",
+    SAME: "its outputs, losses or steps are those of layerkit's own",
 }
 """The checks in the order of a table, and what each of them asks."""
 

@@ -14,7 +14,7 @@ def test_the_step_of_the_tutorial_is_as_printed(capsys: pytest.CaptureFixture[st
     page = (ROOT / "docs/unroll.md").read_text(encoding="utf-8")
     assert f"```python\n{capsys.readouterr().out}```" in page
     # each line that the table quotes is one of these
-    step = page[page.index("```python") : page.index("### Line against line")]
+    step = page[page.index("```python") : page.index("### Line by line")]
     table = page[page.index("| Tutorial |") : page.index("`ones @ dz` is")]
     rows = table.strip().splitlines()[2:]
     assert len(rows) == 13

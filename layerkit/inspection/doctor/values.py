@@ -51,7 +51,7 @@ def symmetry(case: Case) -> Check:
             check.measured[name] = float(same)
             if same:
                 problem = f"All {w.shape[1]} units of {name} have the same weights and gradients"
-                remedy = "They stay copies of one unit: leave init away, which draws random weights"
+                remedy = "They stay copies of one unit: leave init out, which draws random weights"
                 check.findings.append(Finding(name, problem, remedy, 0.0, 0.0, STOPS))
     check.summary = f"in {len(check.measured)} layers"
     return check

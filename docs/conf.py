@@ -72,7 +72,11 @@ html_title = "layerkit"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_extra_path = ["_generated/pages"]
-html_sidebars = {"index": [], "tutorial": []}  # code beside formulas needs the room
+html_sidebars = {
+    "index": [],
+    "tutorial": [],  # code beside formulas needs the room
+    "extending": [],  # a section of one page
+}
 html_css_files = ["style.css", "run.css"]
 html_js_files = [("run.js", {"type": "module"})]
 html_copy_source = False
@@ -114,7 +118,7 @@ def explain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 
 def trim_examples(app: Any, name: str, source: list[str]) -> None:
     """A doctest in Markdown ends with a blank line, which need not be shown."""
-    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+    source[0] = re.sub(r"\n\n( *```\n)", r"\n\1", source[0])
 
 
 def skip_routing(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:

@@ -254,8 +254,8 @@ def test_long_names_and_large_numbers_are_not_cut() -> None:
         "predicted": predicted(numbers, X, 1e8 * X[:, 0]),
         "importance": importance(found),
     }
-    for figure in figures.values():
-        figure.suptitle("test examples")
+    for name, figure in figures.items():
+        figure.suptitle(f"{run.TITLES[name]}, test examples", size=11)
     assert [name for name, figure in figures.items() if is_clipped(figure)] == []
 
 
@@ -285,8 +285,8 @@ def test_a_run_draws_what_suits_its_data(
     expected: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    saved: list[str] = []
-    monkeypatch.setattr(run, "save", lambda figure, path: saved.append(path.name))
+    saved: dict[str, Figure] = {}
+    monkeypatch.setattr(run, "save", lambda figure, path: saved.update({path.name: figure}))
     part = Examples(X[:, : net.shape[0]], t, W)
     classes = ["a", "b", "c"][: max(2, t.max() + 1)] if t.dtype.kind == "i" else []
     dataset = Dataset("table", part, part, classes, [*features] or None)
@@ -295,6 +295,9 @@ def test_a_run_draws_what_suits_its_data(
     draw_run("folder", net, dataset, [])
     assert sorted(saved) == sorted(expected)
     assert PICTURES.issuperset(saved)
+    titles = [figure.get_suptitle() or figure.axes[0].get_title() for figure in saved.values()]
+    assert len(set(titles)) == len(titles)
+    assert all(title.endswith(", test examples") for title in titles)
 
 
 def test_a_picture_that_can_not_be_drawn_keeps_no_run_from_its_end(

@@ -37,7 +37,7 @@ def confusion(dataset: Dataset, predicted: Array) -> Figure:
         axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, size=8)
     axes.set_xticks(range(n), names, rotation=90 if max(map(len, names)) > 2 else 0)
     axes.set_yticks(range(n), names)
-    axes.set(xlabel="predicted", ylabel="true class", title="test examples")
+    axes.set(xlabel="predicted", ylabel="true class", title="confusion matrix, test examples")
     return figure
 
 

@@ -66,7 +66,7 @@ def _panels(left: Axes, right: Axes, name: str, p: Array, y: Array, a: Array) ->
     if len(y) > 1 and y.min() < y.max():
         errors["R²"] = r2_score(y, p, sample_weight=a)
     size = (14 * a / a.mean()).clip(4, 80)[:MOST_POINTS]
-    style: dict[str, Any] = {"s": size, "color": TRAIN, "alpha": 0.5, "linewidth": 0}
+    style: dict[str, Any] = {"s": size, "color": TRAIN, "alpha": 0.7, "linewidth": 0}
     left.scatter(y[:MOST_POINTS], p[:MOST_POINTS], **style)
     right.scatter(p[:MOST_POINTS], (y - p)[:MOST_POINTS], **style)
     left.axline((y[0], y[0]), slope=1, color=TEST, linewidth=1)

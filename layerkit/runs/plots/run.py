@@ -27,6 +27,13 @@ MOST_CLASSES = MOST_COLUMNS = 100
 importance of more columns: they would take longer than the training."""
 EXAMPLES = 500
 """The number of examples that the importance of columns is measured on, at most."""
+TITLES = {
+    "roc": "how well classes are told apart",
+    "calibration": "probabilities that come true",
+    "predicted": "predicted and true numbers",
+    "importance": "how much each column matters",
+    "boundary": "what two features decide",
+}
 
 
 def draw_run(
@@ -83,8 +90,8 @@ def _of_tables(network: Network, dataset: Dataset) -> dict[str, Figure]:
             figures[name] = draw(network, x, t, w)
         except LayerkitError as error:  # such as classes that are not there
             print(f"No {name}.png: {error}")
-    for figure in figures.values():
-        figure.suptitle("test examples", size=11)
+    for name, figure in figures.items():
+        figure.suptitle(f"{TITLES[name]}, test examples", size=11)
     return figures
 
 

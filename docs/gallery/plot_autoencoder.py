@@ -2,8 +2,8 @@
 An autoencoder: digits in two numbers
 =====================================
 
-A network that learns to return its own input through a layer of two units has to say the most
-important in two numbers. They are a map of the digits.
+A network that learns to return its own input through a layer of two units has to say in two numbers
+what matters most in an image. They are a map of the digits.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ records = fit(net, optimizer, x, x, epochs=60, batch_size=32)
 print(f"loss {records[-1].train_loss:.3f}; with the mean image {x.var(axis=0).mean():.3f}")
 
 # %%
-# ``of`` names the narrow layer. The network was not told which digit an image is; the colours show
-# it.
+# ``of`` names the narrow layer. The network was not told which digit an image is, yet images of the
+# same digit are near each other; the colours show which it is.
 
 code = net.outputs(digits.test.x, of="body.layers.4")
 figure, ax = plt.subplots(figsize=(5.4, 4.4), layout="constrained")
@@ -32,7 +32,8 @@ ax.set(title="Digits in two numbers", xlabel="first number", ylabel="second numb
 plt.show()
 
 # %%
-# What comes back: images above, and what the network makes of their two numbers below.
+# Above are images, and below what the network makes of their two numbers. A 7 comes back as a 9:
+# two numbers can't tell all digits apart.
 
 back = net.outputs(digits.test.x)
 figure, axes = plt.subplots(2, 8, figsize=(5.4, 1.8), layout="constrained")

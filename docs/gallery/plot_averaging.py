@@ -2,7 +2,7 @@
 Weight averaging
 ================
 
-With a high learning rate the weights wander about a good place. Their moving average, ``EMA``, is
+With a high learning rate the weights wander around a good place. Their moving average, ``EMA``, is
 nearer to it than they are themselves.
 """
 
@@ -15,7 +15,7 @@ digits = Data(name="digits").load(seed=0)
 net = Network(Sequential([Dense(64), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), shape=(64,))
 
 # %%
-# Two trainings with the same steps; only what is measured differs.
+# Both trainings take the same steps; only what is measured differs.
 
 figure, ax = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
 for name, average in {"the weights": None, "their average": EMA(decay=0.99)}.items():
@@ -35,3 +35,7 @@ for name, average in {"the weights": None, "their average": EMA(decay=0.99)}.ite
 ax.set(title="Test loss after each epoch", xlabel="epoch", ylabel="loss", ylim=(0, 0.4))
 ax.legend()
 plt.show()
+
+# %%
+# The loss of the weights jumps from epoch to epoch; that of their average stays near its best
+# value. At the end ``fit`` gives the network the average: see :doc:`/recipes/averaging`.

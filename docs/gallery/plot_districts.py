@@ -2,9 +2,9 @@
 A table with categories
 =======================
 
-Words are learned as vectors, an *embedding*. Here each district of a town has two numbers, which
-the network chooses so that it predicts the prices of flats well. The table is
-:download:`flats.csv <../../experiments/flats.csv>`; its path is that in a clone of the repository.
+Each word of a column can be learned as a vector, an *embedding*. Here each district of a town has
+two numbers, which the network chooses so that it predicts the prices of flats well. The table is
+:download:`flats.csv <../../experiments/flats.csv>`; the path below is that in the project's folder.
 """
 
 import matplotlib.pyplot as plt
@@ -27,16 +27,18 @@ records = fit(net, Adam(lr=0.01), flats, price, epochs=40, batch_size=32, standa
 
 # %%
 # The vectors are an ordinary parameter, one row for each category. Districts with similar prices
-# are near each other, though the network was told nothing about them but their names.
+# are near each other, though the network knew nothing about them but their names.
 
 names = next(column for column in table.columns if column.name == "district").categories
 vectors = net["body.layers.0.W"].value.reshape(-1, 2)
 per_metre = (price / flats["area"]).groupby(flats["district"]).median()[names]
-figure, ax = plt.subplots(figsize=(5.4, 4.2), layout="constrained")
-points = ax.scatter(*vectors.T, c=per_metre, cmap="viridis", s=50)
-for name, vector in zip(names, vectors, strict=True):
-    ax.annotate(name, vector, xytext=(5, 3), textcoords="offset points", fontsize=9)
-ax.margins(0.18, 0.08)
+figure, ax = plt.subplots(figsize=(5.4, 4.6), layout="constrained")
+points = ax.scatter(*vectors.T, c=per_metre, cmap="viridis", s=50, edgecolors="grey")
+order = vectors[:, 1].argsort()
+for i, row in enumerate(order):  # neighbours have their names on different sides
+    side, x = (("left", 6), ("right", -6))[i % 2]
+    ax.annotate(names[row], vectors[row], (x, -3), textcoords="offset points", ha=side)
+ax.margins(0.48, 0.08)
 ax.set(title="Vectors of the districts", xlabel="first number", ylabel="second number")
-figure.colorbar(points, label="median price for a square metre")
+figure.colorbar(points, label="median price of a square metre")
 plt.show()

@@ -28,7 +28,7 @@ for activation, marker in ((Sigmoid, "o"), (Tanh, "s"), (ReLU, "^")):
     sizes = [np.sqrt(np.mean(net[f"body.layers.{2 * i}.W"].grad ** 2)) for i in range(depth + 1)]
     ax.semilogy(range(1, depth + 2), sizes, marker=marker, markersize=4, label=activation.__name__)
     print(f"{activation.__name__:8} first layer {sizes[0]:.0e}, last layer {sizes[-1]:.0e}")
-ax.set(title="Gradient of W in each layer", xlabel="layer", ylabel="root mean square")
+ax.set(title="Gradient of the weights in each layer", xlabel="layer", ylabel="root mean square")
 ax.set_xticks(range(1, depth + 2))
 ax.legend()
 plt.show()

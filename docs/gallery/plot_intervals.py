@@ -3,7 +3,7 @@ Prediction intervals
 ====================
 
 Instead of one number a network can predict a range. ``Quantile`` has an output for each quantile;
-between those of 10 % and 90 % lie 80 % of the true values.
+between those of 10 % and 90 % should lie 80 % of the true values.
 """
 
 import matplotlib.pyplot as plt
@@ -26,7 +26,7 @@ size = rng.uniform(20, 150, size=(600, 1))
 price = 100 + 4 * size[:, 0] + 0.1 * size[:, 0] * rng.gamma(3, 3, size=600)
 
 # %%
-# Prices in thousands. They differ more for large flats, and upwards more than downwards.
+# Prices are in thousands. Those of large flats spread more, and upwards more than downwards.
 
 body = Sequential([Standardize(), Dense(32), ReLU(), Dense(3)])
 net = Network(body, Quantile((0.1, 0.5, 0.9)), shape=(1,))
@@ -37,7 +37,7 @@ low, middle, high = net.predict(size).T
 print(f"{np.mean((low <= price) & (price <= high)):.0%} of the prices are within the range")
 
 # %%
-# The band follows both.
+# The band shows both: it is wider for large flats, and wider above the median than below it.
 
 line = np.linspace(20, 150, 200)[:, None]
 low, middle, high = net.predict(line).T
@@ -48,3 +48,6 @@ ax.fill_between(line[:, 0], low, high, alpha=0.3, label="10 % to 90 %")
 ax.set(title="Prices and their range", xlabel="size in square metres", ylabel="price in thousands")
 ax.legend()
 plt.show()
+
+# %%
+# The recipe is :doc:`/recipes/prediction_intervals`.

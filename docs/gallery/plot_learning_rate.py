@@ -2,8 +2,8 @@
 What a learning rate does
 =========================
 
-The same network, the same first weights, five learning rates. Too low, and it crawls; too high, and
-it jumps about or never finds a way down.
+The same network, the same initial weights, five learning rates. If the rate is too low, the loss
+hardly falls; if it is too high, the loss jumps, or doesn't fall at all.
 """
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,7 @@ digits = Data(name="digits").load(seed=0)
 net = Network(Sequential([Dense(32), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), shape=(64,))
 
 # %%
-# ``initialize`` draws the same weights for each training.
+# ``initialize`` draws the same weights for each training run.
 
 figure, ax = plt.subplots(figsize=(5.4, 3.6), layout="constrained")
 for lr in (0.01, 0.1, 0.5, 1.0, 2.0):
@@ -30,5 +30,7 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-# ``layerkit lr-range`` finds a good one with a single short training: see
+# With 0.01 the loss falls, but 20 epochs are far from enough. With 0.5 and 1 it jumps in the first
+# ten epochs, and ends lowest. With 2 the network does no better than guessing, whose loss is ln 10
+# = 2.3. ``layerkit lr-range`` finds a good rate with a single short training run: see
 # :doc:`/recipes/learning_rate`.

@@ -2,7 +2,7 @@
 What a network looks at
 =======================
 
-``input_gradient`` tells how each output would change with each pixel. Its mean over the images of a
+``input_gradient`` returns how much an output changes with each pixel. Its mean over the images of a
 digit shows which pixels speak for the digit, and which against it.
 """
 
@@ -36,7 +36,8 @@ records = fit(
 print(f"{evaluate(net, digits.test.x, digits.test.t)[0]:.0%} of the test digits are right")
 
 # %%
-# Red pixels make the network surer of the digit when they get darker, blue ones less sure.
+# Each digit has its mean image, and below it the gradient. Where a red pixel gets darker, the
+# network is surer of the digit; where a blue one does, it is less sure.
 
 figure, axes = plt.subplots(4, 5, figsize=(5.4, 5), layout="constrained")
 for digit in range(10):
@@ -50,3 +51,6 @@ for digit in range(10):
 for ax in axes.flat:
     ax.axis("off")
 plt.show()
+
+# %%
+# The middle of a 0 is blue: ink there would speak against it. See :doc:`/recipes/saliency`.

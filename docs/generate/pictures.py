@@ -56,8 +56,9 @@ def style() -> AbstractContextManager[None]:
 
 
 def use_style(gallery_conf: dict[str, Any], file: str) -> None:
-    """Let the examples of the gallery draw in the same way, with letters of the usual size."""
-    mpl.rcParams.update(STYLE | {"axes.titlesize": 10, "font.size": 10})
+    """Let the examples of the gallery draw in the same way, with letters of the text's size."""
+    letters = "axes.titlesize", "figure.titlesize", "font.size", "legend.fontsize"
+    mpl.rcParams.update(STYLE | dict.fromkeys(letters, 10) | {"figure.dpi": 130})
 
 
 def changed_options(part: Any) -> str:

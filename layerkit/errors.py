@@ -28,6 +28,20 @@ class LayerkitError(ValueError):
     ----------
     message : str
         A sentence that says what is wrong, with the value, and what is allowed.
+
+    Attributes
+    ----------
+    place : str
+        Where it is wrong, such as ``body.layers.2``, or empty.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, LayerkitError, MeanSquaredError, Network, Reshape, Sequential
+    >>> try:
+    ...     Network(Sequential([Dense(3), Reshape((2,))]), MeanSquaredError(), shape=(4,))
+    ... except LayerkitError as error:
+    ...     print(f"{type(error).__name__}, {error.place}: {error.args[0]}")
+    ShapeError, body.layers.1: Reshape(shape=(2,)) takes examples of 2 numbers; (3,) has 3
     """
 
     row: "Row | None" = None
@@ -76,7 +90,7 @@ class FileError(LayerkitError):
 
 
 class DivergenceError(LayerkitError):
-    """Training reached a value that is not finite."""
+    """Training reached a value that is not finite; the message says where the first one is."""
 
 
 def row_error(

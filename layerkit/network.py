@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Network(Configurable):
-    """A body of layers, the loss that judges it, and the arena that holds its parameters.
+    """A neural network: a body of layers, the loss that judges it, and the parameters.
 
     Inputs are arrays (N, *shape) of finite numbers. Arrays of uint8 are images, 0 to 255: they
     are divided by 255, unless they are flags, 0 and 1 alone. All others are taken as they are, in

@@ -37,6 +37,11 @@ class Callback(Configurable):
     ...     def batch_end(self, progress):
     ...         if progress.batch % self.every == 0:
     ...             self.losses.append(progress.loss)
+    >>> from layerkit import SGD, Dense, Network, SoftmaxCrossEntropy, fit
+    >>> net, losses = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,)), Losses()
+    >>> records = fit(net, SGD(), [[-1.0], [1.0]], [0, 1], epochs=3, callbacks=[losses])
+    >>> len(losses.losses)
+    3
     """
 
     each_batch: ClassVar[bool] = True

@@ -29,7 +29,7 @@ UNDEFINED = {
 
 
 class MonitorWarning(LayerkitWarning):
-    """A metric that is monitored is nan from the first epoch on."""
+    """Warning: a metric that is monitored is nan from the first epoch on."""
 
 
 class Monitor(Callback, ABC):

@@ -87,7 +87,7 @@ class Column(Configurable, ABC):
 
 
 class Number(Column):
-    """Numbers. A gap is filled with the mean.
+    """A column of numbers. A gap is filled with the mean.
 
     Examples
     --------
@@ -113,9 +113,10 @@ class Number(Column):
 
 
 class Category(Column):
-    """Words, each one of a few. The code of a category is its place in the list, from 1 on.
+    """A categorical column: words, each one of a few.
 
-    A word that is none of them has the code 0: it was rare in training, or is new.
+    The code of a category is its place in the list, from 1 on. A word that is none of them has the
+    code 0: it was rare in training, or is new.
 
     Parameters
     ----------
@@ -192,8 +193,9 @@ class Category(Column):
 
 
 class Date(Column):
-    """Dates, perhaps with a time of day: the days since an origin, and where in a cycle they are.
+    """A column of dates, perhaps with a time of day.
 
+    Features are the days since an origin and, if wanted, where in a cycle the date is.
     The time is that on the clock: time zones are left out.
 
     Parameters

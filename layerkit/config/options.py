@@ -90,7 +90,7 @@ class _Signature:
 @dataclass(init=False, repr=False, eq=False, match_args=False)
 @dataclass_transform(field_specifiers=(field,))
 class Configurable(Guided):
-    """Base of everything that is built from options.
+    """Base class of everything that is built from options, such as layers and optimizers.
 
     A subclass is a dataclass without a decorator: its annotated fields are its options, checked
     when an object is made, and configuration files know it by its name; but not if the name begins

@@ -21,6 +21,23 @@ def to_config(part: Configurable) -> dict[str, Any]:
     """Describe `part` in plain data; `from_config` makes an equal object of it.
 
     Options that are None are left out, since TOML has no word for it; so are empty tables.
+
+    Parameters
+    ----------
+    part : Configurable
+        A layer, a loss, an optimizer or any other object with options.
+
+    Raises
+    ------
+    ConfigError
+        For an option that is a Python function, which no file can hold.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, ReLU, Sequential
+    >>> to_config(Sequential([Dense(64), ReLU()]))
+    {'type': 'Sequential', 'layers': [{'type': 'Dense', 'units': 64, 'bias': True}, \
+{'type': 'ReLU'}]}
     """
     annotations = hints(type(part))
 
@@ -49,6 +66,13 @@ def to_config(part: Configurable) -> dict[str, Any]:
 
 def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
     """Make the object that `table` describes: a `wanted` or one of its subclasses.
+
+    Parameters
+    ----------
+    table : dict
+        `type` names a class, and every other key is one of its options.
+    wanted : type
+        The class of the result, or a base of it, such as ``Layer``.
 
     Raises
     ------

@@ -21,7 +21,7 @@ Layers = Annotated[list[Layer], Limits(min_length=1)]
 
 
 class Container(Layer):
-    """A layer made of layers. A subclass says in `wiring` what each of them reads.
+    """Base class of layers made of layers; a subclass says in `wiring` what each of them reads.
 
     Backward, each part gets the sum of the gradients of all that read it.
 

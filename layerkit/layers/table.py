@@ -30,7 +30,7 @@ from layerkit.parameters import Param, State
 
 
 class Table(Layer):
-    """y = the features of a table's columns: what words, dates, gaps and numbers are to a network.
+    """The features of a table's columns: words, dates, gaps and numbers as a network needs them.
 
     It is the first layer. Examples are DataFrames, or dicts of columns: the columns are found by
     their names, in any order, and others are ignored. Inside, each cell is one number, and a gap is

@@ -60,9 +60,10 @@ class Moments(Optimizer):
 
 
 class Adam(Moments):
-    """m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2.
+    """w <- w - lr m' / (sqrt(v') + eps): steps of about lr, whatever the size of the gradients.
 
-    w <- w - lr m' / (sqrt(v') + eps), m' = m / (1 - beta1^t), v' = v / (1 - beta2^t).
+    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;  m' = m / (1 - beta1^t);
+    v' = v / (1 - beta2^t).
 
     PyTorch's and the source's algorithm 1: eps is added to the root of the corrected v'. Keras adds
     it to the root of v, before the correction.

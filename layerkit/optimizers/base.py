@@ -34,7 +34,7 @@ from layerkit.parameters import Arena
 
 
 class Optimizer(OptimizerOptions, ABC):
-    """A rule that changes the parameters w, given the gradient g.
+    """Base class of optimizers: a rule that changes the parameters w, given the gradient g.
 
     A subclass names the vectors it remembers in `slots` and writes `update(w, g, *slots)`; they
     start at 0. Every optimizer also has the keyword-only options of `OptimizerOptions`. They work

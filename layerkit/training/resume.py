@@ -35,7 +35,7 @@ OBSERVERS = (ProgressBar, History, LogFile, Tracker, ModelCheckpoint, StopOnNonF
 
 
 class ResumeWarning(LayerkitWarning):
-    """A resumed training may differ in the last bits, or continues from an older checkpoint."""
+    """Warning: a resumed run may differ in the last bits, or begins at an older checkpoint."""
 
 
 class Checkpointing(Attendant):

@@ -57,6 +57,17 @@ def from_onnx(path: str | Path, loss: Loss | None = None) -> Network:
         which node it is.
     ConfigError
         When no loss is given for a model whose end doesn't tell.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from layerkit import Dense, MeanSquaredError, ReLU, Sequential
+    >>> net = Network(Sequential([Dense(8), ReLU(), Dense(1)]), MeanSquaredError(), shape=(4,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.to_onnx(f"{folder}/model.onnx")
+    ...     same = from_onnx(f"{folder}/model.onnx", MeanSquaredError())
+    >>> same.body
+    Sequential(layers=[Dense(units=8), ReLU(), Dense(units=1)])
     """
     if loss is not None:
         check_kind("loss", loss, Loss, "path, loss")

@@ -1,4 +1,11 @@
-"""Schedules that go down until the end of the training."""
+"""Schedules that go down until the end of the training.
+
+i         the step, counted from 0: the steps of an optimizer, not the epochs
+T         the number of steps of the whole training, `steps`
+W         the number of steps of a warm-up
+p         the part of the way down that is done: 0 after the warm-up, 1 at step T
+factor    multiplies the option at step i: end + (1 - end) curve(p) on the way down
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from layerkit.optimizers.schedules.base import EndingSchedule, half_wave
 
 
 class DecaySchedule(EndingSchedule, ABC):
-    """Up to 1 in W steps, then down to `end` at step T along the `curve` of a subclass.
+    """Base class of decays: up to 1 in W steps, then down to `end` at step T along a `curve`.
 
     factor = (i + 1) / (W + 1) for i < W, then end + (1 - end) curve(p), p = (i - W) / (T - W).
     So no step is wasted on the factor 0, and i = W is the first step with the factor 1. The last

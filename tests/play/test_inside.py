@@ -145,7 +145,8 @@ def test_the_tutorials_derivative_is_found_wrong_and_trains_on(play: Page) -> No
     wait(play, "frame.epoch === 1")
     panel = load(play, "The tutorial's ReLU derivative")
     assert types(play) == ["Dense", "ReLU", "Dense", "ReLU", "Dense"]
-    assert panel.locator(".numbers .changed").all_inner_texts() == ["2", "15", "16", "17", "18"]
+    changed = panel.locator(".numbers .changed").all_inner_texts()
+    assert changed == ["2", "5", "15", "16", "17", "18"]
     source = panel.get_by_role("textbox", name="Source of the class").input_value()
     assert '"""y = max(x, 0); dy/dx = 1 where y >= 0, and that is everywhere.\n' in source
     panel.get_by_role("button", name="Run").click()

@@ -8,6 +8,7 @@ const EXAMPLES = [
   ["The tutorial's ReLU derivative", "ReLU", {
     changes: [
       [/dy\/dx = 1 where x > 0, else 0/, "dy/dx = 1 where y >= 0, and that is everywhere"],
+      [/where the derivative is taken as 0/, "where the derivative is taken as 1"],
       [/Return dy where .*"""/, 'Return dy times the slope, by two replacements one after the other."""'],
       [/return dy \* np\.sign\(self\.y\)/, "slope = np.where(self.y < 0, 0, self.y)\n        slope = np.where(slope >= 0, 1, slope)\n        return dy * slope"],
     ],

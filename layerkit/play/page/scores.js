@@ -4,6 +4,8 @@ import { short } from "./colours.js";
 import { make } from "./make.js";
 
 const $ = id => document.getElementById(id);
+// Losses that stand beside each other have as many digits.
+const alike = x => Number.isFinite(x) && Math.abs(x) >= 0.01 && Math.abs(x) < 100 ? x.toFixed(3).replace("-", "−") : short(x);
 const percent = x => x === null || x === undefined ? "nan" : `${(100 * x).toFixed(1)} %`;
 
 export function said(app) {
@@ -15,7 +17,7 @@ export function showScores(app) {
   const names = [...new Set(Object.keys(app.frame).flatMap(key => /^(?:train|test)_(.*)$/.exec(key)?.[1] ?? []))];
   const shown = (name, set) => {
     const value = app.frame[`${set}_${name}`];
-    return value === undefined ? "" : name === "accuracy" ? percent(value) : short(value);
+    return value === undefined ? "" : name === "accuracy" ? percent(value) : alike(value);
   };
   const body = $("scores").tBodies[0];
   if (!names.length) {

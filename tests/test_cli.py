@@ -413,7 +413,7 @@ def test_own_parts_come_by_import(
     monkeypatch.setattr("layerkit.metrics.own.IMPORTED", {})  # as in another process
     said = refused(capsys, "evaluate", "run")
     assert "'off_by_one': unknown" in said
-    assert "(a metric of your own has to be imported first)" in said
+    assert "(a metric of your own has to be imported first: --import FILE.py)" in said
 
 
 @pytest.mark.parametrize(

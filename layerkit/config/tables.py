@@ -88,7 +88,7 @@ def from_config(table: dict[str, Any], wanted: type[Part]) -> Part:
     Traceback (most recent call last):
     ...
     layerkit.errors.ConfigError: type = 'Dens': unknown; did you mean 'Dense'? (a class of your \
-own has to be imported first)
+own has to be imported first: --import FILE.py)
     """
     if not isinstance(table, dict):
         raise ConfigError(f"{table!r}: should be a table that describes {_a(wanted)}")
@@ -182,7 +182,8 @@ def _named_class(
     if name is None:
         reason = f"{_join(path, 'type')}: missing; one of {listed(choices)}"
     elif known is None:
-        reason = f"{where}: unknown{hint} (a class of your own has to be imported first)"
+        first = "a class of your own has to be imported first: --import FILE.py"
+        reason = f"{where}: unknown{hint} ({first})"
     elif issubclass(known, wanted):
         reason = f"{where}: is a whole family; one of {listed(choices)}"
     else:

@@ -225,7 +225,7 @@ def check_metrics(
     Traceback (most recent call last):
     ...
     layerkit.errors.ConfigError: metrics: 'f1_marco': unknown; did you mean 'f1_macro'? (a metric \
-of your own has to be imported first)
+of your own has to be imported first: --import FILE.py)
     >>> check_metrics(["neg_log_loss"], Hinge(), (1,))
     Traceback (most recent call last):
     ...
@@ -353,7 +353,8 @@ def _check_name(name: str, loss: Loss, estimator: Regressor) -> None:
                 )
         hint = suggestion(name, [*own_metrics(), *known_names()], "metrics")
         raise ConfigError(
-            f"metrics: {name!r}: unknown{hint} (a metric of your own has to be imported first)"
+            f"metrics: {name!r}: unknown{hint} "
+            "(a metric of your own has to be imported first: --import FILE.py)"
         )
     numbers = r"mae|rmse|r2|explained_variance|d2_absolute_error_score|neg_.*_(error|deviance)"
     if bool(re.fullmatch(numbers, name)) == loss.judges_classes:

@@ -407,7 +407,10 @@ def _check_options(
     if resume not in (False, True, "force"):
         raise ConfigError(f"resume = {resume!r}: should be False, True or 'force'")
     if metrics and not measuring:
-        raise ConfigError(f"metrics = {list(metrics)}: there is no validation or test set")
+        raise ConfigError(
+            f"metrics = {list(metrics)}: there is no validation or test set to measure them on; "
+            "pass validation=(x, t)"
+        )
     if options.average and steps is None:
         raise ConfigError(f"average = {options.average}: needs an iterable with a length")
     if resume and not checkpoints:

@@ -313,7 +313,12 @@ def test_outputs_in_single_precision_do_not_cost_digits() -> None:
         ),
         (lambda y, p: 0, Focal(), (3,), "a lambda has no name for the records: write a function"),
         (make_scorer(lambda y, p: 0), Focal(), (3,), "a lambda has no name for the records"),
-        ("tolerance", Focal(), (3,), r"\(a metric of your own has to be imported first\)"),
+        (
+            "tolerance",
+            Focal(),
+            (3,),
+            r"\(a metric of your own has to be imported first: --import FILE.py\)",
+        ),
         (make_scorer(recall_score), Focal(), (3,), "average='binary'"),
         (
             make_scorer(recall_score, average=None),

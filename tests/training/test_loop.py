@@ -198,6 +198,7 @@ NAN = np.where(X[5, 2] == X, math.nan, X)
         ({"batch_size": 2.0}, ConfigError, r"batch_size = 2.0"),
         ({"batch_size": "8"}, ConfigError, r"batch_size = '8'"),
         ({"batch_size": None}, ConfigError, r"batch_size = None"),
+        ({"metrics": ["f1"]}, ConfigError, r"measure them on; pass validation=\(x, t\)"),
         ({"epochs": 0}, ConfigError, r"epochs = 0"),
         ({"epochs": True}, ConfigError, r"epochs = True"),
         ({"epochs": math.inf}, ConfigError, r"epochs = inf"),

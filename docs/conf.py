@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import _tuplegetter  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from docs.generate.configuration import write_configuration
 from docs.generate.front import write_front
 from docs.generate.letters import explain_letters
 from docs.generate.runs import write_digits
+from docs.generate.signatures import describe_parameters
 from docs.generate.step import write_step
 from docs.generate.table_plots import write_table_plots
 from docs.generate.tables import write_run
@@ -52,6 +54,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -121,9 +124,10 @@ def trim_examples(app: Any, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\n\n( *```\n)", r"\n\1", source[0])
 
 
-def skip_routing(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:
-    """Metadata routing is scikit-learn's; its docstrings refer to pages of its own."""
-    return True if name.startswith("set_") and name.endswith("_request") else None
+def skip_members(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:
+    """Fields are attributes in the docstring; metadata routing is scikit-learn's own."""
+    routing = name.startswith("set_") and name.endswith("_request")
+    return True if routing or isinstance(obj, _tuplegetter) else None
 
 
 def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -131,6 +135,12 @@ def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctr
     if page.startswith("_modules/"):
         link = r"(/api/([\w.]+\.(\w+))\.html#)(?!\2\b)[\w.]+?\.\3\b"
         context["body"] = re.sub(link, r"\1\2", context["body"])
+
+
+def describe_all(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """A page describes all parameters of its class or function, inherited ones too."""
+    if what in ("class", "function"):
+        describe_parameters(obj, lines)
 
 
 def write_pages(app: Any, config: Any) -> None:
@@ -154,5 +164,6 @@ def setup(app: Any) -> None:
     app.connect("source-read", trim_examples)
     app.connect("autodoc-process-docstring", explain, priority=350)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
-    app.connect("autodoc-skip-member", skip_routing)
+    app.connect("autodoc-skip-member", skip_members)
     app.connect("html-page-context", link_back)
+    app.connect("autodoc-process-docstring", describe_all, priority=300)

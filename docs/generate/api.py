@@ -5,6 +5,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -24,27 +25,33 @@ GROUPS = {
     "Initializers": ["initializers"],
     "Optimizers": ["optimizers"],
     "Schedules": ["optimizers.schedules"],
-    "Averaged weights": ["training.averaging"],
+    "Averaged weights": [f"training.averaging.{name}" for name in ("Average", "EMA", "SWA")],
     "Network": ["network"],
     "Recording": ["recording", "recording.predictor"],
     "Exchange": ["exchange"],
     "scikit-learn's estimators": ["sklearn"],
-    "Training": ["training", "training.lr_range", "progress", "training.divergence"],
-    "Metrics": ["metrics"],
+    "Training": [
+        *("training", "training.lr_range", "progress", "training.importance.Importances"),
+        *("training.divergence.FailedStep", "training.divergence.Replay"),
+    ],
+    "Metrics": ["metrics", "metrics.metrics.measure"],
     "Callbacks": ["callbacks"],
-    "Configuration": ["config", "config.options", "config.schema"],
+    "Configuration": ["config", "config.schema"],
     "Errors": ["errors", "errors.at"],
-    "Data": ["data", "data.readers"],
+    "Data": ["data"],
     "Columns of tables": ["columns"],
-    "Experiments and runs": ["runs", "runs.experiment", "runs.folder", "runs.sweep", "runs.verify"],
+    "Experiments and runs": [
+        *("runs", "runs.experiment", "runs.sweep"),
+        *("runs.folder.read_run", "runs.folder.read_history"),
+    ],
     "Checks": ["testing"],
     "Labs": ["lab"],
     "Looking inside": [
-        *("inspection", "inspection.doctor.diagnosis", "layers.watch"),
-        *("inspection.drawing", "runs.plots"),
+        *("inspection", "inspection.doctor.diagnosis", "inspection.drawing.svg", "runs.plots"),
+        *("layers.watch.watched", "layers.watch.replaced"),
     ],
-    "Files": ["files", "files.checkpoints", "files.atomic", "training.resume"],
-    "The command": ["cli.command.main", "config.own_modules"],
+    "Files": ["files", "files.checkpoints"],
+    "The command": ["cli.command.main", "config.own_modules.import_file"],
 }
 """Packages, modules and single names. A name belongs to the most special entry that has it."""
 
@@ -131,9 +138,8 @@ def slug(title: str) -> str:
 def api() -> dict[str, list[str]]:
     """The groups: the first paragraph of the docstring, and the names."""
     entries = [entry for group in GROUPS.values() for entry in group]
-    found = {part for entry in entries for part in public(entry)}
     homes: dict[str, list[Any]] = {entry: [] for entry in entries}
-    for part in sorted(found, key=place):
+    for part in sorted(documented().values(), key=place):
         name = f"{part.__module__}.{part.__qualname__}."
         homes[max((e for e in entries if name.startswith(f"layerkit.{e}.")), key=len)].append(part)
     return {
@@ -146,6 +152,13 @@ def api() -> dict[str, list[str]]:
         ]
         for title, group in GROUPS.items()
     }
+
+
+@cache
+def documented() -> dict[str, Any]:
+    """All classes and functions of the reference by name."""
+    entries = [entry for group in GROUPS.values() for entry in group]
+    return {part.__name__: part for entry in entries for part in public(entry)}
 
 
 def tables(parts: Iterable[Any]) -> Iterator[str]:

@@ -154,7 +154,7 @@ class EarlyStopping(Monitor):
     warmup : int
         Epochs at the start that don't count, neither as best nor as without improvement.
     monitor, mode, min_delta
-        As in `Monitor`: by default "validation_loss", "auto" and 0.
+        As in `Monitor`.
 
     Raises
     ------
@@ -236,7 +236,7 @@ class ModelCheckpoint(Monitor):
     path : str
         The file, such as ``"best.safetensors"``. It is replaced in one step.
     monitor, mode, min_delta
-        As in `Monitor`: by default "validation_loss", "auto" and 0.
+        As in `Monitor`.
 
     Raises
     ------
@@ -244,6 +244,19 @@ class ModelCheckpoint(Monitor):
         When the training begins, for a metric that is not measured.
     FileError
         When the file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from layerkit import Dense, MeanSquaredError, Network, SGD, evaluate, fit
+    >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> x, t = [[0.0], [1.0]], [0.0, 1.0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     best = ModelCheckpoint(f"{folder}/best.safetensors")
+    ...     records = fit(net, SGD(), x, t, validation=(x, t), callbacks=[best])
+    ...     _, loss = evaluate(Network.load(best.path), x, t)
+    >>> loss - min(record.validation_loss for record in records)
+    0.0
     """
 
     path: str | Path
@@ -276,13 +289,23 @@ class ReduceLROnPlateau(Monitor):
     min_lr : float
         The rate doesn't fall below it.
     monitor, mode, min_delta
-        As in `Monitor`: by default "validation_loss", "auto" and 0.
+        As in `Monitor`.
 
     Raises
     ------
     ConfigError
         When the training begins, for a metric that is not measured, and for an optimizer whose
         `lr` has no effect.
+
+    Examples
+    --------
+    >>> from layerkit import SGD, Dense, MeanSquaredError, Network, fit
+    >>> net, sgd = Network(Dense(1), MeanSquaredError(), shape=(1,)), SGD(lr=0.1)
+    >>> x, t = [[0.0], [1.0]], [0.0, 1.0]
+    >>> reduce = ReduceLROnPlateau(factor=0.5, patience=2, min_delta=10.0)
+    >>> _ = fit(net, sgd, x, t, validation=(x, t), epochs=6, callbacks=[reduce])
+    >>> sgd.lr
+    0.025
     """
 
     factor: Fraction = 0.1

@@ -98,12 +98,13 @@ def save_state_dict(network: Network, path: str | Path, names: Names | None = No
     network : Network
     path : str or Path
     names : dict of str to str, optional
-        As in `state_dict`.
+        The names of the modules by the addresses of layers, such as ``{"body.layers.0": "fc1"}``,
+        for these layers alone.
 
     Raises
     ------
     ConfigError
-        As `state_dict`.
+        For layers with parameters or states that no PyTorch module has, and for a name given twice.
     FileError
         When the file can't be written; what was there before is still there.
     """

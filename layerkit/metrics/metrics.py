@@ -170,7 +170,18 @@ def _measure_each(
 def evaluate_metrics(
     network: Network, x: Any, t: Any, metrics: Sequence[Metric], sample_weight: Any = None
 ) -> dict[str, float]:
-    """Return the metrics of a network for examples and targets, as `measure` defines them.
+    """Return the metrics of a network for examples and targets, by name.
+
+    Parameters
+    ----------
+    network : Network
+    x, t : arrays
+        Examples (N, *shape) and targets.
+    metrics : list of str or callable
+        Names such as ``"f1"``, ``"roc_auc"`` or ``"rmse"``, or functions of your own; `measure`
+        has the list.
+    sample_weight : array, optional
+        How much each example counts (N,).
 
     Raises
     ------
@@ -205,7 +216,7 @@ def check_metrics(
     Parameters
     ----------
     metrics : sequence of str or callable
-        As for `measure`.
+        Names that `measure` knows, or functions of your own.
     loss : Loss
         The loss of the network.
     shape : tuple of int

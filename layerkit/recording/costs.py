@@ -200,13 +200,25 @@ def profile(
 
     Parameters
     ----------
-    network, x, t, optimizer, sample_weight
-        As for `record`; x is the whole batch.
+    network : Network
+    x, t : arrays
+        The examples of a whole batch, and their targets.
+    optimizer : Optimizer, optional
+        Then its step is measured, too.
+    sample_weight : array, optional
+        How much each example counts.
+
+    Returns
+    -------
+    Profile
+        Shown as tables of the layers and of the operations that take most time.
 
     Raises
     ------
-    RecordingError, ShapeError, DataError
-        As `record`.
+    RecordingError
+        When a layer, the loss or the optimizer can't be recorded, with the line.
+    ShapeError, DataError
+        For examples or targets that don't fit.
 
     Examples
     --------

@@ -153,17 +153,26 @@ def trace(
 
     Parameters
     ----------
-    network, x, t, optimizer, sample_weight
-        As for `record`.
+    network : Network
+    x : array
+        The examples to follow (N, *shape); one is enough.
+    t : array, optional
+        Their targets: then it is a step of training, with loss and backward.
+    optimizer : Optimizer, optional
+        Then its step is followed, too.
+    sample_weight : array, optional
+        How much each example counts.
     image : (int, int), optional
-        The height and width of examples that are images in a row.
+        The height and width of images, where each example is one as a row of numbers.
     title : str, optional
         The title of the page.
 
     Raises
     ------
-    RecordingError, ShapeError, DataError
-        As `record`.
+    RecordingError
+        When a layer, the loss or the optimizer can't be recorded, with the line.
+    ShapeError, DataError
+        For examples or targets that don't fit.
     ConfigError
         For fewer examples than a layer needs, such as one for BatchNorm; for an image of another
         size.

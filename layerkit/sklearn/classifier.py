@@ -38,8 +38,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     A DataFrame with words, dates or gaps has a `Table` in front instead, and is taken by the names
     of its columns. `sample_weight` does not count in the means and scales of a Table.
 
-    Parameters are addresses, `.` written as `__`: ``body__layers__0__units``, ``optimizer__lr``,
-    in `set_params` and in searches.
+    Parameters are addresses with ``__`` in place of the periods: ``body__layers__0__units``,
+    ``optimizer__lr``, in `set_params` and in searches.
 
     Parameters
     ----------

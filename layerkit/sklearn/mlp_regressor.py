@@ -38,18 +38,27 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
         each output, such as ``Huber()``.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
-    nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-    n_iter_no_change, max_fun, dropout, dtype, callbacks, metrics, threads
-        As those of MLPClassifier. The score of early stopping is R^2.
+    nesterovs_momentum, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, \
+    dropout, dtype, callbacks, metrics, threads
+        As those of `MLPClassifier`.
+    early_stopping : bool
+        Whether to hold out examples, to stop when their R^2 does not improve, and to go back to
+        the weights with the best one. Without, training stops when the loss does not improve.
 
     Attributes
     ----------
     network_ : Network
         The trained network: to save, export, trace or train on.
-    coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, \
-    best_validation_score_, validation_loss_curve_, history_, stopped_, n_iter_, t_, n_layers_, \
-    n_outputs_, n_features_in_, feature_names_in_, out_activation_
-        As those of MLPClassifier.
+    coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_loss_curve_, stopped_, \
+    n_iter_, t_, n_layers_, n_outputs_, n_features_in_, feature_names_in_
+        As those of `MLPClassifier`.
+    validation_scores_, best_validation_score_
+        With early stopping, R^2 on the examples that are held out.
+    history_ : list of Record
+        The losses of each epoch, "train_loss" and "validation_loss", and the metrics of both sets,
+        such as "train_mae" and "validation_mae".
+    out_activation_ : str
+        The function of the outputs: "identity", or "exp" for the Poisson deviance.
 
     Examples
     --------

@@ -69,11 +69,15 @@ def train(
     validation, test : pairs or triples of arrays, optional
         Examples, targets and perhaps sample weights to measure on as well; iterables of batches
         are accepted too. `metrics` are of the validation set, if there is one.
-    epochs, batch_size, gradient_accumulation_steps, seed, average, augmentation, target_weight, \
-    standardize_targets, metrics, measure_train, engine, checkpoints, callbacks
-        See `Training`. The seed may be a Generator, which draws one: ``options.seed`` of the
-        `Progress` is that number. A metric may be a function of (y, predicted), or a scorer of
-        scikit-learn's.
+    epochs, batch_size, gradient_accumulation_steps, average, augmentation, target_weight, \
+    standardize_targets, measure_train, engine, checkpoints, callbacks
+        See `fit`.
+    seed : int or Generator
+        Seed of the order of the examples, dropout and augmentation; 0 by default. A Generator draws
+        one: ``options.seed`` of the `Progress` is that number.
+    metrics : list of str or function
+        Further metrics of the validation set, or else of the test set: names such as "f1_macro",
+        functions of (y, predicted), or scorers of scikit-learn's.
     resume : bool or "force"
         Whether to resume from the newest of `checkpoints`, if there is one: the result is then the
         same bit for bit as if the training had never stopped. Network, optimizer, data and options

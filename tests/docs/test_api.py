@@ -1,0 +1,40 @@
+"""The reference of classes and functions: what is in it, and what its pages describe."""
+
+import inspect
+import re
+
+import pytest
+
+from docs.generate.api import documented
+from docs.generate.signatures import describe_parameters
+from layerkit import SGD, Constant, ModelCheckpoint, PolynomialSchedule, ReGLU, train
+from layerkit.sklearn import Regressor
+
+
+@pytest.mark.parametrize(
+    ("part", "names", "meaning"),
+    [
+        (SGD, ["lr", "weight_decay", "clip_norm", "schedules"], "Penalties l1 |w| and l2 w^2 / 2."),
+        (ReGLU, ["axis"], "The axis of an example that is halved"),
+        (ModelCheckpoint, ["path", "monitor", "mode", "min_delta"], "losses and errors"),
+        (PolynomialSchedule, ["steps", "warmup", "end", "power"], "The last factor, from 0 to 1."),
+        (Regressor, ["loss", "body", "epochs", "engine"], "Number of epochs at most."),
+        (train, ["epochs", "batch_size", "seed", "engine"], "10 by default"),
+        (Constant, ["value"], ""),
+    ],
+)
+def test_a_page_describes_every_parameter(part: object, names: list[str], meaning: str) -> None:
+    lines = (inspect.getdoc(part) or "").split("\n")
+    describe_parameters(part, lines)
+    text = "\n".join(lines)
+    assert text.count("\nParameters\n----------\n") == 1
+    assert meaning in text
+    for name in names:
+        assert re.search(rf"^(\w+, )*{name}\b", text, re.MULTILINE)
+
+
+def test_no_parameter_of_a_page_is_described_elsewhere_only() -> None:
+    for part in documented().values():
+        lines = (inspect.getdoc(part) or "").split("\n")
+        describe_parameters(part, lines)
+        assert not [line for line in lines if re.match(r" +(As in|As for|As those of|See) `", line)]

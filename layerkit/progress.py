@@ -21,10 +21,18 @@ PARTS = ("train", "validation", "test")
 class Record(Guided):
     """The metrics of an epoch, measured after it; nan is what was not measured.
 
-    `seconds` counts from the start of the training, not of the epoch, and includes these
-    measurements. Losses are means per example, in the unit of the loss; accuracies are shares from
-    0 to 1. `metrics` are further metrics, of the validation set if there is one, else of the test
-    set.
+    Attributes
+    ----------
+    epoch : int
+        The number of the epoch, from 1.
+    seconds : float
+        The time since the start of the training, not of the epoch, with these measurements.
+    train_loss, validation_loss, test_loss : float
+        Means per example, in the unit of the loss.
+    train_accuracy, validation_accuracy, test_accuracy : float
+        Shares of the examples that are right, from 0 to 1; nan for numbers.
+    metrics : dict of str to float
+        Further metrics, of the validation set if there is one, else of the test set.
 
     Examples
     --------

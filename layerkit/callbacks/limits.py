@@ -10,7 +10,7 @@ from layerkit.progress import Progress
 
 
 class TimeLimit(Callback):
-    """Time limit: leaves the training after the batch in which its time is over.
+    """A time limit: the training pauses after the batch in which it is reached.
 
     With checkpoints it can be resumed, and then has as much time again.
 

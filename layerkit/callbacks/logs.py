@@ -171,6 +171,18 @@ class CSVLog(LogFile):
     path : str
         The file to write; the columns are what the first `layerkit.Record` has in its ``row()``,
         in full precision.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from layerkit import Dense, MeanSquaredError, Network, SGD, fit
+    >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = CSVLog(f"{folder}/history.csv")
+    ...     records = fit(net, SGD(), [[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=[log])
+    ...     lines = Path(log.path).read_text().split()
+    >>> lines[0], len(lines)
+    ('epoch,seconds,train_loss', 3)
     """
 
     def text(self, record: Record, first: Record) -> str:
@@ -191,6 +203,18 @@ class JSONLinesLog(LogFile):
     path : str
         The file to write, such as ``"history.jsonl"``; an object is the ``row()`` of a
         `layerkit.Record`, with null for what is not finite.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from layerkit import Dense, MeanSquaredError, Network, SGD, fit
+    >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = JSONLinesLog(f"{folder}/history.jsonl")
+    ...     records = fit(net, SGD(), [[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=[log])
+    ...     rows = [json.loads(line) for line in Path(log.path).read_text().splitlines()]
+    >>> rows[1]["epoch"], rows[1]["train_loss"] == records[1].train_loss
+    (2, True)
     """
 
     def text(self, record: Record, first: Record) -> str:

@@ -23,9 +23,20 @@ from layerkit.files.mapped import Subset
 class Examples:
     """A set of examples: inputs x (N, features), their targets t, and weights w (N,) if any.
 
-    For a mapped file, x is the whole file, and `rows` (N,) says which of its rows are the
-    examples: row ``rows[i]`` of x belongs to ``t[i]``. `source` are the rows of a data file, if
-    they come from one, and `time` (N,) their times, if they are split by time.
+    Attributes
+    ----------
+    x : array
+        The inputs (N, features); for a mapped file the whole file, see `rows`.
+    t : array
+        The targets: class numbers (N,), numbers (N,) or (N, D), or labels (N, D).
+    w : array or None
+        The weights of the examples (N,).
+    rows : array or None
+        The rows of a mapped file that are the examples: row ``rows[i]`` of x belongs to ``t[i]``.
+    source : Rows or None
+        The rows of the data file that the examples come from, for errors.
+    time : array or None
+        The times of the examples (N,), if they are split by time.
     """
 
     x: Array
@@ -62,10 +73,24 @@ class Examples:
 class Dataset:
     """A data set: training and test examples, perhaps validation examples, and their names.
 
-    `classes` are the names of the classes by class number, empty for numbers to predict and for
-    labels; `features` are the names of the columns of x if they have names, `targets` those of the
-    columns of t; `decimal` is the decimal mark in the file; `image` is
-    (height, width) if each row of x is an image.
+    Attributes
+    ----------
+    name : str
+        The name of the data set, such as "digits", or of its file.
+    train, test : Examples
+        The examples to train on, and those that are held out.
+    validation : Examples or None
+        The examples to measure on while training, if there are any.
+    target : {"class", "number", "labels"}
+        The kind of the targets.
+    classes : list of str
+        The names of the classes by class number; empty for numbers and for labels.
+    features, targets : list of str or None
+        The names of the columns of x and of t, if they have names.
+    image : (int, int) or None
+        The height and width of an image, if each row of x is one.
+    decimal : {".", ","}
+        The decimal mark in the file.
     """
 
     name: str

@@ -63,7 +63,7 @@ class Initializer(Configurable, ABC):
 
 
 def fan_in(w: Array) -> int:
-    """Return the number of inputs that one output adds up.
+    """Return n_in, the fan-in of w (…, inputs, outputs): how many inputs one output adds up.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def fan_in(w: Array) -> int:
 
 
 def fan_out(w: Array) -> int:
-    """Return the number of outputs that one input goes to.
+    """Return n_out, the fan-out of w (…, inputs, outputs): how many outputs read one input.
 
     Examples
     --------

@@ -75,7 +75,7 @@ class Add(Layer):
 
 
 class Multiply(Layer):
-    """y = x_1 x_2 …, number by number; each dx = dy times all the other inputs.
+    """y = x_1 x_2 …, elementwise; each dx = dy times all the other inputs.
 
     Takes two inputs or more, which a Graph gives it: ``"a, b -> gated"`` with a node
     ``gated=Multiply()``.

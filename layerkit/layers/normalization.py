@@ -102,10 +102,10 @@ class RMSNorm(Normalization):
     eps : float, optional
         Keeps the root away from 0; by default, as in PyTorch, the precision of the dtype:
         1.2e-7 in float32, 2.2e-16 in float64.
-    axes : int
-        Number of axes, from the last one back, that share a mean square, and that gamma has.
     scale : bool
         Whether there is a gamma.
+    axes : int
+        Number of axes, from the last one back, that share a mean square, and that gamma has.
 
     Raises
     ------

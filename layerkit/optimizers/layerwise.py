@@ -120,14 +120,14 @@ class LAMB(Moments):
 
 
 class Muon(Moments):
-    """W <- W - 0.2 lr sqrt(max(shape of W)) Q: steps that turn all directions of a matrix alike.
+    """W <- W - 0.2 lr sqrt(max(shape of W)) Q: momentum, made equally large in all directions.
 
     M <- momentum M + (1 - momentum) G, and Q is U V^T for the singular value decomposition U S V^T
     of (1 - momentum) G + momentum M. Five steps X <- a X + b X X^T X + c (X X^T)^2 X of Newton and
     Schulz make all singular values but the very small ones roughly 1, from 0.68 to 1.21.
 
-    For matrices: parameters with two axes, but for those of activations. All others are changed by
-    AdamW. Both have decoupled `weight_decay`.
+    For matrices: parameters with two axes, except those of activations. AdamW changes all others.
+    Both have decoupled `weight_decay`.
 
     PyTorch's with ``adjust_lr_fn="match_rms_adamw"``: the factor of lr makes a step as large as one
     of AdamW, so that one lr serves both. Ours computes in the precision of W, PyTorch in bfloat16.
@@ -146,7 +146,7 @@ class Muon(Moments):
     momentum : float
         How much of the mean of G is kept at each step, for matrices.
     weight_decay : float
-        The part of w that is subtracted from it at each step, divided by lr.
+        Decoupled: w <- w - lr weight_decay w before each update.
 
     Examples
     --------

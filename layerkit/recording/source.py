@@ -59,14 +59,14 @@ def unroll(
     ----------
     network : Network
     optimizer : Optimizer, optional
-        Then the source has a function `train_step`, else a function `predict`.
+        Then the source has a function ``train_step``, else a function ``predict``.
     x, t : arrays, optional
         Examples and targets like those that the source is to work with; by default random numbers
         of the network's dtype, and targets that the loss accepts.
     sample_weight : array, optional
         Then the step has weights, ``a``.
     epochs : int, optional
-        Then the source has the loop around the step, too, a function `train`: with the initial
+        Then the source has the loop around the step, too, a function ``train``: with the initial
         weights and the order of batches that `layerkit.fit` has for this number of epochs.
     batch_size, seed : int
         The batch size and the seed of that loop.

@@ -35,7 +35,7 @@ def evaluate(
     Raises
     ------
     ConfigError, DataError, ShapeError
-        As `Network.gradient`.
+        For examples, targets or weights that don't fit or are not finite.
     DivergenceError
         When the loss is not finite.
 

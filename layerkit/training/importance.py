@@ -104,10 +104,10 @@ def permutation_importance(
 ) -> Importances:
     """Return how much worse a network is when the numbers of one column are shuffled.
 
-    By scikit-learn's `permutation_importance`. A column of words or dates is shuffled as a whole,
-    where a `Table` is the first layer. A column that the network does not need has about
-    0. Of two columns that say the same, each may seem unimportant, since the other one is left.
-    Take examples that the network was not trained on.
+    Permutation importance, by scikit-learn's function of this name. A column of words or dates is
+    shuffled as a whole, where a `Table` is the first layer. A column that the network does not need
+    has an importance of about 0. Of two columns that say the same, each may seem unimportant, since
+    the other one is left. Take examples that the network was not trained on.
 
     Parameters
     ----------
@@ -115,13 +115,21 @@ def permutation_importance(
     x, t : arrays
         Examples (N, C) and targets, as `evaluate` takes them.
     sample_weight : array, optional
+        How much each example counts in the metric (N,).
     metric : str
-        "loss", or the name of another metric, as for `layerkit.metrics.evaluate_metrics`.
+        "loss", or the name of another metric, such as "accuracy", "f1" or "rmse".
     repeats : int
         How often each column is shuffled.
     most : int
         The largest number of examples to measure on; of more, this many are drawn.
     seed : int or Generator
+        The seed of the draw and of the shuffles.
+
+    Returns
+    -------
+    Importances
+        Printed as a table, the most important column first: mean and standard deviation over the
+        repeats, in the unit of the metric.
 
     Raises
     ------

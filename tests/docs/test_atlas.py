@@ -167,7 +167,7 @@ def test_facts_are_taken_apart() -> None:
         "kinks": "Not differentiable at 0, where the derivative is taken as 0.",
         "source": "Nair and Hinton (2010), Rectified linear units improve restricted Boltzmann "
         "machines.",
-        "notes": "",
+        "notes": "The rectified linear unit.",
     }
 
 

@@ -103,6 +103,7 @@ class BentIdentity(Layer):
 class SoftExponential(Layer):
     """y = (exp(alpha x) - 1) / alpha + alpha; dy/dx = exp(alpha x).
 
+    The soft exponential, from logarithm to exponential function.
     For alpha < 0, y = -log(1 - alpha (x + alpha)) / alpha and dy/dx = 1 / (1 - alpha (x + alpha)),
     and both are nan where x < 1 / alpha - alpha. For alpha = 0, y = x.
     Range (alpha - 1 / alpha, inf) for alpha > 0, else (-inf, inf).
@@ -183,10 +184,16 @@ class Gaussian(Layer):
 class Sinusoid(Layer):
     """y = sin(x); dy/dx = cos(x).
 
+    The sine.
     There is no limit at infinity: y is nan there.
     Range [-1, 1].
     Source: Wikipedia, Activation function; Sitzmann et al. (2020), Implicit neural representations
     with periodic activation functions, arXiv:2006.09661.
+
+    Examples
+    --------
+    >>> Sinusoid().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([-0.9093,  0.    ,  0.9093])
     """
 
     @np.errstate(invalid="ignore")
@@ -204,8 +211,14 @@ class Sinusoid(Layer):
 class Sinc(Layer):
     """y = sin(x) / x, 1 at x = 0; dy/dx = (cos(x) - y) / x.
 
+    The cardinal sine.
     Range [-0.2173, 1].
     Source: Wikipedia, Activation function. NumPy's sinc(x) is ours at pi x.
+
+    Examples
+    --------
+    >>> Sinc().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([0.4546, 1.    , 0.4546])
     """
 
     @np.errstate(invalid="ignore")
@@ -271,6 +284,7 @@ class HardShrink(Layer):
 class SoftShrink(Layer):
     """y = sign(x) max(|x| - threshold, 0); dy/dx = 1 where |x| > threshold, else 0.
 
+    Soft shrinkage: all numbers go towards 0 by a threshold.
     Range (-inf, inf).
     Not differentiable at -threshold and threshold, where the derivative is taken as 0.
     Source: Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage: soft
@@ -304,8 +318,14 @@ class SoftShrink(Layer):
 class TanhShrink(Layer):
     """y = x - tanh(x); dy/dx = tanh(x)^2.
 
+    The part of its input that tanh takes away.
     Range (-inf, inf).
     Source: PyTorch and Keras have it under this name.
+
+    Examples
+    --------
+    >>> TanhShrink().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([-1.036,  0.   ,  1.036])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:

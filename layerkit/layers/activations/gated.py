@@ -69,9 +69,18 @@ class GLU(RowActivation):
 class ReGLU(GLU):
     """y = a max(b, 0), with x = [a, b]; da = dy max(b, 0), db = dy a where b > 0, else 0.
 
+    GLU with ReLU as its gate.
     Range (-inf, inf).
     Not differentiable where b = 0, where the derivative is taken as 0.
     Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202.
+
+    Examples
+    --------
+    >>> reglu = ReGLU()
+    >>> reglu.place((4,), address="reglu")
+    (2,)
+    >>> reglu.forward(np.array([[1.0, 2.0, 3.0, -1.0]]))
+    array([[3., 0.]])
     """
 
     gate = ReLU
@@ -90,8 +99,17 @@ class GEGLU(GLU):
 class SwiGLU(GLU):
     """y = a silu(b), with x = [a, b]; da = dy silu(b), db = dy a silu'(b).
 
+    GLU with SiLU, or Swish, as its gate.
     Range (-inf, inf).
     Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202, with beta = 1.
+
+    Examples
+    --------
+    >>> swiglu = SwiGLU()
+    >>> swiglu.place((4,), address="swiglu")
+    (2,)
+    >>> swiglu.forward(np.array([[1.0, 2.0, 3.0, -1.0]])).round(4)
+    array([[ 2.8577, -0.5379]])
     """
 
     gate = SiLU

@@ -22,6 +22,7 @@ def added_up(dy: Array, features: Shape) -> Array:
 class PReLU(Rectifier):
     """y = x where x > 0, else a x; dy/dx = 1 where x > 0, else a; dy/da = min(x, 0).
 
+    The parametric ReLU, a LeakyReLU whose slope a is learned.
     Range (-inf, inf).
     Not differentiable at 0, where the derivative is taken as a.
     Source: He, Zhang, Ren and Sun (2015), Delving deep into rectifiers, arXiv:1502.01852.
@@ -72,6 +73,7 @@ class SReLU(Rectifier):
     """y = t_right + a_right (x - t_right) where x > t_right, t_left + a_left (x - t_left) where
     x < t_left, else x; dy/dx = a_right, a_left or 1. All four are learned, for each feature.
 
+    The S-shaped ReLU: three straight lines.
     Range (-inf, inf).
     Not differentiable at t_left and t_right, where the derivative is taken as 1.
     Source: Jin et al. (2015), Deep learning with S-shaped rectified linear activation units,

@@ -25,9 +25,18 @@ class Rectifier(Layer):
 class ReLU(Rectifier):
     """y = max(x, 0); dy/dx = 1 where x > 0, else 0.
 
+    The rectified linear unit.
     Range [0, inf).
     Not differentiable at 0, where the derivative is taken as 0.
     Source: Nair and Hinton (2010), Rectified linear units improve restricted Boltzmann machines.
+
+    Examples
+    --------
+    >>> relu = ReLU()
+    >>> relu.forward(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    >>> relu.backward(np.array([1.0, 1.0, 1.0]))
+    array([0., 0., 1.])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -78,6 +87,7 @@ class LeakyReLU(Rectifier):
 class RReLU(Rectifier):
     """y = x where x > 0, else a x; dy/dx = 1 where x > 0, else a, with a random a for each number.
 
+    The randomized leaky ReLU.
     When predicting, a is the mean (lower + upper) / 2.
     Range (-inf, inf).
     Not differentiable at 0, where the derivative is taken as a.
@@ -130,9 +140,15 @@ class RReLU(Rectifier):
 class ReLU6(Rectifier):
     """y = min(max(x, 0), 6); dy/dx = 1 where 0 < x < 6, else 0.
 
+    The rectified linear unit, cut off at 6.
     Range [0, 6].
     Not differentiable at 0 and 6, where the derivative is taken as 0.
     Source: Krizhevsky (2010), Convolutional deep belief networks on CIFAR-10.
+
+    Examples
+    --------
+    >>> ReLU6().forward(np.array([-2.0, 3.0, 9.0]))
+    array([0., 3., 6.])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -149,9 +165,15 @@ class ReLU6(Rectifier):
 class SquaredReLU(Rectifier):
     """y = max(x, 0)^2; dy/dx = 2 max(x, 0).
 
+    The square of ReLU.
     Range [0, inf).
     Source: So et al. (2021), Primer: searching for efficient transformers for language modeling,
     arXiv:2109.08668.
+
+    Examples
+    --------
+    >>> SquaredReLU().forward(np.array([-2.0, 0.5, 3.0]))
+    array([0.  , 0.25, 9.  ])
     """
 
     @np.errstate(over="ignore")
@@ -171,6 +193,7 @@ class SquaredReLU(Rectifier):
 class Threshold(Rectifier):
     """y = x where x > threshold, else value; dy/dx = 1 where x > threshold, else 0.
 
+    ReLU with a threshold and a value of its own.
     Range {value} and (threshold, inf).
     Not differentiable at threshold, where the derivative is taken as 0.
     Source: Konda, Memisevic and Krueger (2014), Zero-bias autoencoders and the benefits of

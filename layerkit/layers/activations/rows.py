@@ -38,6 +38,7 @@ class RowActivation(Layer):
 class Softmax(RowActivation):
     """y_i = exp(x_i) / sum over j of exp(x_j); dx_i = y_i (dy_i - sum over j of dy_j y_j).
 
+    Probabilities from a row of numbers.
     Range (0, 1), each row with the sum 1. A row with inf or nan gives nan; -inf gives 0.
     Source: Bridle (1990), Probabilistic interpretation of feedforward classification network
     outputs. As a last layer leave it out: SoftmaxCrossEntropy has it already.
@@ -46,6 +47,12 @@ class Softmax(RowActivation):
     ----------
     axis : int
         An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
+
+    Examples
+    --------
+    >>> Softmax().forward(np.array([[0.0, 0.0], [0.0, 2.0]])).round(4)
+    array([[0.5   , 0.5   ],
+           [0.1192, 0.8808]])
     """
 
     @np.errstate(over="ignore")
@@ -99,6 +106,7 @@ class LogSoftmax(RowActivation):
 class Softmin(RowActivation):
     """y_i = exp(-x_i) / sum over j of exp(-x_j); dx_i = y_i (sum over j of dy_j y_j - dy_i).
 
+    Probabilities from a row of numbers, the largest for the smallest number.
     Range (0, 1), each row with the sum 1. A row with -inf or nan gives nan; inf gives 0.
     Source: PyTorch has it under this name: Softmax of -x.
 
@@ -106,6 +114,12 @@ class Softmin(RowActivation):
     ----------
     axis : int
         An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
+
+    Examples
+    --------
+    >>> Softmin().forward(np.array([[0.0, 0.0], [0.0, 2.0]])).round(4)
+    array([[0.5   , 0.5   ],
+           [0.8808, 0.1192]])
     """
 
     @np.errstate(over="ignore")
@@ -135,6 +149,13 @@ class Sparsemax(RowActivation):
     ----------
     axis : int
         An axis of an example, counted from its end: -1 is the last one (PyTorch: dim).
+
+    Examples
+    --------
+    >>> Sparsemax().forward(np.array([[0.0, 0.0], [0.0, 0.5], [0.0, 2.0]]))
+    array([[0.5 , 0.5 ],
+           [0.25, 0.75],
+           [0.  , 1.  ]])
     """
 
     @np.errstate(over="ignore")

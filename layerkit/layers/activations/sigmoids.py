@@ -33,12 +33,21 @@ class Saturating(Layer):
 class Sigmoid(Layer):
     """y = 1 / (1 + exp(-x)); dy/dx = y (1 - y).
 
+    The logistic function.
     Range (0, 1).
     Source: Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating
     errors.
 
     With e = exp(-|x|), which can't overflow: y = exp(min(x, 0)) / (1 + e), dy/dx = e / (1 + e)^2.
     The same numbers, but exact where 1 - y would round to 0.
+
+    Examples
+    --------
+    >>> sigmoid = Sigmoid()
+    >>> sigmoid.forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([0.1192, 0.5   , 0.8808])
+    >>> sigmoid.backward(np.array([1.0, 1.0, 1.0])).round(4)
+    array([0.105, 0.25 , 0.105])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -59,8 +68,14 @@ class Sigmoid(Layer):
 class Tanh(Saturating):
     """y = tanh(x); dy/dx = 1 - y^2 = 1 / cosh(x)^2.
 
+    The hyperbolic tangent.
     Range (-1, 1).
     Source: LeCun et al. (1998), Efficient BackProp.
+
+    Examples
+    --------
+    >>> Tanh().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([-0.964,  0.   ,  0.964])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -121,6 +136,7 @@ class LeCunTanh(Saturating):
 class SmoothTanh(Saturating):
     """y = (exp(ax) - exp(-bx)) / (exp(cx) + exp(-dx)); dy/dx by the quotient rule.
 
+    Soboleva's modified tanh.
     With the defaults it is tanh; it returns to 0 on the right where a < c, on the left where b < d.
     Range (-1, 1).
     Source: Soboleva and Beskorovainyi (2008), The utility function in problems of structural
@@ -195,9 +211,15 @@ class SmoothTanh(Saturating):
 class Softsign(Saturating):
     """y = x / (1 + |x|); dy/dx = 1 / (1 + |x|)^2.
 
+    S-shaped like tanh, but slower to level off.
     Range (-1, 1).
     Source: Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward
     neural networks.
+
+    Examples
+    --------
+    >>> Softsign().forward(np.array([-3.0, 0.0, 1.0]))
+    array([-0.75,  0.  ,  0.5 ])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -280,8 +302,14 @@ class ISRU(Saturating):
 class SQNL(Saturating):
     """y = u - u |u| / 4 with u = min(max(x, -2), 2); dy/dx = 1 - |u| / 2.
 
+    The square nonlinearity: two parabolas in the shape of tanh.
     Range [-1, 1].
     Source: Wuraola and Patel (2018), SQNL: a new computationally efficient activation function.
+
+    Examples
+    --------
+    >>> SQNL().forward(np.array([-3.0, 0.0, 1.0]))
+    array([-1.  ,  0.  ,  0.75])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:

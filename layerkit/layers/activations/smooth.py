@@ -53,12 +53,18 @@ class ELU(Rectifier):
 class SELU(Layer):
     """y = scale x where x > 0, else scale alpha (exp(x) - 1); dy/dx = scale or scale alpha exp(x).
 
+    The scaled exponential linear unit.
     With scale = 1.0507… and alpha = 1.6732…, for which mean 0 and variance 1 are kept from layer to
     layer.
     Range (-1.7581, inf).
     Not differentiable at 0, where the derivative is taken as scale alpha.
     Source: Klambauer, Unterthiner, Mayr and Hochreiter (2017), Self-normalizing neural networks,
     arXiv:1706.02515.
+
+    Examples
+    --------
+    >>> SELU().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([-1.5202,  0.    ,  2.1014])
     """
 
     SCALE = 1.0507009873554804934193349852946
@@ -163,6 +169,7 @@ class ISRLU(Rectifier):
 class Softplus(Rectifier):
     """y = log(1 + exp(beta x)) / beta; dy/dx = sigmoid(beta x).
 
+    A smooth ReLU.
     Range (0, inf).
     Source: Dugas et al. (2000), Incorporating second-order functional knowledge for better option
     pricing.
@@ -226,6 +233,7 @@ class LogSigmoid(Layer):
 class Squareplus(Rectifier):
     """y = (x + sqrt(x^2 + b)) / 2; dy/dx = y / sqrt(x^2 + b).
 
+    A smooth ReLU without an exponential.
     Range (0, inf).
     Source: Barron (2021), Squareplus: a softplus-like algebraic rectifier, arXiv:2112.11687.
 

@@ -16,6 +16,7 @@ from layerkit.layers.activations.rectifiers import Rectifier
 class SiLU(Rectifier):
     """y = x sigmoid(beta x); dy/dx = s (1 + beta x (1 - s)) with s = sigmoid(beta x).
 
+    The sigmoid linear unit, also known as Swish.
     Range [-0.2785 / beta, inf).
     Source: Elfwing, Uchibe and Doya (2017), Sigmoid-weighted linear units, arXiv:1702.03118;
     Ramachandran, Zoph and Le (2017), Searching for activation functions, arXiv:1710.05941, with
@@ -58,9 +59,15 @@ class SiLU(Rectifier):
 class Mish(Rectifier):
     """y = x t with t = tanh(softplus(x)); dy/dx = t + x (1 - t^2) sigmoid(x).
 
+    A smooth ReLU, close to SiLU.
     Range [-0.3088, inf).
     Source: Misra (2019), Mish: a self regularized non-monotonic activation function,
     arXiv:1908.08681.
+
+    Examples
+    --------
+    >>> Mish().forward(np.array([-2.0, 0.0, 2.0])).round(4)
+    array([-0.2525,  0.    ,  1.944 ])
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:

@@ -23,7 +23,15 @@ BINS = 10
 
 
 def confusion(dataset: Dataset, predicted: Array) -> Figure:
-    """Plot the confusion matrix of the test examples, given their predicted class numbers."""
+    """Plot the confusion matrix of the test examples.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set, such as ``Data(name="digits").load()`` returns.
+    predicted : array of int (N,)
+        The predicted class numbers of its test examples.
+    """
     n, names = len(dataset.classes), [label(name) for name in dataset.classes]
     counts = np.zeros((n, n), int)
     np.add.at(counts, (dataset.test.t, predicted), 1)

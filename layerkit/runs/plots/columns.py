@@ -38,7 +38,13 @@ MARKERS = "osD^vPX*<>"
 
 
 def importance(found: Importances) -> Figure:
-    """Plot the importance of each column as a bar, with its standard deviation over the repeats."""
+    """Plot the importance of each column as a bar, with its standard deviation over the repeats.
+
+    Parameters
+    ----------
+    found : Importances
+        The result of `layerkit.permutation_importance`.
+    """
     order = found.order[:MOST_BARS][::-1]
     figure = NotebookFigure(figsize=(6, 1.6 + 0.24 * len(order)), layout="constrained")
     axes = figure.subplots()

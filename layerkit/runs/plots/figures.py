@@ -72,7 +72,19 @@ def count_thousands(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Save a picture; FileError if that fails, and what was there before is still there."""
+    """Save a figure, whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    path : str or Path
+        The file, whose ending says the format, such as ``"curves.png"`` or ``"curves.svg"``.
+
+    Raises
+    ------
+    FileError
+        When the file can't be written; what was there before is still there.
+    """
     path = Path(path)
     write_atomically(path, drawn(figure, path.suffix[1:]))
 

@@ -17,7 +17,17 @@ MOST = 3
 
 
 def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
-    """Plot the first images with their labels, after the tutorial's function of this name."""
+    """Plot the first images with their labels, after the tutorial's function of this name.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A data set of images, such as ``Data(name="digits").load()`` returns.
+    examples : Examples
+        The examples to show, such as ``dataset.train``.
+    rows, columns : int
+        How many images there are, above each other and side by side.
+    """
     shown, names = examples.t[: rows * columns], dataset.classes
     titles = [
         label(names[t]) if names else ", ".join(f"{number:.4g}" for number in np.ravel(t)[:MOST])
@@ -51,7 +61,17 @@ def _images(x: Array, titles: Sequence[str], dataset: Dataset, rows: int, column
 
 
 def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
-    """Plot the weights of each unit of the first layer as an image: what the unit looks for."""
+    """Plot the weights of each unit of the first layer as an image: what the unit looks for.
+
+    Parameters
+    ----------
+    W : array (inputs, units)
+        The weights of the layer, such as ``net["body.layers.0.W"].value``.
+    image : (int, int)
+        The height and width of an image; their product is the number of inputs.
+    most : int
+        The number of units, at most.
+    """
     units = min(W.shape[1], most)
     columns = math.ceil(math.sqrt(units))
     rows = math.ceil(units / columns)

@@ -39,7 +39,18 @@ TITLES = {
 def draw_run(
     folder: str | Path, network: Network, dataset: Dataset, records: Sequence[Record]
 ) -> None:
-    """Draw all plots that suit the data, and save them to a run's folder."""
+    """Draw all plots that suit the data, and save them to a run's folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+    network : Network
+        The trained network.
+    dataset : Dataset
+        The data set, whose test examples are drawn.
+    records : sequence of Record
+        The records of all epochs, as `layerkit.fit` returns them.
+    """
     names = dataset.classes or dataset.targets or ()
     figures = {"curves": curves(records, names)} if records else {}
     figures |= _of_images(network, dataset) if dataset.image else _of_tables(network, dataset)

@@ -16,7 +16,15 @@ LINES = {"train": (TRAIN, "-o"), "validation": ("#009e73", ":^"), "test": (TEST,
 
 
 def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
-    """Plot the learning curves: loss, accuracy if there are classes, and each of the metrics."""
+    """Plot the learning curves: loss, accuracy if there are classes, and each of the metrics.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        The records of all epochs, as `layerkit.fit` returns them.
+    classes : sequence of str
+        The names of the classes, for metrics of each class.
+    """
     epochs = [record.epoch for record in records]
     measured = [record.measured() for record in records]
     panels: dict[str, list[str]] = {"loss": [], "accuracy": []}
@@ -48,7 +56,13 @@ def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
 
 
 def rate_range(found: RateRange) -> Figure:
-    """Plot the loss over the learning rates of a range test."""
+    """Plot the loss over the learning rates of a range test.
+
+    Parameters
+    ----------
+    found : RateRange
+        The result of `layerkit.training.lr_range.lr_range`.
+    """
     figure = NotebookFigure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot(found.rates, found.losses, color=TRAIN, alpha=0.3, label="loss of a batch")

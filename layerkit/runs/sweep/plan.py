@@ -228,7 +228,7 @@ class Plan:
         }
 
     def make(self, params: Mapping[str, Any], seed: int | None = None) -> Experiment:
-        """Return the experiment with these values, as ``layerkit train`` does with --set."""
+        """Return the experiment with these values, as ``layerkit train`` does with ``--set``."""
         table = copy.deepcopy(self.experiment)
         for setting in settings(params, seed):
             change(table, setting)

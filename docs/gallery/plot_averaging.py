@@ -15,7 +15,7 @@ digits = Data(name="digits").load(seed=0)
 net = Network(Sequential([Dense(64), ReLU(), Dense(10)]), SoftmaxCrossEntropy(), shape=(64,))
 
 # %%
-# Both trainings take the same steps; only what is measured differs.
+# Both training runs take the same steps; only what is measured differs.
 
 figure, ax = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
 for name, average in {"the weights": None, "their average": EMA(decay=0.99)}.items():

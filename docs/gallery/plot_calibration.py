@@ -46,5 +46,5 @@ plt.show()
 # %%
 # AUC is the area under the ROC curve. The network that was trained for too long finds fewer cases,
 # and is far too sure of itself: where it predicts 99 %, only 72 % are cases.
-# :doc:`/recipes/metrics` has more measures, and :doc:`/recipes/early_stopping` ends a training in
+# :doc:`/recipes/metrics` has more measures, and :doc:`/recipes/early_stopping` ends the training in
 # time.

@@ -55,7 +55,8 @@ class Network(Configurable):
     loss : Loss
         Judges the outputs, and is minimized.
     shape : tuple of int
-        The shape of one example, without the batch axis.
+        The shape of one example, without the batch axis. A configuration file may leave it out: it
+        follows from the data.
     dtype : {"float32", "float64"}
         The precision of the parameters and of all arithmetic.
 

@@ -17,7 +17,7 @@ class TimeLimit(Callback):
     Parameters
     ----------
     seconds : float
-        Since the training has begun, or was resumed, measurements included.
+        How long the training may last since it began or was resumed, measurements included.
     """
 
     each_batch = False

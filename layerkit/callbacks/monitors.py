@@ -42,7 +42,7 @@ class Monitor(Callback, ABC):
     Parameters
     ----------
     monitor : str
-        The name of a metric in ``record.measured()``.
+        The name of a metric in ``record.measured()``, such as ``"validation_accuracy"``.
     mode : {"auto", "min", "max"}
         Whether smaller or greater is better; "auto" knows it from the name: losses and errors
         should fall, all others rise. A function of your own needs "min" or "max".
@@ -281,7 +281,7 @@ class ReduceLROnPlateau(Monitor):
     Parameters
     ----------
     factor : float
-        Between 0 and 1.
+        The factor of the rate, between 0 and 1.
     patience : int
         Epochs without improvement after which the rate falls.
     cooldown : int

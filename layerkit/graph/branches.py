@@ -75,7 +75,7 @@ class Sum(Container):
     Parameters
     ----------
     branches : list of Layer
-        At least one.
+        The layers that all read x, at least one.
 
     Raises
     ------
@@ -112,7 +112,7 @@ class Concat(Container):
     Parameters
     ----------
     branches : list of Layer
-        At least one.
+        The layers that all read x, at least one.
     axis : int
         The axis to join along, counted from the end of an example: -1 is the last, the features.
 

@@ -20,7 +20,7 @@ class Sequential(Container):
     Parameters
     ----------
     layers : list of Layer
-        At least one.
+        The layers in their order, at least one.
 
     Examples
     --------

@@ -53,8 +53,10 @@ class Normal(Initializer):
 
     Parameters
     ----------
-    std, mean : float
-        The mean by name only: ``Normal(0.01)`` and ``Normal(0.01, mean=1.0)``.
+    std : float
+        The standard deviation.
+    mean : float
+        The mean; by name only, as in ``Normal(0.01, mean=1.0)``.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Uniform(Initializer):
     Parameters
     ----------
     low, high : float
+        The bounds.
 
     Examples
     --------

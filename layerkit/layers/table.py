@@ -49,12 +49,13 @@ class Table(Layer):
     Parameters
     ----------
     columns : list of Column
-        The columns and their kinds; `Table.of` chooses.
+        How each column is used. `Table.of` chooses it from data; so does an experiment for columns
+        that are not listed.
     init : Initializer
         The initializer of the vectors of categories.
     missing : list of str, optional
-        Words for a missing value, beside an empty cell and those of `columns.cells.GAPS`,
-        such as ``"-999"``.
+        Words for a missing value, such as ``"-999"``, besides an empty cell and NA, N/A, nan, null,
+        None and ?.
 
     Raises
     ------

@@ -28,7 +28,7 @@ class Focal(SoftmaxClassifier):
     Parameters
     ----------
     gamma : float
-        At least 0: the larger, the less the examples count that are right already.
+        The exponent, at least 0: the larger, the less the examples count that are right already.
 
     Examples
     --------

@@ -104,8 +104,8 @@ class OptimizerOptions(Configurable):
         Factors for the steps of parameters, by address, with wildcards; the last one that matches
         counts. 0 freezes, and what is frozen has no penalty. Read when a training begins.
     clip_value, clip_norm, clip_global_norm : float, optional
-        One of them: limit each number of g, the norm of each parameter's gradient, or the norm of
-        all of g.
+        Limits, at most one of them: of each number of g, of the norm of each parameter's gradient,
+        or of the norm of all of g.
     schedules : dict of str to Schedule
         The factor of an option of the optimizer at each step, by the option's name, such as
         ``{"lr": …}``. The product has to be within the limits of the option, but `lr` may be 0.

@@ -43,9 +43,11 @@ class Experiment(Configurable):
     Parameters
     ----------
     network : Network
+        The layers and the loss.
     optimizer : Optimizer
+        The rule by which the weights learn.
     data : Data, optional
-        The examples.
+        The examples; by default the small digits.
     training : Training, optional
         The number of epochs, the batches, and so on.
 

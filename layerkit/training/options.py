@@ -57,8 +57,8 @@ class Training(Configurable):
         unit; all metrics are in the units of the targets. By default so in a configuration file
         with ``target = "number"``, and not in Python.
     metrics : list of str
-        Further metrics of the validation set, or else of the test set: names that
-        `layerkit.metrics` knows, or of functions of your own.
+        Further metrics of the validation set, or else of the test set: names such as
+        ``"f1_macro"``, ``"roc_auc"`` and ``"mae"``, or of functions of your own.
     measure_train : bool
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.

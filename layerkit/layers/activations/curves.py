@@ -260,7 +260,7 @@ class HardShrink(Layer):
     Parameters
     ----------
     threshold : float
-        The default is Keras's and that of PyTorch's lambd.
+        The largest |x| for which y is 0. The default is Keras's and that of PyTorch's lambd.
 
     Examples
     --------
@@ -293,7 +293,7 @@ class SoftShrink(Layer):
     Parameters
     ----------
     threshold : float
-        The default is Keras's and that of PyTorch's lambd.
+        The largest |x| for which y is 0. The default is Keras's and that of PyTorch's lambd.
 
     Examples
     --------

@@ -82,7 +82,8 @@ class SReLU(Rectifier):
     Parameters
     ----------
     t_left, a_left, t_right, a_right : Initializer
-        By default it starts as LeakyReLU(0.2), with the right bend at 1.
+        The initializers of the two bends, and of the slopes beyond them. By default it starts as
+        LeakyReLU(0.2), with the right bend at 1.
 
     Examples
     --------
@@ -144,7 +145,8 @@ class APL(Rectifier):
     hinges : int
         Number of bends that are learned, the paper's S.
     a, b : Initializer
-        By default it starts as ReLU, with a = 0, and the bends at random places.
+        The initializers of the slopes and of the bends. By default it starts as ReLU, with a = 0,
+        and the bends at random places.
 
     Examples
     --------

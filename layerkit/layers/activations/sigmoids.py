@@ -145,7 +145,8 @@ class SmoothTanh(Saturating):
     Parameters
     ----------
     a, b, c, d : float
-        With a <= c and b <= d, so that y has a limit on both sides.
+        The rates of the four exponentials, with a <= c and b <= d, so that y has a limit on both
+        sides.
 
     Raises
     ------
@@ -271,7 +272,7 @@ class ISRU(Saturating):
     Parameters
     ----------
     alpha : float
-        The default is the paper's.
+        The limits are ±1 / sqrt(alpha). The default is the paper's.
 
     Examples
     --------
@@ -339,7 +340,7 @@ class HardTanh(Saturating):
     Parameters
     ----------
     min_val, max_val : float
-        The two ends of y.
+        The smallest y and the largest.
 
     Raises
     ------

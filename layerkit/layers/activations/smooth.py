@@ -24,7 +24,7 @@ class ELU(Rectifier):
     Parameters
     ----------
     alpha : float
-        The default is PyTorch's and Keras's.
+        The limit on the left is -alpha. The default is PyTorch's and Keras's.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class CELU(Rectifier):
     Parameters
     ----------
     alpha : float
-        The default is PyTorch's.
+        The limit on the left is -alpha. The default is PyTorch's.
 
     Examples
     --------
@@ -136,7 +136,7 @@ class ISRLU(Rectifier):
     Parameters
     ----------
     alpha : float
-        The default is the paper's.
+        The limit on the left is -1 / sqrt(alpha). The default is the paper's.
 
     Examples
     --------
@@ -177,7 +177,8 @@ class Softplus(Rectifier):
     Parameters
     ----------
     beta : float
-        The default is PyTorch's, which needs a threshold beyond which y = x; this is exact.
+        How sharp the bend is: a large one makes it ReLU. The default is PyTorch's, which needs a
+        threshold beyond which y = x; this is exact.
 
     Examples
     --------
@@ -240,7 +241,7 @@ class Squareplus(Rectifier):
     Parameters
     ----------
     b : float
-        The default is JAX's.
+        How round the bend is: a small one makes it ReLU. The default is JAX's.
 
     Examples
     --------

@@ -28,9 +28,9 @@ class DecaySchedule(EndingSchedule, ABC):
     Parameters
     ----------
     steps : int, optional
-        T; by default, the number of steps of the training.
+        T, the step at which it ends; by default, the number of steps of the training.
     warmup : int
-        W; less than T.
+        W, the number of steps of the warm-up; less than T.
     end : float
         The last factor, from 0 to 1.
 
@@ -94,7 +94,7 @@ class PolynomialSchedule(DecaySchedule):
     steps, warmup, end
         As in `DecaySchedule`.
     power : float
-        Greater than 0; 1 is `LinearSchedule`.
+        The exponent, greater than 0; 1 is `LinearSchedule`.
 
     Examples
     --------
@@ -166,7 +166,7 @@ class OneCycleSchedule(EndingSchedule):
     Parameters
     ----------
     steps : int, optional
-        T; by default, the number of steps of the training.
+        T, the step at which it ends; by default, the number of steps of the training.
     rise : float
         Share of the steps in which the factor goes up.
     start, end : float

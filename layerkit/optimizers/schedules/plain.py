@@ -15,7 +15,7 @@ class ConstantSchedule(Schedule):
     Parameters
     ----------
     value : float
-        At least 0.
+        The factor, at least 0.
 
     Examples
     --------

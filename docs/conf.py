@@ -48,7 +48,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_generated", "gallery"]
 default_role = "py:obj"
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -147,7 +147,7 @@ def write_pages(app: Any, config: Any) -> None:
     """Make what is generated from the classes, before Sphinx looks for pages."""
     GENERATED.mkdir(exist_ok=True)
     write_api(DOCS / "api.md")
-    write_configuration(DOCS / "configuration")
+    write_configuration(GENERATED / "configuration")
     write_atlas(GENERATED / "atlas")
     write_front(GENERATED / "front")
     write_step(GENERATED / "pages/step.html")

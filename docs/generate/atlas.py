@@ -206,18 +206,23 @@ def activation(cls: type[Layer]) -> Iterator[str]:
     yield from (f"**Source** {markdown(known['source'])}", "")
 
 
+def rule(cls: type[Configurable]) -> tuple[str, list[str], list[str]]:
+    """The formulas that a class begins with, the remarks on them, and the other paragraphs."""
+    first, *others = paragraphs(cls)
+    text, remarks = split_formula(first)
+    while others and re.fullmatch(r"\w+ <- ((?!\. ).)+", others[0]):
+        text += "; " + others.pop(0).removesuffix(".")
+    return text, [remark for remark in remarks if remark], others
+
+
 def described(
     cls: type[Configurable], family: type[Configurable], inherited: str = ""
 ) -> Iterator[str]:
     """The formula, one that belongs to it, the text and the options of a class."""
-    first, *others = paragraphs(cls)
-    rule, remarks = split_formula(first)
-    rule += inherited
-    while others and re.fullmatch(r"\w+ <- ((?!\. ).)+", others[0]):
-        rule += "; " + others.pop(0).removesuffix(".")
-    yield from formula(rule)
-    for text in blocks([*filter(None, remarks), *others]):
-        yield re.sub(r"^Source: ", "**Source** ", text)
+    text, remarks, others = rule(cls)
+    yield from formula(text + inherited)
+    for line in blocks([*remarks, *others]):
+        yield re.sub(r"^Source: ", "**Source** ", line)
     yield from options(cls, family)
 
 

@@ -1,13 +1,12 @@
 """The list of all options of configuration files, from the JSON Schema and the docstrings."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from docs.generate.atlas import typeset_beginning, write
-from docs.generate.catalogue import FAMILIES, registered
+from docs.generate.atlas import aligned, families, formula, rule, write
+from docs.generate.catalogue import FAMILIES
 from docs.generate.docstrings import (
     blocks,
     common_options,
@@ -16,147 +15,173 @@ from docs.generate.docstrings import (
     own_options,
     paragraphs,
 )
-from layerkit import Configurable, Initializer
+from layerkit import Configurable, Initializer, Layer
 from layerkit.config.schema import json_schema
 from layerkit.runs.experiment import Experiment
 
-LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
-COLUMNS = ["Option", "Type", "Allowed", "Default", "Meaning"]
-
-
-PAGES = {
-    "Tables": "Tables of a file",
-    "Layer": "Layers",
-    "Loss": "Losses",
-    "Optimizer": "Optimizers",
-    "Schedule": "Schedules",
-    "Initializer": "Initializers",
-    "Average": "Averages of the weights",
-    "Augmentation": "Augmentations",
-    "Callback": "Callbacks",
-    "Column": "Columns of tables",
+TABLES = {
+    "Experiment": "The whole file",
+    "Network": "`[network]`",
+    "Data": "`[data]`",
+    "Training": "`[training]`",
+    "Checkpoints": "`[training.checkpoints]`",
 }
-"""The titles of the pages: first the tables of a file, then a page for each family."""
+"""Classes that are a table of a file, with the headings of their sections."""
+
+LAYERS = {
+    "Layers made of layers": ["Sequential", "Residual", "Sum", "Concat", "Graph"],
+    "With weights": ["Dense", "Embedding"],
+    "Normalization": ["BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm"],
+    "Noise against overfitting": ["Dropout", "AlphaDropout", "GaussianNoise"],
+    "For raw data": ["Standardize", "Table"],
+    "Shapes and single features": ["Flatten", "Reshape", "Take", "Lambda"],
+    "Of several inputs, in a Graph": ["Add", "Multiply", "Join"],
+}
+"""The layers that are not in the atlas, below their headings."""
+
+LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 
 
 def write_configuration(folder: Path) -> None:
-    """Describe all options of configuration files in Markdown, a page for each family."""
-    folder.mkdir(exist_ok=True)
+    """Describe all options of configuration files in Markdown, a file for each page."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, lines in reference().items():
         write(folder / f"{name.lower()}.md", "\n".join(lines))
 
 
 def reference() -> dict[str, list[str]]:
     """The tables of a file, and the families of classes that can appear in them."""
-    definitions = json_schema(Experiment)["$defs"]
-    names = ["Experiment"]
-    for name in names:
-        found = re.findall(r"#/\$defs/(\w+)", json.dumps(definitions[name]))
-        names += [name for name in dict.fromkeys(found) if name not in names]
-    registry = Configurable.registry
-    families = {n: choices(definitions[n]) for n in names if "anyOf" in definitions[n]}
-    members = {name for family in families.values() for name in family}
-    tables = ["# " + PAGES["Tables"], ""]
-    for name in [name for name in names if name not in families and name not in members]:
-        tables += heading("##", name)
-        tables += blocks(paragraphs(registry[name]))
-        tables += table(registry[name], definitions[name], list(definitions[name]["properties"]))
-    found = {name: list(family(name, parts, definitions)) for name, parts in families.items()}
-    return {name: ({"Tables": tables} | found)[name] for name in PAGES}
+    schemas = json_schema(Experiment)["$defs"]
+    schemas["Network"]["required"].remove("shape")  # the data may say it
+    tables = []
+    for name, title in TABLES.items():
+        cls, schema = Configurable.registry[name], schemas[name]
+        tables += [*heading("##", name, title), *opening(cls)]
+        tables += options(cls, schema, list(schema["properties"])[1:])
+    found = [name for name, schema in schemas.items() if "anyOf" in schema]
+    return {"Tables": tables} | {name: list(family(name, schemas)) for name in found}
 
 
-def family(name: str, parts: list[str], definitions: dict[str, Any]) -> Iterator[str]:
+def family(name: str, schemas: dict[str, Any]) -> Iterator[str]:
     """The classes of a family: what they are, and their options."""
-    registry = Configurable.registry
-    base = registry[name]
-    yield from (f"(config-{name.lower()})=", f"# {PAGES[name]}", "")
-    yield from (opening(base), "")
-    common = [option.name for option in common_options(base)]
-    if common:
+    base = Configurable.registry[name]
+    parts = [node["$ref"].rpartition("/")[2] for node in schemas[name]["anyOf"]]
+    if common := [option.name for option in common_options(base)]:
         yield from ("All of them have these options:", "")
-        yield from table(base, definitions[parts[0]], common)
-    pages = [kind for kind in FAMILIES if kind is not Initializer]
-    in_atlas = [cls.__name__ for kind in pages for cls in registered(kind)]
-    known = [part for part in in_atlas if part in parts]
-    for part in [part for part in registry if part in parts and part not in known] + known:
-        cls = registry[part]
-        yield from heading("##", part)
-        if part in in_atlas:
-            more = f"([atlas](#atlas-{part.lower()}))"
-            yield from (f"{opening(cls)} {more}", "")
-        else:
-            yield from (opening(cls), "", *blocks(paragraphs(cls)[1:]))
-        yield from table(cls, definitions[part], [o.name for o in own_options(cls, base)])
+        yield from options(base, schemas[parts[0]], common)
+    for title, classes in groups(base, parts):
+        yield from (f"## {title}", "") if title else ()
+        for cls in classes:
+            yield from heading("###" if title else "##", cls.__name__, cls.__name__)
+            yield from opening(cls)
+            own = [option.name for option in own_options(cls, base)]
+            yield from options(cls, schemas[cls.__name__], own)
 
 
-def opening(cls: type[Any]) -> str:
-    """The first paragraph of a class, with its formula typeset."""
-    formula, rest = typeset_beginning(paragraphs(cls)[0])
-    return f"${formula}$ {markdown(rest)}" if formula else markdown(rest)
+def groups(base: Any, parts: list[str]) -> Iterator[tuple[str, list[type[Any]]]]:
+    """The headings of a page, and the classes below them."""
+    registry = Configurable.registry
+    if base is Layer:
+        yield from ((title, [registry[name] for name in names]) for title, names in LAYERS.items())
+    if base in FAMILIES:
+        yield from ((lines[0].removeprefix("## "), classes) for lines, classes in families(base))
+    else:
+        yield "", [cls for name, cls in registry.items() if name in parts]
 
 
-def heading(level: str, name: str) -> list[str]:
+def heading(level: str, name: str, title: str) -> list[str]:
     """A heading that can be linked to."""
-    return [f"(config-{name.lower()})=", f"{level} {name}", ""]
+    return [f"(config-{name.lower()})=", f"{level} {title}", ""]
 
 
-def choices(family: dict[str, Any]) -> list[str]:
-    """The classes that are allowed where one of this family is wanted."""
-    return [node["$ref"].rpartition("/")[2] for node in family["anyOf"]]
+def opening(cls: type[Any]) -> Iterator[str]:
+    """What a class does: all of it, or its formula and a link where the atlas has the rest."""
+    text, remarks, others = rule(cls)
+    typeset = text and aligned(text)
+    if typeset:
+        yield from formula(text)
+    if in_atlas(cls):
+        begin = remarks[0] if typeset and remarks else "" if typeset else paragraphs(cls)[0]
+        yield from (f"{markdown(begin)} [More in the atlas](#atlas-{cls.__name__.lower()}).", "")
+    else:
+        yield from blocks([*remarks, *others] if typeset else paragraphs(cls))
 
 
-def table(cls: type[Configurable], schema: dict[str, Any], names: list[str]) -> list[str]:
-    """A table of some options of a class, without columns that would be empty."""
+def in_atlas(cls: type[Any]) -> bool:
+    """Whether the atlas has a section of a class."""
+    return any(
+        cls in classes
+        for kind in FAMILIES
+        if kind is not Initializer
+        for _, classes in families(kind)
+    )
+
+
+def options(cls: type[Configurable], schema: dict[str, Any], names: list[str]) -> list[str]:
+    """A list of some options of a class: their values and defaults, and what they mean.
+
+    Options with the same text are described together.
+    """
     texts = meanings(cls)
-    rows = []
-    for name in [name for name in names if name != "type"]:
-        node = schema["properties"][name]
-        default = "required" if name in schema["required"] else toml(node.get("default"))
-        if default and default.startswith(f'`{{type = "{node.get("$ref", "").rpartition("/")[2]}"'):
-            default = "its defaults"
-        rows.append([f"`{name}`", *kind(node), default, markdown(texts.get(name, ""))])
-    if not rows:
-        return []
-    columns = [column for column in zip(COLUMNS, *rows, strict=True) if any(column[1:])]
-    first, *others = zip(*columns, strict=True)
-    lines = [f"| {' | '.join(row)} |" for row in (first, ["---"] * len(first), *others)]
-    return [*lines, ""]
+    same = dict[tuple[str, str], list[str]]()
+    for name in names:
+        same.setdefault((texts.get(name, ""), value(schema["properties"][name])), []).append(name)
+    lines = []
+    for (text, kind), together in same.items():
+        found = list(dict.fromkeys(default(name, schema) for name in together))
+        if len(found) > 1:
+            found = [default(name, schema) for name in together]
+            found[1:] = [each.removeprefix("default ") for each in found[1:]]
+        keys = ", ".join(f"`{name}`" for name in together)
+        lines += [f"{keys}: {kind}, {', '.join(found)}", f":   {markdown(text)}", ""]
+    return lines
 
 
-def kind(node: dict[str, Any]) -> tuple[str, str]:
-    """The type of a value, and the limits or choices that are allowed."""
+def default(name: str, schema: dict[str, Any]) -> str:
+    """What an option is if it is left out."""
+    if name in schema["required"]:
+        return "required"
+    node = schema["properties"][name]
+    given = node.get("default")
+    if given is None or node.get("$ref", "").rpartition("/")[2] in TABLES:
+        return "optional"
+    return f"default {toml(given)}"
+
+
+def value(node: dict[str, Any], several: bool = False) -> str:
+    """The values that are allowed, in words."""
+    s = "s" if several else ""
     if not node:
-        return "any value", ""
+        return "any value"
     if "anyOf" in node:
-        kinds = [kind(choice) for choice in node["anyOf"] if choice.get("type") != "null"]
-        types, limits = (list(dict.fromkeys(part)) for part in zip(*kinds, strict=True))
-        return " or ".join(types), " or ".join(filter(None, limits))
+        kinds = [value(choice) for choice in node["anyOf"] if choice != {"type": "null"}]
+        return " or ".join(dict.fromkeys(kinds))
     if "$ref" in node:
         name = node["$ref"].rpartition("/")[2]
-        return f"[{name}](#config-{name.lower()})", ""
+        what = "table" if name in TABLES else f"{name.lower()}{s}"
+        return f"[{what}](#config-{name.lower()})"
     if "enum" in node:
-        return node["type"], ", ".join(toml(value) for value in node["enum"])
+        *others, last = map(toml, node["enum"])
+        return " or ".join(filter(None, [", ".join(others), last]))
     if "not" in node:
-        return "not possible in a file", ""
+        return "a Python function, not possible in a file"
     if "prefixItems" in node:
-        of, allowed = kind(node["prefixItems"][0])
-        return f"list of {len(node['prefixItems'])} {of}", f"each {allowed}"
-    if node["type"] in ("array", "object"):
-        of, allowed = kind(node["items" if node["type"] == "array" else "additionalProperties"])
-        allowed = f"each {allowed}" if allowed else ""
-        least = f"at least {node['minItems']}" if "minItems" in node else ""
-        what = "list" if node["type"] == "array" else "table"
-        return f"{what} of {of}", ", ".join(filter(None, [least, allowed]))
-    limits = {k: node[k] for k in LIMITS if node.get(k, 2**63) != 2**63}  # that of any integer
-    return node["type"], ", ".join(f"{LIMITS[k]} {limit}" for k, limit in limits.items())
+        return f"list of {len(node['prefixItems'])} {value(node['prefixItems'][0], several=True)}"
+    if node["type"] == "array":
+        least = ", at least one" if "minItems" in node else ""
+        return f"list of {value(node['items'], several=True)}{least}"
+    if node["type"] == "object":
+        return f"table of {value(node['additionalProperties'], several=True)}"
+    limits = [f"{LIMITS[k]} {node[k]}" for k in LIMITS if k in node and abs(node[k]) < 2**31]
+    return " ".join([f"{node['type']}{s}", " and ".join(limits)]).strip()
 
 
 def toml(value: Any) -> str:
-    """Show a default as it would be written in a file."""
+    """Show a value as it would be written in a file."""
 
     def plain(value: Any) -> str:
         if isinstance(value, dict):
             return "{" + ", ".join(f"{key} = {plain(v)}" for key, v in value.items()) + "}"
         return json.dumps(value)
 
-    return "" if value is None else f"`{plain(value)}`"
+    return f"`{plain(value)}`"

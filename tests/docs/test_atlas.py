@@ -5,6 +5,8 @@ import math
 import pkgutil
 import re
 import sys
+import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from layerkit import (
     SGD,
     AdamW,
     ChainedSchedule,
+    Configurable,
     CosineSchedule,
     HardShrink,
     Initializer,
@@ -31,8 +34,12 @@ from layerkit import (
     Schedule,
     Softmax,
     fit,
+    from_config,
 )
+from layerkit.config.schema import json_schema
 from layerkit.config.tables import choices_for
+from layerkit.config.toml import read_toml
+from layerkit.runs.experiment import Experiment
 from layerkit.training.options import Options
 
 OTHER_LAYERS = {
@@ -205,14 +212,53 @@ def test_options_of_the_family_are_described_once() -> None:
     assert [option.name for option in own_options(SGD, Optimizer)] == ["lr"]
     assert "weight_decay" in [option.name for option in own_options(AdamW, Optimizer)]
     lines = [line for page in configuration.reference().values() for line in page]
-    assert sum(line.startswith("| `clip_norm` |") for line in lines) == 1
-    assert sum(line.startswith("| `schedules` | table of [Schedule]") for line in lines) == 1
-    assert any(line.startswith("| `rates` | table of number | each ≥ 0 |") for line in lines)
-    assert any(line.startswith("| `nodes` | table of [Layer]") for line in lines)
+    clips = "`clip_value`, `clip_norm`, `clip_global_norm`: number > 0, optional"
+    assert lines.count(clips) == 1
+    for line in (
+        "`rates`: table of numbers ≥ 0, optional",
+        "`schedules`: table of [schedules](#config-schedule), optional",
+        "`nodes`: table of [layers](#config-layer), required",
+        "`shape`: list of integers > 0, at least one, optional",
+        '`mode`: `"auto"`, `"min"` or `"max"`, default `"auto"`',
+        "`low`, `high`: number, default `-0.05`, `0.05`",
+    ):
+        assert line in lines
+
+
+def test_every_option_of_a_file_is_on_a_page_with_its_meaning() -> None:
+    registry = Configurable.registry
+    own = {name for name, cls in registry.items() if cls.__module__.startswith("layerkit.")}
+    schemas = json_schema(Experiment)["$defs"]
+    pages = configuration.reference()
+    lines = [line for page in pages.values() for line in page]
+    shown = [line for line in lines if line.startswith("(config-")]
+    for name in own & {name for name, schema in schemas.items() if "anyOf" not in schema}:
+        assert shown.count(f"(config-{name.lower()})=") == 1
+    assert not [above for above, line in pairwise(lines) if line.strip() == ":"]
+    for name in pages:
+        page = (DOCS / f"configuration/{name.lower()}.md").read_text(encoding="utf-8")
+        assert f"_generated/configuration/{name.lower()}.md" in page
+
+
+@pytest.mark.parametrize("name", [name for name in configuration.reference() if name != "Column"])
+def test_examples_of_the_configuration_are_right(name: str) -> None:
+    """Each replaces a part of the file for the digits; columns would need data of their own."""
+
+    def replaced(old: Any, new: Any) -> Any:
+        if not isinstance(new, dict) or "type" in new:
+            return new
+        return old | {key: replaced(old.get(key, {}), value) for key, value in new.items()}
+
+    table = read_toml(DOCS.parent / "experiments/digits.toml")
+    page = (DOCS / f"configuration/{name.lower()}.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert examples
+    for text in examples:
+        from_config(replaced(table, tomllib.loads(text)), Experiment)
 
 
 def test_inherited_options_have_a_meaning() -> None:
-    assert meanings(CosineSchedule)["warmup"] == "W; less than T."
+    assert meanings(CosineSchedule)["end"] == "The last factor, from 0 to 1."
 
 
 def test_no_line_is_drawn_across_a_jump() -> None:

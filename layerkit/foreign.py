@@ -33,10 +33,10 @@ SYNONYMS = {
     "KLDivergence": "KLDivLoss",
     "CosineSimilarity": "CosineEmbeddingLoss",
     # initializers
-    "GlorotUniform": "XavierUniform",
+    "GlorotUniform": "XavierUniform Xavier Glorot",
     "GlorotNormal": "XavierNormal",
     "HeUniform": "KaimingUniform",
-    "HeNormal": "KaimingNormal",
+    "HeNormal": "KaimingNormal Kaiming He",
     "TruncatedNormal": "TruncNormal",
     "Normal": "RandomNormal",
     "Uniform": "RandomUniform",
@@ -103,6 +103,9 @@ def key(name: str) -> str:
 
 OURS = {key(theirs): ours for ours, names in SYNONYMS.items() for theirs in names.split()}
 
+SCHEDULES = (
+    'write schedules={"lr": CosineSchedule()}; in a file, schedules.lr = {type = "CosineSchedule"}'
+)
 FIT = "write fit(network, optimizer, x, t, epochs=10)"
 STEP = "write train_step(network, optimizer, x, t)"
 FREEZE = 'freeze by an option of the optimizer, rates={"body.layers.0.*": 0}'
@@ -174,7 +177,11 @@ ADVICE = {
         "__call__ call": "write layer.forward(x); in a network, network.predict(x)",
         "weight weights kernel get_weights set_weights coef_": "the array is layer.W.value",
         "parameters": "params",
-        "activation": "an activation is a layer of its own: Sequential([Dense(64), ReLU()])",
+        "activation Activation": "an activation is a layer of its own: "
+        'Sequential([Dense(64), ReLU()]); in a file, {type = "ReLU"}',
+        "Conv1D Conv2D Conv2d MaxPool2d MaxPooling2D LSTM GRU Transformer": "there are no such "
+        "layers; you can write one",
+        "Input InputLayer": "leave it out: the shape is that of the data",
         "in_features input_shape input_dim n_in num_features normalized_shape": FOUND,
         "name": "the address of a layer is its name, such as body.layers.0",
         "kernel_regularizer bias_regularizer": "write l2=… in the optimizer",
@@ -219,7 +226,7 @@ ADVICE = {
         "nesterov": "Nesterov(lr=0.01, beta=0.9) is an optimizer of its own",
         "centered": "CenteredRMSProp() is an optimizer of its own",
         "decay lr_decay": 'write schedules={"lr": InverseTimeSchedule(…)}',
-        "schedule lr_scheduler scheduler": 'write schedules={"lr": CosineSchedule()}',
+        "schedule lr_scheduler scheduler lr=Schedule schedules=Schedule": SCHEDULES,
         "maximize": "minimize the negative: a loss of your own",
         "foreach fused capturable differentiable jit_compile": "leave it out",
         "ema_momentum use_ema": "write average=EMA(0.999) in fit",

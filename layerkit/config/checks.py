@@ -208,12 +208,15 @@ def _instance(cls: type, value: Any) -> Any:
         return value
     if isinstance(value, type):
         raise Wrong(((), value, f"is a class; should be an object, such as {value.__name__}()"))
-    if not isinstance(value, str):
-        raise Wrong(((), value, f'should be of type {cls.__name__}; in a file: {{type = "…"}}'))
     known = getattr(cls, "registry", {})
-    meant = nearest(value, [name for name, part in known.items() if issubclass(part, cls)])
+    choices = [name for name, part in known.items() if issubclass(part, cls)]
+    exact = value in choices
+    meant = nearest(value, choices) if isinstance(value, str) and not exact else ""
     kind = f"{cls.__name__} ({meant})" if meant else cls.__name__
-    raise Wrong(((), value, f'should be of type {kind}; in a file: {{type = "{value}"}}'))
+    table = f'type = "{value if exact else "…"}"'
+    if choices == [cls.__name__] and fields(cls):  # such as Checkpoints
+        table = ", ".join(f"{option.name} = …" for option in fields(cls))
+    raise Wrong(((), value, f"should be of type {kind}; in a file: {{{table}}}"))
 
 
 def _all(items: Iterable[tuple[Any, Check, Any]]) -> list[Any]:

@@ -186,18 +186,12 @@ class Configurable(Guided):
 
     def check_options(self) -> None:
         """Check all options, as is done when the object is made; ConfigError if one is wrong."""
+        cls = type(self)
         try:
-            vars(self).update(checked(type(self), Configurable.__getstate__(self)))
+            vars(self).update(checked(cls, Configurable.__getstate__(self)))
         except Wrong as wrong:
-            cls = type(self)
             lines = "\n".join(f"{cls.__name__}.{line}" for line in wrong.lines())
-            mistakes = [
-                f"{place[0]}={kind.__name__}"
-                for place, value, _ in wrong.problems
-                for kind in type(value).__mro__
-            ]
-            hints = dict.fromkeys(advice(mistake, cls) for mistake in mistakes)
-            raise ConfigError("".join([lines, *hints])) from None
+            raise ConfigError(lines + mistaken(cls, wrong)) from None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the options by name; if `deep`, also what is inside of them, by address.
@@ -270,6 +264,16 @@ def is_required(option: Field[Any]) -> bool:
 def default(option: Field[Any]) -> Any:
     """The value of an option that is not given; MISSING if it has to be given."""
     return option.default if option.default_factory is MISSING else option.default_factory()
+
+
+def mistaken(cls: type[Configurable], wrong: Wrong) -> str:
+    """What to write for values that are right in another library, or as another option."""
+    mistakes = [
+        f"{place[0]}={kind.__name__}"
+        for place, value, _ in wrong.problems
+        for kind in type(value).__mro__
+    ]
+    return "".join(dict.fromkeys(advice(mistake, cls) for mistake in mistakes))
 
 
 def _by_name(cls: type[Configurable], values: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from layerkit.config.checks import Wrong, checked, hints
-from layerkit.config.options import Configurable, is_required, ordered_fields
+from layerkit.config.options import Configurable, is_required, mistaken, ordered_fields
 from layerkit.errors import ConfigError, LayerkitError, listed, suggestion
 
 Part = TypeVar("Part", bound=Configurable)
@@ -121,13 +121,17 @@ def _build(
 ) -> Any:
     """Turn tables into objects from the leaves up; what is wrong is added to `problems`.
 
-    With `mapping`, `value` is not an object itself, but a table of objects by name.
+    With `mapping`, `value` is not an object itself, but a table of objects by name. An object where
+    none is wanted is made, too: it is refused for what it is.
     """
     if isinstance(value, list):
         return [_build(item, wanted, _join(path, i), problems) for i, item in enumerate(value)]
+    named = isinstance(value, dict) and isinstance(value.get("type"), str)
+    if wanted is None and named and value["type"] in Configurable.registry:
+        wanted = Configurable
     if wanted is None or not isinstance(value, dict):
         return value
-    if mapping:
+    if mapping and not named:
         return {
             name: _build(item, wanted, _join(path, name), problems) for name, item in value.items()
         }
@@ -160,6 +164,7 @@ def _object(
         checked(cls, found)
     except Wrong as wrong:
         problems += [_join(path, line) for line in wrong.lines()]
+        problems[-1] += mistaken(cls, wrong)
     if len(problems) > before_all:
         return None
     try:
@@ -177,7 +182,7 @@ def _named_class(
     name = table.get("type", None if inspect.isabstract(wanted) else wanted.__name__)
     if isinstance(name, str) and name in choices:
         return choices[name]
-    where, hint = f"{_join(path, 'type')} = {name!r}", suggestion(str(name), list(choices))
+    where, hint = f"{_join(path, 'type')} = {name!r}", suggestion(str(name), list(choices), wanted)
     known = Configurable.registry.get(name) if isinstance(name, str) else None
     if name is None:
         reason = f"{_join(path, 'type')}: missing; one of {listed(choices)}"

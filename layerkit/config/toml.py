@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,19 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     FileError
         For a file that can't be read or is not TOML, with the line.
     """
-    path = Path(path)
+    path, text = Path(path), ""
     try:
-        return _parsed(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        return _parsed(text)
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         hint = "; of a network, give the folder of its run" if path.suffix == ".safetensors" else ""
         raise FileError(f"{path}: not a TOML file, which is text in UTF-8{hint}") from error
     except ValueError as error:
-        raise FileError(f"{path}: not a TOML file: {error}") from error
+        line = re.search(r"at line (\d+)", str(error))
+        shown = f": {text.splitlines()[int(line[1]) - 1].strip()}" if line else ""
+        raise FileError(f"{path}: not a TOML file: {error}{shown}") from error
     except RecursionError:
         raise FileError(f"{path}: tables too deep inside each other for Python") from None
 

@@ -11,7 +11,7 @@ from layerkit.columns.kinds import Number
 from layerkit.config.tables import from_config, to_config
 from layerkit.data.datasets import Data, known_shape
 from layerkit.data.tables import table_of
-from layerkit.errors import LayerkitError
+from layerkit.errors import ConfigError, LayerkitError
 from layerkit.layers.base import Layer
 from layerkit.layers.table import Table
 from layerkit.training.options import Training
@@ -76,6 +76,14 @@ def _complete_table(
     explicit = all(column.complete for column in columns.values())
     if not columns or not explicit or not said == columns.keys() == set(data.features or []):
         raw, rows = data.columns(seed, table.blanks)
+        for name in columns.keys() - raw.keys():
+            if name in (data.time, data.weight, *data.labels):
+                role = {data.time: "time", data.weight: "weight"}.get(name, "label")
+                listed = "; it is one if features lists it" if role == "time" else ""
+                raise ConfigError(
+                    f"{_address(body, table)}: column {name!r} is the {role} in [data], and no "
+                    f"feature{listed}"
+                )
         try:
             chosen = choose_columns(raw, columns, rows)
         except LayerkitError as error:

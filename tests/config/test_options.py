@@ -97,8 +97,13 @@ def test_a_table_is_left_alone() -> None:
         ({"type": "Dense", "units": "1"}, ["units = '1': should be a whole number"]),
         (
             {"type": "Dense", "units": 1, "init": "He"},
-            ["init = 'He': should be of type Initializer"],
+            ["should be of type Initializer (here it is called 'HeNormal'); in a file: {type = "],
         ),
+        (
+            {"type": "Dense", "units": 1, "init": "HeNormal"},
+            ["init = 'HeNormal': should be of type Initializer; in a file: {type = \"HeNormal\"}"],
+        ),
+        ({"type": "Activation"}, ["type = 'Activation': unknown; an activation is a layer"]),
         (
             {"type": "Dense", "units": 1, "init": {"type": "ReLU"}},
             ["init.type = 'ReLU': is not an Initializer"],
@@ -132,6 +137,29 @@ def test_all_that_is_wrong_is_said_at_once_with_its_place(
     assert len(lines) == len(sentences)
     for line, sentence in zip(lines, sentences, strict=True):
         assert line.startswith(sentence) or sentence in line
+
+
+@pytest.mark.parametrize(
+    ("wanted", "table", "sentence"),
+    [
+        (
+            Optimizer,
+            {"type": "SGD", "lr": {"type": "CosineSchedule"}},
+            r"lr = CosineSchedule\(.*\): should be a number; write .* in a file, schedules.lr = {",
+        ),
+        (
+            Optimizer,
+            {"type": "SGD", "schedules": {"type": "CosineSchedule"}},
+            r"schedules = CosineSchedule\(.*\): should be a table; write .* schedules.lr = {",
+        ),
+        (Training, {"checkpoints": True}, r"in a file: {folder = …, every = …, keep = …}$"),
+    ],
+)
+def test_a_value_in_another_place_is_led_to_its_own(
+    wanted: Any, table: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        from_config(table, wanted)
 
 
 @pytest.mark.parametrize("table", [[], [{"type": "ReLU"}], "ReLU", 3, None, True])

@@ -288,6 +288,14 @@ def test_the_columns_are_chosen_from_the_training_examples_alone(tmp_path: Path)
             "network.body.layers.0: there is no column 'Sex'; did you mean 'sex'",
         ),
         (
+            [
+                'network.body.layers.0.columns=[{type = "Number", name = "class"}]',
+                "data.time=class",
+            ],
+            ConfigError,
+            "network.body.layers.0: column 'class' is the time in .* one if features lists it",
+        ),
+        (
             ["network.body.layers.1.units=-1", "optimizer.lr=x", "data.label=1"],
             ConfigError,
             r"(?s)layers.1.units = -1: .*\noptimizer.lr = 'x': .*\ndata.label = 1: ",

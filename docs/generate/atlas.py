@@ -30,19 +30,25 @@ from layerkit import (
     Configurable,
     DecaySchedule,
     Focal,
+    HeNormal,
     Hinge,
     Huber,
     Initializer,
     Layer,
+    LeCunNormal,
     LogCosh,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
     MultiMargin,
+    Normal,
     Optimizer,
+    Orthogonal,
     Quantile,
+    ReLU,
     Schedule,
     SquaredHinge,
+    Tanh,
 )
 from layerkit.arrays import Array
 from layerkit.layers.activations.rows import RowActivation
@@ -220,6 +226,8 @@ def described(
 ) -> Iterator[str]:
     """The formula, one that belongs to it, the text and the options of a class."""
     text, remarks, others = rule(cls)
+    if text and not aligned(text):  # a sentence
+        text, remarks = "", paragraphs(cls)[:1]
     yield from formula(text + inherited)
     for line in blocks([*remarks, *others]):
         yield re.sub(r"^Source: ", "**Source** ", line)
@@ -243,9 +251,9 @@ def schedule(cls: type[Schedule]) -> Iterator[str]:
     yield from described(cls, Schedule, f"; {frame}" if issubclass(cls, DecaySchedule) else "")
 
 
-def loss(cls: type[Loss]) -> Iterator[str]:
-    """The section of one loss."""
-    yield from described(cls, Loss)
+def without_picture(family: type[Configurable], cls: type[Configurable]) -> Iterator[str]:
+    """The section of a class that has no picture of its own."""
+    yield from described(cls, family)
     yield from (f"In the API: {reference(cls)}.", "")
 
 
@@ -258,26 +266,12 @@ def page(kind: type[Configurable], section: Callable[[Any], Iterator[str]]) -> I
             yield from (f"(atlas-{name.lower()})=", f"### {name}", "", *section(cls))
 
 
-def initializers() -> Iterator[str]:
-    """Tables of all initializers, by families."""
-    for heading, classes in families(Initializer):
-        yield from (*heading, "| Initializer | Rule | Options |", "| --- | --- | --- |")
-        for cls in classes:
-            given = ", ".join(
-                f"`{assignment(option).replace(' ', '')}`"
-                for option in own_options(cls, Initializer)
-            )
-            rule = " ".join(map(markdown, paragraphs(cls)))
-            yield f"| {reference(cls)} | {rule} | {given} |"
-        yield ""
-
-
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "activations": partial(page, Layer, activation),
     "optimizers": partial(page, Optimizer, optimizer),
     "schedules": partial(page, Schedule, schedule),
-    "losses": partial(page, Loss, loss),
-    "initializers": initializers,
+    "losses": partial(page, Loss, partial(without_picture, Loss)),
+    "initializers": partial(page, Initializer, partial(without_picture, Initializer)),
 }
 
 
@@ -303,6 +297,10 @@ def classification_losses() -> list[Judged]:
     labels = [(loss, one_output, 1) for loss in (BinaryCrossEntropy(), Hinge(), SquaredHinge())]
     classes = [(loss, two_outputs, 0) for loss in (Focal(), MultiMargin())]
     return [*labels, *classes]
+
+
+INITIALIZERS = [HeNormal(), LeCunNormal(), Orthogonal(), Normal(0.05), Normal(0.3)]
+"""What the pictures of a signal through many layers compare."""
 
 
 def one_output(x: Array) -> Array:
@@ -339,6 +337,8 @@ def figures() -> dict[str, Callable[[], Figure]]:
             ("classification", classification_losses(), "margin"),
         ):
             found[f"{name}_{what}"] = partial(pictures.losses, parts, over, derivative)
+    for activation in (ReLU, Tanh):
+        found[f"signal_{activation.__name__}"] = partial(pictures.signal, INITIALIZERS, activation)
     layers: list[type[Any]] = registered(Layer)
     for layer in layers:
         window, line = for_class(WINDOWS, layer, WINDOW), for_class(LINES, layer, None)

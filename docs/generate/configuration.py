@@ -15,7 +15,7 @@ from docs.generate.docstrings import (
     own_options,
     paragraphs,
 )
-from layerkit import Configurable, Initializer, Layer
+from layerkit import Configurable, Layer
 from layerkit.config.schema import json_schema
 from layerkit.runs.experiment import Experiment
 
@@ -109,12 +109,7 @@ def opening(cls: type[Any]) -> Iterator[str]:
 
 def in_atlas(cls: type[Any]) -> bool:
     """Whether the atlas has a section of a class."""
-    return any(
-        cls in classes
-        for kind in FAMILIES
-        if kind is not Initializer
-        for _, classes in families(kind)
-    )
+    return any(cls in classes for kind in FAMILIES for _, classes in families(kind))
 
 
 def options(cls: type[Configurable], schema: dict[str, Any], names: list[str]) -> list[str]:

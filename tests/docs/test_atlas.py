@@ -371,7 +371,7 @@ def test_guides_are_of_groups() -> None:
 def test_the_letters_of_a_formula_are_explained(cls: type[Any], names: list[str]) -> None:
     lines = list[str]()
     letters.explain_letters(cls, lines)
-    assert sorted(line.partition(": ")[0][2:] for line in lines if ": " in line) == sorted(names)
+    assert sorted(line.split("``")[1] for line in lines if "``" in line) == sorted(names)
 
 
 def test_fit_explains_every_option() -> None:

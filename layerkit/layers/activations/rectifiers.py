@@ -85,10 +85,10 @@ class LeakyReLU(Rectifier):
 
 
 class RReLU(Rectifier):
-    """y = x where x > 0, else a x; dy/dx = 1 where x > 0, else a, with a random a for each number.
+    """y = x where x > 0, else a x; dy/dx = 1 where x > 0, else a.
 
-    The randomized leaky ReLU.
-    When predicting, a is the mean (lower + upper) / 2.
+    The randomized leaky ReLU: in training a is drawn from [lower, upper] for each number; when
+    predicting, it is the mean (lower + upper) / 2.
     Range (-inf, inf).
     Not differentiable at 0, where the derivative is taken as a.
     Source: Xu, Wang, Chen and Li (2015), Empirical evaluation of rectified activations in

@@ -25,7 +25,15 @@ from layerkit.testing.common import (
 def check_initializer(
     init: Initializer, shape: Shape = (40, 30), report: bool = False
 ) -> str | None:
-    """Check an initializer for a parameter of `shape`; `report` as for `check_layer`.
+    """Check an initializer for a parameter of one shape.
+
+    Parameters
+    ----------
+    init : Initializer
+    shape : tuple of int
+        The shape of the parameter to fill.
+    report : bool
+        Whether to return a table of all laws, with what is wrong, instead of raising an error.
 
     Raises
     ------

@@ -38,10 +38,20 @@ from layerkit.testing.common import (
 def check_loss(
     loss: Loss, shape: Shape, targets: Any, report: bool = False, like: Loss | None = None
 ) -> str | None:
-    """Check a loss for outputs of `shape` and these targets, at least two examples of them.
+    """Check that a loss keeps its contract for outputs of one shape and their targets.
 
-    A shape of several axes, such as (T, K), checks the laws of positions too. `report` and `like`
-    as for `check_layer`.
+    Parameters
+    ----------
+    loss : Loss
+    shape : tuple of int
+        The shape of the outputs for one example. One of several axes, such as (T, K), checks the
+        laws of positions too.
+    targets : array
+        Targets of two examples or more, as `fit` takes them.
+    report : bool
+        Whether to return a table of all laws, with what is wrong, instead of raising an error.
+    like : Loss, optional
+        Another one that should return the same, such as ``MeanSquaredError()`` for one of your own.
 
     Raises
     ------

@@ -12,9 +12,15 @@ from layerkit.testing.common import Laws, calling, check_options, require, requi
 
 
 def check_schedule(schedule: Schedule, steps: int = 100, report: bool = False) -> str | None:
-    """Check a schedule in a training of `steps` steps, and beyond its end.
+    """Check a schedule in a training run of `steps` steps, and beyond its end.
 
-    `report` as for `check_layer`.
+    Parameters
+    ----------
+    schedule : Schedule
+    steps : int
+        The number of steps of the training.
+    report : bool
+        Whether to return a table of all laws, with what is wrong, instead of raising an error.
 
     Raises
     ------

@@ -24,6 +24,7 @@ class Importances(NamedTuple):
     Parameters
     ----------
     metric : str
+        The name of the metric.
     value : float
         The metric with the columns as they are.
     columns : list of str

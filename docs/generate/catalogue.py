@@ -153,8 +153,8 @@ SETTINGS: dict[type[Configurable], list[Any]] = {
 WINDOWS = {
     ReLU6: (-5.0, 10.0, -1.5, 7.5),
     **dict.fromkeys((Sigmoid, HardSigmoid), (-5.0, 5.0, -0.25, 1.25)),
-    **dict.fromkeys((Tanh, SmoothTanh, Softsign, ISRU, SQNL, HardTanh), (-5.0, 5.0, -1.25, 1.25)),
-    **dict.fromkeys((LeCunTanh, ArcTan), (-5.0, 5.0, -2.0, 2.0)),
+    **dict.fromkeys((Tanh, SmoothTanh, Softsign, ISRU, SQNL), (-5.0, 5.0, -1.25, 1.25)),
+    **dict.fromkeys((LeCunTanh, ArcTan, HardTanh), (-5.0, 5.0, -2.25, 2.25)),
     **dict.fromkeys((Gaussian, Sinusoid), (-5.0, 5.0, -1.25, 1.25)),
     BinaryStep: (-5.0, 5.0, -0.25, 1.25),
     Sinc: (-15.0, 15.0, -1.2, 1.2),

@@ -319,7 +319,7 @@ Judged = tuple[Loss, Callable[[Array], Array], Any]
 def losses(parts: Sequence[Judged], name: str, derivative: bool) -> Figure:
     """Draw losses or their derivatives."""
     figure = Figure(figsize=(3.7, 3.2))
-    figure.subplots_adjust(0.1, 0.14, 0.97, 0.74)
+    figure.subplots_adjust(0.12, 0.14, 0.97, 0.74)
     axes = figure.subplots()
     x = np.linspace(-3, 3, 1201)
     for (loss, outputs, target), colour in zip(parts, COLOURS, strict=True):

@@ -41,7 +41,7 @@ class StopOnNonFinite(Callback):
     ----------
     path : str
         The file to write then, such as ``"failed.safetensors"``: a
-        `layerkit.training.divergence.FailedStep`.
+        `layerkit.training.divergence.FailedStep`, which ``layerkit replay`` repeats.
 
     Raises
     ------

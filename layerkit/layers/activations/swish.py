@@ -172,6 +172,7 @@ class GELU(Rectifier):
 
     The Gaussian error linear unit: P(x) is the probability that a number drawn from the standard
     normal distribution is below x.
+    With an approximation of P, y differs by at most 0.0005 (tanh) or 0.021 (sigmoid).
     Range [-0.17, inf).
     Source: Hendrycks and Gimpel (2016), Gaussian error linear units (GELUs), arXiv:1606.08415.
 

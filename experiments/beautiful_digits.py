@@ -1,4 +1,4 @@
-"""A network learns to read handwritten digits: every call of a training, nothing hidden."""
+"""A network learns to read handwritten digits: every call of a training run, nothing hidden."""
 
 import numpy as np
 

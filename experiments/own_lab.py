@@ -1,4 +1,4 @@
-"""A lab of one's own: layerkit lab new experiments/own_lab.py."""
+"""A lab of your own: layerkit lab new experiments/own_lab.py."""
 
 from typing import Any
 

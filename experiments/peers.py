@@ -1,7 +1,7 @@
 """One small job in five libraries, each as its own documentation writes it: what it costs.
 
 The job: digits, 64-64-10, ReLU, dropout of 0.2, Adam, batches of 32, 40 epochs at most, stopped
-early by examples that are held out. Each training has a process of its own, and the libraries take
+early by examples that are held out. Each run has a process of its own, and the libraries take
 turns.
 
     python experiments/peers.py --seeds 10
@@ -85,7 +85,7 @@ def scikit_learn(sets: Sets, seed: int) -> tuple[Predict, int]:
 
 
 def pytorch(sets: Sets, seed: int) -> tuple[Predict, int]:
-    """A loop of one's own over a DataLoader."""
+    """A hand-written loop over a DataLoader."""
     import copy
 
     import torch

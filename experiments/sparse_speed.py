@@ -2,7 +2,7 @@
 
 A row of the table is a batch: the milliseconds to read it from a matrix of float64, convert it to
 float32, and send it through a first Dense, forward and backward, made dense and as it is; and
-whether a training takes it as it is.
+whether `fit` takes it as it is.
 
     python experiments/sparse_speed.py --units 64
 """

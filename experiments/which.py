@@ -69,7 +69,7 @@ DEEP = 10
 Make = Callable[[float], Optimizer]
 
 
-# trainings
+# training runs
 
 
 @cache
@@ -192,7 +192,7 @@ def losses(epochs: int) -> Rows:
 
 
 def error(loss: Loss, bad: float, epochs: int) -> float:
-    """Return the mean absolute error on clean examples, after a training with `bad` targets."""
+    """Return the mean absolute error on clean examples, after a training run with `bad` targets."""
     errors = []
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
@@ -226,7 +226,7 @@ def written(page: str, name: str, epochs: int) -> str:
 def main() -> None:
     """Compute all tables, and write them into the page as they come."""
     parser = argparse.ArgumentParser(description="Compare choices, and write docs/which.md.")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each training")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each training run")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
     options = parser.parse_args()
     for name in TABLES:

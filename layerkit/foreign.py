@@ -278,7 +278,7 @@ ADVICE = {
         "loss": "it is given to Network(body, loss, shape=…)",
         "optimizer solver": "it is the second argument: fit(network, optimizer, x, t)",
         "early_stopping": "write callbacks=[EarlyStopping()], and validation=(x, t)",
-        "initial_epoch": "a training begins with the weights that the network has; to resume one, "
+        "initial_epoch": "training begins with the weights that the network has; to resume a run, "
         "write checkpoints=Checkpoints(folder), resume=True",
         "steps_per_epoch": "an epoch uses each example once; for less, give an iterable of batches",
         "workers use_multiprocessing n_jobs device": "leave it out",

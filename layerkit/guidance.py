@@ -41,7 +41,7 @@ class Guided:
     def assigned(self) -> dict[str, str]:
         """Return the attributes that nobody reads, set by users of other libraries, with hints.
 
-        Looked at before a training: a look at each assignment would cost every step.
+        Looked at before training: a look at each assignment would cost every step.
         """
         cls = type(self)
         if is_own(cls):

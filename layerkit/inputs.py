@@ -21,7 +21,7 @@ class Inputs:
 
     Arrays of uint8 are images, 0 to 255: they are divided by 255, batch by batch, so that a data
     set of images stays bytes in memory. All others are taken as they are, in the network's dtype,
-    and so is uint8 without a byte above 1: those are flags. After a training with the one kind, the
+    and so is uint8 without a byte above 1: those are flags. After training with the one kind, the
     same images in the other are refused, and so are other columns of a table, or another order.
     Rows of a sparse matrix of SciPy are made dense batch by batch, unless a Dense at the beginning
     of `body` is faster with them as they are: see `SparseRows`.

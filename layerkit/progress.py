@@ -94,7 +94,7 @@ def _short(x: float) -> str:
 
 
 class Records(list[Record]):
-    """The records of a training, a list; in a notebook a table, with a curve for each column."""
+    """The records of a run, a list; in a notebook a table, with a curve for each column."""
 
     def _repr_html_(self) -> str:
         from layerkit.inspection.notebook import table_of_numbers
@@ -126,7 +126,7 @@ class Progress(Guided):
     measured : sequence of str
         The names of what is measured after each epoch, such as "validation_loss".
     undirected : sequence of str
-        The metrics of one's own of which nobody knows whether greater is better.
+        The user's own metrics, of which nobody knows whether greater is better.
     stopped, paused : str or None
         Why the training ends early, or is left and can be resumed.
     options : Training or None

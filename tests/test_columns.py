@@ -1,4 +1,4 @@
-"""Columns of tables: how they are recognised, and what their cells are as numbers."""
+"""Columns of tables: how they are recognized, and what their cells are as numbers."""
 
 import datetime as dt
 import decimal

@@ -73,7 +73,7 @@ RECORD, BODY = Record(1, 0.5, 1.0, 0.1), Sequential([Dense(2)])
         ("fit(NET, Adam(), X, T, shuffle=True)", "the order is drawn anew for each epoch"),
         ("fit(NET, Adam(), X, T, validation_data=(X, T))", "here it is called 'validation'"),
         ("fit(NET, Adam(), X, T, validation_split=0.2)", "validation=(x_validation, t_validation)"),
-        ("fit(NET, Adam(), X, y=T)", "a training has no option 'y'; here it is called 't'"),
+        ("fit(NET, Adam(), X, y=T)", "a training run has no option 'y'; here it is called 't'"),
         ("fit(NET, Adam(), X, T, test=(X, T), metrics=repr)", "should be a list such as [repr]"),
         ("fit(NET, Adam(), X, T, test=(X, T), metrics=['acc'])", "accuracy is always measured"),
         ("fit(NET, Adam(), X, T, test=(X, T), metrics=['f1_score'])", "here it is called 'f1'"),

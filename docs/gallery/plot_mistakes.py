@@ -19,18 +19,18 @@ accuracy, loss = evaluate(net, x, t)
 print(f"{accuracy:.1%} of {len(t)} digits are right")
 
 # %%
-# Each row is a true digit, each column what it is taken for. All that is off the diagonal is wrong;
+# Each row is a true digit, each column what was predicted. All that is off the diagonal is wrong;
 # the network most often takes a 1 for an 8.
 
 predicted = net.predict(x)
 figure, ax = plt.subplots(figsize=(5, 4.4), layout="constrained")
 ConfusionMatrixDisplay.from_predictions(t, predicted, ax=ax, cmap="Blues", colorbar=False)
-ax.set(title="True and predicted digits", xlabel="taken for", ylabel="digit")
+ax.set(title="True and predicted digits", xlabel="predicted", ylabel="true digit")
 plt.show()
 
 # %%
 # Ten of the mistakes, with the probability that the network gave to its wrong answer. Mostly it is
-# not sure; of one, an 8 taken for a 1, it is:
+# not sure; of one, an 8 predicted as 1, it is:
 
 wrong = (predicted != t).nonzero()[0][:10]
 figure, axes = plt.subplots(2, 5, figsize=(5.4, 3), layout="constrained")

@@ -292,7 +292,7 @@ TRAINING = 100
 
 
 def draw_schedules(axes: Axes, schedules: Sequence[Schedule]) -> None:
-    """Draw the factors over the steps of a training of TRAINING steps."""
+    """Draw the factors over the steps of a training run of TRAINING steps."""
     steps = np.arange(TRAINING)
     for schedule, name, colour in zip(schedules, labels(schedules, ""), COLOURS, strict=False):
         factors = np.array([schedule(int(step), TRAINING) for step in steps])

@@ -24,7 +24,7 @@ tutorial's network, 784-64-10, with batches of 128 and for ten epochs, unless st
 The answers hold for this small network on these images, after ten epochs.
 
 :::{dropdown} How to read the numbers
-- **Ten seeds.** One training proves little: another seed means other initial weights and another
+- **Ten seeds.** One run proves little: another seed means other initial weights and another
   order of the images, and so another accuracy. So each setting is trained ten times, and settings
   are compared seed by seed.
 - **An interval**, such as +0.94 (+0.51 … +1.37), says how far chance reaches. The mean of these ten

@@ -19,7 +19,7 @@ class Callback(Configurable):
 
     Each method is given the `Progress` of the run. Options are fields, so that a configuration file
     can name callbacks. Paths are kept as strings; in a run of the command, relative ones are inside
-    the run's folder. What a callback has to remember when a training is resumed goes into
+    the run's folder. What a callback has to remember when a training run is resumed goes into
     `state_dict`.
 
     Attributes

@@ -1,4 +1,4 @@
-"""Callbacks that end a training or save a failed step: TimeLimit, StopOnNonFinite."""
+"""Callbacks that end a training run or save a failed step: TimeLimit, StopOnNonFinite."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class TimeLimit(Callback):
 
 
 class StopOnNonFinite(Callback):
-    """Saves the step at which a training diverged, so that it can be inspected and repeated.
+    """Saves the step at which a training run diverged, so that it can be inspected and repeated.
 
-    Every training stops where a value is not finite. This callback saves the failed step to a file,
-    unless only the loss measured after an epoch is not finite: then no step has failed.
+    Training always stops where a value is not finite. This callback saves the failed step to a
+    file, unless only the loss measured after an epoch is not finite: then no step has failed.
 
     Parameters
     ----------

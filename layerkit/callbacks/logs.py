@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 class ProgressBar(Callback):
     """A progress bar with examples per second and the mean loss, and a line for each epoch.
 
-    The bar appears on terminals and in notebooks only. Further lines say why a training has ended
+    The bar appears on terminals and in notebooks only. Further lines say why training has ended
     early, and that a callback has changed the learning rate.
 
     Parameters
     ----------
     every : int
-        Print every n-th epoch, such as 100 in a training of thousands; the last one always.
+        Print every n-th epoch, such as 100 in a training run of thousands; the last one always.
     """
 
     each_batch = False
@@ -118,7 +118,7 @@ class ProgressBar(Callback):
 
 
 class History(Callback):
-    """A list of all records, ``records``, which is there even when a training is interrupted."""
+    """A list of all records, ``records``, which is there even when training is interrupted."""
 
     def train_begin(self, progress: Progress) -> None:
         self.records: list[Record] = list(progress.records)

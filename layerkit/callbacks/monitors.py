@@ -102,7 +102,7 @@ class Monitor(Callback, ABC):
         )
 
     def train_begin(self, progress: Progress) -> None:
-        """Forget earlier trainings, unless this one is resumed."""
+        """Forget earlier training runs, unless this one is resumed."""
         if progress.step == 0:
             self.forget()
 
@@ -229,7 +229,7 @@ class EarlyStopping(Monitor):
 class ModelCheckpoint(Monitor):
     """Saves the network whenever a metric improves, so that the file holds the best one so far.
 
-    `Network.load` reads it. To resume a training, see `layerkit.files.checkpoints.Checkpoints`.
+    `Network.load` reads it. To resume a training run, see `layerkit.files.checkpoints.Checkpoints`.
 
     Parameters
     ----------

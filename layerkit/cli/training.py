@@ -222,7 +222,7 @@ def run_sweep(options: argparse.Namespace) -> int:
 
 
 def run_replay(options: argparse.Namespace) -> int:
-    """Repeat the step at which a training diverged, and show where it stopped being finite."""
+    """Repeat the step at which a training run diverged, and show where it stopped being finite."""
     from layerkit.training.divergence import FailedStep
 
     file = options.file / DIVERGENCE if options.file.is_dir() else options.file

@@ -1,4 +1,4 @@
-"""Columns of tables: numbers, categories and dates; how they are recognised and become numbers."""
+"""Columns of tables: numbers, categories and dates; how they are recognized and become numbers."""
 
 from layerkit.columns.cells import RawTable, raw_table
 from layerkit.columns.choice import choose_columns

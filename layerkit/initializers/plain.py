@@ -20,7 +20,7 @@ class Zeros(Initializer):
 
 
 class Ones(Initializer):
-    """w = 1: for the scales of normalisations."""
+    """w = 1: for the scales of normalizations."""
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         w[...] = 1

@@ -1,4 +1,4 @@
-"""Mistakes in parts of one's own: how they are recognized, and the sentences about them."""
+"""Mistakes in users' own parts: how they are recognized, and the sentences about them."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Layer(Configurable, ABC):
     random: ClassVar[bool] = False
     """Whether `forward` draws from ``self.rng``, a generator that the network provides."""
     adapts: ClassVar[bool] = False
-    """Whether `adapt` should be called with the data before the first step of a training."""
+    """Whether `adapt` should be called with the data before the first training step."""
     smallest_batch: ClassVar[int] = 1
     """The number of examples that `forward` needs with ``train=True``."""
     wants_dx = True
@@ -177,10 +177,10 @@ class Layer(Configurable, ABC):
         return self.wants_dx or any(layer.params() for _, layer in self.walk(self.address))
 
     def check(self, *xs: Any, **options: Any) -> None:
-        """Raise a DataError for inputs that this layer can't take. Called before a training."""
+        """Raise a DataError for inputs that this layer can't take. Called before training."""
 
     def adapt(self, batches: Iterable[Any]) -> None:
-        """Look at all examples once before a training, batch by batch. Only where `adapts`.
+        """Look at all examples once before training, batch by batch. Only where `adapts`.
 
         A batch is an array x, or a tuple of them for a layer of several inputs.
         """

@@ -60,7 +60,7 @@ class Normalization(Layer):
         return shape
 
     def rows(self, x: Array) -> Array:
-        """Return a matrix whose rows are normalised, one for each position of each example."""
+        """Return a matrix whose rows are normalized, one for each position of each example."""
         return x.reshape(-1, self.features)
 
     def rows_backward(self, rows: Array, shape: Shape) -> Array:
@@ -92,7 +92,7 @@ class Normalization(Layer):
 class RMSNorm(Normalization):
     """y = gamma x r with r = 1 / sqrt(mean of x^2 + eps), over the features of one example.
 
-    RMS normalisation is LayerNorm without the mean and without beta: with xhat = x r and
+    RMS normalization is LayerNorm without the mean and without beta: with xhat = x r and
     dxhat = dy gamma, dx = r (dxhat - xhat mean(dxhat xhat)). The same with ``train=False``.
 
     Source: Zhang and Sennrich (2019), Root mean square layer normalization, arXiv:1910.07467.
@@ -209,7 +209,7 @@ class Centering(Normalization):
 class LayerNorm(Centering):
     """y = gamma (x - mean) / sqrt(variance + eps) + beta, over the features of one example.
 
-    Layer normalisation takes mean and variance along the last axis, separately at each position
+    Layer normalization takes mean and variance along the last axis, separately at each position
     of a sequence: PyTorch's LayerNorm(n), Keras's with axis=-1. The same with ``train=False``.
 
     Source: Ba, Kiros and Hinton (2016), Layer normalization, arXiv:1607.06450.
@@ -227,7 +227,7 @@ class LayerNorm(Centering):
     Raises
     ------
     ShapeError
-        When there is only one number to normalise, which would become 0, or an example has too few
+        When there is only one number to normalize, which would become 0, or an example has too few
         axes.
     DivergenceError
         When the squares of the inputs are too big for the dtype.
@@ -254,7 +254,7 @@ class LayerNorm(Centering):
 class GroupNorm(Centering):
     """y = gamma (x - mean) / sqrt(variance + eps) + beta, over groups of features of one example.
 
-    Group normalisation cuts the features into `groups` of neighbours, and takes a mean and a
+    Group normalization cuts the features into `groups` of neighbours, and takes a mean and a
     variance over one group at all positions of an example, as PyTorch does. The same with
     ``train=False``.
 
@@ -311,7 +311,7 @@ class GroupNorm(Centering):
 class BatchNorm(Centering):
     """y = gamma (x - mean) / sqrt(variance + eps) + beta, over a batch for each feature.
 
-    Batch normalisation takes mean and variance over the batch and all axes but the last, which is
+    Batch normalization takes mean and variance over the batch and all axes but the last, which is
     the axis of the features: of sequences (N, T, d), over N and T for each of the d, as Keras does
     (PyTorch's BatchNorm1d has the features second). With ``train=False`` they are those that were
     kept in training, after each batch

@@ -340,7 +340,7 @@ def _named(metrics: Sequence[Metric]) -> list[tuple[str, Any]]:
 
 
 def _check_namesake(name: str, own: Any) -> None:
-    """Refuse a metric of one's own with the name of another, but for scikit-learn's functions."""
+    """Refuse a user's metric with the name of another, but for scikit-learn's functions."""
     if own and (name == "loss" or _is_known(name)) and not is_scikit_learns(own):
         raise ConfigError(
             f"metrics: {name!r}{place_of(own)} has the name of a metric of layerkit or "

@@ -28,7 +28,7 @@ WRITES_TO_Y = "writes to what it is given: make a new array, y = y + 1, not y +=
 
 
 class MetricWarning(LayerkitWarning):
-    """A metric of one's own is not finite."""
+    """A user's own metric is not finite."""
 
 
 def own_metrics() -> dict[str, list[Any]]:
@@ -161,7 +161,7 @@ def score_own(
 
 
 def warn_if_not_finite(name: str, metric: Any, value: float) -> None:
-    """Say once of a metric of one's own that it is nan or infinite."""
+    """Warn once that a user's own metric is nan or infinite."""
     if not math.isfinite(value):
         _warn(f"metrics: {name!r}{place_of(metric)} is {value}; should be a finite number")
 

@@ -98,11 +98,11 @@ class OptimizerOptions(Configurable):
         not contain them.
     penalize : list of str, optional
         Addresses of the parameters that decay and penalties apply to, with wildcards, such as
-        ``["body.layers.0.*"]``; by default all but biases, scales of normalisations and
-        parameters of activations. Read when a training begins.
+        ``["body.layers.0.*"]``; by default all but biases, scales of normalizations and
+        parameters of activations. Read when a training run begins.
     rates : dict of str to float
         Factors for the steps of parameters, by address, with wildcards; the last one that matches
-        counts. 0 freezes, and what is frozen has no penalty. Read when a training begins.
+        counts. 0 freezes, and what is frozen has no penalty. Read when a training run begins.
     clip_value, clip_norm, clip_global_norm : float, optional
         Limits, at most one of them: of each number of g, of the norm of each parameter's gradient,
         or of the norm of all of g.
@@ -153,7 +153,7 @@ def numbers(options: OptimizerOptions) -> dict[str, float]:
 
 
 def check_schedules(options: OptimizerOptions, steps: int | None) -> None:
-    """Raise a ConfigError for schedules that don't fit a training, or leave an option's limits."""
+    """Raise a ConfigError for schedules that don't fit a run, or leave an option's limits."""
     courses: dict[str, list[float]] = {}
     for name, schedule in options.schedules.items():
         with at(f"schedules.{name}"):

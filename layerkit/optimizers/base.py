@@ -100,7 +100,7 @@ class Optimizer(OptimizerOptions, ABC):
         self.steps: int | None = None
 
     def bind(self, arena: Arena, steps: int | None = None) -> None:
-        """Attach to a network's parameters before a training of `steps` steps.
+        """Attach to a network's parameters before a training run of `steps` steps.
 
         Raises
         ------

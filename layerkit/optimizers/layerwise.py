@@ -29,7 +29,7 @@ def trust_ratio(trust: float, w: Array, u: Array) -> float:
 class LARS(Optimizer):
     """v <- beta v + lr r u;  w <- w - v, u = g + weight_decay w, r = trust |w| / |u|.
 
-    r is computed for each parameter, and is 1 if w or u is 0. Biases, scales of normalisations and
+    r is computed for each parameter, and is 1 if w or u is 0. Biases, scales of normalizations and
     parameters of activations have r = 1, and no weight decay unless `penalize` names them.
 
     optax's, with these exceptions as its masks. The source divides by |g| + weight_decay |w|.
@@ -78,7 +78,7 @@ class LAMB(Moments):
     """w <- w - lr r u, u = m' / (sqrt(v') + eps) + weight_decay w, r = |w| / |u|.
 
     m' and v' are Adam's. r is computed for each parameter, and is 1 if w or u is 0. Biases, scales
-    of normalisations and parameters of activations have r = 1, and no weight decay unless
+    of normalizations and parameters of activations have r = 1, and no weight decay unless
     `penalize` names them.
 
     optax's, with these exceptions as its masks. The source has a function of |w| instead of |w|.

@@ -30,7 +30,7 @@ class LBFGS(Optimizer):
     down. Pairs (s, y) with s y <= 1e-10 are left out, and the first estimate of H is s y / y y of
     the last pair.
 
-    If `step` is given `again`, as in a training, a search that begins with lr finds a t that meets
+    If `step` is given `again`, as in training, a search that begins with lr finds a t that meets
     the strong Wolfe conditions; otherwise t is lr. At the first step lr is divided by sum |g|, if
     that is greater than 1. w stays if no |g| exceeds 1e-7, or g H g is not greater than 1e-9.
 

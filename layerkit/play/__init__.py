@@ -60,7 +60,7 @@ many there are. Where there is no map it is ``{"activations": float32 of the lay
 ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large ones are left out.
 
 ``{"do": "csv", "name": "flats.csv", "text": TEXT, "encoding": "cp1252", "target": COLUMN}``
-    Begins with a table of one's own: a network that suits it, to predict the target, by default
+    Begins with the user's own table: a network that suits it, to predict the target, by default
     the column "target", "label", "class" or "y", or else the last one. What "new" replies, and
     ``{"columns": [names], "target": COLUMN, "told": what is learned from, in lines}``.
     ``data.path`` is then that name, here alone. The text comes from a file in the encoding, by
@@ -82,7 +82,7 @@ ADDRESS of weights is that of the parameter, such as "body.layers.0.W"; large on
     ``{"class", "source", "original": that of layerkit's own class, or null}``.
 ``{"do": "edit", "class": "ReLU", "source": "class ReLU(Rectifier): …"}``
     The class has this source in this session from now on, and the training goes on with it from
-    its present parameters. Without "class", it is one of one's own. ``{"class", "used":
+    its present parameters. Without "class", it is the user's own. ``{"class", "used":
     [ADDRESS], "check": [{"law", "ok": true, false or null, "says"}], the table of `check_layer` or
     its sisters, "says": what begins anew, "state", "layers", "frame"}``. STATE then has
     ``"code": {CLASS: SOURCE}``.

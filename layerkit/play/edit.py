@@ -51,7 +51,7 @@ class Code:
 
     The registry has them only inside ``with code.known():``, so that other sessions, and whoever
     else uses layerkit in this process, don't notice. A class of layerkit has the names of its
-    module; one of one's own imports what it uses.
+    module; the user's own class imports what it uses.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _place(error: BaseException | None) -> str:
 
 
 def carried(old: Trainer, new: Trainer) -> str:
-    """Let a training go on where another one is; return what begins anew, as a sentence."""
+    """Let training continue where another one is; return what begins anew, as a sentence."""
     before, begun = old.state_dict(), new.state_dict()
     here, there = old.network.declared(), new.network.declared()
     kept = [name for name in there if name in here and there[name].shape == here[name].shape]

@@ -1,4 +1,4 @@
-"""Tables of one's own that are dropped on the page: their files, and a first state for them."""
+"""The user's own tables, dropped on the page: their files, and a first state for them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def state_for_table(
 ) -> tuple[State, list[str]]:
     """Return a state that predicts one of a table's columns, and what is learned from, in words.
 
-    It is what ``layerkit init`` writes, without what helps only a training to its end.
+    It is what ``layerkit init`` writes, without what only helps to end a training run.
 
     Raises
     ------

@@ -59,7 +59,7 @@ TOO_DEEP = (
     f"{sys.getrecursionlimit():,} has room for"
 )
 LEFT_OUT = ("callbacks", "checkpoints", "folds")
-"""Options of a training that are of no use here."""
+"""Options of a training run that are of no use here."""
 
 
 class _Pause(Callback):

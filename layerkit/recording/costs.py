@@ -1,4 +1,4 @@
-"""Costs: what a step of a training takes, operation by operation, and what limits it."""
+"""Costs: what a training step takes, operation by operation, and what limits it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def epochs_of(
     short: Mapping[str, str],
     options: Mapping[str, int],
 ) -> str:
-    """Return the source of a training: its streams, its initial weights, and its loop.
+    """Return the source of a training run: its streams, its initial weights, and its loop.
 
     Parameters
     ----------

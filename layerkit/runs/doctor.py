@@ -29,7 +29,7 @@ def diagnose_run(
     Raises
     ------
     LayerkitError
-        As when a training begins.
+        As when a training run begins.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScaleWarning)  # they are among the findings

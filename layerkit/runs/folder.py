@@ -38,7 +38,7 @@ from layerkit.training.resume import compare, describe_environment, describe_sou
 def check_links(folder: str | Path) -> None:
     """Raise a FileError if a run has a symbolic link to something outside its folder.
 
-    The folder may be a stranger's, and a training that is resumed writes all files anew.
+    The folder may be a stranger's, and a training run that is resumed writes all files anew.
     """
     top = os.path.realpath(folder)
     for path in Path(folder).rglob("*"):

@@ -1,4 +1,4 @@
-"""First configuration files, for tables of one's own: ``layerkit init``."""
+"""First configuration files, for your own tables: ``layerkit init``."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from layerkit.training.trainer import Trainer
 
 
 class OneStep(NamedTuple):
-    """A step of a training: a network, an optimizer, and examples, as `record` takes them."""
+    """A training step: a network, an optimizer, and examples, as `record` takes them."""
 
     experiment: Experiment
     dataset: Dataset
@@ -57,7 +57,7 @@ def one_step(
     ConfigError
         For an example, or a batch, that the training data don't have.
     LayerkitError
-        As when a training begins.
+        As when a training run begins.
     """
     experiment, dataset, trainer = before_a_step(path, settings, data_dir)
     network, source, train = experiment.network, trainer.source, dataset.train
@@ -93,7 +93,7 @@ def before_a_step(
     Raises
     ------
     LayerkitError
-        As when a training begins.
+        As when a training run begins.
     """
     trained = Path(path).is_dir()
     experiment = read_run(path) if trained else read_experiment(path, settings)

@@ -1,4 +1,4 @@
-"""Signal handlers: Ctrl-C and SIGTERM pause a training, which can be resumed."""
+"""Signal handlers: Ctrl-C and SIGTERM pause a training run, which can be resumed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def leave(number: int) -> NoReturn:
 
 
 class Interruption:
-    """A signal handler that pauses a training; a second signal, or one before or after it, exits.
+    """A signal handler that pauses training; a second signal, or one before or after it, exits.
 
     Attributes
     ----------

@@ -81,7 +81,7 @@ class _Options(Configurable):
 
 
 class _Lasting(EarlyStopping):
-    """Early stopping over several trainings of one epoch each, the calls of `partial_fit`."""
+    """Early stopping over several training runs of one epoch each, the calls of `partial_fit`."""
 
     def judge(self, progress: Progress) -> None:
         super().judge(progress)

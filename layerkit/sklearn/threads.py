@@ -16,7 +16,7 @@ _running = 0
 def blas_threads(number: int | None) -> Iterator[None]:
     """Limit the threads of BLAS; None leaves them as they are.
 
-    They belong to the process, so trainings in several threads share the limit, and the last one
+    They belong to the process, so trainers in several threads share the limit, and the last one
     that ends gives back what there was before the first.
 
     Examples

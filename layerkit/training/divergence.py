@@ -100,9 +100,9 @@ class Divergence(Attendant):
 
 @dataclass(frozen=True)
 class FailedStep:
-    """A step of a training that diverged, with all that it depends on.
+    """A training step that diverged, with all that it depends on.
 
-    It is the ``failed`` of the `Progress` of such a training.
+    It is the ``failed`` of the `Progress` of such a training run.
 
     Parameters
     ----------

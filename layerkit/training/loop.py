@@ -114,7 +114,7 @@ def train(
         if name not in Options.__annotations__:
             known = sorted(Options.__annotations__)
             raise ConfigError(
-                f"a training has no option {name!r}{suggestion(name, known, Training)}"
+                f"a training run has no option {name!r}{suggestion(name, known, Training)}"
             )
     check_kinds(network, optimizer)
     check_assigned(network, optimizer)
@@ -421,8 +421,8 @@ def _check_options(
         raise ConfigError("resume: from where? Give checkpoints, such as Checkpoints('folder')")
     if checkpoints and not resume and checkpoints.paths():
         raise ConfigError(
-            f"checkpoints: {checkpoints.folder} has some of another training; resume that one, or "
-            "choose another folder"
+            f"checkpoints: {checkpoints.folder} has some of another training run; "
+            "resume that one, or choose another folder"
         )
 
 
@@ -449,7 +449,7 @@ def _check_counting(network: Network, source: Source) -> None:
 
 
 def count_steps(network: Network, examples: int, training: Training) -> int:
-    """Return the number of steps of a training; DataError if a batch is too small for a layer."""
+    """Return the number of training steps; DataError if a batch is too small for a layer."""
     parts = training.gradient_accumulation_steps
     full, rest = divmod(examples, training.batch_size * parts)
     last = rest or training.batch_size * parts

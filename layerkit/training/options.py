@@ -16,7 +16,7 @@ from layerkit.training.augmentation import Augmentation
 from layerkit.training.averaging import Average
 
 Resume = bool | Literal["force"]
-"""Whether to resume from a checkpoint; "force": even if it is from another training."""
+"""Whether to resume from a checkpoint; "force": even if it is from another training run."""
 Metric = str | Callable[..., Any]
 """The name of a metric, a function of (y, predicted), or one of scikit-learn's scorers."""
 
@@ -72,7 +72,7 @@ class Training(Configurable):
         numbers, to the last bit, in less time. "jax" compiles the recorded steps of an epoch by
         JAX, also for a GPU: the same numbers up to rounding, with other random ones.
     checkpoints : Checkpoints, optional
-        When and where to save the state, from which a training can be resumed.
+        When and where to save the state, from which a training run can be resumed.
     callbacks : list of Callback
         Observers of the run, such as `EarlyStopping`.
     """

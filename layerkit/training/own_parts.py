@@ -1,4 +1,4 @@
-"""The layers, the loss and the augmentation of a training, tried on a few examples beforehand.
+"""The layers, the loss and the augmentation of a training run, tried on a few examples beforehand.
 
 Where some are a user's own; tests try layerkit's. They are called as the training will call them,
 with arrays that can't be written to, and what they return is looked at. What they change on self is
@@ -71,7 +71,7 @@ class Tried(Source):
 
 
 def check_assigned(network: Network, optimizer: Optimizer) -> None:
-    """Refuse what was assigned to the parts of a training, and nobody reads.
+    """Refuse what was assigned to the parts of a training run, and nobody reads.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The optimizer of a training, tried with a few numbers before it begins."""
+"""The optimizer of a training run, tried with a few numbers before it begins."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from layerkit.training.options import Training
 from layerkit.training.trainer import Attendant, Trainer, is_finite
 
 OBSERVERS = (ProgressBar, History, LogFile, Tracker, ModelCheckpoint, StopOnNonFinite)
-"""Callbacks that don't change a training: it may be resumed with others of them."""
+"""Callbacks that don't change a training run: it may be resumed with others of them."""
 
 
 class ResumeWarning(LayerkitWarning):
@@ -141,7 +141,7 @@ def resume_training(trainer: Trainer, checkpointing: Checkpointing, force: bool)
     refused = differing.values()
     if refused and not force:
         raise ConfigError(
-            "\n  ".join([f"{path} comes from another training:", *refused])
+            "\n  ".join([f"{path} comes from another training run:", *refused])
             + '\nRestore that, or continue by force: --force, in Python resume="force"'
         )
     unfit = _misfits(trainer, checkpointing, state, force)
@@ -204,12 +204,12 @@ def describe(
     class_weight: Any = None,
     metrics: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    """Return what a training depends on besides its state, as plain values.
+    """Return what a training run depends on besides its state, as plain values.
 
     These are the configuration, SHA-256 digests of the data and what decides the last bits. Batches
     of an iterable have no digest.
     """
-    # the engines of NumPy agree to the bit, and folds are trainings of their own
+    # the engines of NumPy agree to the bit, and folds are training runs of their own
     left_out = ("threads", "engine", "checkpoints", "callbacks", "folds")
     training = {
         option.name: getattr(options, option.name)
@@ -365,7 +365,7 @@ def _misfits(
 ) -> list[str]:
     """Return a line for each part of a checkpoint that is missing, or of another kind."""
     like = checkpointing.state_of(trainer) | expected(trainer, state["optimizer"].get("t"))
-    # other observers may watch a training that is resumed; users' callbacks check their own states
+    # other observers may watch a run that is resumed; users' callbacks check their own states
     saved = {*(state["origin"]["training"].get("callbacks") or ()), *state["callbacks"]}
     like["callbacks"] = {
         name: part

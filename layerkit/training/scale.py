@@ -32,7 +32,7 @@ def warn_about_momentum(network: Network) -> None:
 
 
 class ScaleWarning(LayerkitWarning):
-    """The inputs or targets of a training are far from unit size."""
+    """The inputs or targets of a training run are far from unit size."""
 
 
 def warn_about_scale(network: Network, source: Arrays) -> None:

@@ -1,4 +1,4 @@
-"""Dropout, normalisations and fitted layers at work: training, files, copies, threads."""
+"""Dropout, normalizations and fitted layers at work: training, files, copies, threads."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The normalisations, against PyTorch and on hard inputs."""
+"""The normalizations, against PyTorch and on hard inputs."""
 
 import copy
 import warnings

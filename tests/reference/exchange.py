@@ -21,7 +21,7 @@ FOLDER = Path(__file__).with_suffix("")
 
 
 class Skip(nn.Module):  # type: ignore[misc, unused-ignore]
-    """A skip, normalised; the end is a Softmax."""
+    """A skip, normalized; the end is a Softmax."""
 
     def __init__(self) -> None:
         super().__init__()

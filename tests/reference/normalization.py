@@ -1,4 +1,4 @@
-"""Compute the normalisations with PyTorch, in float64: what tests/test_normalization.py reads.
+"""Compute the normalizations with PyTorch, in float64: what tests/test_normalization.py reads.
 
 Run from the root of the project, with PyTorch installed::
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 RNG = np.random.default_rng(0)
-# what is normalised, with the features along the last axis
+# what is normalized, with the features along the last axis
 INPUTS: dict[str, Array] = {
     "rows": RNG.normal(size=(5, 6)),
     "two": RNG.normal(size=(2, 6)),

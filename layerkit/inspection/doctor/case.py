@@ -26,7 +26,7 @@ SAMPLE = 1000
 STEPS = 20
 """Number of steps that are tried on a copy: the averages of an optimizer need some to settle."""
 LENGTH = 1000
-"""The length of a training that has none yet, for schedules that end with it."""
+"""The length of a training run that has none yet, for schedules that end with it."""
 FLAT = 0.05
 """The slope at which an activation counts as level, in parts of its largest: a sigmoid has it
 below 0.013 and above 0.987, where learning is 20 times as slow."""
@@ -98,7 +98,7 @@ class Case:
 
     @property
     def does_well(self) -> bool:
-        """Whether the loss after a training is far better than that of a constant answer."""
+        """Whether the loss after training is far better than that of a constant answer."""
         return self.trained and not self.answer[0] > POOR * self.guess
 
     def curve(self, name: str) -> list[float]:

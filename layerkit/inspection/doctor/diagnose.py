@@ -52,7 +52,7 @@ def diagnose(
     Parameters
     ----------
     network : Network
-        Before or after a training.
+        Before or after training.
     x, t : arrays
         The training examples and their targets.
     optimizer : Optimizer, optional

@@ -1,4 +1,4 @@
-"""Plots of a training: learning curves, and the losses of a range test."""
+"""Plots of a training run: learning curves, and the losses of a range test."""
 
 from __future__ import annotations
 

@@ -138,6 +138,14 @@ def numbers_rows(name: str, values: Array) -> bool:
     return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
 
 
+def is_identifier(name: str, values: Array) -> bool:
+    """Whether a column of numbers is called like an id, and has another whole one in each row."""
+    if len(values) <= SMALL or not IDENTIFIER.search(name):
+        return False
+    numbers = Number(name).encode(values)
+    return len(np.unique(numbers)) == len(numbers) and bool((numbers == np.floor(numbers)).all())
+
+
 def reason_not_to_read(values: Array) -> str:
     """Return how words should be written to be numbers or dates; an empty string for others."""
     words = list(dict.fromkeys(word for word in words_of(values) if word is not None))
@@ -182,11 +190,7 @@ def reason_to_leave_out(name: str, values: Array, kind: type[Column]) -> str:
         once = [word for word, count in counts.items() if count == 1]
         most = 2 * len(once) > counts.total()
         return f"another word in most rows, such as {once[0]!r}" if most else ""
-    if kind is Number and len(counts) == len(values):
-        numbers = Number(name).encode(values)
-        if (numbers == np.floor(numbers)).all() and IDENTIFIER.search(name):
-            return "another number in each row"
-    return ""
+    return "another number in each row" if kind is Number and is_identifier(name, values) else ""
 
 
 def _given(name: str, kind: Any, values: Array) -> Column:

@@ -14,6 +14,7 @@ import numpy as np
 
 from layerkit.arrays import Array
 from layerkit.columns.cells import GAPS, RawTable
+from layerkit.columns.choice import is_identifier
 from layerkit.config.options import Amount, Configurable, Fraction, Size
 from layerkit.data.dialects import DELIMITERS, Dialect, is_utf8
 from layerkit.data.examples import Dataset, Examples
@@ -413,6 +414,8 @@ class Data(Configurable):
         path = str(file)
         with at(path):
             table = self._read(path, self.features, coding)
+            if self.features is None and coding is None:
+                _warn_about_ids(path, table)
             classes = self.classes or []
             if self.target == "class" and not classes:
                 y = self._labels_of(table)
@@ -628,3 +631,18 @@ def kind_of(path: str | Path) -> str:
     *_, first, second = ["", "", *(suffix.lower() for suffix in Path(path).suffixes)]
     kind = first + second if second == ".gz" else second
     return ".csv" if kind.removesuffix(".gz") in (".csv", ".tsv") else kind
+
+
+def _warn_about_ids(path: str, table: Contents) -> None:
+    """Say which columns only tell the rows of a table apart, and are learned from all the same."""
+    found = [
+        repr(name)
+        for name, values in zip(table.features or (), table.x.T, strict=False)
+        if is_identifier(name, values)
+    ]
+    if found:
+        warn(
+            f"{path}: {listed(found)} only tells the rows apart, and is learned from: "
+            "features = […] lists the columns to learn from",
+            LayerkitWarning,
+        )

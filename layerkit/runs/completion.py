@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from layerkit.columns.kinds import Number
 from layerkit.config.tables import from_config, to_config
 from layerkit.data.datasets import Data, known_shape
 from layerkit.data.tables import table_of
-from layerkit.errors import ConfigError, LayerkitError
+from layerkit.errors import ConfigError, LayerkitError, LayerkitWarning
 from layerkit.layers.base import Layer
 from layerkit.layers.table import Table
 from layerkit.training.options import Training
@@ -52,7 +53,9 @@ def complete(config: dict[str, Any]) -> None:
     if table is not None:
         _complete_table(config, body, table, data, seed)
     elif "shape" not in network:
-        network["shape"] = list(data.load(seed).train.x.shape[1:])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LayerkitWarning)  # a run loads them again, and warns
+            network["shape"] = list(data.load(seed).train.x.shape[1:])
 
 
 def _address(body: Layer, table: Table) -> str:

@@ -3,9 +3,11 @@ import struct
 import threading
 import tracemalloc
 import urllib.request
+import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -549,3 +551,28 @@ def test_a_set_with_a_test_set_of_its_own_keeps_it(mnist: Path) -> None:
 def test_too_few_examples_to_validate_are_refused(mnist: Path) -> None:
     with pytest.raises(DataError, match="change validation_size"):
         Data(name="mnist", validation_size=0.01).load(data_dir=str(mnist))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "warned"),
+    [
+        ("id", range(1, 41), True),
+        ("customer_id", range(900, 980, 2), True),
+        ("customer_id", [1, 2] * 20, False),
+        ("year", range(1900, 1940), False),
+    ],
+)
+def test_columns_that_only_tell_rows_apart_are_named(
+    name: str, values: Sequence[int], warned: bool, tmp_path: Path
+) -> None:
+    rows = "".join(f"{value},{i % 7},{i % 2}\n" for i, value in enumerate(values))
+    file = tmp_path / "a.csv"
+    file.write_text(f"{name},size,kind\n{rows}")
+    data = Data(path=str(file), label="kind")
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        data.load(0)
+        replace(data, features=[name, "size"]).load(0)
+    sentences = [str(warning.message) for warning in given]
+    assert len(sentences) == warned
+    assert all(f"{name!r} only tells the rows apart, and is learned" in each for each in sentences)

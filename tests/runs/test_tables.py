@@ -327,6 +327,15 @@ def test_a_network_without_a_shape_takes_that_of_the_data(tmp_path: Path) -> Non
     experiment = read_experiment(file, ['data.features=["class", "fare"]'])
     assert experiment.network.shape == (2,)
     assert read_experiment(file, ['data={name = "digits"}']).network.shape == (64,)
+    (tmp_path / "n.csv").write_text(
+        "id,a,b\n" + "".join(f"{i},{i % 3},{i % 2}\n" for i in range(40))
+    )
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        experiment = read_experiment(file, [f'data={{path = "{tmp_path}/n.csv", label = "b"}}'])
+        experiment.load_data()
+    assert experiment.network.shape == (2,)
+    assert len(given) == 1  # about the id, though the file was read twice
 
 
 def test_a_sweep_completes_the_table_and_warns_once(tmp_path: Path) -> None:

@@ -93,3 +93,19 @@ def html_image(svg: str, alt: str) -> str:
     data = base64.b64encode(svg.encode()).decode()
     style = "max-width: 100%; height: auto"
     return f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(alt)}" style="{style}">'
+
+
+class Lines(str):
+    r"""Text of several lines, which a notebook and the prompt show as `print` does.
+
+    Examples
+    --------
+    >>> Lines("one\ntwo")
+    one
+    two
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

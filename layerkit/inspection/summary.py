@@ -8,6 +8,7 @@ from dataclasses import fields
 from layerkit.config.options import Configurable, default
 from layerkit.graph.container import Container, Wiring
 from layerkit.graph.sequential import Sequential
+from layerkit.inspection.notebook import Lines
 from layerkit.layers.base import Layer
 
 LONGEST = 60
@@ -35,7 +36,7 @@ def table(body: Layer) -> str:
             ]
         )
     rows.append(["total", "", "", f"{parameters:,}", ""])
-    return aligned(rows, right=(3,))
+    return Lines(aligned(rows, right=(3,)))
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:

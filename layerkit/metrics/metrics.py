@@ -23,6 +23,7 @@ import numpy as np
 from layerkit.arrays import Array, Shape
 from layerkit.config.checks import check_kind
 from layerkit.errors import ConfigError, DataError, LayerkitError, suggestion
+from layerkit.inspection.notebook import Lines
 from layerkit.losses.base import Loss, as_rows, batch_of, spread
 from layerkit.metrics.own import (
     is_scikit_learns,
@@ -528,7 +529,7 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
     check_kind("network", network, Network, "network, x, t, class_names")
     rows, targets, weights = network.check(x, t)
     names = network.targets.names if class_names is None else class_names
-    return report_outputs(network.loss, network.outputs(rows), targets, names, weights)
+    return Lines(report_outputs(network.loss, network.outputs(rows), targets, names, weights))
 
 
 def report_outputs(

@@ -19,6 +19,7 @@ from layerkit.config.options import Configurable
 from layerkit.config.tables import from_config, to_config
 from layerkit.errors import RecordingError
 from layerkit.inspection.mistakes import mistake, read_only
+from layerkit.inspection.notebook import Lines
 from layerkit.streams import stream
 
 H = 1e-5
@@ -48,7 +49,7 @@ def run(laws: Laws, report: bool) -> str | None:
         sentence = f": {error}" if error and str(error) not in said else ""
         said.add(str(error))
         lines.append(f"{'-' if unrecorded else '✗' if error else '✓'} {name}{sentence}")
-    return "\n".join(lines) if report else None
+    return Lines("\n".join(lines)) if report else None
 
 
 class Finding(NamedTuple):

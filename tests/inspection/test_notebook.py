@@ -22,8 +22,10 @@ from layerkit import (
     train,
 )
 from layerkit.inspection.drawing import svg
+from layerkit.metrics import report
 from layerkit.progress import Records
 from layerkit.runs.plots import curves
+from layerkit.testing import check_layer
 
 X, T = np.random.default_rng(0).random((6, 3)), np.array([0, 1, 1, 0, 1, 0])
 
@@ -106,3 +108,12 @@ def test_a_program_is_a_table_of_its_operations() -> None:
 def test_figures_are_pictures_without_pyplot() -> None:
     figure = curves([Record(1, 0.1, train_loss=1.0), Record(2, 0.2, train_loss=0.5)])
     assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+def test_texts_of_several_lines_are_shown_as_they_are_printed() -> None:
+    net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    x, t = np.eye(3), [0, 1, 1]
+    texts = [net.summary(), check_layer(Dense(2), (3,), report=True), report(net, x, t)]
+    for text in texts:
+        assert repr(text) == str(text)
+        assert "\n" in repr(text)

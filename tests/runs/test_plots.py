@@ -103,8 +103,11 @@ def test_mistakes_are_those_that_were_made(digits: Dataset) -> None:
     predicted[[3, 5]] = (predicted[[3, 5]] + 1) % 10
     pictures = [axes for axes in mistakes(digits, predicted).axes if axes.images]
     assert len(pictures) == 2
-    true, taken_for = digits.test.t[5], predicted[5]
-    assert pictures[1].get_title() == f"{true}\ntaken for {taken_for}"
+    title = f"{digits.test.t[5]}\npredicted {predicted[5]}"
+    assert pictures[1].get_title() == title
+    probabilities = np.full(len(predicted), 0.625)
+    sure = mistakes(digits, predicted, probabilities=probabilities)
+    assert sure.axes[1].get_title() == f"{title}\n62%"
 
 
 def test_confusion_counts_every_pair() -> None:
@@ -137,6 +140,11 @@ def test_weights_show_each_unit_once() -> None:
     assert drawn.shape == (6, 6)
     np.testing.assert_array_equal(drawn[:2, 3:5], W[:, 1].reshape(2, 2))
     assert np.isnan(drawn[3:, 3:]).all()
+    titles = [weights(W, (2, 2), most).axes[0].get_title() for most in (2, 3)]
+    assert [title.partition(":")[0] for title in titles] == [
+        "weights of the first 2 of 3 units",
+        "weights of 3 units",
+    ]
 
 
 def test_what_does_not_fit_the_data_is_left_out(tmp_path: Path) -> None:

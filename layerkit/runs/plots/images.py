@@ -36,13 +36,29 @@ def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: in
     return _images(examples.inputs[: rows * columns], titles, dataset, rows, columns)
 
 
-def mistakes(dataset: Dataset, predicted: Array, most: int = 24, columns: int = 8) -> Figure:
-    """Plot the first misclassified test images, given the predicted class numbers."""
+def mistakes(
+    dataset: Dataset,
+    predicted: Array,
+    most: int = 24,
+    columns: int = 8,
+    *,
+    probabilities: Array | None = None,
+) -> Figure:
+    """Plot the first misclassified test images, given the predicted class numbers.
+
+    With the `probabilities` of these predictions, each image shows how sure the network was.
+    """
     wrong = np.flatnonzero(predicted != dataset.test.t)
     rows = max(1, math.ceil(min(len(wrong), most) / columns))
     shown = wrong[: rows * columns]
     names = [label(name) for name in dataset.classes]
-    titles = [f"{names[dataset.test.t[i]]}\ntaken for {names[predicted[i]]}" for i in shown]
+    sure = (
+        [""] * len(shown) if probabilities is None else [f"\n{probabilities[i]:.0%}" for i in shown]
+    )
+    titles = [
+        f"{names[dataset.test.t[i]]}\npredicted {names[predicted[i]]}{share}"
+        for i, share in zip(shown, sure, strict=True)
+    ]
     figure = _images(dataset.test.take(shown).inputs[:], titles, dataset, rows, columns)
     figure.suptitle(f"{len(wrong):,} of {len(predicted):,} test images are misclassified")
     return figure
@@ -81,10 +97,12 @@ def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
         row, column = divmod(unit, columns)
         mosaic[row, :height, column, :width] = W[:, unit].reshape(image)
     largest = float(np.nanmax(np.abs(mosaic)))
-    figure = NotebookFigure(figsize=(columns, rows + 0.4), layout="constrained")
+    figure = NotebookFigure(figsize=(columns + 1.2, rows + 0.4), layout="constrained")
     axes = figure.subplots()
     axes.axis("off")
     whole = mosaic.reshape(rows * (height + 1), columns * (width + 1))
-    axes.imshow(whole, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    axes.set_title(f"weights of {units} units: red is positive, blue negative")
+    shown = axes.imshow(whole, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
+    some = f"the first {units} of {W.shape[1]:,}" if W.shape[1] > units else f"{units}"
+    axes.set_title(f"weights of {some} units: red is positive, blue negative")
     return figure

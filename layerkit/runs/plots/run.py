@@ -70,7 +70,10 @@ def _predicted(network: Network, dataset: Dataset) -> Array:
 def _of_images(network: Network, dataset: Dataset) -> dict[str, Figure]:
     figures = {"examples": show_images(dataset, dataset.train)}
     if dataset.classes:
-        figures["mistakes"] = mistakes(dataset, _predicted(network, dataset))
+        sure = None
+        if network.loss.has_probabilities:
+            sure = network.predict_proba(dataset.test.inputs).max(axis=-1)
+        figures["mistakes"] = mistakes(dataset, _predicted(network, dataset), probabilities=sure)
     for param in network.params().values():
         if len(param.shape) == 2 and param.shape[:1] == network.shape and dataset.image:
             return figures | {"weights": weights(param.value, dataset.image)}

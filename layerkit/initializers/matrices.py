@@ -101,7 +101,7 @@ class Sparse(Initializer):
 
 
 class LSUV(Initializer):
-    """Orthogonal, then W /= sqrt(var(y)) until the outputs y of the layer have variance 1.
+    """Orthogonal, then W <- W / sqrt(var(y)) until the outputs y of the layer have variance 1.
 
     Layer-sequential unit variance: y are all outputs of one batch of training data. If they are
     all equal or not all finite, W stays.

@@ -90,7 +90,7 @@ class Normalization(Layer):
 
 
 class RMSNorm(Normalization):
-    """y = gamma x r with r = 1 / sqrt(mean of x^2 + eps), over the features of one example.
+    """y = gamma x r, with r = 1 / sqrt(mean of x^2 + eps), over the features of one example.
 
     RMS normalization is LayerNorm without the mean and without beta: with xhat = x r and
     dxhat = dy gamma, dx = r (dxhat - xhat mean(dxhat xhat)). The same with ``train=False``.

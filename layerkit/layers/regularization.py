@@ -113,7 +113,7 @@ class AlphaDropout(Noise):
 
 
 class GaussianNoise(Noise):
-    """y = x + e with e ~ N(0, std^2), drawn independently for every number; dx = dy.
+    """y = x + e, with e ~ N(0, std^2), drawn independently for every number; dx = dy.
 
     Gaussian noise on inputs or hidden layers lets a network rely less on single values, which helps
     with few examples. With ``train=False``, y = x.

@@ -23,7 +23,7 @@ from layerkit.guidance import is_own, not_called
 
 
 class Loss(Configurable, ABC):
-    """Base class of losses: L = sum_n a_n l_n / sum_n a_n u_n.
+    """Base class of losses: L = (sum_n a_n l_n) / (sum_n a_n u_n).
 
     The last axis of z holds the outputs that are judged together; each position along the other
     axes has a loss l_n of its own. For rows (N, D) these are the examples, for sequences (N, T, D)
@@ -326,10 +326,10 @@ def wrong_target(what: str, targets: Array, right: Array, allowed: str) -> Layer
 
 
 class ElementwiseLoss(Loss):
-    """Base class of losses that judge each output alone: l = the mean over a position of f(z, t).
+    """Base class of losses that judge each output alone: l = mean of f(z, t) over a position.
 
     A subclass writes `values`, the f(z, t), and `slopes`, the df/dz. Sample weights may be of each
-    output, b, of the shape of z: then L = sum b f / sum b.
+    output, b, of the shape of z: then L = (sum of b f) / (sum of b).
 
     Examples
     --------

@@ -27,7 +27,7 @@ class LBFGS(Optimizer):
     """w <- w - t H g: a quasi-Newton method, whose H estimates the inverse Hessian.
 
     H is made of the last steps: a step s that changed g by y means H y = s. It is never written
-    down. Pairs (s, y) with s y <= 1e-10 are left out, and the first estimate of H is s y / y y of
+    down. Pairs (s, y) with s y <= 1e-10 are left out, and the first estimate of H is s y / (y y) of
     the last pair.
 
     If `step` is given `again`, as in training, a search that begins with lr finds a t that meets

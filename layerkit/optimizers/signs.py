@@ -65,7 +65,7 @@ class Lion(Optimizer):
 
 
 class Rprop(Optimizer):
-    """w <- w - d sign(g), where the length d of each step grows while g keeps its sign.
+    """w <- w - d sign(g): the length d of each step grows while g keeps its sign.
 
     d <- eta_plus d if g and the g before have the same sign, eta_minus d if they differ, but always
     between min_step and max_step. Where they differ, w stays and this g is forgotten.

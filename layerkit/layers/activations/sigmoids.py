@@ -113,7 +113,7 @@ class LeCunTanh(Saturating):
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return dy 1.7159 (2/3) / cosh(u + r)^2, where r = 2x/3 - u is what rounding took from u.
+        """Return 1.7159 (2/3) dy / cosh(u + r)^2, where r = 2x/3 - u is what rounding took from u.
 
         To first order in r, cosh(u + r) = cosh(u) (1 + r tanh(u)).
         """

@@ -86,7 +86,7 @@ class Mish(Rectifier):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy (t + x 4 p q^2 (p + q) / m^2)."""
+        """Return dy (t + 4 x p q^2 (p + q) / m^2)."""
         dx = 1 + self.e
         dx *= self.e
         dx *= self.q

@@ -6,13 +6,16 @@ from collections import _tuplegetter  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
+from docutils.parsers.rst.roles import CustomRole, math_role, register_local_role
+
 import layerkit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called from
 
 from docs.generate.api import write_api
-from docs.generate.atlas import typeset_beginning, write, write_atlas
+from docs.generate.atlas import write, write_atlas
 from docs.generate.configuration import write_configuration
+from docs.generate.docstrings import restructured
 from docs.generate.front import write_front
 from docs.generate.letters import explain_letters
 from docs.generate.runs import write_digits
@@ -95,22 +98,10 @@ html_theme_options = {
 
 
 def escape_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]):
-    """In docstrings, which are written for the reader of the code, *, | and _ are no markup.
-
-    The formula that a class begins with is typeset.
-    """
-    if what == "class":
-        end = lines.index("") if "" in lines else len(lines)
-        formula, rest = typeset_beginning(" ".join(lines[:end]))
-        if formula:
-            lines[:end] = [f":math:`{formula}` {rest}"]
-    for i, line in enumerate(lines):
-        # scikit-learn's methods refer to its own pages
-        line = lines[i] = re.sub(r":(?:ref|term):`([^`<]+?)( <[^>]*>)?`", r"\1", line)
-        if not line.lstrip().startswith((">>>", "...")):
-            parts = line.split("`")
-            parts[::2] = [re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]
-            lines[i] = "`".join(parts)
+    """In docstrings, which are written for the reader of the code, formulas are typeset."""
+    # scikit-learn's methods refer to its own pages
+    text = re.sub(r":(?:ref|term):`([^`<]+?)( <[^>]*>)?`", r"\1", "\n".join(lines))
+    lines[:] = restructured(text, of_class=what == "class").split("\n")
 
 
 def explain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -160,6 +151,7 @@ def write_pages(app: Any, config: Any) -> None:
 
 
 def setup(app: Any) -> None:
+    register_local_role("opening", CustomRole("opening", math_role, {"class": ["opening"]}))
     app.connect("config-inited", write_pages)
     app.connect("source-read", trim_examples)
     app.connect("autodoc-process-docstring", explain, priority=350)

@@ -3,8 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,15 @@ from matplotlib.figure import Figure
 from docs.generate import pictures
 from docs.generate.catalogue import FAMILIES, LINES, WINDOWS, drawn, for_class, registered
 from docs.generate.docstrings import (
+    aligned,
     assignment,
     blocks,
     markdown,
     meanings,
     own_options,
     paragraphs,
-    readable,
+    split_formula,
 )
-from docs.generate.formulas import NotAFormulaError, typeset
 from docs.generate.pictures import BOWL, VALLEY, WINDOW, Judged
 from layerkit import (
     BinaryCrossEntropy,
@@ -73,17 +72,6 @@ def facts(cls: type[Layer]) -> dict[str, str]:
     return found | {"notes": text.strip()}
 
 
-def split_formula(text: str) -> tuple[str, list[str]]:
-    """Take a first paragraph apart: its formula, and the remarks after a colon or a period."""
-    formula, _, more = (text + " ").partition(". ")
-    if not re.search("[=~]|<-", formula):
-        return "", [text]
-    formula, _, remark = formula.partition(": ")
-    if re.match(r"[a-z]{2}|a ", remark):
-        remark = remark[0].upper() + remark[1:]
-    return formula, [" ".join([f"{remark}." if remark else "", more]).strip()]
-
-
 # pages
 
 
@@ -93,45 +81,7 @@ def formula(text: str) -> list[str]:
         return []
     if latex := aligned(text):
         return [":::{div} typeset", "$$", latex, "$$", ":::", ""]
-    lines = [line.strip() for line in readable(text).split("; ")]
-    return ["```{code-block} text", ":class: formula", "", *lines, "```", ""]
-
-
-def aligned(text: str) -> str:
-    """Return formulas as LaTeX, one below the other; empty for what is no formula."""
-    try:
-        return rf"\begin{{aligned}} {typeset(text, option_names())} \end{{aligned}}"
-    except NotAFormulaError:
-        return ""
-
-
-def typeset_beginning(text: str) -> tuple[str, str]:
-    r"""Return the formula that a paragraph begins with as LaTeX, empty if none, and the rest.
-
-    Examples
-    --------
-    >>> print(*typeset_beginning("y = x W + b: a sum."), sep="; ")
-    \begin{aligned} y &= x W + b \end{aligned}; A sum.
-    >>> typeset_beginning("Base class of losses: L = sum_n l_n.")
-    ('', 'Base class of losses: L = sum_n l_n.')
-    """
-    found, (remark,) = split_formula(text)
-    latex = aligned(found).replace("\n", " ") if re.search("[=~]|<-", found) else ""
-    return (latex, remark) if latex else ("", text)
-
-
-@cache
-def option_names() -> set[str]:
-    """The words that formulas use as names: options, and some that stand for a number."""
-    classes = [cls for kind in FAMILIES for cls in registered(kind)]
-    found = {option.name for cls in classes for option in fields(cls)}
-    return {name for name in found if len(name) > 1} | {
-        "factor",
-        "height",
-        "scale",
-        "n_in",
-        "n_out",
-    }
+    return [f"{markdown(text)}.", ""]
 
 
 def picture(cls: type[Configurable]) -> list[str]:

@@ -1,6 +1,8 @@
 """The catalogue of the atlas: its classes, their order, and what is drawn of each."""
 
 import importlib
+from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 from docs.generate.pictures import WINDOW, Line
@@ -12,6 +14,7 @@ from layerkit import (
     ISRU,
     SQNL,
     ArcTan,
+    Average,
     BinaryStep,
     ChainedSchedule,
     Configurable,
@@ -183,6 +186,18 @@ def registered(kind: type[Any]) -> list[type[Any]]:
         for cls in vars(module).values()
         if isinstance(cls, type) and cls in known and cls.__module__ == module.__name__
     ]
+
+
+@cache
+def option_names() -> set[str]:
+    """The words that formulas use as names: options, and some that stand for a number."""
+    kinds = (*FAMILIES, Average)
+    classes = [cls for cls in Configurable.registry.values() if issubclass(cls, kinds)]
+    found = {option.name for cls in classes for option in fields(cls)}
+    return {name for name in found if len(name) > 1} | {
+        *("d_model", "factor", "height", "kept", "n_in", "n_out"),
+        *("rest", "share", "step", "variance"),
+    }
 
 
 def drawn(cls: type[Any]) -> list[Any]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from docs.generate.atlas import aligned, families, formula, rule, write
+from docs.generate.atlas import families, formula, rule, write
 from docs.generate.catalogue import FAMILIES
 from docs.generate.docstrings import (
+    aligned,
     blocks,
     common_options,
     markdown,

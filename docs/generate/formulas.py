@@ -10,22 +10,34 @@ import re
 from collections.abc import Iterator, Set
 from itertools import pairwise
 
-GREEK = {"alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "rho", "tau"}
+GREEK = {"alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "rho", "sigma", "tau"}
 KNOWN = {"arctan", "cos", "cosh", "exp", "log", "max", "min", "sin", "sinh", "tanh"}
-OWN = {"curve", "erf", "gelu", "sigmoid", "sign", "silu", "softmax", "softplus"}
+OWN = {"curve", "diag", "erf", "gelu", "sigmoid", "sign", "silu", "softmax", "softplus", "var"}
 SIGNS = {
     "<-": r"\leftarrow",
     "~": r"\sim",
     "<=": r"\le",
     ">=": r"\ge",
     "!=": r"\ne",
+    "+-": r"\pm",
     ".": r"\cdot",
 }
+SYMBOLS = {
+    "…": r"\dots",
+    "dbeta": r"d\beta",
+    "dgamma": r"d\gamma",
+    "dxhat": r"d\hat{x}",
+    "inf": r"\infty",
+    "pi": r"\pi",
+    "xhat": r"\hat{x}",
+    "π": r"\pi",
+}
 TOKEN = re.compile(
-    r"\s*(d[a-z](?:_[a-z])?/d[a-z]|\d+(?:\.\d+)?|[A-Za-zπ]+\d?'?|`[^`]+`|<-|<=|>=|!=|\S)(_?)"
+    r"\s*(d[a-z](?:_[a-z])?/d[a-z](?:_[a-z])?|\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-zπ]+\d?'?|`[^`]+`"
+    r"|<-|<=|>=|!=|\+-|\S)(_?)"
 )
 BEFORE, AFTER = {"(", "[", "{", "|"}, {")", "]", "}"}
-OPERATORS = {"+", "-", "=", "<", ">", ",", "<-", "<=", ">=", "!="}
+OPERATORS = {"+", "-", "=", "<", ">", ",", "~", "<-", "<=", ">=", "!=", "+-"}
 
 
 class NotAFormulaError(ValueError):
@@ -48,8 +60,17 @@ def typeset(text: str, names: set[str]) -> str:
     y &= \frac{1}{1 + \exp(-x)} \\
     \frac{dy}{dx} &= y (1 - y)
     """
-    parts = [part.strip() for part in text.replace("²", "^2").replace("ᵀ", "^T ").split("; ")]
+    parts = [part.strip() for part in _plain(text).split("; ")]
     return " \\\\\n".join(_line(line, names) for part in parts for line in _lines(part))
+
+
+def inline(text: str, names: set[str]) -> str:
+    """Return a formula of a sentence, with nothing else in it, as LaTeX."""
+    return _read(_plain(text), names)
+
+
+def _plain(text: str) -> str:
+    return text.replace("²", "^2").replace("ᵀ", "^T ")
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -59,7 +80,7 @@ def _lines(text: str) -> Iterator[str]:
     for part in others:
         if part.startswith("in "):  # a unit, of what is defined first
             lines[0] += f", {part}"
-        elif definition := re.fullmatch(r"(?:with )?((?:\w+'?|cos\(z, t\)) (?:=|<-) .+)", part):
+        elif definition := re.fullmatch(r"(?:with )?((?:\w+'?|cos\(z, t\)) (?:=|<-|~) .+)", part):
             lines.append(definition[1])
         else:
             lines[-1] += f", {part}"
@@ -166,7 +187,7 @@ class _Reader:
             else:
                 parts.append(self.product(ends))
                 operand = True
-        return "".join(parts).strip()
+        return "".join(parts).strip().replace(" },", "},")
 
     def product(self, ends: Set[str] = AFTER) -> str:
         """Factors one after the other; a fraction takes all those before it."""
@@ -193,7 +214,9 @@ class _Reader:
         base = self.atom()
         while self.next() in ("_", "^"):
             sign = self.take()
-            if self.next() in BEFORE:
+            if sign == "_" and self.next() == "ij":
+                base += f"_{{{self.take()}}}"
+            elif self.next() in BEFORE:
                 base += f"{sign}{{{bare(self.atom())}}}"
             else:
                 minus = self.take() if self.next() == "-" else ""
@@ -203,14 +226,17 @@ class _Reader:
     def atom(self) -> str:
         token = self.take()
         if token in BEFORE:
-            end = {"(": ")", "[": "]", "{": "}", "|": "|"}[token]
-            inside = self.sequence({end})
-            self.take(end)
+            ends = {"(": ")]", "[": "])", "{": "}", "|": "|"}[token]
+            inside = self.sequence(set(ends))
+            end = self.take()
+            if not end or (end != ends[0] and r",\;" not in inside):  # (0, 1] is an interval
+                raise NotAFormulaError(" ".join(self.tokens))
             if token == "{":
                 return f"{{{inside}}}"
+            inside = re.sub(r"^(\\text\{) | (\})$", r"\1\2", inside)
             high = r"\frac" in inside or r"\sum" in inside
             return rf"\left{token}{inside}\right{end}" if high else f"{token}{inside}{end}"
-        if re.fullmatch(r"d[a-z](_[a-z])?/d[a-z]", token):
+        if re.fullmatch(r"d[a-z](_[a-z])?/d[a-z](_[a-z])?", token):
             above, below = token.split("/")
             return rf"\frac{{{above}}}{{{below}}}"
         prime = "'" if token.endswith("'") else ""
@@ -219,14 +245,20 @@ class _Reader:
             return rf"\sqrt{{{bare(self.atom())}}}"
         if word == "floor":
             return rf"\lfloor {bare(self.atom())} \rfloor"
+        if word == "mean" and self.next() == "(":
+            return rf"\operatorname{{mean}}{self.atom()}"
+        if word == "mean" and self.next() not in ("_", "over", "of"):
+            return r"\text{mean}"
         if word in ("sum", "mean"):
             return self.sum(r"\sum" if word == "sum" else r"\operatorname{mean}")
         if word in KNOWN:
             return rf"\{word}" + (self.atom() if self.next() in BEFORE else rf"\, {self.factor()}")
         if word in OWN and self.next() == "(":
             return rf"\operatorname{{{word}}}{prime}{self.atom()}"
-        if word == "π":
-            return r"\pi"
+        if word in SYMBOLS:
+            return SYMBOLS[word]
+        if word.startswith("`") and word.strip("`") in self.names:
+            return rf"\texttt{{{word.strip('`')}}}"
         digit = re.fullmatch(r"([a-z]+)(\d)", word)
         if digit and digit[1] in GREEK:
             return rf"\{digit[1]}_{{{digit[2]}}}"
@@ -236,6 +268,9 @@ class _Reader:
             return rf"n_{{\text{{{word[2:]}}}}}"
         if word in self.names:
             return rf"\text{{{word}}}"
+        if power := re.fullmatch(r"(\d+(?:\.\d+)?)e(-?\d+)", word):
+            times = "" if power[1] == "1" else rf"{power[1]} \cdot "
+            return rf"{times}10^{{{power[2]}}}"
         if re.fullmatch(r"\d+(\.\d+)?", word) or (len(word) == 1 and word.isalnum()):
             return word + prime
         if re.fullmatch(r"d[a-zW]", word):
@@ -254,7 +289,7 @@ class _Reader:
                 self.take()
                 sign += f"_{{{self.take()}}}"
             elif sign != r"\sum":
-                raise NotAFormulaError(" ".join(self.tokens))
+                sign = r"\text{mean of }"
             self.take("of")
         return f"{sign} {self.product()}"
 
@@ -263,7 +298,7 @@ class _Reader:
         word = token.removesuffix("'")
         if not re.fullmatch(r"[A-Za-z-]{2,}", word) or re.fullmatch(r"d[a-zW]|[a-d]x", word):
             return False
-        known = {"sqrt", "floor", "sum", "mean"} | GREEK | KNOWN | OWN | self.names
+        known = SYMBOLS.keys() | {"sqrt", "floor", "sum", "mean"} | GREEK | KNOWN | OWN | self.names
         return word not in known
 
     def prose(self) -> str:
@@ -273,7 +308,7 @@ class _Reader:
             or (
                 self.next() == "a"
                 and self.i + 1 < len(self.tokens)
-                and words[-1] == "with"
+                and words[-1] in {"in", "of", "over", "with"}
                 and self.is_prose(self.tokens[self.i + 1])
             )
         ):

@@ -6,6 +6,7 @@ import pkgutil
 import re
 import sys
 import tomllib
+from inspect import getdoc, isclass, isfunction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,26 @@ import pytest
 
 import layerkit
 from docs.generate import api, atlas, configuration, formulas, letters, pictures
-from docs.generate.catalogue import FAMILIES, LINES, WINDOWS, drawn, for_class, registered
-from docs.generate.docstrings import markdown, meanings, own_options, paragraphs, readable
+from docs.generate.catalogue import (
+    FAMILIES,
+    LINES,
+    WINDOWS,
+    drawn,
+    for_class,
+    option_names,
+    registered,
+)
+from docs.generate.docstrings import (
+    markdown,
+    meanings,
+    own_options,
+    paragraphs,
+    readable,
+    restructured,
+    split_formula,
+)
 from docs.generate.pictures import BOWL, VALLEY, WINDOW, broken, evaluate
+from docs.generate.sentences import pieces
 from layerkit import (
     GELU,
     SGD,
@@ -179,15 +197,15 @@ def test_facts_are_taken_apart() -> None:
 
 
 def test_a_formula_stands_before_the_remarks() -> None:
-    assert atlas.split_formula("w <- w - lr g: stochastic gradient descent.") == (
+    assert split_formula("w <- w - lr g: stochastic gradient descent.") == (
         "w <- w - lr g",
         ["Stochastic gradient descent."],
     )
-    assert atlas.split_formula("f = e^2; df/dz = 2 e. PyTorch's.") == (
+    assert split_formula("f = e^2; df/dz = 2 e. PyTorch's.") == (
         "f = e^2; df/dz = 2 e",
         ["PyTorch's."],
     )
-    assert atlas.split_formula("One after the other.") == ("", ["One after the other."])
+    assert split_formula("One after the other.") == ("", ["One after the other."])
 
 
 def test_a_schedule_has_the_formula_that_its_curve_is_part_of() -> None:
@@ -410,13 +428,135 @@ def test_formulas_are_typeset(text: str, typeset: str) -> None:
     assert formulas.typeset(text, {"lr"}) == typeset
 
 
-@pytest.mark.parametrize("text", ["y = (x", "y = x)", "y = the sum 1", "y = x /", "y = `x`"])
+@pytest.mark.parametrize(
+    "text", ["y = (x", "y = (x, 1", "y = (x]", "y = x)", "y = the sum 1", "y = x /", "y = `x`"]
+)
 def test_what_is_no_formula_is_refused(text: str) -> None:
     with pytest.raises(formulas.NotAFormulaError):
         formulas.typeset(text, set())
 
 
-def test_nearly_all_formulas_of_the_atlas_are_typeset() -> None:
+def test_all_formulas_of_the_atlas_are_typeset() -> None:
     lines = [line for page in atlas.PAGES.values() for line in page()]
     assert lines.count(":::{div} typeset") > 90
-    assert lines.count("```{code-block} text") <= 3
+    assert "```{code-block} text" not in lines
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("With gamma = 0 it is", r"With $\gamma = 0$ it is"),
+        (
+            "decayed, u' = u / (1 - beta2^t). In",
+            r"decayed, $\displaystyle u' = \frac{u}{1 - \beta_{2}^{t}}.$ In",
+        ),
+        (
+            "is the mean (lower +\n    upper) / 2.",
+            r"is the mean $\displaystyle \frac{\text{lower} + \text{upper}}{2}.$",
+        ),
+        ("their dl/dz_k, or x^2", r"their $\frac{dl}{dz_k},$ or $x^{2}$"),
+        ("by a factor m'", "by a factor $m'$"),
+        ("db = sum of dy over the batch", r"$db = \sum dy$ over the batch"),
+        ("G_ij is e = exp(-|x|).", r"$G_{ij}$ is $e = \exp(-\vert x\vert ).$"),
+        (
+            "Range (-1/sqrt(alpha), inf).",
+            r"Range $\displaystyle \left(-\frac{1}{\sqrt{\alpha}},\; \infty\right).$",
+        ),
+        ("s y <= 1e-10 and 1.7e9 + x", r"$s y \le 10^{-10}$ and $1.7 \cdot 10^{9} + x$"),
+        ("Return x s, with", "Return $x s,$ with"),
+    ],
+)
+def test_formulas_in_sentences_are_typeset(text: str, written: str) -> None:
+    assert markdown(text) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "``y = x + 1`` and `x - 1`, with axis=-1, momentum=0.9",
+        "c = g - the g before; lr = fast; y = a vector; 2 - 3 epochs; x = 3% of it",
+        "x (N, …, n_in, n_out), one of a, b or c, at the n-th, and the factor x of one's own",
+        "x_train, y_test, max_step; an L-BFGS step, t-SNE; either/or; what is in (x = the first)",
+        "a / the number of steps, sum of x and the sum - that of all",
+    ],
+)
+def test_what_may_be_prose_or_code_stays_as_it_is(text: str) -> None:
+    assert pieces(text, option_names()) == [text]
+
+
+def test_docstrings_become_restructured_text() -> None:
+    doc = """y = a x: with *args, ``*xs``.
+
+    kept = (1 - momentum) kept,
+
+    Add()   "a -> b"
+
+y = 2 x; z = x^2.
+
+Where x = 1.
+
+Parameters
+----------
+beta_1, x : float
+    If x = 1, of x_.
+
+Notes
+-----
+- |w|, v': of g^2
+- Others: w^2
+
+Examples
+--------
+>>> x = 2 ** 3
+8 | a_
+"""
+    assert (
+        restructured(doc, of_class=True)
+        == r""":opening:`\begin{aligned} y &= a x \end{aligned}` With \*args, ``*xs``.
+
+:opening:`\begin{aligned} \text{kept} &= (1 - \text{momentum})\, \text{kept} \end{aligned}`
+
+::
+
+    Add()   "a -> b"
+
+:opening:`\begin{aligned} y &= 2 x \\ z &= x^{2} \end{aligned}`
+
+Where :math:`x = 1.`
+
+Parameters
+----------
+beta_1, x : float
+    If :math:`x = 1,` of x\_.
+
+Notes
+-----
+- :math:`|w|`, :math:`v'`: of :math:`g^{2}`
+- Others: :math:`w^{2}`
+
+Examples
+--------
+>>> x = 2 ** 3
+8 | a_
+"""
+    )
+
+
+def test_formulas_of_all_docstrings_are_typeset() -> None:
+    parts = {part for group in api.GROUPS.values() for entry in group for part in api.public(entry)}
+    classes = {part for part in parts | set(Configurable.registry.values()) if isclass(part)}
+    members = {member for cls in classes for member in vars(cls).values() if isfunction(member)}
+    found = []
+    for part in parts | classes | members:
+        text = restructured(getdoc(part) or "", isclass(part))
+        found += re.findall(r"(?:math|opening):`([^`]+)", text)
+        opening = re.split(r"\. |\n\n", text)[0]
+        plain = re.sub("``.+?``|`[^`]+`", "", opening)
+        assert text.startswith(":opening:") or not re.search(r" ([=~]|<-) (?!the |x\[)", plain), (
+            opening
+        )
+    assert len(found) > 400
+    for latex in found:
+        assert latex == latex.strip()
+        assert latex.count("{") == latex.count("}"), latex
+        assert latex.count(r"\left") - latex.count(r"\leftarrow") == latex.count(r"\right"), latex

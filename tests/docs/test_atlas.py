@@ -256,6 +256,7 @@ def test_every_option_of_a_file_is_on_a_page_with_its_meaning() -> None:
     for name in pages:
         page = (DOCS / f"configuration/{name.lower()}.md").read_text(encoding="utf-8")
         assert f"_generated/configuration/{name.lower()}.md" in page
+        assert page.startswith(f"(config-{name.lower()})=\n") or name == "Tables"
 
 
 @pytest.mark.parametrize("name", [name for name in configuration.reference() if name != "Column"])

@@ -152,9 +152,9 @@ def _object(
             problems.append(f"{_join(path, name)}: {cls.__name__} has no such option{hint}")
             continue
         before, mapping = len(problems), get_origin(annotations[name]) is dict
-        part = _build(
-            table[name], _declared(annotations[name]), _join(path, name), problems, mapping
-        )
+        part = table[name]
+        if not _is_free(annotations[name]):
+            part = _build(part, _declared(annotations[name]), _join(path, name), problems, mapping)
         if len(problems) == before:
             found[name] = part
     for name, option in options.items():
@@ -195,6 +195,11 @@ def _named_class(
         reason = f"{where}: is not {_a(wanted)}{hint}"
     problems.append(reason)
     return None
+
+
+def _is_free(hint: Any) -> bool:
+    """Whether an annotation allows tables as they are, such as the choices of a sweep."""
+    return hint is Any or any(map(_is_free, get_args(hint)))
 
 
 def _declared(hint: Any) -> type[Configurable] | None:

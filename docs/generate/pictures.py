@@ -342,7 +342,7 @@ DEPTH, WIDTH = 10, 64
 
 
 def signal(initializers: Sequence[Initializer], activation: type[Layer]) -> Figure:
-    """Draw the standard deviation of what comes out of each of DEPTH layers, before a training."""
+    """Draw the standard deviation of what comes out of each of DEPTH layers, before training."""
     figure = Figure(figsize=(3.7, 3.2))
     figure.subplots_adjust(0.16, 0.14, 0.97, 0.74)
     axes = figure.subplots()

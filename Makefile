@@ -30,7 +30,7 @@ slow: $(VENV)/.dev ## Run the slow tests: full trainings on MNIST
 	$(PYTEST) -m slow tests
 
 docs: $(VENV)/.docs ## Build the documentation, and print where it is
-	rm -rf docs/api docs/api.md docs/configuration docs/examples docs/_generated
+	rm -rf docs/api docs/api.md docs/examples docs/_generated
 	$(BIN)/python -m sphinx -j auto -E -W --keep-going -q -b html docs docs/_build/html
 	@echo "file://$(CURDIR)/docs/_build/html/index.html"
 
@@ -45,7 +45,7 @@ studies: $(VENV)/.plot ## Test what the tutorial claims, on MNIST: 20 minutes on
 	$(BIN)/python experiments/studies/page.py
 
 clean: ## Remove the environment and everything built
-	rm -rf $(VENV) docs/_build docs/_generated docs/api docs/api.md docs/configuration docs/examples .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) docs/_build docs/_generated docs/api docs/api.md docs/examples .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

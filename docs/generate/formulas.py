@@ -258,7 +258,7 @@ class _Reader:
         if word in SYMBOLS:
             return SYMBOLS[word]
         if word.startswith("`") and word.strip("`") in self.names:
-            return rf"\texttt{{{word.strip('`')}}}"
+            return rf"\mathtt{{{escaped(word.strip('`'))}}}"
         digit = re.fullmatch(r"([a-z]+)(\d)", word)
         if digit and digit[1] in GREEK:
             return rf"\{digit[1]}_{{{digit[2]}}}"
@@ -267,7 +267,7 @@ class _Reader:
         if word in {"n_in", "n_out"}:
             return rf"n_{{\text{{{word[2:]}}}}}"
         if word in self.names:
-            return rf"\text{{{word}}}"
+            return rf"\mathrm{{{escaped(word)}}}" if "_" in word else rf"\text{{{word}}}"
         if power := re.fullmatch(r"(\d+(?:\.\d+)?)e(-?\d+)", word):
             times = "" if power[1] == "1" else rf"{power[1]} \cdot "
             return rf"{times}10^{{{power[2]}}}"
@@ -322,11 +322,16 @@ def cases(rows: list[str]) -> str:
     return rf"\begin{{cases}} {inside} \end{{cases}}"
 
 
+def escaped(word: str) -> str:
+    """A name, for mathematics: MathJax refuses the sign _ in a text."""
+    return word.replace("_", r"\_")
+
+
 def spaced(factors: list[str]) -> str:
     """Factors one after the other, with a thin space beside words."""
     text = factors[0]
     for left, right in pairwise(factors):
-        word = left.startswith(r"\text") or right.startswith(r"\text")
+        word = any(part.startswith((r"\text", r"\math")) for part in (left, right))
         text += (r"\, " if word else " ") + right
     return text
 

@@ -423,10 +423,11 @@ def test_windows_are_for_classes_that_are_drawn() -> None:
         ),
         ("l = -|e| <= tanh(e)^2, in nats", r"l &= -|e| \le \tanh(e)^{2},\; \text{ in nats }"),
         ("mu_(t+1) x_i", r"&\mu_{t + 1} x_{i}"),
+        ("`lr` min_step x", r"&\mathtt{lr}\, \mathrm{min\_step}\, x"),
     ],
 )
 def test_formulas_are_typeset(text: str, typeset: str) -> None:
-    assert formulas.typeset(text, {"lr"}) == typeset
+    assert formulas.typeset(text, {"lr", "min_step"}) == typeset
 
 
 @pytest.mark.parametrize(
@@ -559,5 +560,6 @@ def test_formulas_of_all_docstrings_are_typeset() -> None:
     assert len(found) > 400
     for latex in found:
         assert latex == latex.strip()
+        assert not re.search(r"\\text\w*\{[^}]*_", latex), latex  # MathJax 4 refuses it
         assert latex.count("{") == latex.count("}"), latex
         assert latex.count(r"\left") - latex.count(r"\leftarrow") == latex.count(r"\right"), latex

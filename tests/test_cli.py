@@ -512,6 +512,7 @@ def test_the_schema_accepts_our_files_and_refuses_others(
     [
         ("[network\n", ["not a TOML file", "line 1"]),
         (BODY + "lr = 0,1\n", ["not a TOML file", "line 8", ": lr = 0,1"]),
+        ("# a\u2028b\n" + BODY + "lr = 0,1\n", ["line 9", ": lr = 0,1"]),
         ("", ["network: missing", "optimizer: missing"]),
         (BODY.replace("Dense", "Dence"), ["network.body.type = 'Dence'", "did you mean 'Dense'"]),
         (BODY.replace("units = 3", "unit = 3"), ["body.unit", "did you mean 'units'", "missing"]),

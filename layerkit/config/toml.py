@@ -29,7 +29,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise FileError(f"{path}: not a TOML file, which is text in UTF-8{hint}") from error
     except ValueError as error:
         line = re.search(r"at line (\d+)", str(error))
-        shown = f": {text.splitlines()[int(line[1]) - 1].strip()}" if line else ""
+        lines = text.split("\n")  # as TOML counts them, not at every separator of Unicode
+        shown = f": {lines[int(line[1]) - 1].strip()}" if line else ""
         raise FileError(f"{path}: not a TOML file: {error}{shown}") from error
     except RecursionError:
         raise FileError(f"{path}: tables too deep inside each other for Python") from None

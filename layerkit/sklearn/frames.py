@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from layerkit.arrays import Array
 from layerkit.columns.cells import has_gaps, is_table, raw_table
+from layerkit.columns.choice import choose_columns
 from layerkit.errors import DataError, listed
 from layerkit.layers.table import Table
 
@@ -25,6 +27,15 @@ def needed_table(X: Any) -> Table | None:
     raw = raw_table(X)
     plain = all(x.dtype.kind in "biuf" and not has_gaps(x) for x in raw.values())
     return None if plain else Table.of(raw)
+
+
+def filled(table: Table, X: Any) -> Table:
+    """Return a Table whose columns are chosen from a DataFrame, if it lists none."""
+    if table.columns is not None:
+        return table
+    if not is_table(X):
+        raise DataError("X has no names of columns: give a DataFrame, or leave the Table out")
+    return replace(table, columns=choose_columns(raw_table(X, table.blanks)))
 
 
 def encoded(X: Any, table: Table) -> Array:

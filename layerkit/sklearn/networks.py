@@ -45,7 +45,7 @@ from layerkit.progress import Progress, Records
 from layerkit.sklearn.bodies import make_layers
 from layerkit.sklearn.callbacks import CallbackSupport
 from layerkit.sklearn.checks import check_values, is_plain, unchanged_if_refused
-from layerkit.sklearn.frames import encoded, needed_table
+from layerkit.sklearn.frames import encoded, filled, needed_table
 from layerkit.sklearn.saving import Savable
 from layerkit.sklearn.threads import blas_threads
 from layerkit.training.averaging import Average
@@ -209,9 +209,10 @@ class _Estimator(
         """Return the Table at the beginning of the network, if there is or will be one."""
         if not first:
             return self.network_.inputs.table
-        if self.body is not None and (given := table_of(self.body)):
-            return given
-        table = needed_table(X)
+        given = table_of(self.body)
+        if given and (given.columns or not incremental):
+            return filled(given, X)
+        table = given or needed_table(X)
         if table and incremental:
             raise DataError(
                 "X is a table with words, dates or gaps, and partial_fit does not see all of it: "
@@ -287,7 +288,9 @@ class _Estimator(
             )
         first = next(layer for _, layer in body.walk("body") if not any(layer.parts()))
         front: list[Layer] = []
-        if table and table_of(body) is None:
+        if table and (own := table_of(body)):
+            own.columns = table.columns
+        elif table:
             front = [table]
         elif self.standardize and isinstance(X, np.ndarray) and not first.adapts:
             front = [Standardize()]

@@ -226,6 +226,16 @@ def test_words_dates_and_gaps_of_a_table_are_taken(library: str, tmp_path: Path)
     for _ in range(30):
         given.partial_fit(frame, KINDS, classes=["no", "yes"])
     assert given.score(frame, KINDS) == 1
+    empty = small(epochs=1, body=Sequential([Table(missing=["a"]), Dense(8), ReLU()]))
+    empty.fit(frame, KINDS).save(tmp_path / "b.safetensors")
+    table: Any = Classifier.load(tmp_path / "b.safetensors").network_["body.layers.0"]
+    assert [column.name for column in table.columns] == list(MIXED)
+    assert table.columns[1].categories == ["b"]
+    assert clone(empty).fit(frame, KINDS).loss_curve_ == empty.loss_curve_
+    with pytest.raises(LayerkitError, match="no names of columns: give a DataFrame, or leave"):
+        clone(empty).fit(*IRIS)
+    with pytest.raises(LayerkitError, match="partial_fit does not see all of it"):
+        clone(empty).partial_fit(frame, KINDS, classes=["no", "yes"])
     numbers = small(epochs=1).fit(frame[["size"]][:2], KINDS[:2])
     assert type(numbers.network_["body.layers.0"]) is Standardize
 

@@ -612,6 +612,14 @@ def test_files_and_folders_that_are_not_there(capsys: pytest.CaptureFixture[str]
     assert "not a run's folder: it is a file" in refused(capsys, "evaluate", DIGITS)
     Path("model.safetensors").write_bytes(b"\xb0")
     assert "give the folder of its run" in refused(capsys, "show", "model.safetensors")
+    for name, content in (
+        ("a.csv", b"a,b\n1,2\n"),
+        ("b.TSV.gz", b"\x1f\x8b"),
+        ("c.parquet", b"PAR1"),
+    ):
+        Path(name).write_bytes(content)
+        said = refused(capsys, "train", name)
+        assert f"{name}: not a TOML file, but a table: layerkit init {name} --target COLUMN" in said
     assert "no train-images-idx3-ubyte" in refused(
         capsys, "train", EXPERIMENTS / "relu_sgd.toml", "--data-dir", "."
     )

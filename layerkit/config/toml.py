@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,24 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return _parsed(text)
     except OSError as error:
         raise FileError(f"{path}: can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        hint = "; of a network, give the folder of its run" if path.suffix == ".safetensors" else ""
-        raise FileError(f"{path}: not a TOML file, which is text in UTF-8{hint}") from error
     except ValueError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        lines = text.split("\n")  # as TOML counts them, not at every separator of Unicode
-        shown = f": {lines[int(line[1]) - 1].strip()}" if line else ""
-        raise FileError(f"{path}: not a TOML file: {error}{shown}") from error
+        raise FileError(f"{path}: not a TOML file{_reason(path, text, error)}") from error
     except RecursionError:
         raise FileError(f"{path}: tables too deep inside each other for Python") from None
+
+
+def _reason(path: Path, text: str, error: ValueError) -> str:
+    """Say what a file is instead, or where it is wrong."""
+    if re.search(r"\.(csv|tsv)(\.gz)?$|\.parquet$", path.name.lower()):
+        command = shlex.join(["layerkit", "init", str(path), "--target"])
+        return f", but a table: {command} COLUMN writes one for it"
+    if path.suffix == ".safetensors":
+        return ", but a network: give the folder of its run"
+    if isinstance(error, UnicodeDecodeError):
+        return ", which is text in UTF-8"
+    line = re.search(r"at line (\d+)", str(error))
+    lines = text.split("\n")  # as TOML counts them, not at every separator of Unicode
+    return f": {error}" + (f": {lines[int(line[1]) - 1].strip()}" if line else "")
 
 
 def _parsed(text: str) -> dict[str, Any]:

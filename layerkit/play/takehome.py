@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import textwrap
 import tokenize
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -289,7 +290,8 @@ def in_numpy(experiment: Experiment, optimizer: Optimizer) -> tuple[str, dict[st
         except RecordingError as error:
             note = note or str(error)
     if note:
-        return text, {}, f"{'only one step' if text else 'no step'} in NumPy: {note}"
+        note = f"{'only one step' if text else 'no step'} in NumPy: {note}"
+        return f"{comment(f'To be read; it prints nothing: {note}.')}\n{text}", {}, note
     arrays = inputs_of(network, source.x, t, source.a)
     for name, schedule in optimizer.schedules.items():
         factors = [schedule(step, optimizer.steps) for step in range(optimizer.steps or 0)]
@@ -307,4 +309,13 @@ def in_numpy(experiment: Experiment, optimizer: Optimizer) -> tuple[str, dict[st
     ]
     if training.warm_start:
         note = f"it begins with weights of seed {training.seed}, not those of {training.warm_start}"
-    return "\n".join([text, "", *main, ""]), {name: arrays[name] for name in signature}, note
+    head = comment(f"It reads data.npz, which has to lie beside it{note and f'; {note}'}.")
+    text = "\n".join([head, text, "", *main, ""])
+    return text, {name: arrays[name] for name in signature}, note
+
+
+def comment(text: str) -> str:
+    """Return a text as the comment at the top of a file."""
+    wrapper = textwrap.TextWrapper(WIDTH, subsequent_indent="# ", break_on_hyphens=False)
+    wrapper.break_long_words = False
+    return "".join(f"{line}\n" for line in wrapper.wrap(f"# {text}"))

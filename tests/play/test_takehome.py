@@ -114,6 +114,8 @@ def test_all_three_train_to_the_same_numbers(
     assert len(said) == 4
 
     assert "layerkit" not in (tmp_path / "in_numpy.py").read_text().replace("what layerkit", "")
+    first = (tmp_path / "in_numpy.py").read_text().split("\n")[0]
+    assert first == "# It reads data.npz, which has to lie beside it."
     monkeypatch.chdir(tmp_path)
     space = runpy.run_path("in_numpy.py", run_name="__main__")
     assert space["losses"] == losses
@@ -127,7 +129,12 @@ def test_what_numpy_cannot_have_is_said(tmp_path: Path) -> None:
     assert "error" not in session.handle({"do": "new", "state": state})
     reply = home(session, tmp_path)
     assert reply["note"].startswith("only one step in NumPy: body.layers.0: Standardize is fitted")
-    assert "def train_step(" in (tmp_path / "in_numpy.py").read_text()
+    text = (tmp_path / "in_numpy.py").read_text()
+    assert text.startswith(
+        "# To be read; it prints nothing: only one step in NumPy: body.layers.0:"
+    )
+    assert "def train_step(" in text
+    compile(text, "in_numpy.py", "exec")
     assert "in_numpy.py" not in reply["runs"]
 
 
@@ -142,6 +149,7 @@ def test_a_run_is_gone_on_with_at_home(tmp_path: Path) -> None:
     assert "weights of" in session.handle({"do": "new", "state": state})["notes"][0]
     files = home(session, tmp_path)
     assert files["note"] == f"it begins with weights of seed 0, not those of {path}"
+    assert f"beside it; {files['note']}." in files["files"][2]["text"].replace("\n# ", " ")
     (tmp_path / "check.py").write_text(
         (tmp_path / "train.py").read_text() + "print(records[-1].test_loss)\n"
     )

@@ -41,12 +41,15 @@ class Result:
         The verdicts about an exercise that is begun.
     printed : str
         The output of the student's own code.
+    source : str
+        The student's file, of an exercise that is begun or done.
     """
 
     exercise: Exercise
     state: str
     verdicts: Sequence[Verdict] = ()
     printed: str = field(default="", repr=False)
+    source: str = field(default="", repr=False)
 
     @property
     def rights(self) -> dict[str, bool | None]:
@@ -184,11 +187,12 @@ def _check(lab: str, exercise: Exercise, folder: Path, limit: float) -> Result:
     path = folder / exercise.file
     if not path.is_file():
         return Result(exercise, "missing")
-    if not exercise.is_begun(path.read_text(encoding="utf-8", errors="replace")):
+    source = path.read_text(encoding="utf-8", errors="replace")
+    if not exercise.is_begun(source):
         return Result(exercise, "not begun")
     verdicts, printed = _checked_aside(lab, exercise, path, limit)
     done = all(verdict.right for verdict in verdicts)
-    return Result(exercise, "done" if done else "begun", verdicts, printed)
+    return Result(exercise, "done" if done else "begun", verdicts, printed, source)
 
 
 def _checked_aside(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from layerkit.lab.checking import CHECKS, Verdict, without_line
+from layerkit.lab.exercises import Mistake
 from layerkit.lab.folders import PRINTED, Result
 
 SIGNS = {True: "✓", False: "✗", None: "-"}
@@ -53,14 +55,30 @@ def _mistakes(result: Result) -> list[str]:
 
 
 def _known(result: Result, verdict: Verdict) -> list[str]:
-    """Return what a mistake teaches that others have made before; nothing if it may be several."""
-    texts = [
-        mistake.text
+    """Return what a mistake teaches that others have made before, or all those it may be."""
+    alike = [
+        mistake
         for mistake in result.exercise.mistakes
         if mistake.check == verdict.check
         and without_line(mistake.sentence) == without_line(verdict.sentence)
     ]
-    return texts if len(texts) == 1 else []
+    seen = [mistake for mistake in alike if _stands_in(result.source, mistake)]
+    texts = [mistake.text for mistake in seen or alike if mistake.text]
+    return ["It may be one of these:", *(f"- {text}" for text in texts)] if texts[1:] else texts
+
+
+def _stands_in(source: str, mistake: Mistake) -> bool:
+    """Whether a file has the wrong lines of a mistake, whatever names it gives."""
+    wrong = [line[1:] for line in mistake.difference.splitlines() if line.startswith("+")]
+    code = "\n".join([mistake.code, *wrong])
+    return bool(wrong) and _bare(wrong, code) <= _bare(source.splitlines(), source)
+
+
+def _bare(lines: Sequence[str], code: str) -> set[str]:
+    """Return lines without comments, spaces, and the names of what the code assigns to."""
+    given = re.findall(r"^\s*((?:self\.)?\w+) *=(?!=)", code, re.MULTILINE)
+    names = rf"(?<![\w.])(?:{'|'.join(map(re.escape, given))})\b" if given else r"(?!)"
+    return {re.sub(r"#.*|\s", "", re.sub(names, "_", line)) for line in lines} - {""}
 
 
 def class_line(student: str, results: Sequence[Result], wide: int) -> str:

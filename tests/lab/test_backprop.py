@@ -11,6 +11,8 @@ import pytest
 from docs.generate.labs import PAGE, written
 from layerkit.lab.checking import CHECKS, Verdict, check_exercise
 from layerkit.lab.exercises import Exercise, Mistake, find_lab
+from layerkit.lab.folders import Result
+from layerkit.lab.report import table
 from layerkit.lab.slides import page
 
 LAB = find_lab("backprop")
@@ -71,6 +73,39 @@ def test_mistakes_have_their_sentence(exercise: Exercise, mistake: Mistake, tmp_
     assert found[mistake.check].right is False
     assert masked(found[mistake.check].sentence) == masked(mistake.sentence)
     assert mistake.text
+
+
+KEEPS_Y = LAB["relu"].solution.replace(
+    "        self.x = x\n        return np.maximum(x, 0)",
+    "        self.y = np.maximum(x, 0)\n        return self.y",
+)
+DY_ABOVE_0, TUTORIALS = LAB["relu"].mistakes[2:]
+
+
+@pytest.mark.parametrize(
+    ("backward", "likely"),
+    [
+        ("return np.maximum( dy, 0 )  # mine", [DY_ABOVE_0]),
+        ("""s = np.where(self.y < 0, 0, self.y)
+        s = np.where(s >= 0, 1, s)
+        return dy * s""", [TUTORIALS]),
+        ("""x = np.where(self.y < 0, 0, self.y)
+        x = np.where(x >= 0, 1, x)
+        return dy * x""", [TUTORIALS]),
+        ("return dy * (self.y >= 0)", [DY_ABOVE_0, TUTORIALS]),
+    ],
+)  # fmt: skip
+def test_of_mistakes_with_one_sentence_that_of_the_file_is_explained(
+    backward: str, likely: list[Mistake], tmp_path: Path
+) -> None:
+    relu = LAB["relu"]
+    source = KEEPS_Y.replace("return dy * (self.x > 0)", backward)
+    found = [*verdicts(relu, source, tmp_path).values()]
+    said = table([Result(relu, "begun", found, source=source)])
+    assert [mistake.text in said for mistake in (DY_ABOVE_0, TUTORIALS)] == [
+        mistake in likely for mistake in (DY_ABOVE_0, TUTORIALS)
+    ]
+    assert ("It may be one of these:" in said) == (len(likely) > 1)
 
 
 @pytest.mark.parametrize("name", ["adam", "momentum"])

@@ -65,11 +65,12 @@ class Exercise:
         The name of the file, without .py.
     part : str
         Name of the class or the function. An object of the class is checked as what it is: a
-        layer, a loss, an optimizer, a schedule or an initializer. A function is given to `checks`.
+        layer, a loss, an optimizer, a schedule or an initializer. A function, or a class that is
+        none of them, is given to `checks`.
     title, task : str
         The heading, and the text about what is to be done.
     start : str
-        The starting file.
+        The starting file; it begins the class or the function.
     like : layer, loss or optimizer, optional
         A part of layerkit that it is compared with.
     options : dict, optional
@@ -106,6 +107,23 @@ class Exercise:
         if isinstance(self.like, type):
             name = self.like.__name__
             raise ConfigError(f"{self.name}: like = {name} is a class: give an object, {name}()")
+        if not self.head:
+            names = re.findall(r"^(?:class|def) (\w+)", self.start, re.MULTILINE)
+            raise ConfigError(
+                f"{self.name}: the starting file has no class or function {self.part}, which the "
+                f"student should write{suggestion(self.part, names)}"
+            )
+        function = self.head.startswith("def")
+        if function and self.like:
+            raise ConfigError(
+                f"{self.name}: {self.part} is a function, which like can't check: compare it in "
+                "checks = {name: function}"
+            )
+        if not self.checks and (function or not (self.like or "(" in self.head)):
+            raise ConfigError(
+                f"{self.name}: nothing checks {self.part}, so that all code would be right: give "
+                "checks = {name: function}"
+            )
 
     @classmethod
     def read(cls, path: str | Path, part: str, **more: Any) -> Exercise:
@@ -139,6 +157,12 @@ class Exercise:
     def file(self) -> str:
         """The name of the file."""
         return f"{self.name}.py"
+
+    @property
+    def head(self) -> str:
+        """The line of the starting file that begins the class or the function."""
+        found = re.search(rf"^(class|def) {re.escape(self.part)}\b.*", self.start, re.MULTILINE)
+        return found[0] if found else ""
 
     def is_begun(self, source: str) -> bool:
         """Whether more than comments and spaces differ from the starting file."""

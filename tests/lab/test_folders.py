@@ -106,6 +106,32 @@ def test_a_class_is_no_reference() -> None:
         Exercise("relu", "MyReLU", like=ReLU)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("'mean', start='def mean(x): ...'", "nothing checks mean, so that all code would be"),
+        ("'Mean', start='class Mean: ...'", "nothing checks Mean, so that all code would be"),
+        ("'f', start='def f(x): ...', like=ReLU()", "f is a function, which like can't check"),
+        ("'MyRelu', start='class MyReLU(Layer): ...'", "MyRelu, which the student should write; "
+         "did you mean 'MyReLU'?"),
+        ("'mean', start='def f(x): ...', checks={'mean': max}", "should write; known are f"),
+        ("'mean', checks={'mean': max}", "has no class or function mean, which the student should"),
+    ],
+)  # fmt: skip
+def test_exercises_that_nobody_can_do_or_fail_are_refused(
+    arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.py").write_text(
+        "from layerkit import ReLU\nfrom layerkit.lab import Exercise, Lab\n"
+        f"lab = Lab('Mine', [Exercise('first', {arguments})])\n"
+    )
+    assert run("new", "mine.py") == 1
+    said = capsys.readouterr().err
+    assert "mine.py, line 3: ConfigError: first: " in said
+    assert sentence in said
+    assert not Path("mine").exists()
+
+
 RIGHT = """import numpy as np
 from layerkit import Layer, Rate
 class MyLeakyReLU(Layer):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerkit.arrays import Array
+from layerkit.recording.traces import extent
 
 if TYPE_CHECKING:
     from layerkit.recording.authors import Statement
@@ -109,7 +110,7 @@ class _Pictures:
         scale = math.frexp(largest)[1] - 15 if largest > 2048 or array.dtype.kind == "f" else 0
         with np.errstate(over="ignore"):
             half = np.ldexp(x, -scale).astype("<f2")
-            numbers = [array.min(), array.mean(dtype=float), array.max()] if array.size else []
+        numbers = extent(array) if array.size else ()
         return {
             "shape": array.shape,
             "axes": [
@@ -118,7 +119,7 @@ class _Pictures:
             ],
             "scale": scale,
             "data": base64.b64encode(half.tobytes()).decode(),
-            "stats": [float(x) if np.isfinite(x) else str(x) for x in numbers],
+            "stats": [x if np.isfinite(x) else str(x) for x in numbers],
             "zeros": float((array == 0).mean()) if array.size else 0.0,
             "whole": array.dtype.kind in "iub",
         }

@@ -124,6 +124,23 @@ class Trace:
         write_atomically(Path(path), page(self).encode())
 
 
+def extent(array: Array) -> tuple[float, float, float]:
+    """Return the smallest, the mean and the largest number.
+
+    A mean that is less than the precision of the largest number is rounding: then it is 0.
+
+    Examples
+    --------
+    >>> extent(np.array([0.1, 0.2, -0.3], dtype=np.float32))[1]
+    0.0
+    """
+    with np.errstate(all="ignore"):
+        low, mean, high = float(array.min()), float(array.mean(dtype=float)), float(array.max())
+    if array.dtype.kind == "f" and abs(mean) < np.finfo(array.dtype).eps * max(-low, high):
+        mean = 0.0
+    return low, mean, high
+
+
 def statistics(array: Array) -> list[str]:
     """Return the smallest, the mean, the largest number, and the share of zeros.
 
@@ -132,9 +149,7 @@ def statistics(array: Array) -> list[str]:
     >>> statistics(np.array([0.0, 0.5, -2.0, 0.0]))
     ['-2', '-0.375', '0.5', '50%']
     """
-    with np.errstate(all="ignore"):
-        numbers = array.min(), array.mean(dtype=float), array.max()
-    return [*(f"{float(x):.3g}" for x in numbers), f"{(array == 0).mean():.0%}"]
+    return [*(f"{x:.3g}" for x in extent(array)), f"{(array == 0).mean():.0%}"]
 
 
 def trace(

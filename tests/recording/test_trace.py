@@ -44,6 +44,7 @@ from layerkit import (
 from layerkit.cli import main
 from layerkit.recording.authors import formulas
 from layerkit.recording.page import page
+from layerkit.recording.traces import extent
 
 X, T = np.random.default_rng(0).random((5, 3)), np.array([0, 1, 1, 0, 1])
 
@@ -230,6 +231,31 @@ def test_the_table_is_aligned() -> None:
     ]
     assert "y = 1 / (1 + exp(-x))" in text
     assert lines[3].startswith("forward    body.layers.0  y ")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dtype", "mean"),
+    [
+        ([0.1, 0.2, -0.3], "f4", 0),  # -2.5e-9 by rounding
+        ([1.0, 1e-6 - 1], "f4", 5.07e-7),
+        ([1.0, 1e-9 - 1], "f8", 5e-10),
+        ([1, -1, 2**40], "i8", 2**40 / 3),
+        ([1.0, np.inf], "f4", np.inf),
+    ],
+)
+def test_a_mean_that_is_only_rounding_is_0(numbers: Any, dtype: str, mean: float) -> None:
+    assert extent(np.array(numbers, dtype))[1] == pytest.approx(mean, rel=0.01, abs=0)
+
+
+def test_dz_of_a_softmax_has_the_mean_0_in_the_table_and_on_the_page() -> None:
+    net = Network(Dense(10), SoftmaxCrossEntropy(), shape=(3,))
+    found = trace(net, X[:1].astype(np.float32), T[:1])
+    (line,) = [line for line in str(found).split("\n") if " dz " in line]
+    assert line.split()[6] == "0"
+    data = json.loads(Page(page(found)).data)
+    writes = [array for step in data["steps"] for m in step["moments"] for array in m["writes"]]
+    *_, last = [i for name, i, _ in writes if name == "dz"]
+    assert data["arrays"][last]["stats"][1] == 0
 
 
 @pytest.mark.parametrize(

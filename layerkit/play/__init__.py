@@ -10,7 +10,8 @@ not finite is null.
 STATE is a configuration file as JSON: the tables "data", "network", "optimizer" and "training",
 with the names and rules of TOML files. ``network.shape`` may be left out. Callbacks, checkpoints
 and folds are of no use here, and are left out, with a note; so is a warm start whose weights are
-not there, or don't fit. The training may go on after its last epoch.
+not there, or don't fit. The training may go on after its last epoch. A network whose frames would
+take too long is refused before it is made (`layerkit.play.sizes`), with its largest layer as PLACE.
 
 ``{"do": "catalogue"}``
     ``{"layers": {NAME: PART}, "losses": …, "optimizers": …, "schedules": …, "initializers": …,

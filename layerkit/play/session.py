@@ -18,6 +18,7 @@ from typing import Any
 
 from layerkit.callbacks.base import Callback
 from layerkit.config.options import Configurable
+from layerkit.config.tables import from_config
 from layerkit.data.datasets import kind_of
 from layerkit.data.examples import Dataset
 from layerkit.data.tables import table_of
@@ -40,9 +41,11 @@ from layerkit.play.maps import (
     reads,
 )
 from layerkit.play.own_tables import Tables, columns_of, state_for_table
+from layerkit.play.sizes import check_network, check_size
 from layerkit.play.takehome import home
 from layerkit.progress import Progress
-from layerkit.runs.experiment import Experiment, make_experiment
+from layerkit.runs.completion import complete
+from layerkit.runs.experiment import Experiment
 from layerkit.training.trainer import Trainer
 
 Message = dict[str, Any]
@@ -247,9 +250,9 @@ class Session:
         if not isinstance(name, str) or name not in self.tables:
             if isinstance(name, str) and kind_of(name) == ".csv" and not Path(name).exists():
                 raise FileError(f"{name}: this table is not here; drop it on the page to go on")
-            return make_experiment(state)
+            return _made(state)
         state["data"]["path"] = str(self.tables.place(name))
-        experiment = make_experiment(state)
+        experiment = _made(state)
         state["data"]["path"] = name
         return experiment
 
@@ -264,6 +267,8 @@ class Session:
         with code.known():
             experiment = self.made(state)
             dataset = dataset or experiment.load_data(self.data_dir)
+            batch = min(experiment.training.batch_size, len(dataset.train))
+            check_size(experiment.network.body, batch)
             try:
                 return experiment, dataset, *self._prepared(experiment, dataset)
             except LayerkitError as error:
@@ -344,3 +349,10 @@ class Session:
                 self.diverged |= {"address": first.address or "loss", "kind": first.kind}
         finally:
             progress.paused = None
+
+
+def _made(state: State) -> Experiment:
+    """Complete a state, and return its experiment, unless the network is too large for a page."""
+    complete(state)
+    check_network(state.get("network"))
+    return from_config(state, Experiment)

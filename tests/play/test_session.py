@@ -187,6 +187,44 @@ def test_where_names_the_layer() -> None:
     assert reply["error"].startswith("network.body.layers.2.units = 0: ")
 
 
+@pytest.mark.parametrize(
+    ("units", "address", "says"),
+    [
+        ([10**6, 8], 0, "1,000,000 of the network's 2,000,018 outputs for 2,500 examples at"),
+        ([8, 10**12], 2, "the playground takes at most 40,000; `layerkit train` takes more"),
+        ([3000, 3000], 2, "9,003,000 of the network's 9,018,002 parameters; the playground"),
+    ],
+)
+def test_a_network_too_large_for_a_page_is_refused_before_it_is_made(
+    units: list[int], address: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = begun()
+    before = asked(session, "train", steps=3)["frame"]
+    state = state_for("circles")
+    for layer, number in zip(state["network"]["body"]["layers"][::2], units, strict=False):
+        layer["units"] = number
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("memory was taken")
+
+    monkeypatch.setattr("layerkit.network.Arena", refuse)
+    reply = session.handle({"do": "new", "state": state})
+    monkeypatch.undo()
+    assert reply["where"] == f"body.layers.{address}"
+    assert says in reply["error"]
+    assert asked(session, "frame")["frame"] == before
+
+
+def test_a_batch_too_large_for_a_page_is_refused() -> None:
+    state = state_for("circles")
+    state["data"]["examples"] = 100_000
+    state["training"]["batch_size"] = 50_000
+    state["network"]["body"]["layers"][0]["units"] = 1500
+    reply = Session().handle({"do": "new", "state": state})
+    assert reply["where"] == "body.layers.0"
+    assert "3,018 outputs for 50,000 examples at once; the playground takes at" in reply["error"]
+
+
 def test_what_is_of_no_use_in_a_page_is_left_out_with_a_note() -> None:
     training = state_for("circles")["training"]
     state = state_for("circles") | {"training": training | {"callbacks": [{"type": "ProgressBar"}]}}

@@ -10,6 +10,8 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
+from layerkit.arrays import Array
+from layerkit.columns.cells import words_of
 from layerkit.config.toml import read_toml
 from layerkit.data.dialects import Dialect
 from layerkit.errors import FileError, LayerkitError, at
@@ -18,6 +20,8 @@ from layerkit.runs.init import init, raw_columns
 
 USUAL = ("target", "label", "class", "y")
 """Names that a column to predict often has."""
+ROWS_OF_A_CLASS = 9
+"""With so many, the parts that `init` holds out, 20 % and then 15 %, have every class."""
 
 
 class Tables:
@@ -92,7 +96,10 @@ def state_for_table(
         written = {} if encoding == "utf-8" else {"encoding": encoding}
         said = init(path, [target], output, force=True, **written).splitlines()
     except LayerkitError as error:
-        error.args = (str(error).replace("--target ", "the column "),)
+        says = str(error).replace("--target ", "the column ")
+        if "can't be split" in says:  # with options of a file, which a page has not
+            says = _too_few(raw_columns(path, Dialect(encoding=encoding, gaps=[""]))[target], says)
+        error.args = (says,)
         raise
     state = read_toml(output)
     output.unlink()
@@ -102,3 +109,16 @@ def state_for_table(
     body["layers"] = [layer for layer in body["layers"] if layer["type"] != "Dropout"]
     told = [line for line in said if line.startswith(("To learn from", "Left out"))]
     return state, [f"The table is read as {encoding}"] * len(written) + told
+
+
+def _too_few(targets: Array, why: str) -> str:
+    """Return how many rows a table should have that can't be split, in words for the page."""
+    labels = [word for word in words_of(targets) if word is not None]
+    if "every class" not in why:
+        return f"{len(labels)} rows are too few, some are held out to test on; add rows: 3 would do"
+    classes = len(set(labels))
+    return (
+        f"{len(labels)} rows of {classes} classes are too few, some are held out to test on, with "
+        f"every class among them; add rows: {ROWS_OF_A_CLASS * classes} would do, "
+        f"{ROWS_OF_A_CLASS} of each class"
+    )

@@ -14,6 +14,7 @@ import pytest
 from layerkit.data.toys import TOYS
 from layerkit.play.browser import answer
 from layerkit.play.catalogue import state_for
+from layerkit.play.own_tables import ROWS_OF_A_CLASS
 from layerkit.play.session import Session
 from layerkit.play.wire import as_bytes
 from tests.play.conftest import asked
@@ -306,6 +307,29 @@ def test_what_is_learned_from_a_dropped_table_is_told_and_its_features_have_name
     text = text.replace("ja", "ja\x81")
     refused = Session().handle({"do": "csv", "name": "a.csv", "text": text, "encoding": "cp1252"})
     assert refused["error"] == "a.csv: is not text in cp1252"
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (["1,u", "2,v"] * 3, "6 rows of 2 classes are too few, some are held out to test on"),
+        (["1,u", "2,v", "3,w"] * 3, "9 rows of 3 classes are too few"),
+        (["1,u", "2,v", "3,w"] * 3 + ["4,"] * 9, "every class among them; add rows: 27 would do"),
+        (["1,2.5", "2,3"], "2 rows are too few, some are held out to test on; add rows: 3"),
+    ],
+)
+def test_a_dropped_table_with_too_few_rows_is_refused_in_words_of_the_page(
+    rows: list[str], says: str
+) -> None:
+    error = Session().handle({"do": "csv", "name": "a.csv", "text": "\n".join(["x,y", *rows])})
+    assert says in error["error"]
+    assert "_size" not in error["error"]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_a_dropped_table_with_nine_rows_of_each_class_is_enough(classes: int) -> None:
+    rows = [f"{i % 7},k{i % classes}" for i in range(ROWS_OF_A_CLASS * classes)]
+    asked(Session(), "csv", name="a.csv", text="\n".join(["x,y", *rows]))
 
 
 def test_a_state_waits_for_its_table() -> None:

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
+OVERLAPPING = """() => {
+    const boxes = [...document.querySelectorAll("#layers button")]
+        .map(button => button.getBoundingClientRect());
+    const over = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
+        && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+    return boxes.some((a, i) => boxes.slice(i + 1).some(b => over(a, b)));
+}"""
+"""Whether a button of the network lies over another."""
+
+
 @contextmanager
 def serving(start: dict[str, Any] | None = None) -> Iterator[str]:
     """Serve the page as `layerkit play` does; its address."""
@@ -130,6 +140,39 @@ def test_optimizer_schedule_and_loss_come_from_the_catalogue(play: Page) -> None
     assert play.inner_text("#rate dd") == "0.5"
     play.get_by_label("Loss", exact=True).select_option("MeanSquaredError")
     play.get_by_text("circles has classes, but MeanSquaredError judges numbers").wait_for()
+
+
+def test_a_rate_with_a_comma_is_that_rate_and_a_word_is_none(play: Page) -> None:
+    rate = play.get_by_label("lr", exact=True)
+    rate.click(click_count=3)
+    play.keyboard.type("0,25")
+    play.keyboard.press("Tab")
+    wait(play, "state.optimizer.lr === 0.25")
+    rate.click(click_count=3)
+    play.keyboard.type("e")
+    play.keyboard.press("Tab")
+    play.get_by_text("lr: should be a number").wait_for()
+    assert rate.input_value() == "0.25"
+    assert of(play, "draft.optimizer.lr") == 0.25
+
+
+def test_the_layer_whose_name_is_typed_is_added(play: Page) -> None:
+    for typed, meant in (("relu", "ReLU"), ("drop", "Dropout")):
+        play.get_by_role("button", name="Add a layer after layer 1", exact=True).click()
+        play.fill("#picker input", typed)
+        assert play.locator("#picker .best b").inner_text() == meant
+        play.keyboard.press("Enter")
+        wait(play, f"state.network.body.layers[1].type === '{meant}'")
+
+
+def test_the_two_columns_of_a_map_change_places(play: Page) -> None:
+    rows = (f"{i % 23},{i * i % 17},{i % 5},{i % 2}" for i in range(60))
+    drop(play, "\n".join(["a,b,c,y", *rows]))
+    wait(play, "state.data.path")
+    right, up = (play.get_by_label(f"Feature {way}") for way in ("to the right", "upwards"))
+    right.select_option("b")
+    wait(play, "data.columns.join() === '1,0'")
+    assert (right.input_value(), up.input_value()) == ("1", "0")
 
 
 def test_a_digit_is_drawn_and_recognised(play: Page) -> None:
@@ -338,6 +381,7 @@ def test_nothing_overflows(play: Page, width: int) -> None:
         play.get_by_role("radio", name=name).click()
         wait(play, f"data.name === '{name}'")
         assert play.evaluate("document.documentElement.scrollWidth") == width
+        assert not play.evaluate(OVERLAPPING)
 
 
 def test_everything_that_acts_has_a_name(play: Page) -> None:

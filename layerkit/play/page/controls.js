@@ -18,18 +18,22 @@ function read(schema) {
 
 const told = { json: "a list or a table as JSON, such as [1, 2]" };
 
-function number(name, { one, kind, optional, default: usual }, value, change) {
+function number(app, name, { one, kind, optional, default: usual }, value, change) {
   const input = make("input", {
     type: "number", id: fresh(), step: kind === "integer" ? 1 : "any", value: value ?? usual ?? "", placeholder: optional ? "none" : null,
     min: one.minimum ?? (kind === "integer" && one.exclusiveMinimum !== undefined ? one.exclusiveMinimum + 1 : null), inputmode: kind === "integer" ? "numeric" : "decimal",
-    onchange: () => change(input.value === "" ? undefined : Number(input.value)),
+    // Chromium leaves out a decimal comma without a word: 0,01 would be 1
+    onbeforeinput: event => { if (kind === "number" && event.data?.includes(",")) { event.preventDefault(); document.execCommand("insertText", false, event.data.replaceAll(",", ".")); } },
+    onchange: () => {
+      if (input.validity.badInput) { input.value = value ?? usual ?? ""; app.toast(`${name}: should be a number.`); } else change(input.value === "" ? undefined : Number(input.value));
+    },
   });
   return input;
 }
 
 // A rate is chosen by its size: a slider from 0.0001 to 10, beside the number.
-function rate(name, meaning, value, change) {
-  const input = number(name, meaning, value, change), shown = () => Number(input.value) || 1e-4;
+function rate(app, name, meaning, value, change) {
+  const input = number(app, name, meaning, value, change), shown = () => Number(input.value) || 1e-4;
   const slider = make("input", {
     type: "range", min: -4, max: 1, step: 0.1, value: Math.log10(shown()), "aria-label": `${name}, by size`, "aria-valuetext": shown(),
     oninput: () => { input.value = Number((10 ** slider.value).toPrecision(2)); slider.setAttribute("aria-valuetext", input.value); },
@@ -50,7 +54,7 @@ export function option(app, name, schema, value, change) {
     input = make("select", { id: fresh(), onchange: () => change(values[input.selectedIndex] ?? undefined) }, ...values.map(each => make("option", {}, each === null ? "none" : String(each))));
     input.selectedIndex = Math.max(0, values.indexOf(now));
   } else if (meaning.kind === "integer" || meaning.kind === "number") {
-    [input, ...rest] = name === "lr" ? rate(name, meaning, value, change) : [number(name, meaning, value, change)];
+    [input, ...rest] = name === "lr" ? rate(app, name, meaning, value, change) : [number(app, name, meaning, value, change)];
   } else if (meaning.kind === "text") {
     input = make("input", { type: "text", id: fresh(), value: value ?? meaning.default ?? "", placeholder: meaning.optional ? "none" : null, onchange: () => change(input.value === "" ? undefined : input.value) });
   } else if (meaning.kind === "family" && app.catalogue[meaning.family]) {
@@ -143,10 +147,16 @@ export function pick(app, title, chosen) {
       make("h3", {}, group),
       make("div", { class: "choices" }, ...found.map(each => make("button", { type: "button", onclick: () => { dialog.close(); chosen(each.type); } }, make("b", {}, each.type), make("small", {}, ...written(each.doc))))),
     ]));
+    if (words.length) best()?.classList.add("best");
     if (!groups.size) list.append(make("p", { class: "none" }, `No layer has ${search.value} in its name or its first sentence.`));
   };
+  // The layer that is meant: the one of that name, else one that begins so, else the first.
+  const best = () => {
+    const all = [...list.querySelectorAll("button")], typed = search.value.trim().toLowerCase(), named = fits => all.find(each => fits(each.firstChild.textContent.toLowerCase()));
+    return named(name => name === typed) ?? named(name => name.startsWith(typed)) ?? all[0];
+  };
   search.addEventListener("input", show);
-  search.addEventListener("keydown", event => { if (event.key === "Enter") { event.preventDefault(); list.querySelector("button")?.click(); } });
+  search.addEventListener("keydown", event => { if (event.key === "Enter") { event.preventDefault(); best()?.click(); } });
   dialog.replaceChildren(make("header", {}, make("h2", { id: "picker-title" }, title), search, make("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "✕")), list);
   dialog.onclick = event => { if (event.target === dialog) dialog.close(); };
   show();

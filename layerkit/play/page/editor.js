@@ -12,7 +12,7 @@ const EXAMPLES = [
       [/Return dy where .*"""/, 'Return dy times the slope, by two replacements one after the other."""'],
       [/return dy \* np\.sign\(self\.y\)/, "slope = np.where(self.y < 0, 0, self.y)\n        slope = np.where(slope >= 0, 1, slope)\n        return dy * slope"],
     ],
-    says: "Two lines that look right: everything below 0 becomes 0, then everything from 0 on becomes 1. After the first there is nothing below 0 left. Press Run, and let it train.",
+    says: "Two lines that look right: everything below 0 becomes 0, then everything from 0 on becomes 1. After the first there is nothing below 0 left. Press Run: the check finds it. The network may learn all the same, only worse.",
   }],
   ["Forget dy", "ReLU", { changes: [[/Return dy where/, "Return 1 where"], [/return dy \* np/, "return np"]], says: "The slope alone: the chain rule's other factor, dy, is missing. Press Run." }],
   ["Your own activation", null, {
@@ -90,19 +90,21 @@ export function mount(element, app) {
 
   // An example needs its class in the network: it takes the place of the activations there.
   async function load(title, cls, { changes, text, says }) {
+    let before = "";
     if (cls && !used().includes(cls)) {
       const shapes = new Map(app.layers.map(layer => [layer.address, layer]));
       const plain = (layer, i) => layer.units === undefined && !shapes.get(`body.layers.${i}`)?.parameters && !["Dropout", "Flatten"].includes(layer.type);
       const good = await app.change(state => { state.network.body.layers = state.network.body.layers?.map((layer, i) => plain(layer, i) ? { type: cls } : layer); });
       if (!good || !used().includes(cls)) { hint.textContent = `This example changes ${cls}: put one into the network first.`; return; }
+      before = `The activations of the network are ${cls} now, and the training begins again. `;
     }
     if (cls) {
       const { original } = await app.connection.send({ do: "source", class: cls });
       drafts.set(cls, changes.reduce((source, [right, wrong]) => source.replace(right, wrong), original));
     } else drafts.set(null, text);
-    await choose(cls, says);
+    await choose(cls, before + says);
     editor.area.focus({ preventScroll: true });
-    app.say(says);
+    app.say(before + says);
   }
 
   async function run() {

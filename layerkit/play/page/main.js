@@ -188,6 +188,7 @@ const app = {
     app.selected = address;
     network.select();
     showLayer(app);
+    if (address && innerWidth <= 760) $("layer").scrollIntoView({ block: "nearest", behavior: "smooth" }); // else nothing seems to happen
     emit("select", address);
   },
 
@@ -406,7 +407,10 @@ async function linked() {
     return null;
   }
   const classes = Object.keys(state?.code ?? {}).join(", ");
-  if (classes && app.connection.engine === "server" && !confirm(`This link brings Python code of its own (${classes}), which would run on this machine. Is it from somebody you trust?`)) return null;
+  if (classes && app.connection.engine === "server" && !confirm(`This link brings Python code of its own (${classes}), which would run on this machine. Is it from somebody you trust?`)) {
+    app.toast("The link was not opened: this is the page without it.");
+    return null;
+  }
   return state;
 }
 

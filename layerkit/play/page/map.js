@@ -28,7 +28,10 @@ export class Picture {
   // Of tables with more than two features, any two can be seen.
   choices() {
     const { features, columns, numbers } = this.data, menu = (k, none) => {
-      const select = make("select", { "aria-label": k ? "Feature upwards" : "Feature to the right", onchange: () => this.app.chooseColumns(menus.map(each => +each.value)) },
+      const select = make("select", { "aria-label": k ? "Feature upwards" : "Feature to the right", onchange: () => {
+        if (menus[0].value === menus[1].value) menus[1 - k].value = columns[k] ?? -1; // they change places
+        this.app.chooseColumns(menus.map(each => +each.value));
+      } },
         ...(none ? [make("option", { value: -1 }, "none")] : []), ...numbers.map(i => make("option", { value: i }, features[i])));
       select.value = columns[k] ?? -1;
       return select;

@@ -1,6 +1,7 @@
 """The list of all options of configuration files, from the JSON Schema and the docstrings."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,16 +97,21 @@ def heading(level: str, name: str, title: str) -> list[str]:
 
 
 def opening(cls: type[Any]) -> Iterator[str]:
-    """What a class does: all of it, or its formula and a link where the atlas has the rest."""
+    """What a class does: all of it, or its formula, a sentence and a link to the atlas."""
     text, remarks, others = rule(cls)
     typeset = text and aligned(text)
     if typeset:
         yield from formula(text)
     if in_atlas(cls):
-        begin = remarks[0] if typeset and remarks else "" if typeset else paragraphs(cls)[0]
-        yield from (f"{markdown(begin)} [More in the atlas](#atlas-{cls.__name__.lower()}).", "")
+        begin = [*remarks, *map(first_sentence, others), ""] if typeset else paragraphs(cls)
+        yield from (f"{markdown(begin[0])} [More in the atlas](#atlas-{cls.__name__.lower()}).", "")
     else:
         yield from blocks([*remarks, *others] if typeset else paragraphs(cls))
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a paragraph; the next may begin with a letter of a formula."""
+    return re.split(r"(?<=\.) (?=[A-Z]|[a-z]\b)", text)[0]
 
 
 def in_atlas(cls: type[Any]) -> bool:

@@ -233,6 +233,8 @@ class _Reader:
                 raise NotAFormulaError(" ".join(self.tokens))
             if token == "{":
                 return f"{{{inside}}}"
+            if remark := re.fullmatch(r"\\text\{ (\w+( \w+)+) \}", inside):
+                return rf"\text{{ ({remark[1]})}}"
             inside = re.sub(r"^(\\text\{) | (\})$", r"\1\2", inside)
             high = r"\frac" in inside or r"\sum" in inside
             return rf"\left{token}{inside}\right{end}" if high else f"{token}{inside}{end}"

@@ -224,9 +224,9 @@ class Poisson(ElementwiseLoss):
 class GaussianNLL(Loss):
     """l = mean over d of (v_d + (m_d - t_d)^2 exp(-v_d)) / 2, in nats per output.
 
-    The negative log-likelihood of a normal distribution, whose variance is learned too. For D
-    targets the network has 2 D outputs, z = (m, v): first all means, then all logarithms of the
-    variances. dl/dm = (m - t) exp(-v) / D, dl/dv = (1 - (m - t)^2 exp(-v)) / (2 D). The constant
+    For D targets the network has 2 D outputs, z = (m, v): first all means, then all logarithms of
+    the variances. This is the negative log-likelihood of a normal distribution, whose variance is
+    learned too. dl/dm = (m - t) exp(-v) / D, dl/dv = (1 - (m - t)^2 exp(-v)) / (2 D). The constant
     log(2 pi) / 2 is left out. PyTorch's GaussianNLLLoss with var = exp(v), but for its lower limit
     of the variance. `predict` gives the means.
 

@@ -239,6 +239,9 @@ def test_options_of_the_family_are_described_once() -> None:
         "`shape`: list of integers > 0, at least one, optional",
         '`mode`: `"auto"`, `"min"` or `"max"`, default `"auto"`',
         "`low`, `high`: number, default `-0.05`, `0.05`",
+        "Adam with Nesterov's look ahead. [More in the atlas](#atlas-nadam).",
+        "The label 1 is $s = 1,$ the label 0 is $s = -1.$ [More in the atlas](#atlas-hinge).",
+        "The rectified linear unit. [More in the atlas](#atlas-relu).",
     ):
         assert line in lines
 
@@ -422,6 +425,7 @@ def test_windows_are_for_classes_that_are_drawn() -> None:
             r"y &= \frac{\exp(x)}{\sum_{j} \exp(x_{j})} + 1",
         ),
         ("l = -|e| <= tanh(e)^2, in nats", r"l &= -|e| \le \tanh(e)^{2},\; \text{ in nats }"),
+        ("y = 0 (at the kink too)", r"y &= 0\, \text{ (at the kink too)}"),
         ("mu_(t+1) x_i", r"&\mu_{t + 1} x_{i}"),
         ("`lr` min_step x", r"&\mathtt{lr}\, \mathrm{min\_step}\, x"),
     ],

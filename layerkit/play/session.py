@@ -41,7 +41,7 @@ from layerkit.play.maps import (
     reads,
 )
 from layerkit.play.own_tables import Tables, columns_of, state_for_table
-from layerkit.play.sizes import check_network, check_size
+from layerkit.play.sizes import check_batch, check_network
 from layerkit.play.takehome import home
 from layerkit.progress import Progress
 from layerkit.runs.completion import complete
@@ -268,7 +268,7 @@ class Session:
             experiment = self.made(state)
             dataset = dataset or experiment.load_data(self.data_dir)
             batch = min(experiment.training.batch_size, len(dataset.train))
-            check_size(experiment.network.body, batch)
+            check_batch(experiment.network.body, batch)
             try:
                 return experiment, dataset, *self._prepared(experiment, dataset)
             except LayerkitError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 from layerkit.config.tables import from_config
@@ -24,18 +25,28 @@ def check_network(network: Any) -> None:
     """
     try:
         body: Layer = from_config(network["body"], Layer)  # type: ignore[type-abstract]
-        body.place(tuple(network["shape"]), address="body")
+        body.place(tuple(map(operator.index, network["shape"])), address="body")
+        outputs, parameters = _counted(body)
     except Exception:
         return
-    check_size(body, SIDE * SIDE)
+    _check(outputs, parameters, SIDE * SIDE)
 
 
-def check_size(body: Layer, examples: int) -> None:
-    """Raise a ConfigError for a body that is too large for so many examples at once."""
+def check_batch(body: Layer, batch: int) -> None:
+    """Raise a ConfigError for a body that is too large for batches of so many examples."""
+    _check(*_counted(body), batch)
+
+
+def _counted(body: Layer) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many outputs and parameters each layer has, by address."""
     outputs, parameters = dict[str, int](), dict[str, int]()
     for address, layer in body.walk("body"):
-        parameters[address] = sum(math.prod(param.shape) for param in layer.params().values())
         outputs[address] = 0 if any(layer.parts()) else math.prod(layer.output_shape)
+        parameters[address] = sum(math.prod(param.shape) for param in layer.params().values())
+    return outputs, parameters
+
+
+def _check(outputs: dict[str, int], parameters: dict[str, int], examples: int) -> None:
     for counts, most, what in (
         (outputs, MOST_VALUES // examples, f"outputs for {examples:,} examples at once"),
         (parameters, MOST_PARAMETERS, "parameters"),

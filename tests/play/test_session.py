@@ -35,6 +35,7 @@ for name, state in states.items():
         reply = session.handle(message)
         assert "error" not in reply, (name, reply)
 """
+NETWORK = state_for("circles")["network"]
 
 
 def begun(name: str = "circles", **tables: Any) -> Session:
@@ -142,6 +143,7 @@ def test_a_map_has_what_the_network_predicts_with_the_top_first() -> None:
         ({"do": "train", "steps": 1.5}, "steps = 1.5: should be a whole number"),
         ({"do": "new"}, '"state" is missing'),
         ({"do": "new", "state": {"network": 1}}, "network"),
+        ({"do": "new", "state": {"network": {**NETWORK, "shape": "ab"}}}, "network.shape = 'ab'"),
         ({"do": "predict", "x": [1]}, "should be a list of 2 finite numbers"),
         ({"do": "predict", "x": "a"}, "should be a list of 2 numbers"),
         ({"do": "frame", "example": 400}, "example = 400: should be from 0 to 399"),

@@ -260,7 +260,7 @@ class _Reader:
         if word in SYMBOLS:
             return SYMBOLS[word]
         if word.startswith("`") and word.strip("`") in self.names:
-            return rf"\mathtt{{{escaped(word.strip('`'))}}}"
+            return rf"\mathrm{{{escaped(word.strip('`'))}}}"
         digit = re.fullmatch(r"([a-z]+)(\d)", word)
         if digit and digit[1] in GREEK:
             return rf"\{digit[1]}_{{{digit[2]}}}"

@@ -427,7 +427,7 @@ def test_windows_are_for_classes_that_are_drawn() -> None:
         ("l = -|e| <= tanh(e)^2, in nats", r"l &= -|e| \le \tanh(e)^{2},\; \text{ in nats }"),
         ("y = 0 (at the kink too)", r"y &= 0\, \text{ (at the kink too)}"),
         ("mu_(t+1) x_i", r"&\mu_{t + 1} x_{i}"),
-        ("`lr` min_step x", r"&\mathtt{lr}\, \mathrm{min\_step}\, x"),
+        ("`lr` min_step x", r"&\mathrm{lr}\, \mathrm{min\_step}\, x"),
     ],
 )
 def test_formulas_are_typeset(text: str, typeset: str) -> None:

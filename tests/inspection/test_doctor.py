@@ -287,6 +287,43 @@ def test_what_can_not_be_known_of_targets_is_no_finding(x: Any, t: Any, looked: 
     assert (check.findings, check.looked) == ([], looked), found
 
 
+@pytest.mark.parametrize("weights", [None, "balanced"])
+@pytest.mark.parametrize(
+    ("rare", "examples", "shuffled", "mark"),
+    [
+        (0.12, 1000, False, "✓"),
+        (0.05, 1000, False, "✓"),
+        (0.02, 400, False, "-"),  # too few of class 1 to tell
+        (0.12, 1000, True, "✗"),
+        (0.3, 400, True, "✗"),
+    ],
+)
+def test_rare_classes_count_as_much_as_others(
+    rare: float, examples: int, shuffled: bool, mark: str, weights: str | None
+) -> None:
+    rng = np.random.default_rng(3)
+    t = (rng.random(examples + 300) < rare).astype(int)
+    x = rng.standard_normal((len(t), 6)) + 0.45 * t[:, None]
+    t = rng.permutation(t) if shuffled else t
+    ours, new = slice(examples), slice(examples, None)
+    found = treated(
+        deep(16, 1, ReLU),
+        x[ours],
+        t[ours],
+        Adam(lr=1e-3),
+        epochs=8,
+        test=(x[new], t[new]),
+        class_weight=weights,
+    )
+    check = found.checks["targets belong to inputs"]
+    assert check.mark == mark, check
+
+
+def test_examples_held_out_of_one_class_tell_nothing() -> None:
+    found = treated(deep(64, 1, ReLU), t=SHUFFLED, epochs=60, test=(V, 0 * U))
+    assert not found.checks["targets belong to inputs"].looked
+
+
 def test_a_huge_loss_is_told_in_a_short_number() -> None:
     net = Network(Sequential([Dense(8), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(5,))
     records = fit(net, SGD(lr=0.1), X, T, epochs=1)

@@ -2,8 +2,12 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from layerkit import Configurable
+
+settings.register_profile("layerkit", deadline=None)  # a busy machine is no fault
+settings.load_profile("layerkit")
 
 
 def pytest_configure() -> None:

@@ -146,12 +146,12 @@ def at(place: str) -> Iterator[None]:
 
     Examples
     --------
-    >>> with at("body.layers.2"):
-    ...     raise ShapeError("Dense takes rows of features")
-    Traceback (most recent call last):
-    ...
-    layerkit.errors.ShapeError: Dense takes rows of features
-    at body.layers.2
+    >>> try:
+    ...     with at("body.layers.2"):
+    ...         raise ShapeError("Dense takes rows of features")
+    ... except ShapeError as error:
+    ...     print(f"{error.place}: {error}")
+    body.layers.2: Dense takes rows of features
     """
     try:
         yield

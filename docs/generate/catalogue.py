@@ -58,6 +58,7 @@ from layerkit import (
     WarmupStableDecaySchedule,
 )
 from layerkit.config.tables import choices_for
+from layerkit.guidance import is_own
 from layerkit.layers.activations.gated import GLU
 from layerkit.layers.activations.rows import RowActivation
 
@@ -192,7 +193,8 @@ def registered(kind: type[Any]) -> list[type[Any]]:
 def option_names() -> set[str]:
     """The words that formulas use as names: options, and some that stand for a number."""
     kinds = (*FAMILIES, Average)
-    classes = [cls for cls in Configurable.registry.values() if issubclass(cls, kinds)]
+    ours = (cls for cls in Configurable.registry.values() if not is_own(cls))
+    classes = [cls for cls in ours if issubclass(cls, kinds)]
     found = {option.name for cls in classes for option in fields(cls)}
     return {name for name in found if len(name) > 1} | {
         *("d_model", "factor", "height", "kept", "n_in", "n_out"),

@@ -47,12 +47,15 @@ def check_definition(cls: Any) -> None:
 
 
 def shared_default(cls: Any) -> str:
-    """Return the sentence about an option whose default can be changed, and all would share."""
-    name, value, kind = next(
+    """Return the sentence about a default that can be changed, and all would share; "" if none."""
+    found = [
         (name, value, kind)
         for name, kind in _annotated(cls).items()
         if type(value := vars(cls).get(name)).__hash__ is None
-    )
+    ]
+    if not found:
+        return ""
+    name, value, kind = found[0]
     empty = isinstance(value, list | dict) and not value
     made = type(value).__name__ if empty else f"lambda: {value!r}"
     kind = kind.__name__ if isinstance(kind, type) else kind

@@ -141,7 +141,10 @@ class Configurable(Guided):
         except ValueError as error:
             from layerkit.config.definitions import shared_default
 
-            raise ConfigError(shared_default(cls)) from error
+            if sentence := shared_default(cls):
+                raise ConfigError(sentence) from error
+            _check_fields(cls)  # their order, of which Python 3.11.2 makes no signature
+            raise
         _check_fields(cls)
         _register(cls)
 

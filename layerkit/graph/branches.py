@@ -40,17 +40,17 @@ class Residual(Container):
 
     Examples
     --------
-    >>> from layerkit import Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, ReLU, Sequential, ShapeError, SoftmaxCrossEntropy
     >>> block = Residual(Sequential([ReLU(), Dense(8)]))
     >>> net = Network(Sequential([Dense(8), block, Dense(3)]), SoftmaxCrossEntropy(), shape=(4,))
     >>> block.output_shape
     (8,)
-    >>> Network(Residual(Dense(8)), SoftmaxCrossEntropy(), shape=(4,))
-    Traceback (most recent call last):
-    ...
-    layerkit.errors.ShapeError: (8,), (4,): what is added should have one shape; a Dense brings \
-one of them to the shape of another (in a Residual as its shortcut)
-    at body.add
+    >>> try:
+    ...     Network(Residual(Dense(8)), SoftmaxCrossEntropy(), shape=(4,))
+    ... except ShapeError as error:
+    ...     print(f"{error.place}: {error}")
+    body.add: (8,), (4,): what is added should have one shape; a Dense brings one of them to the \
+shape of another (in a Residual as its shortcut)
     """
 
     body: Layer

@@ -127,14 +127,13 @@ class FailedStep:
     ...         self.failed = progress.failed
     >>> net, keep = Network(Dense(1), MeanSquaredError(), shape=(1,)), Keep()
     >>> net.arena.values = [1e30, 0]
-    >>> fit(net, SGD(), [[-1.0], [1.0]], [0.0, 0.0], callbacks=[keep])
-    Traceback (most recent call last):
-    ...
-    layerkit.errors.DivergenceError: batch 1: the loss is inf; the first value that is not finite \
-is in the losses of the examples (MeanSquaredError), example 0 of the batch (number 1 of the \
-training data): inf, from the outputs up to 1e+30. Try a smaller learning rate than SGD(lr=0.1) \
-has, or scale the examples
-    at epoch 1
+    >>> try:
+    ...     fit(net, SGD(), [[-1.0], [1.0]], [0.0, 0.0], callbacks=[keep])
+    ... except DivergenceError as error:
+    ...     print(f"{error.place}: {error}")
+    epoch 1: batch 1: the loss is inf; the first value that is not finite is in the losses of the \
+examples (MeanSquaredError), example 0 of the batch (number 1 of the training data): inf, from \
+the outputs up to 1e+30. Try a smaller learning rate than SGD(lr=0.1) has, or scale the examples
     >>> keep.failed.replay().loss
     inf
     """

@@ -143,6 +143,7 @@ class Run:
             print(f"Resuming {self.folder} {done}")
         if experiment.training.warm_start and not progress.step:
             print(f"Begins with the weights of {experiment.training.warm_start}")
+        print(end="", flush=True)  # said also if the process is killed
 
     def train(self, interruption: Interruption) -> None:
         """Train, and save the history, the network, its metrics on the test examples, and pictures.

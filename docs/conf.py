@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections import _tuplegetter  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +117,7 @@ def trim_examples(app: Any, name: str, source: list[str]) -> None:
 def skip_members(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:
     """Fields are attributes in the docstring; metadata routing is scikit-learn's own."""
     routing = name.startswith("set_") and name.endswith("_request")
-    return True if routing or isinstance(obj, _tuplegetter) else None
+    return True if routing or type(obj).__name__ == "_tuplegetter" else None
 
 
 def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

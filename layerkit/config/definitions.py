@@ -165,7 +165,7 @@ def _takes(function: FunctionType, original: FunctionType) -> bool:
 
 
 def _annotated(cls: Any) -> dict[str, Any]:
-    """What the body of a class annotates, by name."""
+    """Return the annotations in the body of a class, by name."""
     if sys.version_info >= (3, 14):  # where annotations are evaluated when they are asked for
         from annotationlib import Format, get_annotations
 

@@ -270,7 +270,7 @@ def default(option: Field[Any]) -> Any:
 
 
 def mistaken(cls: type[Configurable], wrong: Wrong) -> str:
-    """What to write for values that are right in another library, or as another option."""
+    """Return hints on values that are right in another library, or as another option."""
     mistakes = [
         f"{place[0]}={kind.__name__}"
         for place, value, _ in wrong.problems

@@ -286,6 +286,11 @@ class _Estimator(
             raise ConfigError(
                 f"body ends with {layers[-1]}: leave it out; the last Dense and the loss follow"
             )
+        if isinstance(layers[-1], Dense) and layers[-1].units == outputs:
+            raise ConfigError(
+                f"body ends with {layers[-1]}, and another Dense({outputs}) follows by itself: "
+                "leave it out, or end with an activation"
+            )
         first = next(layer for _, layer in body.walk("body") if not any(layer.parts()))
         front: list[Layer] = []
         if table and (own := table_of(body)):

@@ -102,6 +102,7 @@ def test_the_head_follows_from_the_data() -> None:
         (small(), np.stack([IRIS[1], IRIS[1]], 1), "several columns of classes"),
         (small(epochs=0), IRIS[1], r"Classifier\.epochs = 0: should be greater than 0"),
         (small(body=Sequential([Dense(3), Softmax()])), IRIS[1], "ends with Softmax.*leave it out"),
+        (small(body=Sequential([Dense(8), Tanh(), Dense(3)])), IRIS[1], "Dense.units=3.*by itself"),
         (small(body=ReLU), IRIS[1], r"Classifier\.body .* such as ReLU\(\)"),
         (small(transform_layer="body.layers.7"), IRIS[1], "'body.layers.7': nothing is there"),
     ],
@@ -195,7 +196,7 @@ def test_a_standardize_is_first_where_it_helps() -> None:
     for model, data, expected in (
         (small(), X, [Standardize, Dense, ReLU, Dense]),
         (small(standardize=False), X, [Dense, ReLU, Dense]),
-        (small(body=Sequential([Standardize(), Dense(3)])), X, [Standardize, Dense, Dense]),
+        (small(body=Sequential([Standardize(), Dense(4)])), X, [Standardize, Dense, Dense]),
         (small(), csr_array(X), [Dense, ReLU, Dense]),
     ):
         body: Any = clone(model).set_params(epochs=1).fit(data, y).network_.body

@@ -116,6 +116,23 @@ def test_layers_are_added_moved_changed_and_removed(play: Page) -> None:
     wait(play, "state.network.body.layers[0].units === 9")
 
 
+def test_a_network_that_is_long_built_says_so(play: Page) -> None:
+    play.evaluate("""() => {
+        const { connection } = layerkit, send = connection.send.bind(connection);
+        connection.send = async message => {
+            if (message.do === "new") await new Promise(go => { window.go = go; });
+            return send(message);
+        };
+    }""")
+    play.get_by_role("button", name="One unit more in layer 1").click()
+    said = "getComputedStyle(document.querySelector('#network[aria-busy=true] h2'), '::after')"
+    play.wait_for_function(f"{said}.visibility === 'visible'")
+    assert play.evaluate(f"{said}.content") == '"building …"'
+    play.evaluate("go()")
+    wait(play, "state.network.body.layers[0].units === 9")
+    play.wait_for_selector("#network[aria-busy=false]")
+
+
 def test_a_network_that_does_not_fit_is_told_and_undone(play: Page) -> None:
     play.get_by_role("button", name="One unit more in layer 5").click()
     alert = play.locator("#refused")

@@ -89,13 +89,18 @@ const app = {
   build(keep = false) {
     afresh ||= !keep;
     if (!building) building = (async () => {
-      let good;
-      do {
-        again = false;
-        good = await rebuilt(copy(app.draft));
-      } while (again);
-      building = null;
-      return good;
+      $("network").ariaBusy = true;
+      try {
+        let good;
+        do {
+          again = false;
+          good = await rebuilt(copy(app.draft));
+        } while (again);
+        return good;
+      } finally {
+        building = null;
+        $("network").ariaBusy = false;
+      }
     })(); else again = true;
     return building;
   },

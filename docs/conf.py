@@ -11,7 +11,7 @@ import layerkit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called from
 
-from docs.generate.api import write_api
+from docs.generate.api import file_names, write_api
 from docs.generate.atlas import write, write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.docstrings import restructured
@@ -56,6 +56,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autosummary_generate = True
+autosummary_filename_map = file_names()
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
@@ -120,10 +121,16 @@ def skip_members(app: Any, what: str, name: str, obj: Any, skip: bool, options: 
     return True if routing or type(obj).__name__ == "_tuplegetter" else None
 
 
+def show_bases(app: Any, name: str, obj: Any, options: Any, bases: list[Any]) -> None:
+    """An estimator shows scikit-learn's classes in place of a private one."""
+    if any(base.__name__[0] == "_" for base in bases):
+        bases[:] = [base for base in obj.__mro__[1:] if base.__module__ == "sklearn.base"]
+
+
 def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """From its source a name links back to its page, whatever the first name of the file is in."""
     if page.startswith("_modules/"):
-        link = r"(/api/([\w.]+\.(\w+))\.html#)(?!\2\b)[\w.]+?\.\3\b"
+        link = r"(/api/([\w.]+\.(\w+))(?:-function)?\.html#)(?!\2\b)[\w.]+?\.\3\b"
         context["body"] = re.sub(link, r"\1\2", context["body"])
 
 
@@ -155,6 +162,7 @@ def setup(app: Any) -> None:
     app.connect("source-read", trim_examples)
     app.connect("autodoc-process-docstring", explain, priority=350)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
+    app.connect("autodoc-process-bases", show_bases)
     app.connect("autodoc-skip-member", skip_members)
     app.connect("html-page-context", link_back)
     app.connect("autodoc-process-docstring", describe_all, priority=300)

@@ -161,6 +161,16 @@ def documented() -> dict[str, Any]:
     return {part.__name__: part for entry in entries for part in public(entry)}
 
 
+def file_names() -> dict[str, str]:
+    """The files of functions that are called as a class but for capitals: not all systems tell them
+    apart.
+    """
+    paths = {f"layerkit.{address(part)}": part for part in documented().values()}
+    classes = {path.lower() for path, part in paths.items() if inspect.isclass(part)}
+    functions = (path for path, part in paths.items() if inspect.isfunction(part))
+    return {path: f"{path}-function" for path in functions if path.lower() in classes}
+
+
 def tables(parts: Iterable[Any]) -> Iterator[str]:
     """A table of classes and functions under each heading."""
     for heading, those in groupby(parts, key=lambda part: HEADINGS.get(module(part), "")):

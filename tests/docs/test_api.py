@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from docs.generate.api import documented
+from docs.generate.api import address, documented, file_names
 from docs.generate.signatures import describe_parameters
 from layerkit import SGD, Constant, ModelCheckpoint, PolynomialSchedule, ReGLU, train
 from layerkit.sklearn import Regressor
@@ -38,3 +38,11 @@ def test_no_parameter_of_a_page_is_described_elsewhere_only() -> None:
         lines = (inspect.getdoc(part) or "").split("\n")
         describe_parameters(part, lines)
         assert not [line for line in lines if re.match(r" +(As in|As for|As those of|See) `", line)]
+
+
+def test_no_two_pages_differ_in_capitals_alone() -> None:
+    names = file_names()
+    assert names["layerkit.profile"] == "layerkit.profile-function"
+    paths = [f"layerkit.{address(part)}" for part in documented().values()]
+    pages = [names.get(path, path).lower() for path in paths]
+    assert len(set(pages)) == len(pages)

@@ -111,7 +111,8 @@ class Experiment(Configurable):
 
     def _load_like(self, path: Path) -> Network:
         """Load a network, or that of a run; ShapeError if its parameters or states differ."""
-        saved = Network.load(path / MODEL if path.is_dir() else path)
+        with at("training.warm_start"):
+            saved = Network.load(path / MODEL if path.is_dir() else path)
         own, other = (
             {
                 name: f"{network.dtype} {item.shape}"

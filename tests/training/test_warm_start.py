@@ -74,8 +74,9 @@ def test_another_network_is_refused_before_the_training(
 
 
 def test_a_missing_file_is_refused_before_the_training(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"none\.safetensors: can't be read"):
+    with pytest.raises(FileError, match=r"none\.safetensors: can't be read") as refused:
         prepare(experiment(tmp_path / "none.safetensors", layers()))
+    assert refused.value.place == "training.warm_start"
 
 
 def test_weights_that_are_there_are_not_fitted_to_the_data(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ class _Reader:
             if sign == "_" and self.next() == "ij":
                 base += f"_{{{self.take()}}}"
             elif self.next() in BEFORE:
-                base += f"{sign}{{{bare(self.atom())}}}"
+                base += f"{sign}{{{linear(bare(self.atom()))}}}"
             else:
                 minus = self.take() if self.next() == "-" else ""
                 base += f"{sign}{{{minus}{self.atom()}}}"
@@ -330,12 +330,24 @@ def escaped(word: str) -> str:
 
 
 def spaced(factors: list[str]) -> str:
-    """Factors one after the other, with a thin space beside words."""
+    """Factors one after the other, with a thin space beside words and gradients such as dy."""
     text = factors[0]
     for left, right in pairwise(factors):
-        word = any(part.startswith((r"\text", r"\math")) for part in (left, right))
+        word = any(re.match(r"\\text|\\math|d[a-zW\\]", part) for part in (left, right))
         text += (r"\, " if word else " ") + right
     return text
+
+
+def linear(exponent: str) -> str:
+    r"""Write a fraction of an exponent with a slash: one above the other would be too small.
+
+    Examples
+    --------
+    >>> print(linear(r"-\frac{i}{\text{every}}"))
+    -i / \text{every}
+    """
+    part = r"\{((?:\w|\\(?:text|mathrm)\{\w+\})+)\}"
+    return re.sub(rf"\\frac{part}{part}", r"\1 / \2", exponent)
 
 
 def bare(text: str) -> str:

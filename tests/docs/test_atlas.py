@@ -240,7 +240,8 @@ def test_options_of_the_family_are_described_once() -> None:
         '`mode`: `"auto"`, `"min"` or `"max"`, default `"auto"`',
         "`low`, `high`: number, default `-0.05`, `0.05`",
         "Adam with Nesterov's look ahead. [More in the atlas](#atlas-nadam).",
-        "The label 1 is $s = 1,$ the label 0 is $s = -1.$ [More in the atlas](#atlas-hinge).",
+        "The hinge loss: the label 1 is $s = 1,$ the label 0 is $s = -1.$ "
+        "[More in the atlas](#atlas-hinge).",
         "The rectified linear unit. [More in the atlas](#atlas-relu).",
     ):
         assert line in lines
@@ -436,6 +437,8 @@ def test_windows_are_for_classes_that_are_drawn() -> None:
         ("y = 0 (at the kink too)", r"y &= 0\, \text{ (at the kink too)}"),
         ("mu_(t+1) x_i", r"&\mu_{t + 1} x_{i}"),
         ("`lr` min_step x", r"&\mathrm{lr}\, \mathrm{min\_step}\, x"),
+        ("db = dy a; dx = dy W^T", "db &= dy\\, a \\\\\ndx &= dy\\, W^{T}"),
+        ("y = a^(-1/2) b^(i / `lr`)", r"y &= a^{-1 / 2} b^{i / \mathrm{lr}}"),
     ],
 )
 def test_formulas_are_typeset(text: str, typeset: str) -> None:

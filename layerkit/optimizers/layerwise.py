@@ -29,6 +29,7 @@ def trust_ratio(trust: float, w: Array, u: Array) -> float:
 class LARS(Optimizer):
     """v <- beta v + lr r u;  w <- w - v, u = g + weight_decay w, r = trust |w| / |u|.
 
+    Layer-wise adaptive rate scaling: momentum with steps in proportion to each parameter's norm.
     r is computed for each parameter, and is 1 if w or u is 0. Biases, scales of normalizations and
     parameters of activations have r = 1, and no weight decay unless `penalize` names them.
 
@@ -45,6 +46,8 @@ class LARS(Optimizer):
         How much of v is kept at each step.
     trust : float
         The length of the first step of a parameter, divided by lr and |w|.
+    weight_decay : float
+        The share of w in u: not decoupled, since r scales it too.
 
     Examples
     --------
@@ -77,9 +80,9 @@ class LARS(Optimizer):
 class LAMB(Moments):
     """w <- w - lr r u, u = m' / (sqrt(v') + eps) + weight_decay w, r = |w| / |u|.
 
-    m' and v' are Adam's. r is computed for each parameter, and is 1 if w or u is 0. Biases, scales
-    of normalizations and parameters of activations have r = 1, and no weight decay unless
-    `penalize` names them.
+    Adam with steps in proportion to each parameter's norm. m' and v' are Adam's. r is computed for
+    each parameter, and is 1 if w or u is 0. Biases, scales of normalizations and parameters of
+    activations have r = 1, and no weight decay unless `penalize` names them.
 
     optax's, with these exceptions as its masks. The source has a function of |w| instead of |w|.
 
@@ -94,6 +97,8 @@ class LAMB(Moments):
         How much of the means of g and of g^2 is kept at each step.
     eps : float
         Added to the root, so that nothing is divided by 0.
+    weight_decay : float
+        The share of w in u: not decoupled, since r scales it too.
 
     Examples
     --------

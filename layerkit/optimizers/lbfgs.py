@@ -31,8 +31,8 @@ class LBFGS(Optimizer):
     the last pair.
 
     If `step` is given `again`, as in training, a search that begins with lr finds a t that meets
-    the strong Wolfe conditions; otherwise t is lr. At the first step lr is divided by sum |g|, if
-    that is greater than 1. w stays if no |g| exceeds 1e-7, or g H g is not greater than 1e-9.
+    the strong Wolfe conditions; otherwise t is lr. At the first step lr is divided by the sum
+    of all |g|, if that is greater than 1. w stays if no |g| exceeds 1e-7, or if g H g <= 1e-9.
 
     PyTorch's with ``max_iter=1`` and, if there is a search, ``line_search_fn="strong_wolfe",
     max_eval=26``; it remembers 100 steps. For small data: batches should be the same, or large.
@@ -47,6 +47,8 @@ class LBFGS(Optimizer):
         Length t of a step, the first one that is tried.
     history_size : int
         Number of steps that are remembered, with two vectors for each.
+    weight_decay : float
+        Has to be 0; use l2 instead.
 
     Raises
     ------

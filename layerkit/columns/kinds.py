@@ -48,6 +48,15 @@ class Column(Configurable, ABC):
         The name of the column.
     gaps : bool
         Whether a missing value has a feature of its own, as it occurs in the training data.
+
+    Examples
+    --------
+    >>> from layerkit.columns import raw_table
+    >>> class Percent(Number):
+    ...     def encode(self, values):
+    ...         return super().encode(np.array([cell.rstrip("%") for cell in values])) / 100
+    >>> Percent("share").encode(raw_table({"share": ["3%", "50 %"]})["share"])
+    array([0.03, 0.5 ])
     """
 
     name: str
@@ -60,7 +69,7 @@ class Column(Configurable, ABC):
         Raises
         ------
         DataError
-            With the first row whose cell can't be one.
+            For a cell that isn't of this kind, with the first such row.
         """
 
     @property
@@ -74,7 +83,7 @@ class Column(Configurable, ABC):
         return True
 
     def completed(self, values: Array) -> Self:
-        """Return the column with what is not known yet taken from the training data."""
+        """Return the column; what is still unknown is taken from the training data."""
         return self
 
     def wrong(self, row: int, cell: object, wanted: str) -> LayerkitError:

@@ -79,7 +79,7 @@ class EndingSchedule(Schedule, ABC):
     Raises
     ------
     ConfigError
-        Also when the length of the training is unknown, and `steps` is not given.
+        If the length of the training is unknown and `steps` is not given.
 
     Examples
     --------

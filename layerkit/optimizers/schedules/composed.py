@@ -59,7 +59,7 @@ class CyclicSchedule(Schedule):
     mode : {"triangular", "triangular2", "exp_range"}
         How the height changes over the cycles.
     gamma : float
-        For exp_range only.
+        The factor of the height at each step, for exp_range only.
 
     Examples
     --------

@@ -38,6 +38,15 @@ class DecaySchedule(EndingSchedule, ABC):
     ------
     ConfigError
         If the warm-up is not shorter than the training.
+
+    Examples
+    --------
+    >>> class SquareSchedule(DecaySchedule):
+    ...     def curve(self, p):
+    ...         return (1 - p) ** 2
+    >>> schedule = SquareSchedule(warmup=1)
+    >>> [schedule(step, steps=5) for step in range(6)]
+    [0.5, 1.0, 0.5625, 0.25, 0.0625, 0.0]
     """
 
     warmup: Annotated[int, Limits(ge=0)] = 0

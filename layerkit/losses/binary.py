@@ -104,7 +104,8 @@ class BinaryCrossEntropy(BinaryClassifier):
 class Hinge(BinaryClassifier):
     """f = max(0, 1 - s z), in units of z; df/dz = -s where s z < 1, else 0 (at the kink too).
 
-    The label 1 is s = 1, the label 0 is s = -1. Keras's Hinge. There are no probabilities.
+    The hinge loss: the label 1 is s = 1, the label 0 is s = -1. Keras's Hinge. There are no
+    probabilities.
 
     Raises
     ------
@@ -137,7 +138,8 @@ class Hinge(BinaryClassifier):
 class SquaredHinge(Hinge):
     """f = max(0, 1 - s z)^2, in squared units of z; df/dz = -2 s max(0, 1 - s z).
 
-    The label 1 is s = 1, the label 0 is s = -1. Keras's SquaredHinge. There are no probabilities.
+    The squared hinge loss: the label 1 is s = 1, the label 0 is s = -1. Keras's SquaredHinge. There
+    are no probabilities.
 
     Raises
     ------

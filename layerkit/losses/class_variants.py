@@ -17,8 +17,9 @@ from layerkit.losses.classes import Classifier, SoftmaxClassifier, distributions
 
 
 class Focal(SoftmaxClassifier):
-    """l = -(1 - p_t)^gamma log p_t, with p = softmax(z): easy examples count little; in nats.
+    """l = -(1 - p_t)^gamma log p_t, with p = softmax(z): the focal loss, in nats.
 
+    Easy examples, whose p_t is near 1, count little.
     dl/dz_k = g ([k = t] - p_k), g = gamma (1 - p_t)^(gamma - 1) p_t log p_t - (1 - p_t)^gamma.
     With gamma = 0 it is the cross-entropy. Keras's CategoricalFocalCrossentropy with alpha = 1; the
     binary form of the paper is that of two classes.

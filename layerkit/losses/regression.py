@@ -64,7 +64,7 @@ class MeanAbsoluteError(ElementwiseLoss):
 class Huber(ElementwiseLoss):
     """f = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2): robust against outliers.
 
-    df/dz = e, limited to +-delta. In squared units of the target. PyTorch's HuberLoss; with
+    df/dz = max(-delta, min(e, delta)). In squared units of the target. PyTorch's HuberLoss; with
     delta = 1 its SmoothL1Loss too.
 
     Source: Huber (1964), Robust estimation of a location parameter.

@@ -19,6 +19,8 @@ from layerkit.optimizers.base import Optimizer
 class AdaGrad(Optimizer):
     """v <- v + g^2;  w <- w - lr g / (sqrt(v) + eps).
 
+    Adaptive gradient: the more a parameter has moved, the shorter its steps.
+
     PyTorch's: v starts at 0, eps is outside the root. In Keras v starts at 0.1 and eps is
     inside.
 
@@ -57,6 +59,8 @@ class AdaGrad(Optimizer):
 
 class RMSProp(Optimizer):
     """v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps).
+
+    AdaGrad that forgets: the root mean square of the last gradients divides.
 
     PyTorch's, not centred: eps is outside the root. In Keras it is inside.
 

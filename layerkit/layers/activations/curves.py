@@ -252,8 +252,9 @@ class Sinc(Layer):
 class HardShrink(Layer):
     """y = x where |x| > threshold, else 0; dy/dx = 1 where |x| > threshold, else 0.
 
+    Hard shrinkage: numbers near 0 become 0, all others stay.
     Range (-inf, -threshold), {0} and (threshold, inf).
-    Not differentiable at -threshold and threshold, where the derivative is taken as 0.
+    Not differentiable where |x| = threshold, where the derivative is taken as 0.
     Source: Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage: hard
     thresholding.
 

@@ -89,8 +89,17 @@ class ReGLU(GLU):
 class GEGLU(GLU):
     """y = a gelu(b), with x = [a, b]; da = dy gelu(b), db = dy a gelu'(b).
 
+    GLU with GELU as its gate.
     Range (-inf, inf).
     Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202.
+
+    Examples
+    --------
+    >>> geglu = GEGLU()
+    >>> geglu.place((4,), address="geglu")
+    (2,)
+    >>> geglu.forward(np.array([[1.0, 2.0, 3.0, -1.0]])).round(4)
+    array([[ 2.996 , -0.3173]])
     """
 
     gate = GELU
@@ -118,9 +127,18 @@ class SwiGLU(GLU):
 class Bilinear(GLU):
     """y = a b, with x = [a, b]; da = dy b, db = dy a.
 
+    GLU without a function at its gate: the halves of the features are multiplied.
     Range (-inf, inf).
     Source: Shazeer (2020), GLU variants improve transformer, arXiv:2002.05202. PyTorch's
     Bilinear is another thing, a layer with weights.
+
+    Examples
+    --------
+    >>> bilinear = Bilinear()
+    >>> bilinear.place((4,), address="bilinear")
+    (2,)
+    >>> bilinear.forward(np.array([[1.0, 2.0, 3.0, -1.0]]))
+    array([[ 3., -2.]])
     """
 
     gate = Identity

@@ -130,7 +130,7 @@ class SReLU(Rectifier):
 
 
 class APL(Rectifier):
-    """y = max(x, 0) + sum over s of a_s max(b_s - x, 0); dy/dx = [x > 0] - sum of a_s [x < b_s].
+    """y = max(x, 0) + sum_s a_s max(b_s - x, 0); dy/dx = [x > 0] - sum_s a_s [x < b_s].
 
     Adaptive piecewise linear: dy/da_s = max(b_s - x, 0) and dy/db_s = a_s [x < b_s]. Each feature
     has its own a and b.

@@ -52,6 +52,7 @@ class ReLU(Rectifier):
 class LeakyReLU(Rectifier):
     """y = max(x, negative_slope x); dy/dx = 1 where x > 0, else negative_slope.
 
+    The leaky ReLU, with a small slope on the left.
     Range (-inf, inf).
     Not differentiable at 0, where the derivative is taken as negative_slope.
     Source: Maas, Hannun and Ng (2013), Rectifier nonlinearities improve neural network acoustic

@@ -72,9 +72,10 @@ class Softmax(RowActivation):
 class LogSoftmax(RowActivation):
     """y_i = x_i - log(sum over j of exp(x_j)); dx_i = dy_i - exp(y_i) sum over j of dy_j.
 
+    The logarithm of Softmax.
     Range (-inf, 0). A row with inf or nan gives nan.
     Source: Bridle (1990), Probabilistic interpretation of feedforward classification network
-    outputs: the logarithm of Softmax.
+    outputs.
 
     Parameters
     ----------

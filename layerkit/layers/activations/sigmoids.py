@@ -241,7 +241,7 @@ class ArcTan(Saturating):
     """y = arctan(x); dy/dx = 1 / (1 + x^2).
 
     The arctangent, which levels off more slowly than Tanh.
-    Range (-pi/2, pi/2).
+    Range (-pi / 2, pi / 2).
     Source: Wikipedia, Activation function.
 
     Examples
@@ -272,7 +272,7 @@ class ISRU(Saturating):
     Parameters
     ----------
     alpha : float
-        The limits are ±1 / sqrt(alpha). The default is the paper's.
+        The limits are -1 / sqrt(alpha) and 1 / sqrt(alpha). The default is the paper's.
 
     Examples
     --------
@@ -333,6 +333,7 @@ class SQNL(Saturating):
 class HardTanh(Saturating):
     """y = min(max(x, min_val), max_val); dy/dx = 1 where min_val < x < max_val, else 0.
 
+    The hard tanh: by default, tanh made of straight lines.
     Range [min_val, max_val].
     Not differentiable at min_val and max_val, where the derivative is taken as 0.
     Source: Collobert (2004), Large scale machine learning. Options as in PyTorch.
@@ -377,6 +378,7 @@ class HardTanh(Saturating):
 class HardSigmoid(Layer):
     """y = min(max(x + 3, 0), 6) / 6; dy/dx = 1/6 where -3 < x < 3, else 0.
 
+    The hard sigmoid: Sigmoid made of straight lines.
     Range [0, 1].
     Not differentiable at -3 and 3, where the derivative is taken as 0.
     Source: Howard et al. (2019), Searching for MobileNetV3, arXiv:1905.02244. PyTorch's and that of

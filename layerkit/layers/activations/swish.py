@@ -113,7 +113,7 @@ class ELiSH(Rectifier):
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return m s, with s = p / (1 + e)."""
+        """Return m s, with s = p / (1 + e), e = exp(-|x|) and p = exp(min(x, 0))."""
         e, p = exponentials(x)
         m = np.expm1(np.minimum(x, 0))
         m += np.maximum(x, 0)
@@ -158,7 +158,7 @@ class HardSwish(Rectifier):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy (u + x / 6) where |x| < 3, else dy u."""
+        """Return dx = dy (u + x / 6) where |x| < 3, else dx = dy u."""
         dx = one_where(np.abs(self.x) < 3, self.x)
         dx *= finite(self.x)
         dx /= 6

@@ -26,7 +26,8 @@ class Callback(Configurable):
     ----------
     each_batch : bool
         Whether `batch_begin` and `batch_end` are to be called at each batch. If not, an engine that
-        takes many steps in one call does so after several; ``progress.size`` is of them all.
+        takes many steps in one call calls them once for these steps, and ``progress.size`` is the
+        number of all their examples.
 
     Examples
     --------

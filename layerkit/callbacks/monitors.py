@@ -200,7 +200,7 @@ class EarlyStopping(Monitor):
             )
 
     def train_begin(self, progress: Progress) -> None:
-        """Go on with the latest weights, where the training was left with the best ones."""
+        """Take the latest weights again, if the last run ended with the best ones."""
         super().train_begin(progress)
         if self.latest is not None:
             progress.network.arena.values, progress.network.arena.states = self.latest
@@ -218,7 +218,7 @@ class EarlyStopping(Monitor):
         return super().state_dict() | {"values": self.values, "states": self.states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raise a FileError unless the best weights are arrays, or there are none."""
+        """Take back the best metric and its weights; FileError if they are not arrays."""
         for name in ("values", "states"):
             if not isinstance(state[name], np.ndarray | None):
                 raise FileError(f"EarlyStopping.{name} is not an array")

@@ -175,7 +175,8 @@ class Checkpoints(Configurable):
         Raises
         ------
         FileError
-            As `write_tree`: the files of before are still there. Or if one can't be removed.
+            If the file can't be written, and all earlier ones are kept; or if an old one can't be
+            removed.
         """
         folder = self._folder()
         make_folder(folder)
@@ -192,6 +193,12 @@ class Checkpoints(Configurable):
 
     def load(self) -> Checkpoint:
         """Load the newest checkpoint that is not damaged.
+
+        Returns
+        -------
+        Checkpoint
+            The tree that was saved, the path of its file, and a message for each newer file that
+            is damaged.
 
         Raises
         ------

@@ -107,7 +107,7 @@ class Sum(Container):
 
 
 class Concat(Container):
-    """y = [f_1(x), f_2(x) …]: a concatenation of the outputs of branches along an axis.
+    """y = [f_1(x), f_2(x), …]: a concatenation of the outputs of branches along an axis.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class Multiply(Layer):
 
 
 class Join(Layer):
-    """y = [x_1, x_2 …], one after the other along an axis; each dx is its part of dy.
+    """y = [x_1, x_2, …], one after the other along an axis; each dx is its part of dy.
 
     Takes two inputs or more, whose shapes differ in this axis only; a Graph gives them to it, and
     Concat has one inside. Keras's Concatenate, PyTorch's torch.cat.

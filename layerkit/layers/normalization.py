@@ -152,7 +152,7 @@ class Centering(Normalization):
 
     @abstractmethod
     def build(self, shape: Shape) -> Shape:
-        """Declare gamma and beta; check that what shares a mean is more than one number."""
+        """Declare gamma and beta; check that each mean is one of several numbers."""
         super().build(shape)
         if self.shift:
             self.beta = Param(shape[-self.axes :], Zeros(), decay=False)
@@ -320,7 +320,7 @@ class BatchNorm(Centering):
 
     beginning with mean 0 and variance 1. As in PyTorch, momentum is the weight of the new batch,
     and the variance that is kept is divided by n - 1. (Keras: the weight of the old, and n.)
-    Training gives a `MomentumWarning` for one between 0.5 and 1, which suits Keras.
+    A momentum between 0.5 and 1 looks like one for Keras: training gives a `MomentumWarning`.
 
     Source: Ioffe and Szegedy (2015), Batch normalization, arXiv:1502.03167.
 

@@ -184,14 +184,14 @@ class Take(Layer):
 class Embedding(Layer):
     """y = W[x]: an embedding table. Each whole number x becomes a row of W, which is learned.
 
-    dW[i] = sum of the dy where x is i; dx = 0, since whole numbers have no neighbourhood, or None
-    where nobody wants it.
+    Row i of dW is the sum of the dy where x is i; dx = 0, since whole numbers have no
+    neighbourhood, or None where nobody wants it.
     Shapes: x (N, …), W (n, dim), y (N, …, dim). A sequence (T,) of token numbers becomes (T, dim).
 
     Parameters
     ----------
     n : int
-        Number of rows: x is one of 0 … n - 1. At most 2^24, since float32 can't tell larger
+        Number of rows: x is one of 0 … n - 1. n <= 2^24, since float32 can't tell larger
         numbers apart.
     dim : int
         Number of features that each x becomes.

@@ -210,7 +210,7 @@ class RAdam(Moments):
 class Adan(Optimizer):
     """w <- w - lr (m' + (1 - beta2) d') / (sqrt(v' + eps_root) + eps): Adam that sees changes of g.
 
-    With the change c = g - the g before, which is 0 at the first step,
+    c is g less the g of the step before, and 0 at the first step;
     m <- beta1 m + (1 - beta1) g;  d <- beta2 d + (1 - beta2) c;
     v <- beta3 v + (1 - beta3) (g + (1 - beta2) c)^2; primes are corrected as in Adam.
 

@@ -51,7 +51,7 @@ class Augmentation(Configurable, ABC):
         """
 
     def check(self, x: Array) -> None:
-        """Try it on a batch; raise what it raises, or a ShapeError if it returns another kind."""
+        """Try it on a batch: ShapeError if the shape or the dtype is not that of x."""
         with calling(f"{type(self).__name__}.__call__", WRITES_TO_X):
             y = replace(self)(read_only(x), stream(0, "trial of an augmentation"))
         check_array(str(self), y, x.shape, x.dtype)

@@ -38,5 +38,5 @@ axes[0].legend()
 plt.show()
 
 # %%
-# Without dropout the loss on new digits rises after some ten epochs, while the training loss still
+# Without dropout the loss on new digits rises after about ten epochs, while the training loss still
 # falls. With dropout it stays lower. More remedies are in :doc:`/recipes/overfitting`.

@@ -91,7 +91,7 @@ def measure(
         values and the predictions; and scorers of (estimator, x, y), such as those of
         ``sklearn.metrics.make_scorer``. A scorer has the name of its function, and is called with
         the outputs in place of the examples, so that it sees all quantiles, for example. Classes
-        are numbers, also where they have names.
+        are numbers, even where they have names.
     loss : Loss
         Defines the predictions, and which positions are ignored.
     z, t : arrays

@@ -154,7 +154,7 @@ def require_like(what: str, ours: Array, right: Array, like: object) -> None:
 
 
 def times_of(factor: float) -> str:
-    """Return how many times something is too large, also where that is hardly at all.
+    """Return how many times something is too large, even where that is hardly at all.
 
     Examples
     --------

@@ -237,7 +237,7 @@ def digits() -> Iterator[str]:
 def arrays() -> Iterator[str]:
     """A row for each array: its formula, its shape, and its first numbers."""
     v = values()
-    yield "| | shape | first numbers |"
+    yield "| array | shape | first numbers |"
     yield "| --- | --- | --- |"
     for name, formula in FORMULAS.items():
         start = ", ".join(rounded(value) for value in v[name].reshape(-1)[:4])

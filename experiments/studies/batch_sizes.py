@@ -159,7 +159,7 @@ def evidence(results: Results) -> str:
     [uneven] = of["same rate, last batch 16"]
     return (
         "*Stable* can mean two things. From epoch to epoch, the test accuracy goes up and down: we "
-        "call the usual size of these movements the *wobble*. And ten trainings that differ in "
+        "call the usual size of these movements the *wobble*. And ten runs that differ in "
         "their seed alone end with different accuracies: the *spread* (both are standard "
         "deviations).\n\n"
         f"From batches of 16 to batches of 2,000 the wobble falls from {wobbles[0].value:.2f} to "

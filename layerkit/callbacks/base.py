@@ -70,7 +70,7 @@ class Callback(Configurable):
         """Called before anything begins: raise a ConfigError for an unsuitable run."""
 
     def train_begin(self, progress: Progress) -> None:
-        """Called before the first batch; in a resumed training, ``progress.step`` is not 0."""
+        """Called before the first batch; in a resumed run, ``progress.step`` is not 0."""
 
     def train_end(self, progress: Progress) -> None:
         """Called once at the end, even when the training stops early or fails."""
@@ -88,7 +88,7 @@ class Callback(Configurable):
         """Called after a step: ``progress.loss`` is that of its ``progress.size`` examples."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed training needs: arrays and plain values, by name."""
+        """Return what a resumed run needs: arrays and plain values, by name."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -130,7 +130,7 @@ class History(Callback):
 class LogFile(Callback, ABC):
     """Base class of log files with a line for each epoch; a subclass overrides `text`.
 
-    A line is written at once, and survives a crash. A resumed training continues the same file,
+    A line is written at once, and survives a crash. A resumed run continues the same file,
     which then has each epoch once.
 
     Parameters

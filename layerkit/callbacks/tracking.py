@@ -103,7 +103,7 @@ class TensorBoard(Tracker):
 class MLflow(Tracker):
     """Log for MLflow: a run with the options as parameters and the metrics of each epoch.
 
-    ``mlflow ui`` shows them. A resumed training continues the same run. Needs
+    ``mlflow ui`` shows them. A resumed training run continues the same MLflow run. Needs
     ``pip install -e '.[mlflow]'`` in layerkit's folder.
 
     Parameters

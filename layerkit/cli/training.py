@@ -194,7 +194,7 @@ def run_lr_range(options: argparse.Namespace) -> int:
 
 
 def run_verify_resume(options: argparse.Namespace) -> int:
-    """Verify for a configuration file that a resumed training ends with the same bits."""
+    """Verify for a configuration file that a resumed run ends with the same bits."""
     from layerkit.runs.verify import Trial, verify_resume
 
     trial = Trial(file_of(options), settings_of(options), options.imports, options.data_dir)

@@ -130,14 +130,15 @@ def _is_sentence(formula: str) -> bool:
 def sentences(text: str, formula: str, prose: Callable[[str], str]) -> str:
     """Write a text whose formulas are typeset; `prose` is what to do with the rest.
 
-    A comma after a formula belongs to it, so that it does not begin the next line.
+    A comma or a colon after a formula belongs to it, so that it does not begin the next line.
     """
     parts = pieces(text, option_names())
     for i in range(1, len(parts), 2):
         after = parts[i + 1]
-        comma = after[:1] if after.startswith((".", ",", ";")) else ""
+        comma = after[:1] if after.startswith((".", ",", ";", ": ")) else ""
         large = r"\displaystyle " if LARGE.search(parts[i]) else ""
-        parts[i] = formula.format(large + parts[i].replace("|", r"\vert ").rstrip() + comma)
+        sign = "{:}" if comma == ":" else comma  # TeX takes a bare colon for a ratio
+        parts[i] = formula.format(large + parts[i].replace("|", r"\vert ").rstrip() + sign)
         parts[i + 1] = after.removeprefix(comma)
     parts[::2] = map(prose, parts[::2])
     return "".join(parts)

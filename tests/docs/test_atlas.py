@@ -481,6 +481,7 @@ def test_all_formulas_of_the_atlas_are_typeset() -> None:
         ),
         ("s y <= 1e-10 and 1.7e9 + x", r"$s y \le 10^{-10}$ and $1.7 \cdot 10^{9} + x$"),
         ("Return x s, with", "Return $x s,$ with"),
+        ("with lr = 1: eps", r"with $\text{lr} = 1{:}$ eps"),
     ],
 )
 def test_formulas_in_sentences_are_typeset(text: str, written: str) -> None:

@@ -180,7 +180,7 @@ class GELU(Rectifier):
     ----------
     approximate : str
         ``"none"``, the default as in PyTorch and Keras;
-        ``"tanh"``, P(x) = (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, as in GPT-2;
+        ``"tanh"``, P(x) = (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), as in GPT-2;
         ``"sigmoid"``, P(x) = sigmoid(1.702 x). They are so near, by 0.0005 and by 0.02, that their
         curves look like one.
 

@@ -146,6 +146,7 @@ def at(place: str) -> Iterator[None]:
 
     Examples
     --------
+    >>> from layerkit import ShapeError
     >>> try:
     ...     with at("body.layers.2"):
     ...         raise ShapeError("Dense takes rows of features")

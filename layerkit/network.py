@@ -457,6 +457,7 @@ class Network(Configurable):
         Examples
         --------
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from layerkit import Dense, SoftmaxCrossEntropy
         >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -148,7 +148,7 @@ class Arena:
 
     Examples
     --------
-    >>> from layerkit import Zeros
+    >>> from layerkit import Param, Zeros
     >>> W, b = Param((2, 3), Zeros()), Param((3,), Zeros())
     >>> arena = Arena({"W": W, "b": b}, "float32")
     >>> b.value = np.array([1, 2, 3])

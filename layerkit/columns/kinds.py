@@ -51,7 +51,7 @@ class Column(Configurable, ABC):
 
     Examples
     --------
-    >>> from layerkit.columns import raw_table
+    >>> from layerkit.columns import Number, raw_table
     >>> class Percent(Number):
     ...     def encode(self, values):
     ...         return super().encode(np.array([cell.rstrip("%") for cell in values])) / 100

@@ -105,7 +105,7 @@ class Configurable(Guided):
 
     Examples
     --------
-    >>> from layerkit import from_config, to_config
+    >>> from layerkit import from_config, Rate, to_config
     >>> class Scale(Configurable):
     ...     factor: Rate = 1.0
     >>> Scale(factor=2)

@@ -68,7 +68,7 @@ def state_dict(network: Network, names: Names | None = None) -> dict[str, Array]
 
     Examples
     --------
-    >>> from layerkit import BatchNorm, Dense, ReLU, Sequential, SoftmaxCrossEntropy
+    >>> from layerkit import BatchNorm, Dense, Network, ReLU, Sequential, SoftmaxCrossEntropy
     >>> body = Sequential([Dense(8), BatchNorm(), ReLU(), Dense(3)])
     >>> net = Network(body, SoftmaxCrossEntropy(), shape=(5,))
     >>> {name: tensor.shape for name, tensor in state_dict(net).items()}
@@ -143,7 +143,7 @@ def load_state_dict(
 
     Examples
     --------
-    >>> from layerkit import Dense, MeanSquaredError
+    >>> from layerkit import Dense, MeanSquaredError, Network
     >>> net = Network(Dense(1), MeanSquaredError(), shape=(2,))
     >>> weight, bias = np.array([[2, 3]], "float32"), np.array([1], "float32")
     >>> load_state_dict(net, {"fc.weight": weight, "fc.bias": bias})

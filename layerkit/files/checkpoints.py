@@ -47,7 +47,7 @@ def write_tree(path: str | Path, tree: dict[str, Any]) -> None:
     Examples
     --------
     >>> import tempfile
-    >>> from layerkit import Adam
+    >>> from layerkit.files.checkpoints import read_tree
     >>> tree = {"step": 7, "best": float("inf"), "optimizer": {"v": np.arange(3.0)}}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_tree(f"{folder}/state.safetensors", tree)

@@ -34,7 +34,7 @@ class Container(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from layerkit import Multiply, Sigmoid
+    >>> from layerkit import Layer, Multiply, Sigmoid
     >>> class SelfGated(Container):
     ...     gate: Layer
     ...     product: Layer

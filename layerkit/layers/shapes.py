@@ -205,7 +205,7 @@ class Embedding(Layer):
 
     Examples
     --------
-    >>> from layerkit import Network, Sequential, SoftmaxCrossEntropy
+    >>> from layerkit import Flatten, Network, Sequential, SoftmaxCrossEntropy
     >>> embedding = Embedding(n=3, dim=2)
     >>> net = Network(Sequential([embedding, Flatten()]), SoftmaxCrossEntropy(), shape=(4,))
     >>> embedding.W.value = [[0, 1], [10, 11], [20, 21]]

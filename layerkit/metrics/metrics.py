@@ -193,7 +193,7 @@ def evaluate_metrics(
 
     Examples
     --------
-    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> net.arena.values[:] = [-1, 1, 0, 0]
     >>> x, t = [[5.0], [-5.0], [1.0], [-1.0]], [1, 0, 0, 0]
@@ -508,7 +508,7 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
 
     Examples
     --------
-    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> net.arena.values[:] = [-1, 1, 0, 0]
     >>> print(report(net, [[-5.0], [-1.0], [5.0], [1.0]], [0, 1, 1, 1], ["cat", "dog"]))

@@ -222,7 +222,7 @@ def profile(
 
     Examples
     --------
-    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SGD, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
     >>> found = profile(net, np.ones((10, 3), "float32"), [0, 1] * 5, SGD(lr=0.1))
     >>> {(phase, address): cost.products for phase, address, cost in found.layers()}

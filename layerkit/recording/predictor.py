@@ -39,7 +39,7 @@ class Predictor:
 
     Examples
     --------
-    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
     >>> x = np.ones((1, 3), np.float32)
     >>> predict = net.predictor()

@@ -73,7 +73,7 @@ def record(
 
     Examples
     --------
-    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
     >>> program = record(net, np.ones((1, 3), np.float32))
     >>> [op.name for op in program.ops][:2]

@@ -82,7 +82,7 @@ def unroll(
 
     Examples
     --------
-    >>> from layerkit import SGD, Dense, MeanSquaredError
+    >>> from layerkit import Dense, MeanSquaredError, Network, SGD
     >>> net = Network(Dense(2), MeanSquaredError(), shape=(3,))
     >>> print(unroll(net, SGD(lr=0.5)), end="")
     import numpy as np

@@ -194,7 +194,7 @@ def trace(
 
     Examples
     --------
-    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SGD, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
     >>> found = trace(net, [[1.0, 0.0, 2.0]], [1], SGD(lr=0.1))
     >>> for step in found.steps:

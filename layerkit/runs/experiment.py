@@ -53,6 +53,7 @@ class Experiment(Configurable):
 
     Examples
     --------
+    >>> from layerkit import from_config
     >>> table = {
     ...     "network": {
     ...         "shape": [64],

@@ -42,6 +42,7 @@ def check_initializer(
 
     Examples
     --------
+    >>> from layerkit import Initializer
     >>> class AllOnes(Initializer):
     ...     def fill(self, w, rng):
     ...         w = np.ones_like(w)

@@ -85,6 +85,7 @@ def check_layer(
 
     Examples
     --------
+    >>> from layerkit import Layer
     >>> class Cube(Layer):
     ...     def forward(self, x, train=True):
     ...         self.x = x

@@ -60,6 +60,7 @@ def check_loss(
 
     Examples
     --------
+    >>> from layerkit import Loss
     >>> class HalfSquares(Loss):
     ...     def losses(self, z, t):
     ...         self.error = z - t

@@ -61,6 +61,7 @@ def check_optimizer(
 
     Examples
     --------
+    >>> from layerkit import Optimizer, SGD
     >>> class Uphill(Optimizer):
     ...     def update(self, w, g):
     ...         w += 0.1 * g
@@ -69,7 +70,6 @@ def check_optimizer(
     ...
     AssertionError: Uphill: 300 steps on a bowl of 5 parameters lead from the height 309 to \
 9.72e+06; is the sign right, w -= lr * g?
-    >>> from layerkit import SGD
     >>> class Downhill(Optimizer):
     ...     def update(self, w, g):
     ...         w -= 0.05 * g

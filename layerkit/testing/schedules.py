@@ -29,6 +29,7 @@ def check_schedule(schedule: Schedule, steps: int = 100, report: bool = False) -
 
     Examples
     --------
+    >>> from layerkit import Schedule
     >>> class DownSchedule(Schedule):
     ...     def factor(self, step, steps):
     ...         return 1 - step / 100

@@ -30,6 +30,7 @@ class Augmentation(Configurable, ABC):
 
     Examples
     --------
+    >>> from layerkit import Amount
     >>> class Grain(Augmentation):
     ...     std: Amount = 0.1
     ...     def __call__(self, x, rng):

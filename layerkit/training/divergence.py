@@ -121,7 +121,7 @@ class FailedStep:
 
     Examples
     --------
-    >>> from layerkit import Callback, Dense, fit, MeanSquaredError, SGD
+    >>> from layerkit import Callback, Dense, DivergenceError, fit, MeanSquaredError, Network, SGD
     >>> class Keep(Callback):
     ...     def train_end(self, progress):
     ...         self.failed = progress.failed

@@ -41,7 +41,7 @@ def evaluate(
 
     Examples
     --------
-    >>> from layerkit import Dense, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> net.arena.values[:] = [-1, 1, 0, 0]
     >>> accuracy, loss = evaluate(net, [[5.0], [-5.0], [1.0], [0.0]], [1, 0, 0, 0])

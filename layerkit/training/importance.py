@@ -141,7 +141,7 @@ def permutation_importance(
 
     Examples
     --------
-    >>> from layerkit import Dense, MeanSquaredError
+    >>> from layerkit import Dense, MeanSquaredError, Network
     >>> net = Network(Dense(1), MeanSquaredError(), shape=(2,))
     >>> net.arena.values[:] = [3, 0, 1]
     >>> x = np.random.default_rng(0).normal(size=(50, 2))

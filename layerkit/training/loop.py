@@ -100,7 +100,7 @@ def train(
 
     Examples
     --------
-    >>> from layerkit import Adam, Dense, SoftmaxCrossEntropy
+    >>> from layerkit import Adam, Dense, Network, SoftmaxCrossEntropy
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(100, 2))
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
@@ -213,7 +213,7 @@ def fit(
 
     Examples
     --------
-    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SGD, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> records = fit(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1], epochs=3, batch_size=2)
     >>> [record.train_accuracy for record in records][-1]
@@ -481,7 +481,7 @@ def train_step(
 
     Examples
     --------
-    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SGD, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
     >>> losses = [train_step(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1]) for _ in range(5)]
     >>> [round(loss, 2) for loss in losses]

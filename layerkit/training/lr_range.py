@@ -118,7 +118,7 @@ def lr_range(
 
     Examples
     --------
-    >>> from layerkit import Dense, SGD, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, SGD, SoftmaxCrossEntropy
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(2,))
     >>> found = lr_range(net, SGD(), x, x[:, 0] > 0, batch_size=20)

@@ -1,5 +1,8 @@
 """The reference of classes and functions: what is in it, and what its pages describe."""
 
+import ast
+import builtins
+import doctest
 import inspect
 import re
 
@@ -9,6 +12,8 @@ from docs.generate.api import address, documented, file_names
 from docs.generate.signatures import describe_parameters
 from layerkit import SGD, Constant, ModelCheckpoint, PolynomialSchedule, ReGLU, train
 from layerkit.sklearn import Regressor
+
+NAMING = ast.alias | ast.ClassDef | ast.ExceptHandler | ast.FunctionDef
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,16 @@ def test_no_two_pages_differ_in_capitals_alone() -> None:
     paths = [f"layerkit.{address(part)}" for part in documented().values()]
     pages = [names.get(path, path).lower() for path in paths]
     assert len(set(pages)) == len(pages)
+
+
+def test_examples_import_what_they_use() -> None:
+    """All but NumPy, which is np, and the class or function itself."""
+    for name, part in documented().items():
+        examples = doctest.DocTestParser().get_examples(inspect.getdoc(part) or "")
+        nodes = list(ast.walk(ast.parse("".join(example.source for example in examples))))
+        known = {"np", name, *dir(builtins)}
+        known |= {node.name for node in nodes if isinstance(node, NAMING) and node.name}
+        known |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        known |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        assert not {node.id for node in names} - known, name

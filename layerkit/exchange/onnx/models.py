@@ -61,7 +61,7 @@ def from_onnx(path: str | Path, loss: Loss | None = None) -> Network:
     Examples
     --------
     >>> import tempfile
-    >>> from layerkit import Dense, MeanSquaredError, ReLU, Sequential
+    >>> from layerkit import Dense, MeanSquaredError, Network, ReLU, Sequential
     >>> net = Network(Sequential([Dense(8), ReLU(), Dense(1)]), MeanSquaredError(), shape=(4,))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     net.to_onnx(f"{folder}/model.onnx")

@@ -79,7 +79,7 @@ def diagnose(
     Examples
     --------
     >>> import numpy as np
-    >>> from layerkit import Dense, MeanSquaredError, ReLU, Sequential
+    >>> from layerkit import Dense, MeanSquaredError, Network, ReLU, Sequential
     >>> x = np.random.default_rng(0).normal(5000, 1000, (100, 2))
     >>> body = Sequential([Dense(8), ReLU(), Dense(1)])
     >>> net = Network(body, MeanSquaredError(), shape=(2,))

@@ -87,7 +87,7 @@ class SReLU(Rectifier):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit import Constant, Network, SoftmaxCrossEntropy
     >>> srelu = SReLU(a_right=Constant(0.5))
     >>> net = Network(srelu, SoftmaxCrossEntropy(), shape=(3,)).initialize(0)
     >>> srelu.forward(np.array([[-1.0, 1.0, 3.0]]))
@@ -150,7 +150,7 @@ class APL(Rectifier):
 
     Examples
     --------
-    >>> from layerkit import Network, SoftmaxCrossEntropy
+    >>> from layerkit import Constant, Network, SoftmaxCrossEntropy
     >>> apl = APL(hinges=1, a=Constant(0.5), b=Constant(-1.0))
     >>> net = Network(apl, SoftmaxCrossEntropy(), shape=(3,)).initialize(0)
     >>> apl.forward(np.array([[-3.0, -1.0, 3.0]]))

@@ -31,7 +31,7 @@ def described(part: Any, section: str) -> Iterator[tuple[str, str]]:
     unseen = {option.name for option in fields(part)} if inherits else set()
     for owner in part.__mro__ if inherits else [part]:
         text = sections(owner).get(section, "") if owner.__doc__ else ""
-        for heading, meaning in re.findall(r"^(\S.*)\n((?: .*\n?|\n)*)", text, re.MULTILINE):
+        for heading, meaning in re.findall(r"^(\S.*)(?:\n|\Z)((?: .*\n?|\n)*)", text, re.MULTILINE):
             names = names_of(heading)
             if owner is part or names & unseen:
                 unseen -= names

@@ -86,7 +86,9 @@ class Exercise:
     hints : list of str, optional
         The hints, from the first push to nearly the solution.
     solution : str, optional
+        The file as it should be.
     mistakes : list of Mistake, optional
+        Known mistakes, which are explained to a student who makes them.
     """
 
     name: str
@@ -212,12 +214,14 @@ def _mistake(path: Path, solution: str, text: str) -> Mistake:
 
 @dataclass(frozen=True)
 class Lab:
-    """Exercises in the order in which they are done.
+    """A lab: exercises in the order in which they are done.
 
     Parameters
     ----------
     title : str
+        The heading of the lab.
     exercises : list of Exercise
+        ``lab["name"]`` is the one of this name.
     """
 
     title: str

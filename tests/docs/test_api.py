@@ -16,6 +16,17 @@ from layerkit.sklearn import Regressor
 NAMING = ast.alias | ast.ClassDef | ast.ExceptHandler | ast.FunctionDef
 
 
+class FirstAndLast:
+    """A class whose last parameter needs no words.
+
+    Parameters
+    ----------
+    first : int
+        Has a meaning.
+    last : int
+    """
+
+
 @pytest.mark.parametrize(
     ("part", "names", "meaning"),
     [
@@ -26,6 +37,7 @@ NAMING = ast.alias | ast.ClassDef | ast.ExceptHandler | ast.FunctionDef
         (Regressor, ["loss", "body", "epochs", "engine"], "Number of epochs at most."),
         (train, ["epochs", "batch_size", "seed", "engine"], "10 by default"),
         (Constant, ["value"], ""),
+        (FirstAndLast, ["first", "last"], "Has a meaning."),
     ],
 )
 def test_a_page_describes_every_parameter(part: object, names: list[str], meaning: str) -> None:

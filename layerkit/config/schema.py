@@ -24,7 +24,13 @@ LIMITS = {
 
 
 def json_schema(root: type[Configurable]) -> dict[str, Any]:
-    """Return the schema of files that describe a `root`, with all classes registered by now.
+    """Return the JSON Schema of configuration files, by which editors complete and check them.
+
+    Parameters
+    ----------
+    root : type
+        The class that a file describes, such as Experiment. Parts of it may be of all classes that
+        are imported by now, your own included.
 
     Examples
     --------

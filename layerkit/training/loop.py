@@ -472,6 +472,17 @@ def train_step(
 
     For loops of your own. `train` does the same for each batch, but checks all data beforehand.
 
+    Parameters
+    ----------
+    network : Network
+        Changed in place.
+    optimizer : Optimizer
+        It remembers its steps: give the same one to each step.
+    x, t : arrays
+        The examples (N, *shape) of a batch and their targets, as `Network.gradient` takes them.
+    sample_weight : array, optional
+        How much each example counts in the loss (N,), or each of its positions or targets.
+
     Raises
     ------
     ConfigError, DataError, ShapeError
@@ -483,7 +494,8 @@ def train_step(
     --------
     >>> from layerkit import Dense, Network, SGD, SoftmaxCrossEntropy
     >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
-    >>> losses = [train_step(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1]) for _ in range(5)]
+    >>> sgd = SGD(lr=1.0)
+    >>> losses = [train_step(net, sgd, [[-1.0], [1.0]], [0, 1]) for _ in range(5)]
     >>> [round(loss, 2) for loss in losses]
     [1.1, 0.42, 0.23, 0.16, 0.12]
     """

@@ -44,9 +44,20 @@ def mistakes(
     *,
     probabilities: Array | None = None,
 ) -> Figure:
-    """Plot the first misclassified test images, given the predicted class numbers.
+    """Plot the first misclassified test images, with their true and their predicted classes.
 
-    With the `probabilities` of these predictions, each image shows how sure the network was.
+    Parameters
+    ----------
+    dataset : Dataset
+        A data set of images, such as ``Data(name="digits").load()`` returns.
+    predicted : array of int (N,)
+        The predicted class numbers of its test examples.
+    most : int
+        The number of images, at most; it is rounded up to whole rows.
+    columns : int
+        How many images are side by side.
+    probabilities : array (N,), optional
+        The probabilities of these predictions, to show how sure the network was of each.
     """
     wrong = np.flatnonzero(predicted != dataset.test.t)
     rows = max(1, math.ceil(min(len(wrong), most) / columns))

@@ -186,7 +186,20 @@ class SweepFile(Configurable):
 
 @dataclass(frozen=True)
 class Plan:
-    """The contents of a sweep's file, with the tables of the experiment that it names or holds."""
+    """The contents of a sweep's file, with the tables of the experiment that it names or holds.
+
+    Parameters
+    ----------
+    path : Path
+        The sweep's file.
+    experiment : dict
+        The tables of the experiment.
+    sweep : Sweep
+        The ``[sweep]`` table.
+    search : dict of str to Axis
+        The ``[search]`` table: an axis for each option, by its address, such as
+        ``"optimizer.lr"``.
+    """
 
     path: Path
     experiment: dict[str, Any] = field(repr=False)

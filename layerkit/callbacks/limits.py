@@ -32,7 +32,7 @@ class TimeLimit(Callback):
 
 
 class StopOnNonFinite(Callback):
-    """Saves the step at which a training run diverged, so that it can be inspected and repeated.
+    """A file with the step at which a training run diverged, to inspect it and repeat it.
 
     Training always stops where a value is not finite. This callback saves the failed step to a
     file, unless only the loss measured after an epoch is not finite: then no step has failed.

@@ -227,7 +227,7 @@ class EarlyStopping(Monitor):
 
 
 class ModelCheckpoint(Monitor):
-    """Saves the network whenever a metric improves, so that the file holds the best one so far.
+    """A file with the best network so far, saved whenever a metric improves.
 
     `Network.load` reads it. To resume a training run, see `layerkit.files.checkpoints.Checkpoints`.
 

@@ -459,8 +459,9 @@ class Data(Configurable):
     ) -> Contents:
         """Read a file that is written as `path` is, or in an `encoding` of its own.
 
-        If it is not `labelled`, features alone. A `new` file, of after the training, needs no
-        times, and may be written otherwise where that is sure.
+        Only its features are read if it is not `labelled`. A `new` file, with examples from after
+        the training, needs no column of times; its encoding, delimiter and decimal mark may be
+        others than those of `path` if they can be found with certainty.
         """
         dialect = Dialect(self.delimiter, self.decimal, encoding or self.encoding or "utf-8")
         if new:

@@ -92,7 +92,7 @@ def roc(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Figure:
     """Plot the ROC curve, and precision against recall, for all thresholds.
 
     Of class 1 if there are two classes, else of each class against the rest, or of each label. Of
-    many, the `MOST_CURVES` with the smallest AUC are drawn, and those that do not occur are left
+    more than eight, the eight with the smallest AUC are drawn, and those that do not occur are left
     out. AUC is the area under the ROC curve, AP the average precision. Guessing has the AUC 0.5,
     and as AP the share of the class, which is the dotted line.
 

@@ -26,6 +26,13 @@ function codeOf(text) {
   return code.join("\n");
 }
 
+// The imports before the first example of a class or function, which leaves out itself and NumPy.
+function imports(code) {
+  const [, home, name] = document.querySelector("dt.sig-object")?.id.match(/^(.+)\.(.+)$/) ?? [];
+  const lines = name ? ["import numpy as np\n", `from ${home} import ${name}\n`] : [];
+  return lines.filter(line => !code.includes(line)).join("");
+}
+
 function element(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
@@ -36,7 +43,8 @@ class Example {
   constructor(block, before) {
     this.block = block;
     this.before = before;
-    this.original = codeOf(block.querySelector("pre").textContent);
+    const code = codeOf(block.querySelector("pre").textContent);
+    this.original = before.length ? code : imports(code) + code;
     this.done = false; // whether Python has run it
     this.button = element("button", { type: "button", className: "run", textContent: "Run", title: "Run this in your browser" });
     this.button.onclick = () => this.press();

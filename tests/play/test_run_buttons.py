@@ -71,6 +71,24 @@ def test_an_example_runs_after_those_before_it(examples: Page) -> None:
     assert examples.evaluate("addresses") == ["/playground/py/", "/playground/code.zip"]
 
 
+def test_examples_of_a_function_import_it_and_numpy(examples: Page, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    blocks = BLOCK.format("&gt;&gt;&gt; w = np.empty((784, 64))") + BLOCK.format(
+        "&gt;&gt;&gt; fan_in(w)\n784\n"
+    )
+    page = (tmp_path / "index.html").read_text().partition("<div")[0]
+    signature = '<dl><dt class="sig sig-object py" id="layerkit.fan_in"></dt></dl>'
+    (tmp_path / "fan_in.html").write_text(f"{page}{signature}{blocks}</html>")
+    examples.goto(f"{examples.url}/fan_in.html")
+    for block in examples.locator(".runnable").all():
+        block.get_by_text("Run").click()
+    first, second = examples.locator(".runnable").all()
+    code = "import numpy as np\nfrom layerkit import fan_in\nw = np.empty((784, 64))"
+    expect(first.locator("textarea")).to_have_value(code)
+    expect(second.locator(".run-output")).to_have_text("784\n")
+
+
 def test_examples_that_are_pressed_together_run_one_after_another(examples: Page) -> None:
     press = "for (const at of [1, 2]) examples[at].querySelector('.run').click()"
     examples.evaluate(f"const examples = document.querySelectorAll('.runnable'); {press}")

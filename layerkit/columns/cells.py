@@ -58,7 +58,8 @@ def raw_table(
     ----------
     x : DataFrame or dict of arrays or lists
     gaps : collection of str
-        The words that stand for a missing value.
+        The words that stand for a missing value; by default ``""``, ``"?"``, ``"NA"``, ``"nan"``,
+        ``"null"``, ``"None"`` and their variants.
     wanted : collection of str, optional
         The columns to read; by default, all.
 

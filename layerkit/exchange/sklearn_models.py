@@ -46,16 +46,16 @@ def from_sklearn(model: Any) -> Network:
     predicts the same numbers.
 
     A classifier of two classes has one output, as scikit-learn's has. Classes that are not the
-    numbers 0 to K - 1 are kept as names, numbers too: `predict` then gives strings. The squared
-    error is half as large in scikit-learn, and its `alpha`, `l2=` of an optimizer here, is not part
-    of the network.
+    numbers 0 to K - 1 are kept as names, numbers too: `Network.predict` then gives strings. The
+    squared error is half as large in scikit-learn, and its ``alpha``, ``l2=`` of an optimizer here,
+    is not part of the network.
 
-    An estimator of `layerkit.sklearn` gives a copy of its `network_`, after the Standardize.
+    An estimator of ``layerkit.sklearn`` gives a copy of its `network_`, after the Standardize.
 
     Parameters
     ----------
     model : MLPClassifier, MLPRegressor or Pipeline
-        Fitted; scikit-learn's, or an estimator of `layerkit.sklearn`.
+        Fitted; scikit-learn's, or an estimator of ``layerkit.sklearn``.
 
     Raises
     ------

@@ -54,7 +54,7 @@ def svg(network: Network) -> str:
 
     Examples
     --------
-    >>> from layerkit import Dense, Network, ReLU, Residual, SoftmaxCrossEntropy
+    >>> from layerkit import Dense, Network, Residual, SoftmaxCrossEntropy
     >>> net = Network(Residual(Dense(3)), SoftmaxCrossEntropy(), shape=(3,))
     >>> svg(net).count("<rect")
     6

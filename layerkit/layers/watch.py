@@ -49,7 +49,7 @@ def watched(
     Parameters
     ----------
     layers : pairs of str and Layer
-        Addresses and layers, as `Network.layers` yields them.
+        Addresses and layers, as `layerkit.Network.layers` yields them.
     wrap : callable
         Returns the function to call instead of the method; `name` is "forward" or "backward".
     containers : bool

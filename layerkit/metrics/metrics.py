@@ -87,11 +87,11 @@ def measure(
     Parameters
     ----------
     metrics : sequence of str or callable
-        Names that `check_metrics` accepts; functions of (y, predicted), which are given the true
-        values and the predictions; and scorers of (estimator, x, y), such as those of
-        ``sklearn.metrics.make_scorer``. A scorer has the name of its function, and is called with
-        the outputs in place of the examples, so that it sees all quantiles, for example. Classes
-        are numbers, even where they have names.
+        Names that `layerkit.metrics.check_metrics` accepts; functions of (y, predicted), which are
+        given the true values and the predictions; and scorers of (estimator, x, y), such as those
+        of ``sklearn.metrics.make_scorer``. A scorer has the name of its function, and is called
+        with the outputs in place of the examples, so that it sees all quantiles, for example.
+        Classes are numbers, even where they have names.
     loss : Loss
         Defines the predictions, and which positions are ignored.
     z, t : arrays
@@ -179,8 +179,8 @@ def evaluate_metrics(
     x, t : arrays
         Examples (N, *shape) and targets.
     metrics : list of str or callable
-        Names such as ``"f1"``, ``"roc_auc"`` or ``"rmse"``, or functions of your own; `measure`
-        has the list.
+        Names such as ``"f1"``, ``"roc_auc"`` or ``"rmse"``, or functions of your own;
+        `layerkit.metrics.metrics.measure` has the list.
     sample_weight : array, optional
         How much each example counts (N,).
 
@@ -217,7 +217,7 @@ def check_metrics(
     Parameters
     ----------
     metrics : sequence of str or callable
-        Names that `measure` knows, or functions of your own.
+        Names that `layerkit.metrics.metrics.measure` knows, or functions of your own.
     loss : Loss
         The loss of the network.
     shape : tuple of int
@@ -494,7 +494,7 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
     ----------
     network : Network
     x, t : arrays
-        Examples and targets, as `evaluate` takes them.
+        Examples and targets, as `layerkit.evaluate` takes them.
     class_names : sequence of str, optional
         The names of the classes by their numbers, or those of the targets; by default those that
         the network knows, else the numbers.

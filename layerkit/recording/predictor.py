@@ -18,9 +18,9 @@ from layerkit.recording.recorder import record
 class Predictor:
     """A function that predicts: the probabilities of a classifier, otherwise the predictions.
 
-    The same numbers as from `Network.predict_proba` or `Network.predict`, to the last bit, but for
-    single examples in less than half of the time: the prediction is recorded, and its arrays are
-    made once for each shape of x. What the network learns later is seen.
+    The same numbers as from `layerkit.Network.predict_proba` or `layerkit.Network.predict`, to the
+    last bit, but for single examples in less than half of the time: the prediction is recorded, and
+    its arrays are made once for each shape of x. What the network learns later is seen.
 
     For one thread: give each its own. Only the first x of a shape is checked, and what an Embedding
     or a Table takes, whose checks cost more than the rest. Later ones that are not finite give nan;

@@ -35,8 +35,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     Standardize, and a Dense with an output for each class or label. So raw numbers of any scale
     may be given.
 
-    A DataFrame with words, dates or gaps has a `Table` in front instead, and is taken by the names
-    of its columns. `sample_weight` does not count in the means and scales of a Table.
+    A DataFrame with words, dates or gaps has a `layerkit.Table` in front instead, and is taken by
+    the names of its columns. `sample_weight` does not count in the means and scales of a Table.
 
     Parameters are addresses with ``__`` in place of the periods: ``body__layers__0__units``,
     ``optimizer__lr``, in `set_params` and in searches.
@@ -47,7 +47,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         The hidden layers, without the last one. A copy is trained. By default `make_layers()`. If
         it is a copy of layers that were trained, it begins with their weights.
     loss : Loss, optional
-        By default `SoftmaxCrossEntropy`, and `BinaryCrossEntropy` for several labels.
+        By default `layerkit.SoftmaxCrossEntropy`, and `layerkit.BinaryCrossEntropy` for several
+        labels.
     optimizer : Optimizer, optional
         A copy is used. By default ``AdamW(lr=0.003, weight_decay=1.0)``, whose lr falls to 0
         along a cosine; in `partial_fit` it stays.
@@ -70,7 +71,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     patience : int
         Number of epochs without improvement after which training stops.
     average : Average, optional
-        The average of the weights: `EMA` or `SWA`.
+        The average of the weights: `layerkit.EMA` or `layerkit.SWA`.
     metrics : list of str or callable
         Further metrics of the examples to validate on, in `history_`.
     callbacks : list of Callback, optional

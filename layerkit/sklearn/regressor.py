@@ -27,8 +27,8 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     Standardize, and a Dense with an output for each target. The network learns standardized targets
     if its loss can be said in their units. So raw numbers of any scale may be given.
 
-    A DataFrame with words, dates or gaps has a `Table` in front instead, and is taken by the names
-    of its columns. `sample_weight` does not count in the means and scales of a Table.
+    A DataFrame with words, dates or gaps has a `layerkit.Table` in front instead, and is taken by
+    the names of its columns. `sample_weight` does not count in the means and scales of a Table.
 
     Parameters are addresses with ``__`` in place of the periods: ``body__layers__0__units``,
     ``optimizer__lr``, in `set_params` and in searches.
@@ -36,9 +36,9 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     Parameters
     ----------
     loss : Loss, optional
-        By default `MeanSquaredError`. Those with a scale of their own, such as the delta of
-        `Huber`, have it in standardized units. `predict` returns the means of `GaussianNLL`,
-        and all quantiles of `Quantile` (N, quantiles).
+        By default `layerkit.MeanSquaredError`. Those with a scale of their own, such as the delta
+        of `layerkit.Huber`, have it in standardized units. `predict` returns the means of
+        `layerkit.GaussianNLL`, and all quantiles of `layerkit.Quantile` (N, quantiles).
     body, optimizer, epochs, batch_size, random_state, standardize, early_stopping, \
 validation_fraction, patience, average, metrics, callbacks, dtype, engine, threads, warm_start, \
 transform_layer

@@ -47,7 +47,7 @@ def check_loss(
         The shape of the outputs for one example. One of several axes, such as (T, K), checks the
         laws of positions too.
     targets : array
-        Targets of two examples or more, as `fit` takes them.
+        Targets of two examples or more, as `layerkit.fit` takes them.
     report : bool
         Whether to return a table of all laws, with what is wrong, instead of raising an error.
     like : Loss, optional

@@ -102,7 +102,7 @@ class Divergence(Attendant):
 class FailedStep:
     """A training step that diverged, with all that it depends on.
 
-    It is the ``failed`` of the `Progress` of such a training run.
+    It is the ``failed`` of the `layerkit.Progress` of such a training run.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ the outputs up to 1e+30. Try a smaller learning rate than SGD(lr=0.1) has, or sc
         ----------
         path : str or Path
         network : Network, optional
-            One with the same layers, if a file can't describe them, such as `Lambda`.
+            One with the same layers, if a file can't describe them, such as `layerkit.Lambda`.
 
         Raises
         ------

@@ -98,7 +98,7 @@ def lr_range(
     optimizer : Optimizer
         One with an option `lr`, whose value does not matter; no schedule is followed.
     x, t : arrays
-        Examples (N, *shape) and targets, as `Network.gradient` takes them.
+        Examples (N, *shape) and targets, as `layerkit.Network.gradient` takes them.
     low, high : float
         The first and the last learning rate.
     steps : int

@@ -35,7 +35,7 @@ def from_onnx(path: str | Path, loss: Loss | None = None) -> Network:
     batch, of any number of examples, and features are along the last one.
 
     A Softmax or Sigmoid at the end that the loss applies itself is left out of the body:
-    `predict_proba` gives what the model gave, and `outputs` the logits.
+    `Network.predict_proba` gives what the model gave, and `Network.outputs` the logits.
 
     Weights of float16 and bfloat16 become float32, exactly; the network is float64 if any of them
     are. A vector that two operations read becomes one for each. A matrix that they share is

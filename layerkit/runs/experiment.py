@@ -365,7 +365,13 @@ def read_experiment(path: str | Path, settings: Sequence[str] = ()) -> Experimen
 
 
 def make_experiment(table: dict[str, Any]) -> Experiment:
-    """Return the experiment that tables describe; they are completed with what the data say.
+    """Return the experiment that tables describe, completed with what its data say.
+
+    Parameters
+    ----------
+    table : dict
+        The tables of a configuration file by name: "network", "optimizer", "data" and so on. What
+        the data say is added to it.
 
     Raises
     ------

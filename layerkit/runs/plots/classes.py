@@ -31,6 +31,11 @@ def confusion(dataset: Dataset, predicted: Array) -> Figure:
         The data set, such as ``Data(name="digits").load()`` returns.
     predicted : array of int (N,)
         The predicted class numbers of its test examples.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
     """
     n, names = len(dataset.classes), [label(name) for name in dataset.classes]
     counts = np.zeros((n, n), int)
@@ -103,6 +108,11 @@ def roc(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Figure:
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional
 
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
+
     Raises
     ------
     DataError
@@ -149,7 +159,7 @@ def calibration(network: Network, x: Any, t: Any, sample_weight: Any = None) -> 
 
     The probability of class 1 if there are two classes, of the predicted class if there are more,
     and those of all labels that don't exclude each other. They are cut into ten bins of equal
-    width, as by scikit-learn's `calibration_curve`; here weights count. A larger
+    width, as by scikit-learn's ``calibration_curve``; here weights count. A larger
     point is of more examples; below is how much those of each bin weigh.
 
     Parameters
@@ -158,6 +168,11 @@ def calibration(network: Network, x: Any, t: Any, sample_weight: Any = None) -> 
     x, t : arrays
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
 
     Raises
     ------

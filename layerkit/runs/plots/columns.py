@@ -44,6 +44,11 @@ def importance(found: Importances) -> Figure:
     ----------
     found : Importances
         The result of `layerkit.permutation_importance`.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
     """
     order = found.order[:MOST_BARS][::-1]
     figure = NotebookFigure(figsize=(6, 1.6 + 0.24 * len(order)), layout="constrained")
@@ -83,6 +88,11 @@ def boundary(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Fig
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional
         Examples and targets of weight 0 are left out.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
 
     Raises
     ------

@@ -27,6 +27,11 @@ def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: in
         The examples to show, such as ``dataset.train``.
     rows, columns : int
         How many images there are, above each other and side by side.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
     """
     shown, names = examples.t[: rows * columns], dataset.classes
     titles = [
@@ -58,6 +63,11 @@ def mistakes(
         How many images are side by side.
     probabilities : array (N,), optional
         The probabilities of these predictions, to show how sure the network was of each.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
     """
     wrong = np.flatnonzero(predicted != dataset.test.t)
     rows = max(1, math.ceil(min(len(wrong), most) / columns))
@@ -98,6 +108,11 @@ def weights(W: Array, image: tuple[int, int], most: int = 64) -> Figure:
         The height and width of an image; their product is the number of inputs.
     most : int
         The number of units, at most.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
     """
     units = min(W.shape[1], most)
     columns = math.ceil(math.sqrt(units))

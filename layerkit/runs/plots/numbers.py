@@ -34,6 +34,11 @@ def predicted(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Fi
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional
 
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
+
     Raises
     ------
     DataError

@@ -24,6 +24,19 @@ def curves(records: Sequence[Record], classes: Sequence[str] = ()) -> Figure:
         The records of all epochs, as `layerkit.fit` returns them.
     classes : sequence of str
         The names of the classes, for metrics of each class.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, Network, SGD, SoftmaxCrossEntropy, fit
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(1,))
+    >>> records = fit(net, SGD(lr=1.0), [[-1.0], [1.0]], [0, 1], epochs=3)
+    >>> [axes.get_ylabel() for axes in curves(records).axes]
+    ['loss', 'accuracy']
     """
     epochs = [record.epoch for record in records]
     measured = [record.measured() for record in records]
@@ -62,6 +75,11 @@ def rate_range(found: RateRange) -> Figure:
     ----------
     found : RateRange
         The result of `layerkit.training.lr_range.lr_range`.
+
+    Returns
+    -------
+    matplotlib Figure
+        A notebook shows it, and `save` writes it to a file.
     """
     figure = NotebookFigure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()

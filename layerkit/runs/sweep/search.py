@@ -75,7 +75,7 @@ def sweep(
     imports : sequence of str
         Python files with your own classes.
     data_dir : str, optional
-        Folder with the files of MNIST or Fashion-MNIST; by default that in `LAYERKIT_DATA`.
+        Folder with the files of MNIST or Fashion-MNIST; by default that in ``LAYERKIT_DATA``.
     jobs : int, optional
         Overrides the file's.
     retry_failed : bool

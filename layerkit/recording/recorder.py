@@ -63,6 +63,11 @@ def record(
     average : Average, optional
         The average of the weights, after the step; its share is an input of the program.
 
+    Returns
+    -------
+    Program
+        The operations in order; ``run`` computes with them.
+
     Raises
     ------
     RecordingError

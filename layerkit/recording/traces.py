@@ -182,6 +182,12 @@ def trace(
     title : str, optional
         The title of the page.
 
+    Returns
+    -------
+    Trace
+        Shown as a table; in a notebook as a page to step through, which ``save`` writes to a
+        file.
+
     Raises
     ------
     RecordingError

@@ -50,8 +50,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
     batch_size : int or "auto"
         Examples of a batch; "auto" is 200, or all if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        For sgd: lr stays; or it is lr / t^power_t after t examples; or it is divided by 5 whenever
-        training would stop.
+        For sgd: lr stays; or it is ``lr / t**power_t`` after t examples; or it is divided by 5
+        whenever training would stop.
     learning_rate_init : float
         lr of sgd and adam.
     power_t : float

@@ -33,9 +33,9 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     Parameters
     ----------
     loss : {"squared_error", "poisson"} or Loss
-        Half of the squared error, or half of the Poisson deviance, for targets >= 0: the outputs
-        are then the logarithms of the predictions. Or a loss of layerkit that takes a target for
-        each output, such as ``Huber()``.
+        Half of the squared error, or half of the Poisson deviance, for targets from 0 on: the
+        outputs are then the logarithms of the predictions. Or a loss of layerkit that takes a
+        target for each output, such as ``Huber()``.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
     nesterovs_momentum, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, \

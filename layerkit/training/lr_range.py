@@ -109,6 +109,11 @@ def lr_range(
     standardize_targets : bool
         Whether numeric targets are standardized, as a training run from a file does by default.
 
+    Returns
+    -------
+    RateRange
+        The losses by learning rate; printed, it says which learning rates to try.
+
     Raises
     ------
     ConfigError, DataError, ShapeError

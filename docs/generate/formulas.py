@@ -80,7 +80,9 @@ def _lines(text: str) -> Iterator[str]:
     for part in others:
         if part.startswith("in "):  # a unit, of what is defined first
             lines[0] += f", {part}"
-        elif definition := re.fullmatch(r"(?:with )?((?:\w+'?|cos\(z, t\)) (?:=|<-|~) .+)", part):
+        elif definition := re.fullmatch(
+            r"(?:with )?((?:\w+'?|P\(x\)|cos\(z, t\)) (?:=|<-|~) .+)", part
+        ):
             lines.append(definition[1])
         else:
             lines[-1] += f", {part}"

@@ -301,7 +301,7 @@ class ISRU(Saturating):
 
 
 class SQNL(Saturating):
-    """y = u - u |u| / 4 with u = min(max(x, -2), 2); dy/dx = 1 - |u| / 2.
+    """y = u - u |u| / 4, with u = min(max(x, -2), 2); dy/dx = 1 - |u| / 2.
 
     The square nonlinearity: two parabolas in the shape of tanh.
     Range [-1, 1].

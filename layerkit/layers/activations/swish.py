@@ -14,7 +14,7 @@ from layerkit.layers.activations.rectifiers import Rectifier
 
 
 class SiLU(Rectifier):
-    """y = x sigmoid(beta x); dy/dx = s (1 + beta x (1 - s)) with s = sigmoid(beta x).
+    """y = x sigmoid(beta x); dy/dx = s (1 + beta x (1 - s)), with s = sigmoid(beta x).
 
     The sigmoid linear unit, also known as Swish.
     Range [-0.2785 / beta, inf).

@@ -2,7 +2,7 @@
 
 w, W     a parameter of the shape (..., n_in, n_out), as in x @ W
 n_in     the fan-in, the number of inputs that one output adds up: all axes but the last
-n_out    the fan-out, of outputs that one input goes to: all axes but the one before the last
+n_out    the fan-out, the number of outputs that read one input: all axes but the second-last
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from layerkit.initializers.base import Initializer, fill_normal
 
 
 class Orthogonal(Initializer):
-    """WᵀW = gain² I, or W Wᵀ = gain² I where n_in < n_out; uniform over all such W.
+    """WᵀW = gain² I, or W Wᵀ = gain² I where n_in < n_out: uniform over all such W.
 
     The Q of the QR decomposition of a normal matrix, with the diagonal of R made positive.
     Saxe et al. (2013), arXiv:1312.6120.
@@ -42,9 +42,10 @@ class Orthogonal(Initializer):
 
 
 class Eye(Initializer):
-    """W = gain I: outputs are inputs. Named as in NumPy, since `Identity` is the activation.
+    """W = gain I: outputs are gain times inputs.
 
-    If W is not square, as many inputs as possible are passed on, as in PyTorch's eye_.
+    Named as in NumPy, since `Identity` is the activation. If W is not square, as many inputs as
+    possible are passed on, as in PyTorch's eye_.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class Eye(Initializer):
 
 
 class Sparse(Initializer):
-    """w ~ N(0, std²), but round(sparsity * n_in) of the weights of each output are 0, never all.
+    """w ~ N(0, std²), but ``round(sparsity * n_in)`` weights of each output are 0, never all.
 
     Each unit reads few inputs. PyTorch's sparse_ counts the other way, over the outputs of each
     input. Martens (2010), Deep learning via Hessian-free optimization.

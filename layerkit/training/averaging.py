@@ -61,10 +61,10 @@ class EMA(Average):
 
 
 class SWA(Average):
-    """a = the mean of w, taken every few steps in the last part of the training.
+    """Stochastic weight averaging: the mean of the weights, late in the training.
 
-    Stochastic weight averaging; before that part a is w. Source: Izmailov et al. (2018),
-    arXiv:1803.05407.
+    Before the start, a is w; then a is the mean of w, taken every few steps. Source: Izmailov et
+    al. (2018), arXiv:1803.05407.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ def warn(sentence: str, kind: type[LayerkitWarning], frame: FrameType | None = N
 
 @contextlib.contextmanager
 def at(place: str) -> Iterator[None]:
-    """Say of every `LayerkitError` raised inside that it happened at `place`.
+    """Context manager: says of every `LayerkitError` raised inside that it happened at `place`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Callbacks: objects that observe a training run, log it, and end it early."""
+"""Callbacks: objects that observe a training run, log it, or end it early."""
 
 from layerkit.callbacks.base import Callback
 from layerkit.callbacks.limits import StopOnNonFinite, TimeLimit

@@ -32,7 +32,7 @@ DAY = np.timedelta64(1, "D")
 
 
 class RawTable(dict[str, Array]):
-    """Columns by name whose gaps are marked: what `raw_table` makes.
+    """The columns of a table by name, with one mark for all gaps, as `raw_table` makes them.
 
     Attributes
     ----------

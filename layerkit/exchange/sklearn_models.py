@@ -39,7 +39,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def from_sklearn(model: Any) -> Network:
-    """Return a fitted MLPClassifier or MLPRegressor as a network that can be trained on.
+    """Return a fitted MLPClassifier or MLPRegressor as a network that can be trained further.
 
     Also a Pipeline of StandardScaler and one of them: its means and scales are a Standardize. The
     network has the dtype of the model's weights, float64 unless it was fitted to float32, and

@@ -169,7 +169,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
     def initialize(self, n_features: int, n_outputs: int = 1) -> Self:
         """Make the network with its first weights, without data.
 
-        It can predict, be given other `coefs_` and `intercepts_`, and be trained on by
+        It can predict, be given other `coefs_` and `intercepts_`, and be trained by
         `partial_fit`, or by `fit` with a warm start.
 
         Parameters

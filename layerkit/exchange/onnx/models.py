@@ -27,7 +27,7 @@ from layerkit.network import Network
 
 
 def from_onnx(path: str | Path, loss: Loss | None = None) -> Network:
-    """Return the model in an ONNX file as a network that predicts the same and can be trained on.
+    """Return the model in an ONNX file as a network that predicts the same, for further training.
 
     The file is read without the onnx package. Its operators become layers, even where several of
     them are one layer, as exporters write GELU; a chain becomes a Sequential, all else a Graph,

@@ -222,7 +222,7 @@ class _Reader:
                 base += f"{sign}{{{linear(bare(self.atom()))}}}"
             else:
                 minus = self.take() if self.next() == "-" else ""
-                base += f"{sign}{{{minus}{self.atom()}}}"
+                base += f"{sign}{{{minus}{linear(self.atom())}}}"
         return base
 
     def atom(self) -> str:

@@ -436,6 +436,7 @@ def test_windows_are_for_classes_that_are_drawn() -> None:
         ("l = -|e| <= tanh(e)^2, in nats", r"l &= -|e| \le \tanh(e)^{2},\; \text{ in nats }"),
         ("y = 0 (at the kink too)", r"y &= 0\, \text{ (at the kink too)}"),
         ("mu_(t+1) x_i", r"&\mu_{t + 1} x_{i}"),
+        ("gamma^floor(i / 2)", r"&\gamma^{\lfloor i / 2 \rfloor}"),
         ("`lr` min_step x", r"&\mathrm{lr}\, \mathrm{min\_step}\, x"),
         ("db = dy a; dx = dy W^T", "db &= dy\\, a \\\\\ndx &= dy\\, W^{T}"),
         ("y = a^(-1/2) b^(i / `lr`)", r"y &= a^{-1 / 2} b^{i / \mathrm{lr}}"),

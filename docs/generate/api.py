@@ -14,7 +14,7 @@ from typing import Any
 from docs.generate.atlas import write
 from docs.generate.catalogue import FAMILIES
 from docs.generate.docstrings import blocks, paragraphs
-from docs.generate.letters import listed
+from docs.generate.letters import letters_of, listed, used
 
 GROUPS = {
     "Layers": ["layers"],
@@ -172,12 +172,17 @@ def file_names() -> dict[str, str]:
 
 
 def tables(parts: Iterable[Any]) -> Iterator[str]:
-    """A table of classes and functions under each heading."""
+    """A table of classes and functions under each heading, after the letters of their formulas."""
+    known = dict[str, str]()
     for heading, those in groupby(parts, key=lambda part: HEADINGS.get(module(part), "")):
         first, *others = those
         yield from ([f"## {heading}", ""] if heading else [])
+        table = letters_of(sys.modules[first.__module__])
         if first.__module__.endswith(".base"):
-            yield from listed(sys.modules[first.__module__])
+            known = table
+            yield from listed(known)
+        elif heading and (new := used(table, [first, *others])).keys() - known.keys():
+            yield from listed({names: new[names] for names in new if names not in known})
         yield from ("```{eval-rst}", ".. currentmodule:: layerkit", "")
         yield from (".. autosummary::", "   :toctree: .", "   :nosignatures:", "")
         yield from (f"   {address(part)}" for part in (first, *others))

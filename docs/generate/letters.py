@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from docs.generate.docstrings import sections
+from docs.generate.docstrings import markdown, sections
 from layerkit import Augmentation, Average, Initializer, Loss, Optimizer, Schedule
 
 KINDS = (Augmentation, Average, Initializer, Loss, Optimizer, Schedule)
@@ -46,7 +46,17 @@ def occurs(name: str, text: str) -> bool:
     return bool(re.search(rf"(?<![\w']){re.escape(name)}(?:_\w+)?(?![\w-])(?! [a-z]{{2}})", text))
 
 
-def listed(module: ModuleType) -> Iterator[str]:
-    """The letters of a module as a list in Markdown."""
-    yield from (f"- `{names}` {meaning}" for names, meaning in letters_of(module).items())
+def listed(found: dict[str, str]) -> Iterator[str]:
+    """Letters and their meanings as a list in Markdown."""
+    yield from (f"- `{names}` {markdown(meaning)}" for names, meaning in found.items())
     yield ""
+
+
+def used(table: dict[str, str], classes: list[type[Any]]) -> dict[str, str]:
+    """The letters in the first sentences of classes, which are all that a list of them shows."""
+    texts = [sections(cls)[""].partition("\n\n")[0] for cls in classes]
+    return {
+        names: meaning
+        for names, meaning in table.items()
+        if any(occurs(name, text) for name in names.split(", ") for text in texts)
+    }

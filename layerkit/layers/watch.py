@@ -15,7 +15,7 @@ Method = Callable[..., Any]
 
 @contextmanager
 def replaced(part: object, **methods: Method) -> Iterator[None]:
-    """Replace methods of an object by functions, and restore them at the end.
+    """Context manager: replaces methods of an object, and restores them at the end.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def watched(
     wrap: Callable[[str, str, Method], Method],
     containers: bool = False,
 ) -> Iterator[None]:
-    """Replace forward and backward of each layer by ``wrap(address, name, method)``.
+    """Context manager: replaces the methods of layers by ``wrap(address, name, method)``.
 
     Parameters
     ----------

@@ -484,7 +484,7 @@ def _roc_auc(
 
 
 def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None = None) -> str:
-    """Return a classification report of a network, and for losses of numbers their errors.
+    """Return a classification report of a network, or for regression a report of its errors.
 
     Precision, recall and F1 of each class, the number of its examples (support), and the averages;
     below, for at most 20 classes that exclude each other, the confusion matrix. With more axes,

@@ -59,7 +59,7 @@ class Augmentation(Configurable, ABC):
 
 
 class ImageAugmentation(Augmentation):
-    """y(p) = x(q) with q = c + S^-1 R^-1 (p - c - d) + e(p): images shifted, rotated and distorted.
+    """y(p) = x(q), with q = c + S^-1 R^-1 (p - c - d) + e(p): images shifted, rotated, distorted.
 
     p = (row, column) is a pixel of the new image y and c the center. Each image is scaled by
     S = diag(s_1, s_2), a factor for each axis, rotated by R about the center, counterclockwise,

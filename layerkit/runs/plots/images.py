@@ -17,7 +17,7 @@ MOST = 3
 
 
 def show_images(dataset: Dataset, examples: Examples, rows: int = 2, columns: int = 5) -> Figure:
-    """Plot the first images with their labels, after the tutorial's function of this name.
+    """Plot the first images with their labels, in rows and columns.
 
     Parameters
     ----------

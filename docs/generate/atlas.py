@@ -114,7 +114,8 @@ def overview(classes: Sequence[type[Any]]) -> Iterator[str]:
     yield from ("````{grid} 3 4 5 6", ":gutter: 1", ":class-container: overview", "")
     for cls in classes:
         name = cls.__name__
-        yield from (f"```{{grid-item-card}} {name.removesuffix('Schedule')}", ":link-type: ref")
+        title = re.sub(r"(?<=[a-z])(?=[A-Z])", "\N{SOFT HYPHEN}", name.removesuffix("Schedule"))
+        yield from (f"```{{grid-item-card}} {title}", ":link-type: ref")
         yield from (
             f":link: atlas-{name.lower()}",
             f":img-bottom: /_generated/atlas/{name}_small.svg",

@@ -166,6 +166,7 @@ def markdown(text: str) -> str:
 
 def _markdown(text: str) -> str:
     text = escape(readable(text), r"[*_<|\[\]~]")
+    text = re.sub(r"`layerkit\.(?:\w+\.)*([A-Z]\w*)`", r"`\1`", text)
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
     return re.sub(r"(?<![(])https://[^\s,;]*[^\s,;.]", r"<\g<0>>", text)
 

@@ -84,6 +84,8 @@ def _lines(text: str) -> Iterator[str]:
             r"(?:with )?((?:\w+'?|P\(x\)|cos\(z, t\)) (?:=|<-|~) .+)", part
         ):
             lines.append(definition[1])
+        elif part.startswith("with "):
+            lines.append(part)
         else:
             lines[-1] += f", {part}"
     yield from lines
@@ -91,7 +93,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def _line(text: str, names: set[str]) -> str:
     left, *others = re.split(r" (=|<-|~) ", text, maxsplit=1)
-    if not others:
+    if not others or left.startswith("with "):
         return f"&{_read(text, names)}"
     sign = SIGNS.get(others[0], others[0])
     return f"{_read(left, names)} &{sign} {_right(others[1], names)}"

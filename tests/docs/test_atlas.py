@@ -221,6 +221,7 @@ def test_texts_become_markdown() -> None:
         markdown("see arXiv:1412.6980.")
         == "see [arXiv:1412.6980](https://arxiv.org/abs/1412.6980)."
     )
+    assert markdown("a `layerkit.files.checkpoints.Checkpoints`") == "a `Checkpoints`"
     assert (
         markdown("https://x.org/a/; or https://x.org.") == "<https://x.org/a/>; or <https://x.org>."
     )

@@ -273,7 +273,7 @@ class ModelCheckpoint(Monitor):
 
 
 class ReduceLROnPlateau(Monitor):
-    """Learning-rate reduction: lr <- factor lr when a metric has not improved for some epochs.
+    """Reduces the learning rate, lr <- factor lr, when a metric has not improved for some epochs.
 
     With a schedule on `lr`, the rate that the schedule multiplies falls. `min_delta` is
     absolute, as in Keras; an epoch of `cooldown` doesn't count at all, as in PyTorch.

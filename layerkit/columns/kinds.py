@@ -47,7 +47,7 @@ class Column(Configurable, ABC):
     name : str
         The name of the column.
     gaps : bool
-        Whether a missing value has a feature of its own, as it occurs in the training data.
+        Whether a missing value has a feature of its own; it has where the training data has gaps.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from layerkit.initializers.base import Initializer, fan_in, fan_out, fill_normal
 
 
 class LeCunNormal(Initializer):
-    """w ~ N(0, 1 / n_in): outputs vary like inputs.
+    """w ~ N(0, 1 / n_in): outputs have the variance of the inputs.
 
     Source: LeCun et al. (1998), Efficient BackProp.
 
@@ -32,7 +32,7 @@ class LeCunNormal(Initializer):
 
 
 class LeCunUniform(Initializer):
-    """w ~ U(-a, a), a = sqrt(3 / n_in): the variance of `LeCunNormal`.
+    """w ~ U(-a, a), a = sqrt(3 / n_in): the same variance as `LeCunNormal`.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class HeNormal(Initializer):
 
 
 class HeUniform(Initializer):
-    """w ~ U(-a, a), a = sqrt(6 / n_in): the variance of `HeNormal`.
+    """w ~ U(-a, a), a = sqrt(6 / n_in): the same variance as `HeNormal`.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class HeUniform(Initializer):
 
 
 class GlorotNormal(Initializer):
-    """w ~ N(0, 2 / (n_in + n_out)): the variance of `GlorotUniform`.
+    """w ~ N(0, 2 / (n_in + n_out)): the same variance as `GlorotUniform`.
 
     Examples
     --------

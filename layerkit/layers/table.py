@@ -43,8 +43,8 @@ class Table(Layer):
     vector of the example's category, a row of numbers that are learned.
 
     A category that is new, or was rare in training, is 0 in all of its features, or has the vector
-    `other`, which begins at 0. Where a gap comes that training had none of, a number is the mean, a
-    category a new one.
+    `other`, which begins at 0. In a column without gaps in training, a gap is filled with the
+    mean; among words it counts as a new category.
 
     Parameters
     ----------

@@ -35,6 +35,7 @@ class BinaryClassifier(ElementwiseLoss):
 class BinaryCrossEntropy(BinaryClassifier):
     """f = -w t log p - (1 - t) log(1 - p), with p = 1 / (1 + exp(-z)), in nats per label.
 
+    The cross-entropy of labels that are true with probability p.
     df/dz = (1 - t) p - w t (1 - p). The logarithms are computed from z, so nothing overflows and
     nothing is clipped. PyTorch's BCEWithLogitsLoss.
 

@@ -41,7 +41,7 @@ class SGD(Optimizer):
 
 
 class Momentum(Optimizer):
-    """v <- beta v + (1 - beta) g;  w <- w - lr v: the moving-average form.
+    """v <- beta v + (1 - beta) g;  w <- w - lr v: momentum as a moving average.
 
     PyTorch's is v <- beta v + g, without the factor: HeavyBall, which takes the same path when its
     lr is lr (1 - beta).

@@ -21,6 +21,8 @@ from layerkit.optimizers.base import Optimizer
 class Lion(Optimizer):
     """w <- w - lr sign(beta1 m + (1 - beta1) g);  m <- beta2 m + (1 - beta2) g.
 
+    Steps along the signs of a momentum, all of the same length.
+
     optax's, with its defaults of the betas and of the decoupled `weight_decay`. Every number
     changes by lr, which is therefore 3 to 10 times smaller than Adam's.
 
@@ -67,8 +69,8 @@ class Lion(Optimizer):
 class Rprop(Optimizer):
     """w <- w - d sign(g): the length d of each step grows while g keeps its sign.
 
-    d <- eta_plus d if g and the g before have the same sign, eta_minus d if they differ, but always
-    between min_step and max_step. Where they differ, w stays and this g is forgotten.
+    d <- eta_plus d if g and the g before have the same sign, d <- eta_minus d if they differ, but
+    always between min_step and max_step. Where they differ, w stays and this g is forgotten.
 
     PyTorch's. In another form, the step before is taken back where the signs differ. For gradients
     of all data at once, since the noise of batches changes signs.
@@ -81,7 +83,7 @@ class Rprop(Optimizer):
     lr : float
         The length of the first step of each parameter; not read again.
     eta_minus, eta_plus : float
-        Factors of the length: less than 1, and greater.
+        Factors of the length: eta_minus is less than 1, eta_plus greater.
     min_step, max_step : float
         Bounds of the length.
 

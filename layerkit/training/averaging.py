@@ -39,7 +39,7 @@ class Average(Configurable, ABC):
 class EMA(Average):
     """a <- decay a + (1 - decay) w: the exponential moving average of the weights.
 
-    In the first 1 / (1 - decay) steps, a is the arithmetic mean, so that the initial weights don't
+    Up to step 1 / (1 - decay), a is the arithmetic mean, so that the initial weights don't
     dominate: s = max(1 - decay, 1 / (step + 1)).
 
     Parameters

@@ -19,8 +19,8 @@ from layerkit.layers.shapes import along
 class GLU(RowActivation):
     """y = a sigmoid(b), with x = [a, b]; da = dy sigmoid(b), db = dy a sigmoid'(b).
 
-    Shapes: x (N, ..., 2n), y (N, ..., n). The second half is the gate, as in PyTorch.
     The gated linear unit: b says how much of a is let through.
+    Shapes: x (N, ..., 2n), y (N, ..., n). The second half is the gate, as in PyTorch.
     Range (-inf, inf).
     Source: Dauphin, Fan, Auli and Grangier (2016), Language modeling with gated convolutional
     networks, arXiv:1612.08083. The relatives differ in `gate` only.

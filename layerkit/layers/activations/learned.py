@@ -71,9 +71,10 @@ class PReLU(Rectifier):
 
 class SReLU(Rectifier):
     """y = t_right + a_right (x - t_right) where x > t_right, t_left + a_left (x - t_left) where
-    x < t_left, else x; dy/dx = a_right, a_left or 1. All four are learned, for each feature.
+    x < t_left, else x; dy/dx = a_right, a_left or 1.
 
-    The S-shaped ReLU: three straight lines.
+    The S-shaped ReLU: three straight lines, whose bends and outer slopes are learned for each
+    feature.
     Range (-inf, inf).
     Not differentiable at t_left and t_right, where the derivative is taken as 1.
     Source: Jin et al. (2015), Deep learning with S-shaped rectified linear activation units,

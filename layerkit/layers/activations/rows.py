@@ -141,8 +141,8 @@ class Sparsemax(RowActivation):
     """y_i = max(x_i - tau, 0), with tau such that sum_i y_i = 1; dx_i = dy_i - mean over j of dy_j
     where y_i > 0, else 0.
 
-    The mean is over those j with y_j > 0.
-    The point nearest to x among those with y >= 0 and the sum 1.
+    Probabilities from a row of numbers, many of them 0: the point nearest to x among those with
+    y >= 0 and the sum 1. The mean is over those j with y_j > 0.
     Range [0, 1], each row with the sum 1. A row with inf or nan gives nan; -inf gives 0.
     Not differentiable where x_i = tau, where the derivative is taken as 0.
     Source: Martins and Astudillo (2016), From softmax to sparsemax, arXiv:1602.02068.
@@ -182,8 +182,9 @@ class Sparsemax(RowActivation):
 
 
 class Maxout(RowActivation):
-    """y = max(x_1, …, x_p) of every p = `pieces` neighbours; dx_i = dy for the largest, else 0.
+    """y = max(x_1, …, x_p), with p = `pieces`; dx_i = dy for the largest, else 0.
 
+    The largest of every p neighbours.
     ``Sequential([Dense(units * pieces), Maxout(pieces)])`` is the paper's layer of `units` outputs.
     Shapes: x (N, ..., units * pieces), y (N, ..., units).
     Range (-inf, inf).

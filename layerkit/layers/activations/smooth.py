@@ -24,7 +24,7 @@ class ELU(Rectifier):
     Parameters
     ----------
     alpha : float
-        The limit on the left is -alpha. The default is PyTorch's and Keras's.
+        Minus the limit on the left. The default is PyTorch's and Keras's.
 
     Examples
     --------
@@ -54,8 +54,7 @@ class SELU(Layer):
     """y = scale x where x > 0, else scale alpha (exp(x) - 1); dy/dx = scale or scale alpha exp(x).
 
     The scaled exponential linear unit.
-    With scale = 1.0507… and alpha = 1.6732…, for which mean 0 and variance 1 are kept from layer to
-    layer.
+    Its scale = 1.0507… and alpha = 1.6732… keep mean 0 and variance 1 from layer to layer.
     Range (-1.7581, inf).
     Not differentiable at 0, where the derivative is taken as scale alpha.
     Source: Klambauer, Unterthiner, Mayr and Hochreiter (2017), Self-normalizing neural networks,
@@ -98,7 +97,7 @@ class CELU(Rectifier):
     Parameters
     ----------
     alpha : float
-        The limit on the left is -alpha. The default is PyTorch's.
+        Minus the limit on the left. The default is PyTorch's.
 
     Examples
     --------
@@ -209,7 +208,7 @@ class LogSigmoid(Layer):
 
     The logarithm of Sigmoid.
     Range (-inf, 0).
-    Source: PyTorch and Keras have it under this name; it is -softplus(-x).
+    Source: PyTorch and Keras have it under this name: minus Softplus of -x.
 
     Examples
     --------

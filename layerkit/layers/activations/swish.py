@@ -57,7 +57,7 @@ class SiLU(Rectifier):
 
 
 class Mish(Rectifier):
-    """y = x t with t = tanh(softplus(x)); dy/dx = t + x (1 - t^2) sigmoid(x).
+    """y = x t, with t = tanh(softplus(x)); dy/dx = t + x (1 - t^2) sigmoid(x).
 
     A smooth ReLU, close to SiLU.
     Range [-0.3088, inf).
@@ -181,8 +181,7 @@ class GELU(Rectifier):
     approximate : str
         ``"none"``, the default as in PyTorch and Keras;
         ``"tanh"``, P(x) = (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), as in GPT-2;
-        ``"sigmoid"``, P(x) = sigmoid(1.702 x). They are so near, by 0.0005 and by 0.02, that their
-        curves look like one.
+        ``"sigmoid"``, P(x) = sigmoid(1.702 x). Their curves look like one.
 
     Examples
     --------

@@ -52,8 +52,10 @@ class CyclicSchedule(Schedule):
 
     Parameters
     ----------
-    up, down : int
-        Number of steps from `low` to the top, and back; by default, `down` is `up`.
+    up : int
+        Number of steps from `low` to the top.
+    down : int, optional
+        Number of steps back to `low`; by default as many as `up`.
     low : float
         The lowest factor, from 0 to 1.
     mode : {"triangular", "triangular2", "exp_range"}
@@ -85,7 +87,8 @@ class CyclicSchedule(Schedule):
 class ChainedSchedule(Schedule):
     """One schedule after the other, each counting its steps from 0.
 
-    An EndingSchedule ends at the next milestone. PyTorch's SequentialLR and optax's join_schedules.
+    One that ends with the run, such as CosineSchedule, ends at the next milestone instead.
+    PyTorch's SequentialLR and optax's join_schedules.
 
     Parameters
     ----------

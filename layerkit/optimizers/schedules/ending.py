@@ -179,8 +179,8 @@ class OneCycleSchedule(EndingSchedule):
     rise : float
         Share of the steps in which the factor goes up.
     start, end : float
-        The first and the last factor. PyTorch's div_factor is 1 / start, and its final_div_factor
-        is start / end.
+        The first and the last factor. PyTorch's div_factor is ``1 / start``, and its
+        final_div_factor is ``start / end``.
     curve : {"cosine", "linear"}
         Shape of the way up and of the way down.
 

@@ -2,8 +2,8 @@
 Initial weights, through ten layers
 ===================================
 
-The values in ten untrained layers of 100 ReLUs, for three sizes of initial weights. Only with one
-of them they neither vanish nor explode from layer to layer.
+The values in ten untrained layers of 100 ReLUs, for three sizes of initial weights. With one of
+them only, they neither vanish nor explode from layer to layer.
 """
 
 import matplotlib.pyplot as plt

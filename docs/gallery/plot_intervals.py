@@ -3,7 +3,7 @@ Prediction intervals
 ====================
 
 Instead of one number a network can predict a range. ``Quantile`` has an output for each quantile;
-between those of 10 % and 90 % should lie 80 % of the true values.
+80 % of the true values should lie between those of 10 % and 90 %.
 """
 
 import matplotlib.pyplot as plt

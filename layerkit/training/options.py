@@ -45,8 +45,8 @@ class Training(Configurable):
     class_weight : "balanced", list of float or table, optional
         The weight of each class in the gradient: a list by class number, or a table by the name or
         number of the class, where the others have the weight 1. "balanced" gives all classes the
-        same influence: N / (classes * examples of the class). What is measured after an epoch does
-        not depend on it.
+        same influence: N / (K n_k), for n_k of N examples in class k of K. What is measured after
+        an epoch does not depend on it.
     target_weight : list of float or table, optional
         The weight of each of several targets in the gradient: a list in their order, or a table by
         name, where the others have the weight 1. What is measured after an epoch does not depend on
@@ -63,10 +63,11 @@ class Training(Configurable):
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
     folds : int, optional
-        Number of folds of a cross-validation by ``layerkit train``: so many networks are trained
-        and measured, each on the examples that one fold holds out, and then that of the run.
+        Number of folds of a cross-validation by ``layerkit train``: that many networks are
+        trained and measured, each on the examples that one fold holds out, and then that of the
+        run.
     warm_start : str or Path, optional
-        A saved network, or the folder of a run that has one, whose weights are the first ones.
+        A saved network, or the folder of a run that has one: the training starts with its weights.
     engine : {"numpy", "compiled", "jax"}
         "compiled" records a step of the layers and runs it with arrays that are made once: the same
         numbers, to the last bit, in less time. "jax" compiles the recorded steps of an epoch by

@@ -107,7 +107,7 @@ def _on_new_examples(case: Case, check: Check, train: Agreement, new: Agreement)
 
 
 def _of_neighbours(check: Check, near: Agreement, classes: bool) -> Check:
-    """Look whether examples that are near each other have like targets."""
+    """Look whether examples that are near each other have similar targets."""
     what, shown, alike = _units(classes)
     check.measured = {"nearest": near.share, "by chance": near.chance}
     check.summary = (

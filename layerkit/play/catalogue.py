@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import Any
 
+from layerkit.columns.kinds import Column
 from layerkit.config.schema import json_schema
 from layerkit.config.tables import choices_for
 from layerkit.data.datasets import EXAMPLES
@@ -25,6 +26,7 @@ FAMILIES: dict[str, type[Any]] = {
     "optimizers": Optimizer,
     "schedules": Schedule,
     "initializers": Initializer,
+    "columns": Column,
 }
 
 

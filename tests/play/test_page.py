@@ -249,6 +249,25 @@ def test_a_table_of_ones_own_is_taken_or_refused(play: Page) -> None:
     play.get_by_text("own.csv: line 2").wait_for()
 
 
+def test_the_columns_of_a_table_are_changed_one_by_one(play: Page) -> None:
+    lines = [
+        "a,b,kind",
+        *(f"{i % 3},{'uv'[i % 2]},{'even' if i % 2 else 'odd'}" for i in range(60)),
+    ]
+    drop(play, "\n".join(lines))
+    wait(play, "state.data.path")
+    play.evaluate("layerkit.selectLayer('body.layers.0')")
+    play.get_by_label("Kind of a").select_option("Category")
+    wait(play, "state.network.body.layers[0].columns[0].categories?.length === 3")
+    play.get_by_text("options of b").click()
+    play.get_by_label("embedding").last.fill("2")
+    play.keyboard.press("Tab")
+    wait(play, "state.network.body.layers[0].columns[1].embedding === 2")
+    assert play.get_by_label("embedding").last.is_visible()
+    play.get_by_label("Kind of b").select_option("Number")
+    play.locator("#refused").get_by_text("'u'").wait_for()
+
+
 def test_a_small_table_is_in_the_link_and_a_large_one_is_said_not_to_be(
     play: Page, address: str
 ) -> None:

@@ -1,6 +1,6 @@
 // The catalogue, as the forms want it.
 
-const FAMILIES = { layers: "Layer", losses: "Loss", optimizers: "Optimizer", schedules: "Schedule", initializers: "Initializer" };
+const FAMILIES = { layers: "Layer", losses: "Loss", optimizers: "Optimizer", schedules: "Schedule", initializers: "Initializer", columns: "Column" };
 
 // By the name of the family's base class, with a formula where the first line begins with one.
 export function prepared(reply) {

@@ -42,6 +42,13 @@ function rate(app, name, meaning, value, change) {
   return [input, slider];
 }
 
+// A column of a table: its name and kind, and the rest folded away.
+function column(name, menu, rows) {
+  const details = make("details", { open: opened.has(name), ontoggle: () => details.open ? opened.add(name) : opened.delete(name) }, make("summary", {}, `options of ${name}`), make("div", { class: "options" }, ...rows));
+  return make("div", { class: "nested column" }, make("b", {}, name), menu, details);
+}
+const opened = new Set();
+
 // One option as a row: its name, its control; `change` gets the value, or undefined for the default.
 export function option(app, name, schema, value, change) {
   const meaning = read(schema), label = make("label", { title: schema.says || null }, name.replaceAll("_", " ")), row = make("div", { class: "option", "data-option": name }, label);
@@ -64,12 +71,14 @@ export function option(app, name, schema, value, change) {
     const now = value ?? meaning.default;
     if (now) nested.append(...options(app, meaning.family, now, change));
   } else if (meaning.kind === "list" && app.catalogue[meaning.family]) {
-    const parts = value ?? [], put = (i, ...changed) => change(parts.toSpliced(i, 1, ...changed)), { family } = meaning;
-    input = make("button", { type: "button", id: fresh(), onclick: () => change([...parts, app.usual(family)]) }, `add a ${family.toLowerCase()}`);
+    const parts = value ?? [], put = (i, ...changed) => change(parts.toSpliced(i, 1, ...changed)), { family } = meaning, kept = family === "Column"; // of the data
+    input = kept ? make("output", { id: fresh() }, parts.length ? "" : "chosen from the data")
+      : make("button", { type: "button", id: fresh(), onclick: () => change([...parts, app.usual(family)]) }, `add a ${family.toLowerCase()}`);
     rest = parts.map((each, i) => {
-      const menu = choice(app, family, each, false, changed => put(i, changed));
-      menu.setAttribute("aria-label", `${family} ${i} of ${name}`);
-      return make("div", { class: "nested" }, make("div", { class: "with" }, menu, make("button", { type: "button", "aria-label": `Remove ${family.toLowerCase()} ${i}`, onclick: () => put(i) }, "✕")), ...options(app, family, each, changed => put(i, changed)));
+      const menu = choice(app, family, each, false, changed => put(i, changed)), rows = options(app, family, each, changed => put(i, changed), kept ? ["name"] : []);
+      menu.setAttribute("aria-label", kept ? `Kind of ${each.name}` : `${family} ${i} of ${name}`);
+      if (kept) return column(each.name, menu, rows);
+      return make("div", { class: "nested" }, make("div", { class: "with" }, menu, make("button", { type: "button", "aria-label": `Remove ${family.toLowerCase()} ${i}`, onclick: () => put(i) }, "✕")), ...rows);
     });
   } else {
     const shown = value ?? meaning.default;

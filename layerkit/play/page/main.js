@@ -61,7 +61,7 @@ const app = {
   fresh(family, type, old = null, units = 4) {
     const made = { type };
     for (const [name, schema] of Object.entries(app.spec(family, type).options)) {
-      if (old && name in old && ["units", "schedules", "init", "bias"].includes(name)) made[name] = old[name];
+      if (old && name in old && ["units", "schedules", "init", "bias", "name", "gaps"].includes(name)) made[name] = old[name];
       else if (schema.required) made[name] = first(schema, name, units);
     }
     return made;

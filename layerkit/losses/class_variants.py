@@ -106,10 +106,9 @@ class KLDivergence(SoftmaxClassifier):
 class MultiMargin(Classifier):
     """l = 1/K sum_{k != t} max(0, margin - z_t + z_k)^power: in units of z, or their squares.
 
-    In units of z, or their squares. dl/dz_k = power/K max(0, …)^(power - 1) where that is positive,
-    else 0 (at the kink too); for the right class, minus the sum of the others. PyTorch's
-    MultiMarginLoss. Zero when the right output is larger than all others by the margin. There are
-    no probabilities.
+    dl/dz_k = power/K max(0, …)^(power - 1) where that is positive, else 0 (at the kink too); for
+    the right class, minus the sum of the others. PyTorch's MultiMarginLoss. Zero when the right
+    output is larger than all others by the margin. There are no probabilities.
 
     Parameters
     ----------

@@ -232,7 +232,10 @@ class Sinc(Layer):
 
     @np.errstate(invalid="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return dy (cos(x) - y) / x; near 0, -dy x y v, which is the same without cancellation."""
+        """Return dy (cos(x) - y) / x; near 0, dx = -dy x y v: no cancellation.
+
+        There v = (1 - x cos(x) / sin(x)) / x^2, by a continued fraction.
+        """
         x, u = self.x, np.clip(self.x, -0.7, 0.7)
         near = u == x
         t = u * u

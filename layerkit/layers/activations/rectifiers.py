@@ -78,7 +78,7 @@ class LeakyReLU(Rectifier):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy, or a part of it: the sign of x is 1 where the slope is."""
+        """Return dy times the larger of sign(x) and negative_slope: 1 where x > 0."""
         dx = np.sign(self.x)
         np.maximum(dx, self.negative_slope, out=dx)
         dx *= dy
@@ -131,7 +131,7 @@ class RReLU(Rectifier):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dy, or a part of it: the sign of x is 1 where the slope is."""
+        """Return dy times the larger of sign(x) and a: 1 where x > 0, else a."""
         dx = np.sign(self.x)
         np.maximum(dx, self.a, out=dx)
         dx *= dy

@@ -113,9 +113,9 @@ class LeCunTanh(Saturating):
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return 1.7159 (2/3) dy / cosh(u + r)^2, where r = 2x/3 - u is what rounding took from u.
+        """Return 1.7159 (2/3) dy / cosh(u + r)^2, where u is 2x/3 after rounding.
 
-        To first order in r, cosh(u + r) = cosh(u) (1 + r tanh(u)).
+        r is what rounding took; to first order in r, cosh(u + r) = cosh(u) (1 + r tanh(u)).
         """
         r = finite(self.x)
         u = r * (2 / 3)
@@ -173,7 +173,11 @@ class SmoothTanh(Saturating):
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Divide both by their larger exponential: |y| = g (1 - e) / (1 + f)."""
+        """Divide both by their larger exponential: |y| = g (1 - e) / (1 + f).
+
+        With e = exp(-(a + b) |x|), f = exp(-(c + d) |x|), and g, the quotient of the two larger
+        exponentials: exp((a - c) x) where x > 0, else exp((d - b) x).
+        """
         x = finite(x)
         f, C = exponentials((self.c + self.d) * x)
         g = 1 / (1 + f)
@@ -190,7 +194,8 @@ class SmoothTanh(Saturating):
     def backward(self, dy: Array) -> Array:
         """Return dy g ((a - c) A C + (b + c) B C + (a + d) A D + (b - d) B D) / (1 + f)^2.
 
-        With exp(ax), exp(-bx), exp(cx), exp(-dx) divided as in `forward`: A or B is 1, and C or D.
+        A, B, C and D are exp(ax), exp(-bx), exp(cx) and exp(-dx), divided as in `forward`: A or B
+        is 1, and C or D.
         """
         e, A = exponentials((self.a + self.b) * self.x)
         left = (self.x < 0).astype(dy.dtype)

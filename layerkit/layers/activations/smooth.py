@@ -71,7 +71,7 @@ class SELU(Layer):
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return scale (max(x, 0) + alpha (exp(min(x, 0)) - 1)): one of the two is 0."""
+        """Return y = scale (max(x, 0) + alpha (exp(min(x, 0)) - 1)): one of the two is 0."""
         self.x = x
         y = np.expm1(np.minimum(x, 0))
         y *= self.ALPHA

@@ -37,7 +37,7 @@ class SiLU(Rectifier):
 
     @np.errstate(over="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return x s, with s = p / (1 + e)."""
+        """Return x s, with u = beta x, e = exp(-|u|) and s = exp(min(u, 0)) / (1 + e)."""
         e, s = exponentials(self.beta * x)
         s /= 1 + e
         self.x, self.e, self.s = x, e, s

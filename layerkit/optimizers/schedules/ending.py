@@ -4,7 +4,8 @@ i         the step, counted from 0: the steps of an optimizer, not the epochs
 T         the number of steps of the whole training, `steps`
 W         the number of steps of a warm-up
 p         the part of the way down that is done: 0 after the warm-up, 1 at step T
-factor    multiplies the option at step i: end + (1 - end) curve(p) on the way down
+curve     how much of the way down is left: the factor is end + (1 - end) curve(p)
+factor    multiplies the option at step i
 """
 
 from __future__ import annotations
@@ -168,8 +169,8 @@ class WarmupStableDecaySchedule(DecaySchedule):
 class OneCycleSchedule(EndingSchedule):
     """From `start` up to 1, then down to `end` at the last step, along half waves or lines.
 
-    The top is at i = rise T - 1, where 0 <= rise <= 1; factor = a + (b - a) (1 - cos(π p)) / 2 or
-    a + (b - a) p between a and b, where p is the share of the way. PyTorch's OneCycleLR,
+    The top is at i = rise T - 1, where 0 <= rise <= 1; factor = a + (b - a) (1 - cos(π q)) / 2 or
+    a + (b - a) q between a and b, where q is the share of the way. PyTorch's OneCycleLR,
     where max_lr is the option itself. Smith and Topin (2017), arXiv:1708.07120.
 
     Parameters
@@ -186,7 +187,7 @@ class OneCycleSchedule(EndingSchedule):
 
     Examples
     --------
-    >>> schedule = OneCycleSchedule(steps=6, rise=0.5, start=0.5, end=0.25, curve="linear")
+    >>> schedule = OneCycleSchedule(6, rise=0.5, start=0.5, end=0.25, curve="linear")
     >>> [schedule(step) for step in range(7)]
     [0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.25]
     """

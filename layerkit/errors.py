@@ -74,7 +74,17 @@ class Row(NamedTuple):
 
 
 class ShapeError(LayerkitError):
-    """Arrays or layers whose shapes don't fit together."""
+    """Arrays or layers whose shapes don't fit together.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, MeanSquaredError, Network
+    >>> net = Network(Dense(2), MeanSquaredError(), shape=(3,))
+    >>> net.predict([[1.0, 2.0]])
+    Traceback (most recent call last):
+    ...
+    layerkit.errors.ShapeError: examples have shape (1, 2); should be (N, 3)
+    """
 
 
 class DataError(LayerkitError):

@@ -30,6 +30,7 @@ class State(Guided):
     Parameters
     ----------
     shape : tuple of int
+        The shape of the value.
     init : Initializer
         Fills the value when the network is initialized.
 
@@ -37,6 +38,15 @@ class State(Guided):
     ------
     ShapeError
         When the assigned array has another shape: nothing is broadcast.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, MeanSquaredError, Network, Sequential, Standardize
+    >>> body = Sequential([Standardize(), Dense(1)])
+    >>> net = Network(body, MeanSquaredError(), shape=(2,)).adapt([[1.0, 5.0], [3.0, 5.0]])
+    >>> mean = net["body.layers.0.mean"]
+    >>> mean.shape, mean.value
+    ((2,), array([2., 5.], dtype=float32))
     """
 
     if not TYPE_CHECKING:
@@ -85,6 +95,7 @@ class Param(State):
     Parameters
     ----------
     shape : tuple of int
+        The shape of the value.
     init : Initializer
         Fills the value when the network is initialized.
     decay : bool, optional
@@ -95,6 +106,18 @@ class Param(State):
     ------
     ShapeError
         When the assigned array has another shape: nothing is broadcast.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, Network, SoftmaxCrossEntropy
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    >>> W = net["body.W"]
+    >>> W.value = np.ones((3, 2))
+    >>> loss = net.gradient([[1.0, 2.0, 3.0]], [0])
+    >>> W.grad
+    array([[-0.5,  0.5],
+           [-1. ,  1. ],
+           [-1.5,  1.5]], dtype=float32)
     """
 
     def __init__(self, shape: Shape, init: Initializer, decay: bool | None = None) -> None:

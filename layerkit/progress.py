@@ -133,6 +133,18 @@ class Progress(Guided):
         The options of the training.
     failed : FailedStep or None
         When a value was not finite: the step, which can be replayed.
+
+    Examples
+    --------
+    >>> from layerkit import Callback, Dense, MeanSquaredError, Network, SGD, fit
+    >>> class Steps(Callback):
+    ...     def epoch_end(self, progress):
+    ...         print(f"Epoch {progress.epoch}: step {progress.step} of {progress.steps}")
+    >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> x, t = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+    >>> records = fit(net, SGD(), x, t, epochs=2, batch_size=1, callbacks=[Steps()])
+    Epoch 1: step 3 of 6
+    Epoch 2: step 6 of 6
     """
 
     if not TYPE_CHECKING:
@@ -210,6 +222,7 @@ class Progress(Guided):
         Raises
         ------
         ConfigError
+            For such a name, with what to write instead.
         """
         for name in vars(self).keys() - self._own:
             ours = [known for known in {*self._own, *dir(Progress)} if not known.startswith("_")]

@@ -118,7 +118,17 @@ class ProgressBar(Callback):
 
 
 class History(Callback):
-    """A list of all records, ``records``, which is there even when training is interrupted."""
+    """A list of all records, ``records``, which is there even when training is interrupted.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, MeanSquaredError, Network, SGD, fit
+    >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> history = History()
+    >>> records = fit(net, SGD(), [[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=[history])
+    >>> [record.epoch for record in history.records]
+    [1, 2]
+    """
 
     def train_begin(self, progress: Progress) -> None:
         self.records: list[Record] = list(progress.records)
@@ -128,7 +138,7 @@ class History(Callback):
 
 
 class LogFile(Callback, ABC):
-    """Base class of log files with a line for each epoch; a subclass overrides `text`.
+    r"""Base class of log files with a line for each epoch; a subclass overrides `text`.
 
     A line is written at once, and survives a crash. A resumed run continues the same file,
     which then has each epoch once.
@@ -142,6 +152,23 @@ class LogFile(Callback, ABC):
     ------
     FileError
         When it can't be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from layerkit import Dense, MeanSquaredError, Network, SGD, fit
+    >>> class EpochLog(LogFile):
+    ...     def text(self, record, first):
+    ...         return f"epoch {record.epoch}\n"
+    >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> x, t = [[0.0], [1.0]], [0.0, 1.0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = EpochLog(f"{folder}/epochs.txt")
+    ...     records = fit(net, SGD(), x, t, epochs=2, callbacks=[log])
+    ...     print(Path(log.path).read_text(), end="")
+    epoch 1
+    epoch 2
     """
 
     path: str | Path
@@ -178,9 +205,10 @@ class CSVLog(LogFile):
     >>> from pathlib import Path
     >>> from layerkit import Dense, MeanSquaredError, Network, SGD, fit
     >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> x, t = [[0.0], [1.0]], [0.0, 1.0]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     log = CSVLog(f"{folder}/history.csv")
-    ...     records = fit(net, SGD(), [[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=[log])
+    ...     records = fit(net, SGD(), x, t, epochs=2, callbacks=[log])
     ...     lines = Path(log.path).read_text().split()
     >>> lines[0], len(lines)
     ('epoch,seconds,train_loss', 3)
@@ -212,9 +240,10 @@ class JSONLinesLog(LogFile):
     >>> from pathlib import Path
     >>> from layerkit import Dense, MeanSquaredError, Network, SGD, fit
     >>> net = Network(Dense(1), MeanSquaredError(), shape=(1,))
+    >>> x, t = [[0.0], [1.0]], [0.0, 1.0]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     log = JSONLinesLog(f"{folder}/history.jsonl")
-    ...     records = fit(net, SGD(), [[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=[log])
+    ...     records = fit(net, SGD(), x, t, epochs=2, callbacks=[log])
     ...     rows = [json.loads(line) for line in Path(log.path).read_text().splitlines()]
     >>> [(row["epoch"], round(row["train_loss"], 2)) for row in rows]
     [(1, 0.55), (2, 0.38)]

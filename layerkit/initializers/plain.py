@@ -13,14 +13,30 @@ from layerkit.initializers.base import Initializer, fill_normal
 
 
 class Zeros(Initializer):
-    """w = 0: for biases."""
+    """w = 0: for biases.
+
+    Examples
+    --------
+    >>> w = np.empty(3)
+    >>> Zeros().fill(w, np.random.default_rng(0))
+    >>> w
+    array([0., 0., 0.])
+    """
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         w[...] = 0
 
 
 class Ones(Initializer):
-    """w = 1: for the scales of normalizations."""
+    """w = 1: for the scales of normalizations.
+
+    Examples
+    --------
+    >>> w = np.empty(3)
+    >>> Ones().fill(w, np.random.default_rng(0))
+    >>> w
+    array([1., 1., 1.])
+    """
 
     def fill(self, w: Array, rng: np.random.Generator) -> None:
         w[...] = 1

@@ -92,9 +92,12 @@ class Call:
 class Program:
     """The NumPy operations of a step, or of a prediction, in order.
 
+    Made by `layerkit.record`.
+
     Attributes
     ----------
     ops : list of Op
+        The operations, in the order in which they are carried out.
     inputs, memory, outputs : dict of str to Value
         The values that are given: the batch ``x``, ``t``, ``a``, and the numbers of the step;
         those that a step changes: parameters ``w``, gradients ``g``, states and slots; and those
@@ -103,6 +106,16 @@ class Program:
         The generators of the random layers, by address.
     calls : list of Call
         The calls of all layers, in the order in which they return.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, MeanSquaredError, Network, record
+    >>> net = Network(Dense(2), MeanSquaredError(), shape=(3,))
+    >>> program = record(net, np.ones((1, 3), np.float32))
+    >>> program
+    Program of 2 operations, given x (N, 3)
+    >>> [op.name for op in program.ops]
+    ['dot', 'add']
     """
 
     ops: list[Op]

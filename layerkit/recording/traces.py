@@ -75,17 +75,28 @@ class Step:
 class Trace:
     """A trace: what becomes of examples in one step of a network, or in a prediction.
 
-    It is shown as a table; in a notebook as a page to step through, which `save` writes to a file.
+    Made by `trace`. It is shown as a table; in a notebook as a page to step through, which `save`
+    writes to a file.
 
     Attributes
     ----------
     title : str
+        The title of the page; one is chosen where it is empty.
     steps : list of Step
         The steps in the order of computation.
     image : (int, int), optional
         The height and width of examples that are images.
     classes : list of str
         Their names, if any.
+
+    Examples
+    --------
+    >>> from layerkit import Dense, Network, SoftmaxCrossEntropy, trace
+    >>> net = Network(Dense(2), SoftmaxCrossEntropy(), shape=(3,))
+    >>> net["body.W"].value = [[1, 0], [0, 1], [1, 1]]
+    >>> found = trace(net, [[1.0, 0.0, 2.0]])
+    >>> found.steps[1].address, found.steps[1].values
+    ('body', {'y': array([[3., 2.]], dtype=float32)})
     """
 
     title: str

@@ -76,6 +76,14 @@ class Training(Configurable):
         When and where to save the state, from which a training run can be resumed.
     callbacks : list of Callback
         Observers of the run, such as `EarlyStopping`.
+
+    Examples
+    --------
+    >>> from layerkit import from_config
+    >>> table = {"epochs": 50, "average": {"type": "EMA", "decay": 0.99}}
+    >>> training = from_config(table, Training)
+    >>> training.epochs, training.batch_size, training.average
+    (50, 128, EMA(decay=0.99))
     """
 
     epochs: Size = 10

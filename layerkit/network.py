@@ -60,6 +60,13 @@ class Network(Configurable):
     dtype : {"float32", "float64"}
         The precision of the parameters and of all arithmetic.
 
+    Attributes
+    ----------
+    arena : Arena
+        All parameters and their gradients, as two vectors.
+    seen : SeenData
+        The facts about its training data that predictions need, such as the names of the classes.
+
     Raises
     ------
     ShapeError
@@ -71,7 +78,8 @@ class Network(Configurable):
     Examples
     --------
     >>> from layerkit import Dense, ReLU, Sequential, SoftmaxCrossEntropy
-    >>> net = Network(Sequential([Dense(8), ReLU(), Dense(2)]), SoftmaxCrossEntropy(), shape=(3,))
+    >>> body = Sequential([Dense(8), ReLU(), Dense(2)])
+    >>> net = Network(body, SoftmaxCrossEntropy(), shape=(3,))
     >>> net.predict(np.ones((5, 3))).shape
     (5,)
     >>> net.predict_proba(np.ones((5, 3))).shape
@@ -210,7 +218,7 @@ class Network(Configurable):
         raise ConfigError("a Network is built already: make a new one with other options")
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
-        """All layers with their addresses, a container before its parts."""
+        """All layers, as pairs of address and layer; a container comes before its parts."""
         return self.body.walk("body")
 
     def declared(self) -> dict[str, State]:
@@ -419,16 +427,16 @@ class Network(Configurable):
         """Return predictions, as the loss defines them.
 
         For a classifier the classes (N,): by their names, if it was trained with names, else by
-        number. Numbers in the units of the targets, (N,) of one output, (N, D) of several. Raises
-        and may be called as `outputs`.
+        number. For a regression numbers in the units of the targets: (N,) for one output, (N, D)
+        for several. Errors and threads are as with `outputs`.
         """
         return self.targets.predicted(self.outputs(x))
 
     def predict_proba(self, x: Any) -> Array:
         """Return the probabilities of the classes (N, K), K = 2 for one output: no and yes.
 
-        Of labels that don't exclude each other the probability of each (N, D). Raises and may be
-        called as `outputs`.
+        For labels that don't exclude each other, the probability of each (N, D). Errors and threads
+        are as with `outputs`.
         """
         p = self.loss.predict_proba(self.outputs(x))
         return np.concatenate([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
@@ -499,7 +507,7 @@ class Network(Configurable):
     ) -> tuple[Array | Subset, Array, Array | None]:
         """Return examples, targets and weights as arrays, after looking at all of them.
 
-        With `learn`, they are training data, and the network keeps what `SeenData` has of them.
+        With `learn`, they are training data, and `seen` keeps what predictions need of them.
         """
         if standardize and self.seen.pixels is not None and self.seen.scale is None:
             raise ConfigError(
@@ -557,7 +565,7 @@ class Network(Configurable):
 
         Layers become ONNX's own operators, or functions of operators that do the same; your own
         layers, too. It takes what the network takes: bytes if it was trained with bytes, raw
-        numbers before Standardize. What is in it bears its address. Needs the extra ``onnx``.
+        numbers before Standardize. Values have addresses as names. Needs the extra ``onnx``.
 
         Parameters
         ----------

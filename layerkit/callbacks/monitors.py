@@ -177,7 +177,7 @@ class EarlyStopping(Monitor):
     warmup: Annotated[int, Limits(ge=0)] = field(default=0, kw_only=True)
 
     def forget(self) -> None:
-        """Forget the best weights too."""
+        """Reset the count and the best metric, and forget the best weights."""
         super().forget()
         self.values: Array | None = None
         self.states: Array | None = None
@@ -214,7 +214,7 @@ class EarlyStopping(Monitor):
             arena.values, arena.states = self.values, self.states
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best metric and its weights too."""
+        """Return the best metric so far, its epoch, the epochs since, and its weights."""
         return super().state_dict() | {"values": self.values, "states": self.states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -314,12 +314,12 @@ class ReduceLROnPlateau(Monitor):
     min_lr: Amount = 0.0
 
     def forget(self) -> None:
-        """End the cooldown too."""
+        """Reset the count and the best metric, and end the cooldown."""
         super().forget()
         self.resting = 0
 
     def check(self, progress: Progress) -> None:
-        """Raise a ConfigError also for an optimizer whose learning rate has no effect."""
+        """Raise a ConfigError as `Monitor` does, and for a learning rate that has no effect."""
         super().check(progress)
         with at(type(self).__name__):
             replace(progress.optimizer, schedules={"lr": ConstantSchedule()})
@@ -336,5 +336,5 @@ class ReduceLROnPlateau(Monitor):
             self.resting, self.waited = self.cooldown, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rest of the cooldown too."""
+        """Return the best metric so far, its epoch, the epochs since, and the cooldown left."""
         return super().state_dict() | {"resting": self.resting}

@@ -113,7 +113,7 @@ class Reshape(Flatten):
 
 
 class Take(Layer):
-    """y = x[..., columns]: a selection of features, by number; dx is dy, put back, and 0 elsewhere.
+    """y = x[…, columns]: a selection of features, by number; dx is dy, put back, and 0 elsewhere.
 
     Where a feature is taken twice, both gradients add up. In a Graph or a Concat, it hands some
     features to one layer and the others to another, such as the numbers of words to Embedding.

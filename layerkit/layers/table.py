@@ -36,11 +36,12 @@ class Table(Layer):
     their names, in any order, and others are ignored. Inside, each cell is one number, and a gap is
     nan: `encode` returns these x (N, columns).
 
-    y (N, features) has, in this order: each number and the days of each date, standardized as by
-    Standardize, and 0 for a gap; the sines and then the cosines of the cycles of dates, 0 for a
-    gap; for each column that had gaps in training 1 for a gap, else 0; for each category without
-    `embedding` 1 where it is that of the example, else 0; and for each column with `embedding` the
-    vector of the example's category, a row of numbers that are learned.
+    y (N, features) begins with each number and the days of each date, standardized as by
+    Standardize. Then come the sines, and then the cosines, of the cycles of dates. A gap is 0 in
+    all of these. Each column that had gaps in training has a feature that is 1 for a gap, else 0.
+    Each category of a column without `embedding` has one that is 1 where it is that of the example,
+    else 0. Each column with `embedding` has the vector of the example's category: numbers that are
+    learned.
 
     A category that is new, or was rare in training, is 0 in all of its features, or has the vector
     `other`, which begins at 0. In a column without gaps in training, a gap is filled with the
@@ -68,7 +69,7 @@ class Table(Layer):
 
     Examples
     --------
-    >>> frame = {"city": ["Ulm", "Bonn", "Ulm", ""], "age": [30.0, 50.0, 40.0, float("nan")]}
+    >>> frame = {"city": ["Ulm", "Bonn", "Ulm", ""], "age": [30, 50, 40, np.nan]}
     >>> table = Table.of(frame)
     >>> print(table.describe(frame))
     city  category  2 categories, one-hot; 1 gap, marked
@@ -157,10 +158,10 @@ class Table(Layer):
 
         Examples
         --------
-        >>> table = Table.of({"city": ["Ulm", "", "Bonn", "Ulm"], "age": [30, 50, 40, 35]})
+        >>> table = Table.of({"city": ["Ulm", "", "Bonn"], "age": [30, 50, 40]})
         >>> _ = table.build(table.shape)
         >>> table.features
-        ['age', 'city is missing', 'city = Ulm', 'city = Bonn']
+        ['age', 'city is missing', 'city = Bonn', 'city = Ulm']
         """
         columns = self.ready()
         cycles = [(c.name, cycle) for c in columns if isinstance(c, Date) for cycle in c.cycles]

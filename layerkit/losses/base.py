@@ -41,7 +41,8 @@ class Loss(Configurable, ABC):
     ...         return (abs(self.error) ** 3).mean(axis=-1)
     ...     def gradients(self):
     ...         return 3 * self.error * abs(self.error) / self.error.shape[-1]
-    >>> loss, z, t = Cubes(), np.array([[1.0, 3.0], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]])
+    >>> loss = Cubes()
+    >>> z, t = np.array([[1.0, 3.0], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]])
     >>> loss.forward(z, t)
     (4.0, 2.0)
     >>> loss.backward()

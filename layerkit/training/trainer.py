@@ -190,7 +190,7 @@ class Trainer(Guided):
         """Let the optimizer take a step with the gradient in the arena.
 
         One that searches, such as LBFGS, evaluates the batch again, as it was before you changed
-        its gradient. Averages of the weights, which belong to a `step`, don't notice.
+        its gradient. Averages of the weights are left as they are; `step` updates them too.
         """
         self.optimizer.step(self.network.arena.values, self.network.arena.grads, self._loss_again)
 

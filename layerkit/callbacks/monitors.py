@@ -229,7 +229,7 @@ class EarlyStopping(Monitor):
 class ModelCheckpoint(Monitor):
     """A file with the best network so far, saved whenever a metric improves.
 
-    `Network.load` reads it. To resume a training run, see `layerkit.files.checkpoints.Checkpoints`.
+    `Network.load` reads it. To resume a training run, see `layerkit.Checkpoints`.
 
     Parameters
     ----------

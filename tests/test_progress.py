@@ -75,7 +75,9 @@ class Seen(Callback):
 
 def documented() -> list[str]:
     """The attributes that the docstring of Progress names."""
-    attributes = (inspect.getdoc(Progress) or "").split("----------\n")[1].partition("Examples\n")[0]
+    attributes = (
+        (inspect.getdoc(Progress) or "").split("----------\n")[1].partition("Examples\n")[0]
+    )
     lines = [line for line in attributes.splitlines() if line and not line.startswith(" ")]
     return [name for line in lines for name in line.partition(" :")[0].split(", ")]
 

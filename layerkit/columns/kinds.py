@@ -137,7 +137,7 @@ class Category(Column):
         How many numbers are learned for each category; by default, each has a feature that is 1
         where it is the category of an example, else 0.
     gaps : bool
-        Whether a missing value is a category too, as it occurs in the training data.
+        Whether a missing value is a category too; it is where the training data has gaps.
 
     Examples
     --------
@@ -219,7 +219,7 @@ class Date(Column):
     cycles : list of {"year", "week", "day"}
         The sine and cosine of the place in each are features.
     gaps : bool
-        Whether a missing date has a feature of its own, as it occurs in the training data.
+        Whether a missing date has a feature of its own; it has where the training data has gaps.
 
     Examples
     --------

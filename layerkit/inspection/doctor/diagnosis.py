@@ -23,9 +23,9 @@ class Finding(NamedTuple):
     where : str
         The address of a layer or parameter, the name of a column, or empty.
     sentence, remedy : str
-        What is wrong, and what to try.
+        The sentence about what is wrong, and the one about what to try.
     value, limit : float
-        What was measured, and the limit that it is beyond.
+        The number that was measured, and the limit that it is beyond.
     severity : int
         3 where nothing is learned, 2 where less is than could be, 1 for what is worth knowing.
     """
@@ -54,7 +54,7 @@ class Check:
     measured : dict of str to float
         The numbers, by address, column or name.
     findings : list of Finding
-        What is wrong.
+        The things that are wrong.
     looked : bool
         Whether it could be looked at.
     """

@@ -167,9 +167,9 @@ class Experiment(Configurable):
 
     @property
     def standardize_targets(self) -> bool:
-        """Whether targets are standardized: by default where they are numbers and the loss can.
+        """Whether targets are standardized: by default if they are numbers and the loss allows it.
 
-        But not if the network was trained on targets as they are before, for a warm start.
+        But not for a warm start of a network that was trained on targets as they are.
         """
         given, network = self.training.standardize_targets, self.network
         if given is not None:

@@ -25,7 +25,7 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
     `body` has the hidden layers. What is before and after them follows from the data: a
     Standardize, and a Dense with an output for each target. The network learns standardized targets
-    if its loss can be said in their units. So raw numbers of any scale may be given.
+    if its loss can be given in their units. So raw numbers of any scale may be given.
 
     A DataFrame with words, dates or gaps has a `layerkit.Table` in front instead, and is taken by
     the names of its columns. `sample_weight` does not count in the means and scales of a Table.

@@ -86,10 +86,11 @@ def lr_range(
 ) -> RateRange:
     """Train for a few steps at learning rates that grow from `low` to `high`, and watch the loss.
 
-    lr = low (high / low)^(i / (steps - 1)) at step i, until the loss diverges: until it is not
-    finite, or its mean over the last six steps has risen too far above the lowest such mean. Too
-    far is by three times the lowest mean, but at least by a third of the first loss and at most by
-    the whole of it. Network and optimizer are left as they are. Smith (2015), arXiv:1506.01186.
+    lr = low (high / low)^s at step i, with s = i / (steps - 1), until the loss diverges: until it
+    is not finite, or its mean over the last six steps has risen too far above the lowest such
+    mean. Too far is by three times the lowest mean, but at least by a third of the first loss and
+    at most by the whole of it. Network and optimizer are left as they are. Smith (2015),
+    arXiv:1506.01186.
 
     Parameters
     ----------

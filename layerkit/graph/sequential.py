@@ -66,7 +66,7 @@ class Sequential(Container):
         return x
 
     def backward(self, dy: Array) -> Array | None:
-        """Run the layers in reverse, last to first; to the first with parameters, if no further."""
+        """Run the layers in reverse, and stop at the first whose dx nobody reads."""
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
             if not layer.wants_dx:

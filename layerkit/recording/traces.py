@@ -87,7 +87,7 @@ class Trace:
     image : (int, int), optional
         The height and width of examples that are images.
     classes : list of str
-        Their names, if any.
+        The names of the classes; empty where there are none.
 
     Examples
     --------

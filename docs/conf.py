@@ -11,7 +11,7 @@ import layerkit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # wherever Sphinx is called from
 
-from docs.generate.api import file_names, write_api
+from docs.generate.api import address, documented, file_names, write_api
 from docs.generate.atlas import write, write_atlas
 from docs.generate.configuration import write_configuration
 from docs.generate.docstrings import restructured
@@ -110,6 +110,17 @@ def explain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
         explain_letters(obj, lines)
 
 
+def link_documented(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """In the first sentence of a name, in a list, link also names that only its own module knows."""
+    name = node["reftarget"]
+    if not (name in documented() and (name[0].isupper() or "_" in name)):
+        return None
+    target = f"layerkit.{address(documented()[name])}"
+    return env.get_domain("py").resolve_xref(
+        env, node["refdoc"], app.builder, "obj", target, node, contnode
+    )
+
+
 def trim_examples(app: Any, name: str, source: list[str]) -> None:
     """A doctest in Markdown ends with a blank line, which need not be shown."""
     source[0] = re.sub(r"\n\n( *```\n)", r"\n\1", source[0])
@@ -160,6 +171,7 @@ def setup(app: Any) -> None:
     register_local_role("opening", CustomRole("opening", math_role, {"class": ["opening"]}))
     app.connect("config-inited", write_pages)
     app.connect("source-read", trim_examples)
+    app.connect("missing-reference", link_documented)
     app.connect("autodoc-process-docstring", explain, priority=350)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
     app.connect("autodoc-process-bases", show_bases)

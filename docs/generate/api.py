@@ -210,7 +210,7 @@ def place(part: Any) -> tuple[bool, int, str, int]:
     name = module(part)
     rank = ORDER.index(name) if name in ORDER else len(ORDER)
     position = list(vars(sys.modules[part.__module__])).index(part.__name__)
-    return not name.endswith(".base"), rank, name, position
+    return not name.endswith((".base", ".container")), rank, name, position
 
 
 def module(part: Any) -> str:

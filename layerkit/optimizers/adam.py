@@ -4,9 +4,9 @@
     g    the gradient of the loss with respect to them, read only
     m    a running mean of g
     v    a running mean of g^2
+    m', v'    m and v, corrected for their start at 0: m' = m / (1 - beta1^t)
+    t    the number of the step, from 1
     s    scratch memory
-
-The means start at 0, and m' and v' are corrected for that bias: m' = m / (1 - beta1^t).
 """
 
 from __future__ import annotations

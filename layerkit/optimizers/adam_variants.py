@@ -4,9 +4,9 @@ w    all parameters of the network, changed in place
 g    the gradient of the loss with respect to them, read only
 m    a running mean of g
 v    a running mean of g^2
+m', v'    m and v, corrected for their start at 0 as in Adam
+t    the number of the step, from 1
 s    scratch memory
-
-As in Adam, m' and v' are corrected for the bias of means that start at 0.
 """
 
 from __future__ import annotations

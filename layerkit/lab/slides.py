@@ -11,6 +11,8 @@ from layerkit.lab.checking import without_line
 from layerkit.lab.exercises import Exercise, Lab, Mistake
 
 TEMPLATE = Path(__file__).with_name("slides.html")
+SHORT = 30
+"""Formulas of up to so many characters are not broken."""
 
 
 def page(lab: Lab) -> str:
@@ -123,8 +125,11 @@ def _inline(text: str) -> str:
     escaped = html.escape(text.strip(), quote=False)
     escaped = re.sub(r"`(.+?)`", r"<code>\1</code>", escaped)
     escaped = re.sub(r"\b([^\W\d_])_(\w+)", r"\1<sub>\2</sub>", escaped)
-    return re.sub(
-        r"\*\*(.+?)\*\*([.,:;]?)",
-        lambda found: f"<em>{found[1].replace(' - ', ' − ')}{found[2]}</em>",  # noqa: RUF001
-        escaped,
-    )
+    return re.sub(r"\*\*(.+?)\*\*([.,:;]?)", _formula, escaped)
+
+
+def _formula(found: re.Match[str]) -> str:
+    """Return the HTML of a formula, and of the mark after it: a short one stays in one line."""
+    formula = found[1].replace(" - ", " − ")  # noqa: RUF001
+    shown = formula if len(formula) > SHORT else formula.replace(" ", "\N{NO-BREAK SPACE}")
+    return f"<em>{shown}{found[2]}</em>"

@@ -84,7 +84,7 @@ html_sidebars = {
     "extending": [],  # a section of one page
 }
 html_css_files = ["style.css", "run.css"]
-html_js_files = [("run.js", {"type": "module"})]
+html_js_files = [(name, {"type": "module"}) for name in ("run.js", "names.js")]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -111,7 +111,7 @@ def explain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 
 
 def link_documented(app: Any, env: Any, node: Any, contnode: Any) -> Any:
-    """In the first sentence of a name, in a list, link also names that only its own module knows."""
+    """Link also names that only the module of a sentence knows, in the lists of a family."""
     name = node["reftarget"]
     if not (name in documented() and (name[0].isupper() or "_" in name)):
         return None
@@ -136,6 +136,12 @@ def show_bases(app: Any, name: str, obj: Any, options: Any, bases: list[Any]) ->
     """An estimator shows scikit-learn's classes in place of a private one."""
     if any(base.__name__[0] == "_" for base in bases):
         bases[:] = [base for base in obj.__mro__[1:] if base.__module__ == "sklearn.base"]
+
+
+def mark_long(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """A word of code that a line of a phone may not hold has a class, with which it breaks."""
+    if "body" in context:
+        context["body"] = re.sub(r'class="pre">(?=[^<]{24})', 'class="pre long">', context["body"])
 
 
 def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -176,5 +182,6 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
     app.connect("autodoc-process-bases", show_bases)
     app.connect("autodoc-skip-member", skip_members)
+    app.connect("html-page-context", mark_long)
     app.connect("html-page-context", link_back)
     app.connect("autodoc-process-docstring", describe_all, priority=300)

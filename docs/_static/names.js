@@ -1,0 +1,24 @@
+// Long names, where there is little room: they break at the joints of their words, and the entry of
+// this page is in sight in the sidebar.
+
+const joints = /(?<=[a-z0-9])(?=[A-Z])|(?<=[._/(=])(?=\w)/;
+const narrow = ".bd-sidebar-primary a, .page-toc a, .prev-next-title, .bd-article :is(h1, h2, h3), .side-by-side code";
+
+function soften(element) {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), texts = [];
+  while (walker.nextNode()) texts.push(walker.currentNode);
+  for (const text of texts) {
+    const parts = text.data.split(joints);
+    if (text.data.length > 12 && parts.length > 1) text.replaceWith(...parts.flatMap((part, i) => i ? [document.createElement("wbr"), part] : [part]));
+  }
+}
+
+document.querySelectorAll(narrow).forEach(soften);
+document.querySelectorAll("dt.sig .descname").forEach(name => { if (name.textContent.length > 22) soften(name); });
+
+addEventListener("load", () => { // the theme scrolls it to where it was on the page before
+  const sidebar = document.querySelector(".bd-sidebar-primary"), entry = sidebar?.querySelector("li.current.active:not(:has(.active))");
+  if (!entry) return;
+  const room = sidebar.getBoundingClientRect(), place = entry.getBoundingClientRect();
+  if (place.top < room.top || place.bottom > room.bottom) sidebar.scrollTop += place.top - room.top - room.height / 2;
+});

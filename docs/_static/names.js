@@ -17,7 +17,7 @@ document.querySelectorAll(narrow).forEach(soften);
 document.querySelectorAll("dt.sig .descname").forEach(name => { if (name.textContent.length > 22) soften(name); });
 
 addEventListener("load", () => { // the theme scrolls it to where it was on the page before
-  const sidebar = document.querySelector(".bd-sidebar-primary"), entry = sidebar?.querySelector("li.current.active:not(:has(.active))");
+  const sidebar = document.querySelector(".bd-sidebar-primary"), entry = sidebar?.querySelector(".bd-links li.current.active:not(:has(.active))");
   if (!entry) return;
   const room = sidebar.getBoundingClientRect(), place = entry.getBoundingClientRect();
   if (place.top < room.top || place.bottom > room.bottom) sidebar.scrollTop += place.top - room.top - room.height / 2;

@@ -6,7 +6,8 @@ increases."
 For the gradient that is true: its noise falls with the square root of the batch size. For the
 results, the *spread* is the standard deviation of the test accuracy over the seeds, and the
 *wobble* that from epoch to epoch, over the last five epochs and around a straight line, so that
-steady progress does not count.
+steady progress does not count. Its interval is that of the mean over the seeds, which reaches
+below 0 where one run differs much from the others; five epochs or fewer have no wobble.
 
 Larger batches mean fewer steps in an epoch, and so less learning. So sigmoid and plain SGD are
 trained in three ways: with the rate 1 for all batch sizes; with the best rate for each; and with

@@ -192,7 +192,7 @@ class SmoothTanh(Saturating):
 
     @np.errstate(over="ignore")
     def backward(self, dy: Array) -> Array:
-        """Return dy g ((a - c) A C + (b + c) B C + (a + d) A D + (b - d) B D) / (1 + f)^2.
+        """Return dy g s / (1 + f)^2, s = (a - c) A C + (b + c) B C + (a + d) A D + (b - d) B D.
 
         A, B, C and D are exp(ax), exp(-bx), exp(cx) and exp(-dx), divided as in `forward`: A or B
         is 1, and C or D.

@@ -4,7 +4,8 @@ w    all parameters of the network, changed in place
 g    the gradient of the loss with respect to them, read only
 m    a running mean of g
 v    a running mean of g^2
-m', v'    m and v, corrected for their start at 0 as in Adam
+m'   m, corrected for its start at 0: m' = m / (1 - beta1^t)
+v'   v, corrected likewise: v' = v / (1 - beta2^t)
 t    the number of the step, from 1
 s    scratch memory
 """

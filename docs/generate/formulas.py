@@ -93,6 +93,8 @@ def _lines(text: str) -> Iterator[str]:
 
 def _line(text: str, names: set[str]) -> str:
     left, *others = re.split(r" (=|<-|~) ", text, maxsplit=1)
+    if how := re.fullmatch(r"(dy/dx) (by .*)", text):
+        return rf"{_read(how[1], names)} &\ \text{{{how[2]}}}"
     if not others or left.startswith("with "):
         return f"&{_read(text, names)}"
     sign = SIGNS.get(others[0], others[0])

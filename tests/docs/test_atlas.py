@@ -441,6 +441,10 @@ def test_windows_are_for_classes_that_are_drawn() -> None:
         ("`lr` min_step x", r"&\mathrm{lr}\, \mathrm{min\_step}\, x"),
         ("db = dy a; dx = dy W^T", "db &= dy\\, a \\\\\ndx &= dy\\, W^{T}"),
         ("y = a^(-1/2) b^(i / `lr`)", r"y &= a^{-1 / 2} b^{i / \mathrm{lr}}"),
+        (
+            "y = x; dy/dx by the quotient rule",
+            "y &= x \\\\\n\\frac{dy}{dx} &\\ \\text{by the quotient rule}",
+        ),
     ],
 )
 def test_formulas_are_typeset(text: str, typeset: str) -> None:

@@ -57,6 +57,7 @@ def state_dict(network: Network, names: Names | None = None) -> dict[str, Array]
     Parameters
     ----------
     network : Network
+        The network whose parameters and running statistics are copied.
     names : dict of str to str, optional
         The names of the modules by the addresses of layers, such as ``{"body.layers.0": "fc1"}``,
         for these layers alone.
@@ -96,7 +97,9 @@ def save_state_dict(network: Network, path: str | Path, names: Names | None = No
     Parameters
     ----------
     network : Network
+        The network whose parameters and running statistics are written.
     path : str or Path
+        The file to write, such as ``"model.safetensors"``.
     names : dict of str to str, optional
         The names of the modules by the addresses of layers, such as ``{"body.layers.0": "fc1"}``,
         for these layers alone.
@@ -124,6 +127,7 @@ def load_state_dict(
     Parameters
     ----------
     network : Network
+        Changed in place, unless an error is raised.
     source : path or dict
         A ``.safetensors`` file, ``safetensors.torch.save_file(module.state_dict(), path)``; or
         ``module.state_dict()`` itself.

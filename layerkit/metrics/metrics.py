@@ -176,6 +176,7 @@ def evaluate_metrics(
     Parameters
     ----------
     network : Network
+        The network whose predictions are measured.
     x, t : arrays
         Examples (N, *shape) and targets.
     metrics : list of str or callable
@@ -493,6 +494,7 @@ def report(network: Network, x: Any, t: Any, class_names: Sequence[str] | None =
     Parameters
     ----------
     network : Network
+        The network whose predictions are measured.
     x, t : arrays
         Examples and targets, as `layerkit.evaluate` takes them.
     class_names : sequence of str, optional

@@ -211,6 +211,7 @@ def profile(
     Parameters
     ----------
     network : Network
+        The network whose step is measured.
     x, t : arrays
         The examples of a whole batch, and their targets.
     optimizer : Optimizer, optional

@@ -29,6 +29,7 @@ class Predictor:
     Parameters
     ----------
     network : Network
+        The network that predicts.
 
     Raises
     ------

@@ -52,6 +52,7 @@ def record(
     Parameters
     ----------
     network : Network
+        The network to record.
     x : array
         At least one example; several different ones prove more.
     t : array, optional

@@ -58,6 +58,7 @@ def unroll(
     Parameters
     ----------
     network : Network
+        The network to write as source; it stays as it is.
     optimizer : Optimizer, optional
         Then the source has a function ``train_step``, else a function ``predict``.
     x, t : arrays, optional

@@ -180,6 +180,7 @@ def trace(
     Parameters
     ----------
     network : Network
+        The network that the examples go through.
     x : array
         The examples to follow (N, *shape); one is enough.
     t : array, optional

@@ -347,6 +347,7 @@ def read_experiment(path: str | Path, settings: Sequence[str] = ()) -> Experimen
     Parameters
     ----------
     path : str or Path
+        The configuration file, such as ``"experiments/digits.toml"``.
     settings : sequence of str
         Values that override those of the file, such as ``"optimizer.lr=0.1"``.
 

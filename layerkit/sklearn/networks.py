@@ -145,7 +145,9 @@ class _Estimator(
         Parameters
         ----------
         X : array, DataFrame or sparse matrix (N, features)
+            The examples, a row for each.
         y : array (N,) or (N, D)
+            The classes or labels of a classifier, the numbers of a regressor.
         sample_weight : array (N,), optional
             How much each example counts.
         X_val, y_val : arrays, optional
@@ -449,6 +451,7 @@ class _Estimator(
         Parameters
         ----------
         X : array, DataFrame or sparse matrix (N, features)
+            The examples, a row for each.
         """
         X = self._checked(X)
         return self.network_.outputs(X, of=self._address()).reshape(X.shape[0], -1)

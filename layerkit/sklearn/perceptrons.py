@@ -116,6 +116,7 @@ class _Perceptron(
         Parameters
         ----------
         X : array or sparse matrix (N, features)
+            The examples, a row for each.
         y : array (N,) or (N, D)
             Class labels, or numbers.
         sample_weight : array (N,), optional
@@ -362,6 +363,7 @@ class _Perceptron(
         Parameters
         ----------
         X : array or sparse matrix (N, features)
+            The examples, a row for each.
         """
         y = as_batch(self._checked(X).astype(self.network_.dtype, copy=False))
         body: Any = self.network_.body

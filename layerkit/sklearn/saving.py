@@ -37,6 +37,7 @@ class Savable:
         Parameters
         ----------
         path : str or Path
+            The file to write, such as ``"model.safetensors"``.
 
         Raises
         ------
@@ -65,6 +66,7 @@ class Savable:
         Parameters
         ----------
         path : str or Path
+            The file that `save` wrote.
 
         Raises
         ------

@@ -30,6 +30,7 @@ def check_initializer(
     Parameters
     ----------
     init : Initializer
+        The initializer to check, with its options.
     shape : tuple of int
         The shape of the parameter to fill.
     report : bool

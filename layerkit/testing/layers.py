@@ -66,6 +66,7 @@ def check_layer(
     Parameters
     ----------
     layer : Layer
+        The layer to check; copies of it are tried.
     *shapes : tuple of int
         The shape of one example, for each input.
     examples : array, or sequence of arrays, optional

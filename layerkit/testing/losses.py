@@ -43,6 +43,7 @@ def check_loss(
     Parameters
     ----------
     loss : Loss
+        The loss to check; copies of it are tried.
     shape : tuple of int
         The shape of the outputs for one example. One of several axes, such as (T, K), checks the
         laws of positions too.

@@ -49,6 +49,7 @@ def check_optimizer(
     Parameters
     ----------
     optimizer : Optimizer
+        The optimizer to check; copies of it take the steps.
     like : Optimizer, optional
         Another one that should take the same steps, such as ``Adam()`` for an Adam of your own.
     report : bool

@@ -17,6 +17,7 @@ def check_schedule(schedule: Schedule, steps: int = 100, report: bool = False) -
     Parameters
     ----------
     schedule : Schedule
+        The schedule to check, with its options.
     steps : int
         The number of steps of the training.
     report : bool

@@ -109,11 +109,13 @@ class FailedStep:
     network : Network
         As it was before the step.
     optimizer : Optimizer
+        As it was before the step.
     options : Training
         The options that matter for a step.
     state : dict
         The state of the trainer before the step.
     batch : Batch
+        The examples of the step, with their targets and weights.
     loss : float
         The loss of the batch in the training.
     threads : int
@@ -209,6 +211,7 @@ the outputs up to 1e+30. Try a smaller learning rate than SGD(lr=0.1) has, or sc
         Parameters
         ----------
         path : str or Path
+            The file that `save` wrote.
         network : Network, optional
             One with the same layers, if a file can't describe them, such as `layerkit.Lambda`.
 
@@ -356,6 +359,7 @@ class Replay:
     Parameters
     ----------
     failed : FailedStep
+        The step to repeat.
 
     Attributes
     ----------

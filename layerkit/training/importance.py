@@ -113,6 +113,7 @@ def permutation_importance(
     Parameters
     ----------
     network : Network
+        The trained network; it stays as it is.
     x, t : arrays
         Examples (N, C) and targets, as `evaluate` takes them.
     sample_weight : array, optional

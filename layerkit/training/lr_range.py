@@ -105,6 +105,7 @@ def lr_range(
     steps : int
         At least 2; each takes a batch of its own.
     batch_size : int
+        Number of examples for one step.
     seed : int or Generator
         Chooses the batches; a Generator draws a seed.
     standardize_targets : bool

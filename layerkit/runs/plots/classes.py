@@ -104,9 +104,11 @@ def roc(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Figure:
     Parameters
     ----------
     network : Network
+        The network that tells the classes apart.
     x, t : arrays
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional
+        How much each example counts.
 
     Returns
     -------
@@ -165,9 +167,11 @@ def calibration(network: Network, x: Any, t: Any, sample_weight: Any = None) -> 
     Parameters
     ----------
     network : Network
+        The network whose probabilities are judged.
     x, t : arrays
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional
+        How much each example counts.
 
     Returns
     -------

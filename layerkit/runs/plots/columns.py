@@ -84,6 +84,7 @@ def boundary(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Fig
     Parameters
     ----------
     network : Network
+        A network of two features, so of shape (2,).
     x, t : arrays
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional

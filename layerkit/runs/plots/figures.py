@@ -77,6 +77,7 @@ def save(figure: Figure, path: str | Path) -> None:
     Parameters
     ----------
     figure : matplotlib Figure
+        The figure, such as `curves` returns.
     path : str or Path
         The file, whose ending says the format, such as ``"curves.png"`` or ``"curves.svg"``.
 

@@ -30,9 +30,11 @@ def predicted(network: Network, x: Any, t: Any, sample_weight: Any = None) -> Fi
     Parameters
     ----------
     network : Network
+        The network that predicts the numbers.
     x, t : arrays
         Examples and targets, as `layerkit.evaluate` takes them.
     sample_weight : array, optional
+        How much each example counts, or each of its targets.
 
     Returns
     -------

@@ -44,6 +44,7 @@ def draw_run(
     Parameters
     ----------
     folder : str or Path
+        The run's folder, which the plots are saved to as ``.png`` files.
     network : Network
         The trained network.
     dataset : Dataset

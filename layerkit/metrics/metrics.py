@@ -108,8 +108,8 @@ def measure(
     ShapeError
         For outputs of more axes whose targets or weights have other positions.
     DataError
-        For a metric that is no mean over the outputs, where each target has its weight; and by
-        name, for a loss whose predictions have another shape than its targets.
+        For a metric that is not a mean over the outputs, where each target has its weight; and for
+        a metric given by name, where the predictions have another shape than the targets.
 
     Examples
     --------

@@ -109,7 +109,7 @@ def lr_range(
     seed : int or Generator
         Chooses the batches; a Generator draws a seed.
     standardize_targets : bool
-        Whether numeric targets are standardized, as a training run from a file does by default.
+        Whether numeric targets are standardized, as ``layerkit train`` does by default.
 
     Returns
     -------

@@ -50,7 +50,7 @@ Shapes: TypeAlias = dict[str, Shape]
 def state_dict(network: Network, names: Names | None = None) -> dict[str, Array]:
     """Return the parameters and running statistics as PyTorch's ``module.state_dict()`` has them.
 
-    Linear's weight is (outputs, inputs). A module is called as its layer's address, without
+    Linear's weight is (outputs, inputs). The name of a module is the address of its layer, without
     ``body``, ``layers`` and ``nodes``: the layers of a Sequential are ``0``, ``1`` …, as in
     PyTorch's Sequential of the same layers, and those of a Graph have the names of its nodes.
 

@@ -65,7 +65,7 @@ def unroll(
         Examples and targets like those that the source is to work with; by default random numbers
         of the network's dtype, and targets that the loss accepts.
     sample_weight : array, optional
-        Then the step has weights, ``a``.
+        Then ``train_step`` takes sample weights, its argument ``a``.
     epochs : int, optional
         Then the source has the loop around the step, too, a function ``train``: with the initial
         weights and the order of batches that `layerkit.fit` has for this number of epochs.

@@ -67,7 +67,7 @@ class Check:
 
     @property
     def mark(self) -> str:
-        """✓ for what is well, ✗ for what is not, - for what could not be looked at."""
+        """The mark: ✓ if all is well, ✗ if something is wrong, ``-`` if it was not looked at."""
         return ("✗" if self.findings else "✓") if self.looked else "-"
 
 

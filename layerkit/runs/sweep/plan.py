@@ -34,8 +34,8 @@ class Axis(Configurable):
     points : int, optional
         The number of values of the range in a grid.
     choices : list, optional
-        The values themselves, instead of a range: numbers, strings, whole tables. In the file a
-        list.
+        The values themselves, instead of a range: numbers, strings, whole tables. In a file the
+        entry is the list itself, such as ``[32, 64]``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The tutorial's ReLU beside the right one: why its ReLU run stops at 93 %.
+"""The tutorial's ReLU beside the right one: why its ReLU run stops at 93%.
 
 Trains ``relu_sgd.toml`` with both, from the same seeds:
 

@@ -186,7 +186,7 @@ def scheduled(rule: Callable[..., Optimizer], schedule: Schedule | None, rate: f
 
 def losses(epochs: int) -> Rows:
     """Losses of numbers, with and without targets that are far off."""
-    yield "", "clean targets", "5 % of the targets are far off"
+    yield "", "clean targets", "5% of the targets are far off"
     for loss in (MeanSquaredError(), Huber(), MeanAbsoluteError()):
         yield type(loss).__name__, *(f"{error(loss, bad, epochs):.3f}" for bad in (0.0, 0.05))
 

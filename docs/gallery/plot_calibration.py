@@ -3,7 +3,7 @@ ROC curve and calibration
 =========================
 
 Where classes are rare or mistakes costly, accuracy says too little. The ROC curve shows which share
-of the cases is found for which share of false alarms; calibration shows whether 80 % means 80 %.
+of the cases is found for which share of false alarms; calibration shows whether 80% means 80%.
 """
 
 import matplotlib.pyplot as plt
@@ -45,6 +45,6 @@ plt.show()
 
 # %%
 # AUC is the area under the ROC curve. The network that was trained for too long finds fewer cases,
-# and is far too sure of itself: where it predicts 99 %, only 72 % are cases.
+# and is far too sure of itself: where it predicts 99%, only 72% are cases.
 # :doc:`/recipes/metrics` has more measures, and :doc:`/recipes/early_stopping` ends the training in
 # time.

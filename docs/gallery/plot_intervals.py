@@ -3,7 +3,7 @@ Prediction intervals
 ====================
 
 Instead of one number a network can predict a range. ``Quantile`` has an output for each quantile;
-80 % of the true values should lie between those of 10 % and 90 %.
+80% of the true values should lie between those of 10% and 90%.
 """
 
 import matplotlib.pyplot as plt
@@ -44,7 +44,7 @@ low, middle, high = net.predict(line).T
 figure, ax = plt.subplots(figsize=(5.4, 3.6), layout="constrained")
 ax.scatter(size, price, s=8, color="grey", alpha=0.6, label="flats")
 ax.plot(line, middle, label="median")
-ax.fill_between(line[:, 0], low, high, alpha=0.3, label="10 % to 90 %")
+ax.fill_between(line[:, 0], low, high, alpha=0.3, label="10% to 90%")
 ax.set(title="Prices and their range", xlabel="size in square metres", ylabel="price in thousands")
 ax.legend()
 plt.show()

@@ -124,7 +124,7 @@ def table(results: Results) -> str:
         "best rate",
         "test accuracy there, %",
         "within a point of the best",
-        "below 50 % from",
+        "below 50% from",
         "sigmoid's best rate is larger by",
     ]
     return markdown(columns, rows)

@@ -32,11 +32,11 @@ The answers hold for this small network on these images, after ten epochs.
   hundred intervals made this way, about 95 contain it. If an interval contains 0, the difference
   may be chance alone. The bands and bars in the pictures are such intervals. (For means they are
   made by Student's t distribution, for standard deviations by the chi-squared distribution.)
-- **A point** is one percent of the test images, so from 97 % to 98 % is a gain of one point.
+- **A point** is one percent of the test images, so from 97% to 98% is a gain of one point.
 - **Learning rates are chosen without the test images.** Of the 60,000 training images 10,000 are
   held out for validation: the best learning rate is the one with the highest accuracy there. It has
   a ring in the pictures. All accuracies on this page are those of the 10,000 test images.
-- **A run that diverges** counts as guessing, 10 %.
+- **A run that diverges** counts as guessing, 10%.
 
 `make studies` repeats everything; the results of each run are in `experiments/results/studies`, and
 this page is generated from them.

@@ -80,7 +80,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its 95 % confidence interval."""
+    """An estimate and its 95% confidence interval."""
 
     value: float
     low: float

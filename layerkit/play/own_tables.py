@@ -21,7 +21,7 @@ from layerkit.runs.init import init, raw_columns
 USUAL = ("target", "label", "class", "y")
 """Names that a column to predict often has."""
 ROWS_OF_A_CLASS = 9
-"""With so many, the parts that `init` holds out, 20 % and then 15 %, have every class."""
+"""With so many, the parts that `init` holds out, 20% and then 15%, have every class."""
 
 
 class Tables:

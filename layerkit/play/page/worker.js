@@ -3,7 +3,7 @@
 // {id, message} is then answered by {id, reply}. Meanwhile there may be {progress: "a sentence"}.
 
 const PACKAGES = ["numpy", "narwhals", "safetensors", "threadpoolctl", "tomli-w", "tqdm"];
-const BYTES = 18e6; // of Pyodide, these packages and layerkit: what 100 % are
+const BYTES = 18e6; // of Pyodide, these packages and layerkit: what 100% are
 
 let python = null; // a promise
 

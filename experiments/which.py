@@ -156,7 +156,7 @@ def optimizers(epochs: int) -> Rows:
     ]
     for rule, rates in rules:
         best, test, good = tried(hidden(ReLU), rule, rates, epochs)
-        yield rule.__name__, f"{best:g}", f"{test:.1f}", f"{min(good):g} … {max(good):g}"
+        yield rule.__name__, f"{best:g}", f"{test:.1f}", f"{min(good):g}\u00a0…\u00a0{max(good):g}"
 
 
 def schedules(epochs: int) -> Rows:

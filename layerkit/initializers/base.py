@@ -1,7 +1,7 @@
 """The base class of initializers, which fill a parameter before training, in place.
 
 w, W     a parameter of the shape (..., n_in, n_out), as in x @ W
-n_in     the fan-in, the number of inputs that one output adds up: all axes but the last
+n_in     the fan-in, the number of inputs of one output: all axes but the last
 n_out    the fan-out, the number of outputs that read one input: all axes but the second-last
 """
 
@@ -63,7 +63,7 @@ class Initializer(Configurable, ABC):
 
 
 def fan_in(w: Array) -> int:
-    """Return n_in, the fan-in of w (…, inputs, outputs): how many inputs one output adds up.
+    """Return n_in, the fan-in of w (…, inputs, outputs): how many inputs one output has.
 
     Examples
     --------

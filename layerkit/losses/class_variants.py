@@ -1,6 +1,9 @@
 """Variants of the cross-entropy, for classes that exclude each other: one output for each class.
 
-The letters are those of `layerkit.losses.classes`.
+z    outputs, one for each class: (N, K), or with more axes, such as (N, T, K) for sequences
+t    targets: class numbers (N,), (N, T); for KLDivergence distributions over the classes, like z
+p    probabilities, softmax(z), of the shape of z
+l    the losses of the positions: (N,), (N, T)
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class LogCosh(ElementwiseLoss):
 class Quantile(ElementwiseLoss):
     """f = max(-q e, (1 - q) e): the pinball loss for quantiles, in units of the target.
 
-    df/dz = -q where z < t, 1 - q where z > t, and 0 at the kink. With q = 0.5 it is half the
+    df/dz = -q where z < t, but 1 - q where z > t, and 0 at the kink. With q = 0.5 it is half the
     absolute error, and z the median. scikit-learn's mean_pinball_loss.
 
     Source: Koenker and Bassett (1978), Regression quantiles.

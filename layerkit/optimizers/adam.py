@@ -5,7 +5,7 @@ g    the gradient of the loss with respect to them, read only
 m    a running mean of g
 v    a running mean of g^2
 m'   m, corrected for its start at 0: m' = m / (1 - beta1^t)
-v'   v, corrected likewise: v' = v / (1 - beta2^t)
+v'   v, corrected for its start at 0: v' = v / (1 - beta2^t)
 t    the number of the step, from 1
 s    scratch memory
 """

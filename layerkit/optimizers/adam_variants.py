@@ -5,7 +5,7 @@ g    the gradient of the loss with respect to them, read only
 m    a running mean of g
 v    a running mean of g^2
 m'   m, corrected for its start at 0: m' = m / (1 - beta1^t)
-v'   v, corrected likewise: v' = v / (1 - beta2^t)
+v'   v, corrected for its start at 0: v' = v / (1 - beta2^t)
 t    the number of the step, from 1
 s    scratch memory
 """
@@ -163,7 +163,7 @@ class NAdam(Moments):
 class RAdam(Moments):
     """w <- w - lr r m' sqrt(1 - beta2^t) / (sqrt(v) + eps), or w - lr m' while v is not reliable.
 
-    Adam with the variance of its step rectified: m, v and m' are Adam's, and v is reliable where
+    Adam, with its m, v and m', but the variance of its step rectified. v is reliable where
     rho = n - 2 t beta2^t / (1 - beta2^t) > 5, with n = 2 / (1 - beta2) - 1. Then
     r = sqrt((rho - 4) (rho - 2) n / ((n - 4) (n - 2) rho)).
 

@@ -32,7 +32,7 @@ class LBFGS(Optimizer):
 
     If `step` is given `again`, as in training, a search that begins with lr finds a t that meets
     the strong Wolfe conditions; otherwise t is lr. At the first step lr is divided by the sum
-    of all |g|, if that is greater than 1. w stays if no |g| exceeds 1e-7, or if g H g <= 1e-9.
+    of all |g|, if that is greater than 1. w stays if max |g| <= 1e-7, or if g H g <= 1e-9.
 
     PyTorch's with ``max_iter=1`` and, if there is a search, ``line_search_fn="strong_wolfe",
     max_eval=26``; it remembers 100 steps. For small data: batches should be the same, or large.

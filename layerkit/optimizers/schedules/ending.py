@@ -1,7 +1,7 @@
 """Schedules that go down until the end of the training.
 
 i         the step, counted from 0: the steps of an optimizer, not the epochs
-T         the number of steps of the whole training, `steps`
+T         the step at which the schedule ends, `steps`
 W         the number of steps of a warm-up
 p         the part of the way down that is done: 0 after the warm-up, 1 at step T
 curve     how much of the way down is left: the factor is end + (1 - end) curve(p)

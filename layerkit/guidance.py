@@ -71,11 +71,12 @@ class Refused:
 
 
 def not_called(part: Any, *args: Any, **options: Any) -> Any:
-    """Take the place of `__call__`, and say which method is meant.
+    """Refuse the call that other libraries have, and say which method to use instead.
 
     Raises
     ------
     TypeError
+        Always.
     """
     raise TypeError(f"{type(part).__name__} is not called{advice('__call__', type(part))}")
 

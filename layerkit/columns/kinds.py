@@ -47,7 +47,8 @@ class Column(Configurable, ABC):
     name : str
         The name of the column.
     gaps : bool
-        Whether a missing value has a feature of its own; it has where the training data has gaps.
+        Whether missing values are marked by a feature of their own; set where training data has
+        gaps.
 
     Examples
     --------
@@ -137,7 +138,7 @@ class Category(Column):
         How many numbers are learned for each category; by default, each has a feature that is 1
         where it is the category of an example, else 0.
     gaps : bool
-        Whether a missing value is a category too; it is where the training data has gaps.
+        Whether missing values are a category too; set where training data has gaps.
 
     Examples
     --------
@@ -219,7 +220,8 @@ class Date(Column):
     cycles : list of {"year", "week", "day"}
         The sine and cosine of the place in each are features.
     gaps : bool
-        Whether a missing date has a feature of its own; it has where the training data has gaps.
+        Whether missing dates are marked by a feature of their own; set where training data has
+        gaps.
 
     Examples
     --------

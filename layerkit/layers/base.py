@@ -83,7 +83,7 @@ class Layer(Configurable, ABC):
         return super()._hint(name) or unbuilt
 
     def set_params(self, **params: Any) -> Self:
-        """Set options by name or address; ConfigError for a layer that is built with the old."""
+        """Set options by name or address; ConfigError if the layer is already built."""
         if self.address:
             raise ConfigError(
                 f"{self.address}: is built already; set the options of a copy, copy.deepcopy(…), "

@@ -3,6 +3,8 @@
 w    all parameters of the network, changed in place
 g    the gradient of the loss with respect to them, read only
 |w|  the norm of one parameter, the root of the sum of its squares
+W, G  one parameter with two axes, and its gradient
+M    a running mean of G
 s    scratch memory
 """
 

@@ -126,6 +126,13 @@ def trim_examples(app: Any, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\n\n( *```\n)", r"\n\1", source[0])
 
 
+def show_defaults(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, result: Any
+) -> tuple[str, Any] | None:
+    """An empty list or dict, which a dataclass makes anew each time, is shown as an ellipsis."""
+    return (signature.replace("<factory>", "…"), result) if signature else None
+
+
 def skip_members(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:
     """Fields are attributes in the docstring; metadata routing is scikit-learn's own."""
     routing = name.startswith("set_") and name.endswith("_request")
@@ -181,6 +188,7 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", explain, priority=350)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)
     app.connect("autodoc-process-bases", show_bases)
+    app.connect("autodoc-process-signature", show_defaults)
     app.connect("autodoc-skip-member", skip_members)
     app.connect("html-page-context", mark_long)
     app.connect("html-page-context", link_back)

@@ -14,6 +14,7 @@ function soften(element) {
 }
 
 document.querySelectorAll(narrow).forEach(soften);
+document.querySelectorAll("dt.sig > .sig-paren").forEach(paren => { if (paren.textContent === "(") paren.after(document.createElement("wbr")); });
 document.querySelectorAll("dt.sig .descname").forEach(name => { if (name.textContent.length > 22) soften(name); });
 
 addEventListener("load", () => { // the theme scrolls it to where it was on the page before

@@ -101,7 +101,7 @@ def evidence(results: Results) -> str:
         f"{gains[1].value:+.2f} with ReLU, no more than chance would do. Momentum wins where the "
         f"rate is too large for plain SGD: at the tutorial's rate of 4 it gains "
         f"{gain(results, sigmoid['the same rate']).value:.2f} points. And plain SGD never got "
-        f"stuck in a bad minimum: at its best rates the worst of its runs reaches {worst:.1f} %."
+        f"stuck in a bad minimum: at its best rates the worst of its runs reaches {worst:.1f}%."
     )
 
 

@@ -4,7 +4,8 @@ A table with categories
 
 Each word of a column can be learned as a vector, an *embedding*. Here each district of a town has
 two numbers, which the network chooses so that it predicts the prices of flats well. The table is
-:download:`flats.csv <../../experiments/flats.csv>`; the path below is that in the project's folder.
+:download:`flats.csv <../../experiments/flats.csv>`; the path below is its place in the
+project, so after a download give your own.
 """
 
 import matplotlib.pyplot as plt

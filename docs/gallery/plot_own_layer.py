@@ -54,5 +54,5 @@ for ax, layers in zip(axes, ([Dense(2)], [WithSquares(), Dense(2)]), strict=True
 plt.show()
 
 # %%
-# Without the squares, no straight line does better than guessing. With them the network draws an
-# ellipse. :doc:`/extending` explains how to write layers, optimizers and losses.
+# Without the squares the network can only guess: all of its probabilities are near 1/2. With them
+# it draws an ellipse. :doc:`/extending` explains how to write layers, optimizers and losses.

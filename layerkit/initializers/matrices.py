@@ -22,7 +22,8 @@ class Orthogonal(Initializer):
     Parameters
     ----------
     gain : float
-        Factor of all lengths: an input of length 1 gives an output of length `gain`.
+        Factor of lengths: an input of length 1 gives an output of length `gain`, or less where
+        n_in > n_out.
 
     Examples
     --------

@@ -82,8 +82,10 @@ class Rprop(Optimizer):
     ----------
     lr : float
         The length of the first step of each parameter; not read again.
-    eta_minus, eta_plus : float
-        Factors of the length: eta_minus is less than 1, eta_plus greater.
+    eta_minus : float
+        Factor of the length where g changes its sign, less than 1.
+    eta_plus : float
+        Factor of the length where g keeps its sign, greater than 1.
     min_step, max_step : float
         Bounds of the length.
 

@@ -169,7 +169,7 @@ class WarmupStableDecaySchedule(DecaySchedule):
 class OneCycleSchedule(EndingSchedule):
     """From `start` up to 1, then down to `end` at the last step, along half waves or lines.
 
-    The top is at i = rise T - 1, where 0 <= rise <= 1; factor = a + (b - a) (1 - cos(π q)) / 2 or
+    The top is at i = rise T - 1, where 0 < rise < 1; factor = a + (b - a) (1 - cos(π q)) / 2 or
     a + (b - a) q between a and b, where q is the share of the way. PyTorch's OneCycleLR,
     where max_lr is the option itself. Smith and Topin (2017), arXiv:1708.07120.
 

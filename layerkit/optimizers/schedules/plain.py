@@ -106,7 +106,7 @@ class ExponentialSchedule(Schedule):
 
 
 class InverseTimeSchedule(Schedule):
-    """factor = 1 / (1 + decay i). Keras's InverseTimeDecay with decay_steps = 1.
+    """factor = 1 / (1 + decay i). Keras's InverseTimeDecay with decay_steps=1.
 
     Parameters
     ----------

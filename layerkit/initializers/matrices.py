@@ -17,7 +17,8 @@ class Orthogonal(Initializer):
     """WᵀW = gain² I, or W Wᵀ = gain² I where n_in < n_out: uniform over all such W.
 
     The Q of the QR decomposition of a normal matrix, with the diagonal of R made positive.
-    Saxe et al. (2013), arXiv:1312.6120.
+    Source: Saxe et al. (2013), Exact solutions to the nonlinear dynamics of learning in deep linear
+    neural networks, arXiv:1312.6120.
 
     Parameters
     ----------
@@ -75,7 +76,8 @@ class Sparse(Initializer):
     """w ~ N(0, std²), but ``round(sparsity * n_in)`` weights of each output are 0, never all.
 
     Each unit reads few inputs. PyTorch's sparse_ counts the other way, over the outputs of each
-    input. Martens (2010), Deep learning via Hessian-free optimization.
+    input.
+    Source: Martens (2010), Deep learning via Hessian-free optimization.
 
     Parameters
     ----------

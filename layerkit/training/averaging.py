@@ -63,8 +63,9 @@ class EMA(Average):
 class SWA(Average):
     """Stochastic weight averaging: the mean of the weights, late in the training.
 
-    Before the start, a is w; then a is the mean of w, taken every few steps. Source: Izmailov et
-    al. (2018), arXiv:1803.05407.
+    Before the start, the average a is w; then a is the mean of w, taken every few steps.
+    Source: Izmailov et al. (2018), Averaging weights leads to wider optima and better
+    generalization, arXiv:1803.05407.
 
     Parameters
     ----------

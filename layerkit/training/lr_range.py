@@ -89,8 +89,8 @@ def lr_range(
     lr = low (high / low)^s at step i, with s = i / (steps - 1), until the loss diverges: until it
     is not finite, or its mean over the last six steps has risen too far above the lowest such
     mean. The limit of this rise is three times the lowest mean, but not less than a third of the
-    first loss, and not more than all of it. Network and optimizer are left as they are. Smith
-    (2015), arXiv:1506.01186.
+    first loss, and not more than all of it. Network and optimizer are left as they are.
+    Source: Smith (2015), Cyclical learning rates for training neural networks, arXiv:1506.01186.
 
     Parameters
     ----------

@@ -13,7 +13,9 @@ from layerkit.optimizers.schedules.base import Milestones, Schedule, check_miles
 class CosineRestartsSchedule(Schedule):
     """factor = end + (1 - end) (1 + cos(π p)) / 2: p goes from 0 to 1 in each of many periods.
 
-    PyTorch's CosineAnnealingWarmRestarts. Loshchilov and Hutter (2016), arXiv:1608.03983.
+    PyTorch's CosineAnnealingWarmRestarts.
+    Source: Loshchilov and Hutter (2016), SGDR: stochastic gradient descent with warm restarts,
+    arXiv:1608.03983.
 
     Parameters
     ----------
@@ -47,8 +49,8 @@ class CyclicSchedule(Schedule):
     """factor = low + (1 - low) height x: x goes from 0 to 1 and back in each cycle, along lines.
 
     height is 1 (triangular), halved after each cycle (triangular2), or gamma^i (exp_range).
-    PyTorch's CyclicLR, where max_lr is the option itself. Smith (2015),
-    arXiv:1506.01186.
+    PyTorch's CyclicLR, where max_lr is the option itself.
+    Source: Smith (2015), Cyclical learning rates for training neural networks, arXiv:1506.01186.
 
     Parameters
     ----------

@@ -123,7 +123,8 @@ class CosineSchedule(DecaySchedule):
     """curve(p) = (1 + cos(π p)) / 2: half a wave, after a warm-up.
 
     PyTorch's CosineAnnealingLR with a warm-up; after the end, PyTorch's goes up again.
-    Loshchilov and Hutter (2016), arXiv:1608.03983.
+    Source: Loshchilov and Hutter (2016), SGDR: stochastic gradient descent with warm restarts,
+    arXiv:1608.03983.
 
     Parameters
     ----------
@@ -171,7 +172,9 @@ class OneCycleSchedule(EndingSchedule):
 
     The top is at i = rise T - 1, where 0 < rise < 1; factor = a + (b - a) (1 - cos(π q)) / 2 or
     a + (b - a) q between a and b, where q is the share of the way. PyTorch's OneCycleLR,
-    where max_lr is the option itself. Smith and Topin (2017), arXiv:1708.07120.
+    where max_lr is the option itself.
+    Source: Smith and Topin (2017), Super-convergence: very fast training of neural networks using
+    large learning rates, arXiv:1708.07120.
 
     Parameters
     ----------

@@ -57,6 +57,7 @@ def raw_table(
     Parameters
     ----------
     x : DataFrame or dict of arrays or lists
+        The table; the keys of a dict are the names of its columns.
     gaps : collection of str
         The words that stand for a missing value; by default ``""``, ``"?"``, ``"NA"``, ``"nan"``,
         ``"null"``, ``"None"`` and their variants.

@@ -38,6 +38,7 @@ def choose_columns(
     Parameters
     ----------
     raw : RawTable
+        The table, as `raw_table` returns it.
     kinds : mapping of str to str or Column or None, optional
         The kind of some columns: ``"number"``, ``"category"``, ``"date"``, or a Column; None leaves
         one out.

@@ -308,6 +308,7 @@ class Data(Configurable):
         Parameters
         ----------
         seed : int
+            Random seed of the split, as `load` takes it.
         gaps : collection of str
             The cells that stand for a missing value.
 

@@ -99,6 +99,7 @@ class Table(Layer):
         Parameters
         ----------
         frame : DataFrame or dict of arrays
+            The training data; the keys of a dict are the names of its columns.
         **kinds : str or Column or None
             The kind of some columns: ``"number"``, ``"category"``, ``"date"`` or a Column; None
             leaves one out. The others are chosen as by `columns.choose_columns`.

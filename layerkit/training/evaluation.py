@@ -27,6 +27,7 @@ def evaluate(
     Parameters
     ----------
     network : Network
+        The network to measure.
     x, t : arrays
         Examples and targets, or for `x` an iterable of batches, as `train` takes them.
     sample_weight : array, optional

@@ -37,7 +37,7 @@ class Training(Configurable):
         The seed of everything random in the run: initial weights, split of the data, order of the
         examples, dropout, augmentation.
     threads : int
-        BLAS threads. The last digits of a result depend on it.
+        Number of BLAS threads. The last digits of a result depend on it.
     average : Average, optional
         The average of the weights, to evaluate with and to keep: `EMA` or `SWA`.
     augmentation : Augmentation, optional

@@ -109,9 +109,9 @@ class MLflow(Tracker):
     Parameters
     ----------
     experiment_name : str
-        Created if it does not exist.
+        The experiment that the run belongs to; created if it does not exist.
     run_name : str, optional
-        By default MLflow makes one up.
+        The name of the run; by default MLflow makes one up.
     tracking_uri : str, optional
         A database such as ``"sqlite:///mlflow.db"``, or the address of a server. By default MLflow
         chooses: the environment variable MLFLOW_TRACKING_URI, or a database in the current folder.

@@ -48,7 +48,7 @@ def choose_columns(
     Raises
     ------
     ConfigError
-        For a kind that is none, or of a column that isn't there.
+        For an unknown kind, or for a column that isn't there.
     DataError
         When no column is left.
 

@@ -279,7 +279,7 @@ class SoftmaxCrossEntropy(SoftmaxClassifier):
         return q
 
     def hits(self, z: Array, t: Array) -> Array:
-        """1 where the most probable class is the right one, else 0, nan where that is ignored."""
+        """1 where the most probable class is the right one, else 0; nan for the ignored label."""
         hits = super().hits(z, t)
         if t.ndim < z.ndim and self.ignore_label is not None:
             hits[t == self.ignore_label] = math.nan

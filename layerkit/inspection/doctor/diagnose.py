@@ -52,11 +52,11 @@ def diagnose(
     Parameters
     ----------
     network : Network
-        Before or after training.
+        The network, before or after training.
     x, t : arrays
         The training examples and their targets.
     optimizer : Optimizer, optional
-        For the size of its steps.
+        The optimizer, to judge the size of its steps.
     sample_weight : array, optional
         How much each example counts.
     validation, test : (x, t), optional

@@ -213,7 +213,7 @@ class Sinc(Layer):
 
     The cardinal sine.
     Range [-0.2173, 1].
-    Source: Wikipedia, Activation function. NumPy's sinc(x) is ours at pi x.
+    Source: Wikipedia, Activation function. NumPy's sinc(x) is ours at π x.
 
     Examples
     --------
@@ -223,7 +223,7 @@ class Sinc(Layer):
 
     @np.errstate(invalid="ignore")
     def forward(self, x: Array, train: bool = True) -> Array:
-        """Return sin(x) / x; at 0, where that is 0 / 0, 1."""
+        """Return sin(x) / x, and 1 at x = 0."""
         y = np.sin(finite(x))
         y /= x
         y[x == 0] = 1

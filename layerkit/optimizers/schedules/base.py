@@ -47,7 +47,7 @@ class Schedule(Configurable, ABC):
     reserved = ("factor",)
 
     def __call__(self, step: int, steps: int | None = None) -> float:
-        """Return the factor at `step` of a training run of `steps`."""
+        """Return the factor at `step` of a training run of `steps` steps."""
         if step < 0:
             raise ConfigError(f"step = {step}: should be at least 0, the first step")
         factor = self.factor(step, steps or 0)
@@ -94,7 +94,7 @@ class EndingSchedule(Schedule, ABC):
     steps: Size | None = None
 
     def __call__(self, step: int, steps: int | None = None) -> float:
-        """Return the factor at `step` of its own `steps`, or of a training run of `steps`."""
+        """Return the factor at `step` of its own steps, or else of a run of `steps` steps."""
         end = self.steps or steps
         if end is None:
             raise ConfigError(

@@ -63,9 +63,9 @@ class Training(Configurable):
         Whether all training examples are measured after each epoch. If not, the training loss of an
         epoch is the mean over its batches as they were trained on, and the accuracy is unknown.
     folds : int, optional
-        Number of folds of a cross-validation by ``layerkit train``: that many networks are
-        trained and measured, each on the examples that one fold holds out, and then that of the
-        run.
+        Number of folds of a cross-validation by ``layerkit train``: for each fold a network is
+        trained without its examples and measured on them; then the network of the run is
+        trained.
     warm_start : str or Path, optional
         A saved network, or the folder of a run that has one: the training starts with its weights.
     engine : {"numpy", "compiled", "jax"}

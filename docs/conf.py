@@ -146,9 +146,14 @@ def show_bases(app: Any, name: str, obj: Any, options: Any, bases: list[Any]) ->
 
 
 def mark_long(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """A word of code that a line of a phone may not hold has a class, with which it breaks."""
+    """A word of code that a line of a phone may not hold has a class, with which it breaks.
+
+    A short formula is kept in one line with the comma or bracket after it.
+    """
     if "body" in context:
-        context["body"] = re.sub(r'class="pre">(?=[^<]{24})', 'class="pre long">', context["body"])
+        body = re.sub(r'class="pre">(?=[^<]{24})', 'class="pre long">', context["body"])
+        short = r'(<span class="math notranslate nohighlight">[^<]{1,34}</span>[.,;:)?!]+)'
+        context["body"] = re.sub(short, r'<span class="kept">\1</span>', body)
 
 
 def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

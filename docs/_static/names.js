@@ -1,15 +1,15 @@
 // Long names, where there is little room: they break at the joints of their words, and the entry of
 // this page is in sight in the sidebar.
 
-const joints = /(?<=[a-z0-9])(?=[A-Z])|(?<=[._/(=])(?=\w)/;
+const joints = /(?<=[a-z0-9])(?=[A-Z])|(?<=[(=])(?=\w)|(?<=[._/])(?=[A-Za-z])/;
 const narrow = ".bd-sidebar-primary a, .page-toc a, .prev-next-title, .bd-article :is(h1, h2, h3), .side-by-side code";
 
 function soften(element) {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), texts = [];
   while (walker.nextNode()) texts.push(walker.currentNode);
   for (const text of texts) {
-    const parts = text.data.split(joints);
-    if (text.data.length > 12 && parts.length > 1) text.replaceWith(...parts.flatMap((part, i) => i ? [document.createElement("wbr"), part] : [part]));
+    const words = text.data.split(/(\s+)/).map(word => word.length > 14 ? word.split(joints) : [word]);
+    text.replaceWith(...words.flatMap(parts => parts.flatMap((part, i) => i ? [document.createElement("wbr"), part] : [part])));
   }
 }
 

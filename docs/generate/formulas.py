@@ -12,7 +12,10 @@ from itertools import pairwise
 
 GREEK = {"alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "rho", "sigma", "tau"}
 KNOWN = {"arctan", "cos", "cosh", "exp", "log", "max", "min", "sin", "sinh", "tanh"}
-OWN = {"curve", "diag", "erf", "gelu", "sigmoid", "sign", "silu", "softmax", "softplus", "var"}
+OWN = {
+    *("body", "curve", "diag", "erf", "gelu", "shortcut", "sigmoid", "sign", "silu", "softmax"),
+    *("softplus", "var"),
+}
 SIGNS = {
     "<-": r"\leftarrow",
     "~": r"\sim",

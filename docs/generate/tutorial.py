@@ -241,7 +241,7 @@ def arrays() -> Iterator[str]:
     yield "| --- | --- | --- |"
     for name, formula in FORMULAS.items():
         start = ", ".join(rounded(value) for value in v[name].reshape(-1)[:4])
-        yield f"| {name} = {formula} | {v[name].shape} | {start} … |"
+        yield f"| {name} = {formula} | {v[name].shape} | {start}\N{NO-BREAK SPACE}… |"
 
 
 def write_tutorial(folder: Path) -> None:

@@ -5,7 +5,9 @@ g    the gradient of the loss with respect to them, read only
 m    a running mean of g
 v    a running mean of g^2
 m'   m, corrected for its start at 0: m' = m / (1 - beta1^t)
-v'   v, corrected for its start at 0: v' = v / (1 - beta2^t)
+v'   v, corrected for its start at 0: v' = v / (1 - beta2^t), in Adan with beta3
+u    the greatest v so far, or a decaying maximum of |g|
+d    a running mean of the changes of g
 t    the number of the step, from 1
 s    scratch memory
 """
@@ -213,7 +215,8 @@ class Adan(Optimizer):
 
     c is g less the g of the step before, and 0 at the first step;
     m <- beta1 m + (1 - beta1) g;  d <- beta2 d + (1 - beta2) c;
-    v <- beta3 v + (1 - beta3) (g + (1 - beta2) c)^2; primes are corrected as in Adam.
+    v <- beta3 v + (1 - beta3) (g + (1 - beta2) c)^2; primes are corrected as in Adam, each
+    with its own beta.
 
     optax's. In the source, whose betas are 1 minus ours, the factor of c and of d' is our beta2,
     as in the authors' own code, which has no eps_root.

@@ -4,6 +4,8 @@ w    all parameters of the network, changed in place
 g    the gradient of the loss with respect to them, read only
 m    a running mean of g
 v    a sum or running mean of g^2
+d    a step, before its learning rate
+u    a running mean of d^2
 s    scratch memory
 """
 

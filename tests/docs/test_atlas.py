@@ -393,7 +393,7 @@ def test_guides_are_of_groups() -> None:
     [
         (layerkit.Huber, ["z", "t", "e", "f"]),
         (layerkit.Hinge, ["z", "t", "s"]),
-        (layerkit.Adamax, ["g", "m", "m'", "t", "w"]),
+        (layerkit.Adamax, ["g", "m", "m'", "t", "u", "w"]),
         (layerkit.LBFGS, ["w", "g", "s, y", "t"]),
         (layerkit.GlorotNormal, ["w, W", "n_in", "n_out"]),
         (layerkit.EMA, ["w", "a"]),

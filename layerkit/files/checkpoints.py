@@ -135,8 +135,9 @@ class Checkpoints(Configurable):
 
     Parameters
     ----------
-    folder : str
-        Where they are saved. A run of the command has a folder of its own for them.
+    folder : str, optional
+        Where they are saved; needed outside a run of the command, which has a folder of its own for
+        them.
     every : int, optional
         Number of steps between two checkpoints, in addition to the one after each epoch.
     keep : int

@@ -109,15 +109,16 @@ class Loss(Configurable, ABC):
     def check_weights(
         sample_weight: Any, N: int, shape: Shape = (), *, each: bool = False
     ) -> Array:
-        """Return weights of N examples, or of their positions, as floats; or of `each` output.
+        """Return weights of N examples or of their positions as floats.
 
-        `shape` is that of the outputs, without the batch axis.
+        With `each`, they may be of each output. `shape` is that of the outputs, without the batch
+        axis.
 
         Raises
         ------
         DataError
-            For weights that are not finite numbers >= 0, of shape (N,) or (N, *shape[:-1]), or
-            (N, *shape) for a loss that judges each output alone.
+            For weights that are not finite numbers >= 0, of shape (N,) or (N, *shape[:-1]), or,
+            with `each`, (N, *shape).
 
         Examples
         --------

@@ -33,7 +33,7 @@ class Average(Configurable, ABC):
 
     @abstractmethod
     def share(self, step: int, steps: int) -> float:
-        """Return s, the share of a that w replaces after `step`; steps go from 0 to `steps` - 1."""
+        """Return s, the share of a that w replaces after `step`; the first step is 0."""
 
 
 class EMA(Average):

@@ -389,7 +389,7 @@ class BatchNorm(Centering):
         return super().forward(x, train=train)
 
     def backward(self, dy: Array) -> Array:
-        """Return dx; after a `forward` with ``train=False``, dx = r dxhat."""
+        """Return dx; if `forward` had ``train=False``, dx = gamma dy / sqrt(variance + eps)."""
         if self.train:
             return super().backward(dy)
         return self.affine_backward(dy, self.xhat) * self.r[:, 0]

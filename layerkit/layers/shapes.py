@@ -191,8 +191,8 @@ class Embedding(Layer):
     Parameters
     ----------
     n : int
-        Number of rows: x is one of 0 … n - 1. n <= 2^24, since float32 can't tell larger
-        numbers apart.
+        Number of rows, n <= 2^24, since float32 can't tell larger numbers apart; x is one of
+        0 … n - 1.
     dim : int
         Number of features that each x becomes.
     init : Initializer

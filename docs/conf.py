@@ -1,5 +1,6 @@
 """How Sphinx builds these pages; `make docs` runs it."""
 
+import html
 import re
 import sys
 from pathlib import Path
@@ -145,15 +146,34 @@ def show_bases(app: Any, name: str, obj: Any, options: Any, bases: list[Any]) ->
         bases[:] = [base for base in obj.__mro__[1:] if base.__module__ == "sklearn.base"]
 
 
-def mark_long(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """A word of code that a line of a phone may not hold has a class, with which it breaks.
+LONG, SHORT = 24, 34
+"""Characters: of a word of code that a line of a phone may not hold, and of a short formula."""
+TOGETHER = {
+    rf'class="pre">(?=[^<]{{{LONG}}})': 'class="pre long">',
+    rf'(<span class="math notranslate nohighlight">[^<]{{1,{SHORT}}}</span>[.,;:)?!]+)': (
+        r'<span class="kept">\1</span>'
+    ),
+    r"([(\[][^\s<>(),]{1,9}), ([^\s<>(),]{1,9}[)\]])": "\\1,\N{NO-BREAK SPACE}\\2",
+    r"([≥≤]) (?=\d)": "\\1\N{NO-BREAK SPACE}",
+}
+"""What is in one line: a short formula with the mark after it, and shapes such as (N, D)."""
 
-    A short formula is kept in one line with the comma or bracket after it.
-    """
-    if "body" in context:
-        body = re.sub(r'class="pre">(?=[^<]{24})', 'class="pre long">', context["body"])
-        short = r'(<span class="math notranslate nohighlight">[^<]{1,34}</span>[.,;:)?!]+)'
-        context["body"] = re.sub(short, r'<span class="kept">\1</span>', body)
+
+def keep_together(
+    app: Any, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Say where lines break, outside of blocks of code; short code does not."""
+    parts = re.split("(<pre.*?</pre>)", context.get("body", ""), flags=re.DOTALL)
+    for i in range(0, len(parts), 2):
+        for pattern, kept in TOGETHER.items():
+            parts[i] = re.sub(pattern, kept, parts[i])
+        parts[i] = re.sub(r"<code class=\"([^\"]*)\">(.*?)</code>", _keep_code, parts[i])
+    context["body"] = "".join(parts)
+
+
+def _keep_code(found: re.Match[str]) -> str:
+    words = html.unescape(re.sub("<.*?>", "", found[2]))
+    return found[0].replace(found[1], f"{found[1]} kept", 1) if len(words) <= LONG else found[0]
 
 
 def link_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -195,6 +215,6 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-bases", show_bases)
     app.connect("autodoc-process-signature", show_defaults)
     app.connect("autodoc-skip-member", skip_members)
-    app.connect("html-page-context", mark_long)
+    app.connect("html-page-context", keep_together)
     app.connect("html-page-context", link_back)
     app.connect("autodoc-process-docstring", describe_all, priority=300)

@@ -2,7 +2,7 @@
 // this page is in sight in the sidebar.
 
 const joints = /(?<=[a-z0-9])(?=[A-Z])|(?<=[(=])(?=\w)|(?<=[._/])(?=[A-Za-z])/;
-const narrow = ".bd-sidebar-primary a, .page-toc a, .prev-next-title, .bd-article :is(h1, h2, h3), .side-by-side code";
+const narrow = ".bd-sidebar-primary a, .page-toc a, .prev-next-title, .bd-article :is(h1, h2, h3), .side-by-side code, .bd-article code .long";
 
 function soften(element) {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), texts = [];
@@ -14,12 +14,16 @@ function soften(element) {
 }
 
 document.querySelectorAll(narrow).forEach(soften);
-document.querySelectorAll("dt.sig > .sig-paren").forEach(paren => { if (paren.textContent === "(") paren.after(document.createElement("wbr")); });
+document.querySelectorAll("dt.sig").forEach(signature => {
+  signature.querySelector(".descname")?.before(document.createElement("wbr"));
+  signature.querySelector(".sig-paren")?.after(document.createElement("wbr"));
+});
+document.querySelectorAll("dt.sig em.sig-param").forEach(param => { if (param.textContent.length > 32) param.style.whiteSpace = "normal"; });
 document.querySelectorAll("dt.sig .descname").forEach(name => { if (name.textContent.length > 22) soften(name); });
 
 addEventListener("load", () => { // the theme scrolls it to where it was on the page before
   const sidebar = document.querySelector(".bd-sidebar-primary"), entry = sidebar?.querySelector(".bd-links li.current.active:not(:has(.active))");
   if (!entry) return;
-  const room = sidebar.getBoundingClientRect(), place = entry.getBoundingClientRect();
-  if (place.top < room.top || place.bottom > room.bottom) sidebar.scrollTop += place.top - room.top - room.height / 2;
+  const room = sidebar.getBoundingClientRect(), place = entry.getBoundingClientRect(), top = place.top - room.top + sidebar.scrollTop;
+  sidebar.scrollTop = top + place.height < room.height ? 0 : top - room.height / 2;
 });

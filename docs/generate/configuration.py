@@ -69,7 +69,7 @@ def family(name: str, schemas: dict[str, Any]) -> Iterator[str]:
     base = Configurable.registry[name]
     parts = [node["$ref"].rpartition("/")[2] for node in schemas[name]["anyOf"]]
     if common := [option.name for option in common_options(base)]:
-        yield from ("All of them have these options:", "")
+        yield from ("All have these options in common:", "")
         yield from options(base, schemas[parts[0]], common)
     for title, classes in groups(base, parts):
         yield from (f"## {title}", "") if title else ()

@@ -138,6 +138,8 @@ def sentences(text: str, formula: str, prose: Callable[[str], str]) -> str:
         comma = after[:1] if after.startswith((".", ",", ";", ": ")) else ""
         large = r"\displaystyle " if LARGE.search(parts[i]) else ""
         sign = "{:}" if comma == ":" else comma  # TeX takes a bare colon for a ratio
+        if parts[i].rstrip().endswith((r"\right)", r"\right]")):
+            sign = rf"\mathclose{{}}{sign}"  # else there is a gap before it
         parts[i] = formula.format(large + parts[i].replace("|", r"\vert ").rstrip() + sign)
         parts[i + 1] = after.removeprefix(comma)
     parts[::2] = map(prose, parts[::2])

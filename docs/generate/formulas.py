@@ -329,7 +329,9 @@ class _Reader:
 
 def cases(rows: list[str]) -> str:
     """A right side of several cases, with fractions as large as elsewhere."""
-    inside = r" \\ ".join(rows).replace(r"\frac", r"\dfrac")
+    inside = (
+        r" \\ ".join(rows).replace(r"\frac", r"\dfrac").replace(r"\\ \dfrac", r"\\[0.4em] \dfrac")
+    )
     return rf"\begin{{cases}} {inside} \end{{cases}}"
 
 

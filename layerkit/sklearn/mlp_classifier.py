@@ -91,8 +91,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         Observers of the training: early stopping by any rule, logs, a progress bar. They see all
         that `history_` keeps.
     metrics : list of str or callable, optional
-        Metrics of layerkit, such as "f1" or "roc_auc", to be measured after each epoch, on the
-        examples that are trained on and on those to validate on.
+        Metrics of layerkit, such as "f1", or "mae" of numbers, to be measured after each epoch, on
+        the examples that are trained on and on those to validate on.
     threads : int, optional
         The number of BLAS threads while it is trained; by default they are left as they are.
     class_weight : "balanced" or dict, optional

@@ -483,7 +483,7 @@ def test_all_formulas_of_the_atlas_are_typeset() -> None:
         ("G_ij is e = exp(-|x|).", r"$G_{ij}$ is $e = \exp(-\vert x\vert ).$"),
         (
             "Range (-1/sqrt(alpha), inf).",
-            r"Range $\displaystyle \left(-\frac{1}{\sqrt{\alpha}},\; \infty\right).$",
+            r"Range $\displaystyle \left(-\frac{1}{\sqrt{\alpha}},\; \infty\right)\mathclose{}.$",
         ),
         ("s y <= 1e-10 and 1.7e9 + x", r"$s y \le 10^{-10}$ and $1.7 \cdot 10^{9} + x$"),
         ("Return x s, with", "Return $x s,$ with"),

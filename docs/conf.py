@@ -131,7 +131,7 @@ def show_defaults(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, result: Any
 ) -> tuple[str, Any] | None:
     """An empty list or dict, which a dataclass makes anew each time, is shown as an ellipsis."""
-    return (signature.replace("<factory>", "…"), result) if signature else None
+    return (signature.replace("<factory>", "..."), result) if signature else None
 
 
 def skip_members(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> Any:
@@ -148,15 +148,10 @@ def show_bases(app: Any, name: str, obj: Any, options: Any, bases: list[Any]) ->
 
 LONG, SHORT = 24, 34
 """Characters: of a word of code that a line of a phone may not hold, and of a short formula."""
-TOGETHER = {
-    rf'class="pre">(?=[^<]{{{LONG}}})': 'class="pre long">',
-    rf'(<span class="math notranslate nohighlight">[^<]{{1,{SHORT}}}</span>[.,;:)?!]+)': (
-        r'<span class="kept">\1</span>'
-    ),
-    r"([(\[][^\s<>(),]{1,9}), ([^\s<>(),]{1,9}[)\]])": "\\1,\N{NO-BREAK SPACE}\\2",
-    r"([≥≤]) (?=\d)": "\\1\N{NO-BREAK SPACE}",
-}
-"""What is in one line: a short formula with the mark after it, and shapes such as (N, D)."""
+LONG_WORD = rf'class="pre">(?=(?:[^<&]|&[#\w]+;){{{LONG}}})'
+SHORT_FORMULA = rf'<span class="math notranslate nohighlight">[^<]{{1,{SHORT}}}</span>[.,;:)?!]+'
+ONE_LINE = r"(?<=[(\[])(?:[^\s<>(),]{1,9}, ){1,2}(?=[^\s<>(),]{1,9}[)\]])|[≥≤] (?=\d)"
+"""Shapes such as (N, D), and limits such as ≥ 0."""
 
 
 def keep_together(
@@ -165,9 +160,10 @@ def keep_together(
     """Say where lines break, outside of blocks of code; short code does not."""
     parts = re.split("(<pre.*?</pre>)", context.get("body", ""), flags=re.DOTALL)
     for i in range(0, len(parts), 2):
-        for pattern, kept in TOGETHER.items():
-            parts[i] = re.sub(pattern, kept, parts[i])
-        parts[i] = re.sub(r"<code class=\"([^\"]*)\">(.*?)</code>", _keep_code, parts[i])
+        text = re.sub(LONG_WORD, 'class="pre long">', parts[i])
+        text = re.sub(SHORT_FORMULA, r'<span class="kept">\g<0></span>', text)
+        text = re.sub(ONE_LINE, lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+        parts[i] = re.sub(r'<code class="([^"]*)">(.*?)</code>', _keep_code, text)
     context["body"] = "".join(parts)
 
 

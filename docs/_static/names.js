@@ -2,7 +2,7 @@
 // this page is in sight in the sidebar.
 
 const joints = /(?<=[a-z0-9])(?=[A-Z])|(?<=[(=])(?=\w)|(?<=[._/])(?=[A-Za-z])/;
-const narrow = ".bd-sidebar-primary a, .page-toc a, .prev-next-title, .bd-article :is(h1, h2, h3), .side-by-side code, .bd-article code .long";
+const narrow = ".bd-sidebar-primary a, .page-toc a, .prev-next-title, .bd-article :is(h1, h2, h3), .side-by-side code, .bd-article code:not(.kept) .long";
 
 function soften(element) {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), texts = [];

@@ -149,7 +149,7 @@ def table(kind: str, found: dict[str, dict[str, Results]]) -> str:
         cells = []
         for name in names:
             scores, times = results[name].scores, results[name].seconds
-            spread = f"\u00a0±\u00a0{stdev(scores):.3f}" if len(scores) > 1 else ""
+            spread = f" ±\u00a0{stdev(scores):.3f}" if len(scores) > 1 else ""
             cells.append(f"{mean(scores):.3f}{spread}; {1000 * median(times):,.0f}")
         ratios = [
             theirs / ours

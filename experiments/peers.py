@@ -254,7 +254,7 @@ def main() -> None:
         column = {name: [run[name] for run in runs] for name in runs[0]}
         spread = stdev(column["accuracy"]) if len(runs) > 1 else 0.0
         lines.append(
-            f"| {library} | {mean(column['accuracy']):.3f}\u00a0±\u00a0{spread:.3f} "
+            f"| {library} | {mean(column['accuracy']):.3f} ±\u00a0{spread:.3f} "
             f"| {median(column['first']):.2f} | {median(column['again']):.2f} "
             f"| {median(column['epochs']):.0f} "
             f"| {1e6 * median(column['row']):,.0f} | {median(column['memory']) / 1e6:,.0f} "
